@@ -1,0 +1,1 @@
+//! A tower layer that signs requests to secured ArcGIS services.
