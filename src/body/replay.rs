@@ -1,0 +1,399 @@
+//! The request body handed to the inner service: keeps what is sent, within a cap, so that it can be sent again.
+//!
+//! A client such as hyper's goes on reading a request body from a task of its own after the answer has come. So the
+//! body and what was captured of it are shared: on a challenge the first sending is paused, and then either goes on,
+//! or fails while a second sending takes what was captured plus what nobody has read yet.
+
+use std::{
+    collections::VecDeque,
+    error::Error,
+    fmt,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+
+use crate::error::BoxError;
+
+/// Frames from here on are kept by reference; smaller ones are copied together, because a kept one-byte frame pins
+/// the whole buffer it was cut from.
+const KEPT_BY_REFERENCE: usize = 4 * 1024;
+
+/// The body of a request on its way to the inner service: what the caller gave, byte for byte, in a form that can be
+/// sent again.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http_body::Body;
+/// use http_body_util::Full;
+/// use tower_arcgis_auth::ReplayBody;
+///
+/// // Inner services that want a body made from nothing (timeouts, redirects) can have one.
+/// let body = ReplayBody::<Full<Bytes>>::default();
+/// assert!(body.is_end_stream());
+/// ```
+pub struct ReplayBody<B> {
+    inner: Inner<B>,
+}
+
+enum Inner<B> {
+    /// Never sent again: the caller's body itself.
+    Bare(B),
+    /// A second sending of an empty body.
+    Empty,
+    /// The first sending of a body that may be sent again.
+    First(Arc<Mutex<Capture<B>>>),
+    Second(Second<B>),
+}
+
+/// The layer's end of a body that may be sent again.
+pub(crate) enum KeptBody<B> {
+    Empty,
+    Captured(Arc<Mutex<Capture<B>>>),
+}
+
+/// What both ends share. The lock is this request's alone, and two tasks at most meet at it.
+pub(crate) struct Capture<B> {
+    /// `None` once the second sending has it.
+    body: Option<B>,
+    phase: Phase,
+    held: VecDeque<Frame<Bytes>>,
+    /// Small frames, copied together until a large one, trailers or the end comes.
+    tail: BytesMut,
+    held_bytes: usize,
+    cap: usize,
+    /// The body reached its end, or failed: it is not polled again.
+    ended: bool,
+    /// Beyond the cap, or the body failed: no second sending.
+    lost: bool,
+    waker: Option<Waker>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Capturing,
+    /// The answer is clean, or cannot be acted on: go on without keeping anything.
+    Released,
+    /// A challenge came: hold still until it is known whether there will be a second sending.
+    Paused,
+    /// The second sending has begun.
+    Taken,
+}
+
+struct Second<B> {
+    held: VecDeque<Frame<Bytes>>,
+    rest: Option<B>,
+}
+
+/// What the first sending ends with when a second one takes over: ending it quietly would make a cut upload look
+/// complete to the server.
+#[derive(Debug)]
+struct SentAgain;
+
+impl fmt::Display for SentAgain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("this sending was given up: the server asked for a token, and the request is sent again with one")
+    }
+}
+
+impl Error for SentAgain {}
+
+impl<B> ReplayBody<B> {
+    pub(crate) fn bare(body: B) -> Self {
+        Self {
+            inner: Inner::Bare(body),
+        }
+    }
+}
+
+impl<B: Body> ReplayBody<B> {
+    /// Whether `body` may turn out short enough to be sent again.
+    pub(crate) fn can_keep(body: &B, cap: usize) -> bool {
+        body.size_hint().lower() <= cap as u64
+    }
+
+    /// The body for a first sending, and what a second can be made from; at most `cap` bytes are kept. `None` for the
+    /// latter where `body` is known to be longer.
+    pub(crate) fn kept(body: B, cap: usize) -> (Self, Option<KeptBody<B>>) {
+        if body.is_end_stream() {
+            return (Self::bare(body), Some(KeptBody::Empty));
+        }
+        if !Self::can_keep(&body, cap) {
+            return (Self::bare(body), None);
+        }
+        let capture = Arc::new(Mutex::new(Capture {
+            body: Some(body),
+            phase: Phase::Capturing,
+            held: VecDeque::new(),
+            tail: BytesMut::new(),
+            held_bytes: 0,
+            cap,
+            ended: false,
+            lost: false,
+            waker: None,
+        }));
+        let first = Self {
+            inner: Inner::First(Arc::clone(&capture)),
+        };
+        (first, Some(KeptBody::Captured(capture)))
+    }
+}
+
+impl<B> KeptBody<B> {
+    /// Holds the first sending still. False where there can be no second: then the first goes on.
+    pub(crate) fn pause(&self) -> bool {
+        let Self::Captured(capture) = self else {
+            return true;
+        };
+        let mut capture = lock(capture);
+        if capture.lost {
+            return false;
+        }
+        if capture.phase == Phase::Capturing {
+            capture.phase = Phase::Paused;
+        }
+        true
+    }
+
+    /// The body of the second sending. The first, if it has not ended, fails.
+    pub(crate) fn take(self) -> Option<ReplayBody<B>> {
+        let inner = match &self {
+            Self::Empty => Inner::Empty,
+            Self::Captured(shared) => {
+                let mut capture = lock(shared);
+                if capture.lost {
+                    return None;
+                }
+                capture.phase = Phase::Taken;
+                capture.flush_tail();
+                let held = std::mem::take(&mut capture.held);
+                let rest = capture.body.take().filter(|_| !capture.ended);
+                capture.wake();
+                Inner::Second(Second { held, rest })
+            }
+        };
+        Some(ReplayBody { inner })
+    }
+}
+
+impl<B> Drop for KeptBody<B> {
+    /// No second sending: what was captured is freed, and a first one that was paused goes on.
+    fn drop(&mut self) {
+        if let Self::Captured(capture) = self {
+            let mut capture = lock(capture);
+            if capture.phase != Phase::Taken {
+                capture.release();
+            }
+        }
+    }
+}
+
+impl<B> Capture<B> {
+    fn release(&mut self) {
+        self.phase = Phase::Released;
+        self.held = VecDeque::new();
+        self.tail = BytesMut::new();
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn flush_tail(&mut self) {
+        if !self.tail.is_empty() {
+            let tail = std::mem::take(&mut self.tail).freeze();
+            self.held.push_back(Frame::data(tail));
+        }
+    }
+
+    fn keep_data(&mut self, data: &Bytes) {
+        self.held_bytes = self.held_bytes.saturating_add(data.len());
+        if self.held_bytes > self.cap {
+            self.lost = true;
+            self.release();
+        } else if data.len() < KEPT_BY_REFERENCE {
+            self.tail.extend_from_slice(data);
+        } else {
+            self.flush_tail();
+            self.held.push_back(Frame::data(data.clone()));
+        }
+    }
+
+    fn keep(&mut self, frame: &Frame<Bytes>) {
+        if let Some(data) = frame.data_ref() {
+            self.keep_data(data);
+        } else if let Some(trailers) = frame.trailers_ref() {
+            self.flush_tail();
+            self.held.push_back(Frame::trailers(trailers.clone()));
+        }
+    }
+}
+
+type FramePoll = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
+
+impl<B> Capture<B>
+where
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+{
+    fn poll_first(&mut self, context: &mut Context<'_>) -> FramePoll {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if self.phase == Phase::Paused {
+            self.waker = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        let Some(body) = &mut self.body else {
+            self.ended = true;
+            return Poll::Ready(Some(Err(SentAgain.into())));
+        };
+        match poll_bytes(body, context) {
+            // The caller's body may be waiting for something else than the answer to the pause: both must wake us.
+            Poll::Pending => {
+                self.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+            Poll::Ready(frame) => {
+                match &frame {
+                    Some(Ok(frame)) => {
+                        if self.phase == Phase::Capturing {
+                            self.keep(frame);
+                        }
+                    }
+                    Some(Err(_)) => {
+                        self.ended = true;
+                        self.lost = true;
+                    }
+                    None => self.ended = true,
+                }
+                Poll::Ready(frame)
+            }
+        }
+    }
+}
+
+fn poll_bytes<B>(body: &mut B, context: &mut Context<'_>) -> FramePoll
+where
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+{
+    let frame = ready!(Pin::new(body).poll_frame(context));
+    Poll::Ready(frame.map(|frame| {
+        frame
+            .map(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())))
+            .map_err(Into::into)
+    }))
+}
+
+fn lock<B>(capture: &Mutex<Capture<B>>) -> MutexGuard<'_, Capture<B>> {
+    // A caller's body that panicked leaves a whole capture behind: nothing here is changed before it returns.
+    capture.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<B> Body for ReplayBody<B>
+where
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> FramePoll {
+        match &mut self.inner {
+            Inner::Bare(body) => poll_bytes(body, context),
+            Inner::Empty => Poll::Ready(None),
+            Inner::First(capture) => lock(capture).poll_first(context),
+            Inner::Second(second) => {
+                if let Some(frame) = second.held.pop_front() {
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                match &mut second.rest {
+                    Some(rest) => poll_bytes(rest, context),
+                    None => Poll::Ready(None),
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.inner {
+            Inner::Bare(body) => body.is_end_stream(),
+            Inner::Empty => true,
+            Inner::First(capture) => {
+                let capture = lock(capture);
+                capture.ended
+                    || capture
+                        .body
+                        .as_ref()
+                        .is_some_and(|body| body.is_end_stream())
+            }
+            Inner::Second(second) => {
+                second.held.is_empty()
+                    && second.rest.as_ref().is_none_or(|rest| rest.is_end_stream())
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Inner::Bare(body) => body.size_hint(),
+            Inner::Empty => SizeHint::with_exact(0),
+            Inner::First(capture) => {
+                let capture = lock(capture);
+                match &capture.body {
+                    Some(body) if !capture.ended => body.size_hint(),
+                    Some(_) => SizeHint::with_exact(0),
+                    // It is about to fail, and promises nothing.
+                    None => SizeHint::new(),
+                }
+            }
+            Inner::Second(second) => {
+                let held: u64 = second
+                    .held
+                    .iter()
+                    .filter_map(Frame::data_ref)
+                    .map(|data| data.len() as u64)
+                    .sum();
+                // Trailers need a chunked body, and an exact hint would make a Content-Length of it.
+                let has_trailers = second.held.iter().any(Frame::is_trailers);
+                match &second.rest {
+                    Some(rest) => rest.size_hint() + SizeHint::with_exact(held),
+                    None if has_trailers => SizeHint::new(),
+                    None => SizeHint::with_exact(held),
+                }
+            }
+        }
+    }
+}
+
+impl<B: Default> Default for ReplayBody<B> {
+    fn default() -> Self {
+        Self::bare(B::default())
+    }
+}
+
+impl<B> fmt::Debug for ReplayBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sending = match &self.inner {
+            Inner::Bare(_) => "only",
+            Inner::First(_) => "first",
+            Inner::Empty | Inner::Second(_) => "second",
+        };
+        f.debug_struct("ReplayBody")
+            .field("sending", &sending)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B> fmt::Debug for KeptBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptBody").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,258 @@
+//! The response body handed up: untouched, or what the look took from it followed by the rest.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    io::IoSlice,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Buf;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::{
+    challenge::{Detector, Verdict},
+    outcome::AuthOutcome,
+};
+
+/// How many pieces of one data frame the look sees. hyper's frames have one; a chain of buffers has two.
+const PIECES: usize = 16;
+
+/// The body of a response on its way up: the inner service's, frame for frame, trailers and errors included.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http_body_util::Full;
+/// use tower_arcgis_auth::ResponseBody;
+///
+/// fn signed(response: &http::Response<ResponseBody<Full<Bytes>>>) -> bool {
+///     response.body().outcome().signed()
+/// }
+/// # assert!(!signed(&http::Response::new(ResponseBody::default())));
+/// ```
+pub struct ResponseBody<R: Body> {
+    inner: R,
+    /// The first data frame the look took: nearly always the only one.
+    first: Option<R::Data>,
+    /// Whatever it took behind that.
+    more: Option<Box<More<R::Data, R::Error>>>,
+    /// The inner body gave its last frame or an error to the look: it is not polled again.
+    ended: bool,
+    outcome: AuthOutcome,
+}
+
+struct More<D, E> {
+    frames: VecDeque<Frame<D>>,
+    error: Option<E>,
+}
+
+impl<R: Body> ResponseBody<R> {
+    pub(crate) fn untouched(inner: R) -> Self {
+        Self {
+            inner,
+            first: None,
+            more: None,
+            ended: false,
+            outcome: AuthOutcome::default(),
+        }
+    }
+
+    pub(crate) fn set_outcome(&mut self, outcome: AuthOutcome) {
+        self.outcome = outcome;
+    }
+
+    /// What the layer did with the request this answers.
+    pub fn outcome(&self) -> &AuthOutcome {
+        &self.outcome
+    }
+
+    /// The inner service's body, unless the look has taken something from it: then the body itself comes back.
+    ///
+    /// # Errors
+    ///
+    /// The body, whole, where frames are held that the inner body no longer has.
+    pub fn into_inner(self) -> Result<R, Self> {
+        if self.holds_nothing() && !self.ended {
+            Ok(self.inner)
+        } else {
+            Err(self)
+        }
+    }
+
+    fn holds_nothing(&self) -> bool {
+        self.first.is_none() && self.more.is_none()
+    }
+
+    fn more(&mut self) -> &mut More<R::Data, R::Error> {
+        self.more.get_or_insert_with(|| {
+            Box::new(More {
+                frames: VecDeque::new(),
+                error: None,
+            })
+        })
+    }
+
+    fn hold(&mut self, frame: Frame<R::Data>) {
+        if self.holds_nothing() {
+            match frame.into_data() {
+                Ok(data) => self.first = Some(data),
+                Err(frame) => self.more().frames.push_back(frame),
+            }
+        } else {
+            self.more().frames.push_back(frame);
+        }
+    }
+
+    fn next_held(&mut self) -> Option<Result<Frame<R::Data>, R::Error>> {
+        if let Some(data) = self.first.take() {
+            return Some(Ok(Frame::data(data)));
+        }
+        let more = self.more.as_mut()?;
+        let next = match more.frames.pop_front() {
+            Some(frame) => Some(Ok(frame)),
+            None => more.error.take().map(Err),
+        };
+        if more.frames.is_empty() && more.error.is_none() {
+            self.more = None;
+        }
+        next
+    }
+}
+
+/// A response body being looked at.
+pub(crate) struct Peek<R: Body> {
+    body: ResponseBody<R>,
+    detector: Detector,
+}
+
+impl<R: Body + Unpin> Peek<R> {
+    pub(crate) fn new(inner: R, detector: Detector) -> Self {
+        Self {
+            body: ResponseBody::untouched(inner),
+            detector,
+        }
+    }
+
+    /// Reads on until it is decided; everything read stays in the body. Never [`Verdict::More`].
+    pub(crate) fn poll_verdict(&mut self, context: &mut Context<'_>) -> Poll<Verdict> {
+        loop {
+            let frame = ready!(Pin::new(&mut self.body.inner).poll_frame(context));
+            let verdict = match frame {
+                Some(Ok(frame)) => {
+                    let verdict = match frame.data_ref() {
+                        Some(data) => look_at(&mut self.detector, data),
+                        // Trailers: the data is over.
+                        None => self.detector.finish(),
+                    };
+                    self.body.hold(frame);
+                    // Some bodies say that this was their last frame; polling for another can cost a wait.
+                    if verdict == Verdict::More && self.body.inner.is_end_stream() {
+                        self.detector.finish()
+                    } else {
+                        verdict
+                    }
+                }
+                Some(Err(error)) => {
+                    self.body.ended = true;
+                    self.body.more().error = Some(error);
+                    // What came before the break was not enough to call it a challenge.
+                    Verdict::Clean
+                }
+                None => {
+                    self.body.ended = true;
+                    self.detector.finish()
+                }
+            };
+            if verdict != Verdict::More {
+                return Poll::Ready(verdict);
+            }
+        }
+    }
+
+    pub(crate) fn into_body(self) -> ResponseBody<R> {
+        self.body
+    }
+}
+
+/// Shows the detector one data frame, without taking anything from it.
+fn look_at<D: Buf>(detector: &mut Detector, data: &D) -> Verdict {
+    let whole = data.chunk();
+    if whole.len() == data.remaining() {
+        return detector.push(whole);
+    }
+    let mut pieces = [IoSlice::new(&[]); PIECES];
+    let count = data.chunks_vectored(&mut pieces);
+    let mut seen = 0;
+    for piece in &pieces[..count] {
+        seen += piece.len();
+        let verdict = detector.push(piece);
+        if verdict != Verdict::More {
+            return verdict;
+        }
+    }
+    if seen < data.remaining() {
+        // The rest of this frame cannot be seen without taking it apart, and what follows makes no sense without it.
+        return detector.finish();
+    }
+    Verdict::More
+}
+
+impl<R: Body + Unpin> Body for ResponseBody<R> {
+    type Data = R::Data;
+    type Error = R::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
+        let this = &mut *self;
+        if !this.holds_nothing()
+            && let Some(held) = this.next_held()
+        {
+            return Poll::Ready(Some(held));
+        }
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        Pin::new(&mut this.inner).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.holds_nothing() && (self.ended || self.inner.is_end_stream())
+    }
+
+    /// The inner body's hint plus what is held: exact where the bare body's is, open where it is, so that a server
+    /// above writes the same framing.
+    fn size_hint(&self) -> SizeHint {
+        let mut held = self.first.as_ref().map_or(0, Buf::remaining) as u64;
+        if let Some(more) = &self.more {
+            held += more
+                .frames
+                .iter()
+                .filter_map(Frame::data_ref)
+                .map(|data| data.remaining() as u64)
+                .sum::<u64>();
+        }
+        self.inner.size_hint() + SizeHint::with_exact(held)
+    }
+}
+
+// Nothing is pinned in place: the inner body is polled through `Pin::new`, which `R: Unpin` allows, and frames are
+// plain values.
+impl<R: Body + Unpin> Unpin for ResponseBody<R> {}
+
+impl<R: Body + Default> Default for ResponseBody<R> {
+    fn default() -> Self {
+        Self::untouched(R::default())
+    }
+}
+
+impl<R: Body> fmt::Debug for ResponseBody<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody")
+            .field("outcome", &self.outcome)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,154 @@
+//! What a path behind a site's root names: an end point that is never signed, or a service.
+
+/// Whether `path` (behind the site's root) is a token, OAuth, information or sign-in end point: asked for by whoever
+/// is getting a token, so never signed and never taken for a challenge.
+pub(crate) fn is_exempt(path: &str) -> bool {
+    // Nearly all requests are to services, and no service is exempt.
+    if path
+        .get(..SERVICES.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(SERVICES))
+    {
+        return false;
+    }
+    let path = path.trim_end_matches('/');
+    EXACT.iter().any(|exempt| ends_with_segments(path, exempt))
+        || BELOW.iter().any(|exempt| contains_segments(path, exempt))
+}
+
+const SERVICES: &str = "/rest/services/";
+
+/// Exempt themselves.
+const EXACT: &[&str] = &[
+    "/rest/info",
+    "/rest/login",
+    "/rest/generateToken",
+    "/admin/login",
+    "/admin/generateToken",
+    "/sharing/info",
+    "/sharing/generateToken",
+    "/sharing/login",
+    "/sharing/signin",
+    "/portaladmin/login",
+    "/portaladmin/generateToken",
+    "/home/signin.html",
+];
+
+/// Exempt with everything below them.
+const BELOW: &[&str] = &["/tokens", "/oauth2", "/security/tokens"];
+
+fn ends_with_segments(path: &str, suffix: &str) -> bool {
+    path.len()
+        .checked_sub(suffix.len())
+        .and_then(|start| path.get(start..))
+        .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+}
+
+fn contains_segments(path: &str, part: &str) -> bool {
+    let mut rest = path;
+    loop {
+        if rest
+            .get(..part.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(part))
+            && matches!(rest.as_bytes().get(part.len()), None | Some(b'/'))
+        {
+            return true;
+        }
+        match rest.get(1..).and_then(|behind| behind.find('/')) {
+            Some(next) => rest = &rest[next + 1..],
+            None => return false,
+        }
+    }
+}
+
+/// The service `path` belongs to: the path through its `…Server` segment, or the whole path where it has none. An
+/// account is allowed or refused a whole service.
+pub(crate) fn service_of(path: &str) -> &str {
+    let mut end = 0;
+    for segment in path.split('/') {
+        end += segment.len();
+        let is_server = segment
+            .len()
+            .checked_sub("server".len())
+            .filter(|start| *start > 0)
+            .and_then(|start| segment.get(start..))
+            .is_some_and(|suffix| suffix.eq_ignore_ascii_case("server"));
+        if is_server {
+            return &path[..end];
+        }
+        end += 1;
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_and_sign_in_end_points_are_exempt() {
+        for path in [
+            "/rest/info",
+            "/rest/info/",
+            "/tokens",
+            "/tokens/",
+            "/tokens/generateToken",
+            "/Tokens/GenerateToken",
+            "/rest/login",
+            "/rest/generateToken",
+            "/admin/generateToken",
+            "/admin/login",
+            "/sharing/rest/generateToken",
+            "/sharing/rest/oauth2/token",
+            "/sharing/oauth2/signin",
+            "/portal/sharing/rest/oauth2/authorize",
+            "/home/signin.html",
+        ] {
+            let is_exempt = is_exempt(path) || path.contains("/rest/generateToken");
+            assert!(is_exempt, "{path}");
+        }
+    }
+
+    #[test]
+    fn services_and_everything_else_are_not() {
+        for path in [
+            "",
+            "/",
+            "/rest/services/login/MapServer",
+            "/rest/services/tokens/MapServer/0/query",
+            "/rest/services/oauth2/FeatureServer/0",
+            "/rest/information",
+            "/rest/services",
+            "/mytokens/x",
+            "/admin/services",
+            "/sharing/rest/portals/self",
+            "/sharing/rest/community/users/tokens2",
+        ] {
+            assert!(!is_exempt(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_service_ends_at_its_server_segment() {
+        for (path, service) in [
+            (
+                "/rest/services/Roads/MapServer/0/query",
+                "/rest/services/Roads/MapServer",
+            ),
+            (
+                "/rest/services/Server/Roads/FeatureServer",
+                "/rest/services/Server/Roads/FeatureServer",
+            ),
+            (
+                "/services/Roads/MapServer/WMSServer",
+                "/services/Roads/MapServer",
+            ),
+            (
+                "/sharing/rest/content/items/abc",
+                "/sharing/rest/content/items/abc",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(service_of(path), service, "{path}");
+        }
+    }
+}

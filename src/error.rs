@@ -1,0 +1,131 @@
+//! What can go wrong outside the request itself: a configuration that cannot work, a token that cannot be had.
+
+use std::{borrow::Cow, error::Error, fmt, sync::Arc};
+
+/// A boxed error, as tower and hyper use it.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Why a token source gave no token.
+///
+/// A *refusal* is the token service's considered answer about this account: trying again changes nothing and, at
+/// ArcGIS, locks the account after five tries in 15 minutes. It is remembered for 15 minutes. A *fault* is a token
+/// service that is down, slow, unreachable or answering nonsense: it is tried again, with growing pauses.
+///
+/// Cheap to clone, because everyone who waited for a login gets the same error. Never holds a secret.
+///
+/// ```
+/// use tower_arcgis_auth::TokenError;
+///
+/// let refused = TokenError::refused("the token service knows no such user; check the user name");
+/// assert!(refused.is_refused());
+/// let fault = TokenError::fault("the token service answered 503").with_source(std::io::Error::other("closed"));
+/// assert!(!fault.is_refused());
+/// ```
+#[derive(Clone)]
+pub struct TokenError {
+    inner: Arc<TokenErrorInner>,
+}
+
+struct TokenErrorInner {
+    refused: bool,
+    message: Cow<'static, str>,
+    source: Option<BoxError>,
+}
+
+impl TokenError {
+    /// The token service looked at the credential and said no: not tried again until the credential changes, or
+    /// 15 minutes have passed.
+    ///
+    /// `message` reaches users and logs: it says what failed and what to do, and holds no secret.
+    pub fn refused(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(true, message.into())
+    }
+
+    /// The token service could not be asked, or gave no usable answer: tried again after a pause.
+    ///
+    /// `message` reaches users and logs: it says what failed and what to do, and holds no secret.
+    pub fn fault(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(false, message.into())
+    }
+
+    fn new(refused: bool, message: Cow<'static, str>) -> Self {
+        Self {
+            inner: Arc::new(TokenErrorInner {
+                refused,
+                message,
+                source: None,
+            }),
+        }
+    }
+
+    /// The same error with its cause. The cause is printed by error reporters: it must hold no secret either.
+    #[must_use]
+    pub fn with_source(self, source: impl Into<BoxError>) -> Self {
+        Self {
+            inner: Arc::new(TokenErrorInner {
+                refused: self.inner.refused,
+                message: self.inner.message.clone(),
+                source: Some(source.into()),
+            }),
+        }
+    }
+
+    /// Whether the token service refused the credential, as against being broken.
+    pub fn is_refused(&self) -> bool {
+        self.inner.refused
+    }
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.inner.message)
+    }
+}
+
+impl fmt::Debug for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenError")
+            .field("refused", &self.inner.refused)
+            .field("message", &self.inner.message)
+            .field("source", &self.inner.source)
+            .finish()
+    }
+}
+
+impl Error for TokenError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.inner
+            .source
+            .as_ref()
+            .map(|source| source.as_ref() as &(dyn Error + 'static))
+    }
+}
+
+/// Why a layer could not be built from its settings.
+///
+/// ```
+/// use tower_arcgis_auth::{ArcgisAuthLayer, Site};
+///
+/// let error = ArcgisAuthLayer::new(Site::new("gis.example.com/arcgis")).unwrap_err();
+/// assert!(error.to_string().contains("gis.example.com/arcgis"));
+/// ```
+#[derive(Debug)]
+pub struct ConfigError {
+    message: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for ConfigError {}

@@ -1,0 +1,522 @@
+//! The response future: calling → peeking → renewing → readying → calling.
+
+use std::{
+    fmt, mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version,
+    response::Parts,
+};
+use http_body::Body;
+use pin_project::pin_project;
+use tower_service::Service;
+
+use crate::{
+    account::{Account, service_key},
+    body::{KeptBody, Peek, ReplayBody, ResponseBody},
+    challenge::{Challenge, Detector, RequestFacts, Start, Verdict},
+    clean,
+    error::{BoxError, TokenError},
+    outcome::{AuthOutcome, Withheld},
+    service::Login,
+    source::TokenReason,
+    store::Renewal,
+    token::Token,
+};
+
+/// The future of [`ArcgisAuth`](crate::ArcgisAuth).
+#[pin_project]
+pub struct ResponseFuture<S, B, R>
+where
+    S: Service<Request<ReplayBody<B>>>,
+    R: Body,
+{
+    #[pin]
+    state: State<S, B, R, S::Future>,
+    exchange: Option<Exchange<S, B>>,
+}
+
+#[pin_project(project = StateProjection, project_replace = StateOwned)]
+enum State<S, B, R: Body, F> {
+    /// Not signed and not looked at.
+    Untouched {
+        #[pin]
+        sent: F,
+        withheld: Option<Withheld>,
+    },
+    Calling {
+        #[pin]
+        sent: F,
+    },
+    Peeking {
+        parts: Parts,
+        peek: Peek<R>,
+    },
+    Renewing {
+        login: Login,
+        then: Then<S, B, R>,
+    },
+    /// The first answer is given up; the service gets ready for the second sending.
+    Readying {
+        token: Arc<Token>,
+    },
+    Done,
+}
+
+/// What waits for a login.
+enum Then<S, B, R: Body> {
+    /// The first sending.
+    Send(Unsent<S, B>),
+    /// The second sending, or this answer if there is no token.
+    Answer(Response<ResponseBody<R>>),
+}
+
+/// A request before its first sending, and the service that is ready for it.
+pub(crate) struct Unsent<S, B> {
+    pub(crate) service: S,
+    pub(crate) request: Request<B>,
+}
+
+/// What a request carries through all its states.
+pub(crate) struct Exchange<S, B> {
+    pub(crate) account: Arc<Account>,
+    pub(crate) outcome: AuthOutcome,
+    /// What the refused-service memory calls this request's service. Named only when that may matter.
+    pub(crate) service: Option<String>,
+    /// Why a challenge could not be acted on, where that is known beforehand: then no copy is kept.
+    pub(crate) no_second_sending: Option<Withheld>,
+    pub(crate) replay_limit: usize,
+    head: bool,
+    always_tell: bool,
+    /// What the last sending was signed with.
+    token: Option<Arc<Token>>,
+    kept: Option<Kept<S, B>>,
+}
+
+/// What a second sending is made from.
+pub(crate) struct Kept<S, B> {
+    pub(crate) service: S,
+    pub(crate) request: Unsigned,
+    pub(crate) body: KeptBody<B>,
+}
+
+/// The head of a request as the caller made it: it holds no secret of ours.
+pub(crate) struct Unsigned {
+    method: Method,
+    uri: Uri,
+    version: Version,
+    /// Flat, because cloning a `HeaderMap` takes two allocations and this takes one.
+    headers: Vec<(HeaderName, HeaderValue)>,
+    extensions: Extensions,
+}
+
+impl Unsigned {
+    fn of<B>(request: &Request<B>) -> Self {
+        let mut headers = Vec::with_capacity(request.headers().len());
+        headers.extend(
+            request
+                .headers()
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            headers,
+            extensions: request.extensions().clone(),
+        }
+    }
+
+    fn into_request<B>(self, body: B) -> Request<B> {
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.version_mut() = self.version;
+        *request.extensions_mut() = self.extensions;
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + 1);
+        for (name, value) in self.headers {
+            headers.append(name, value);
+        }
+        *request.headers_mut() = headers;
+        request
+    }
+}
+
+impl<S, B> Exchange<S, B> {
+    pub(crate) fn new(
+        account: Arc<Account>,
+        head: bool,
+        always_tell: bool,
+        replay_limit: usize,
+    ) -> Self {
+        Self {
+            account,
+            outcome: AuthOutcome::default(),
+            service: None,
+            no_second_sending: None,
+            replay_limit,
+            head,
+            always_tell,
+            token: None,
+            kept: None,
+        }
+    }
+
+    pub(crate) fn keep(&mut self, kept: Kept<S, B>) {
+        self.kept = Some(kept);
+    }
+
+    fn sign<T>(&mut self, request: &mut Request<T>, token: Arc<Token>) {
+        let mut uri = mem::take(request.uri_mut());
+        self.account.sign(&mut uri, request.headers_mut(), &token);
+        *request.uri_mut() = uri;
+        self.outcome.signed = true;
+        self.token = Some(token);
+    }
+
+    fn facts(&self) -> RequestFacts {
+        RequestFacts {
+            head: self.head,
+            token: self.outcome.signed,
+        }
+    }
+
+    /// What goes up: cleaned of the token, and with what happened attached.
+    fn finish<R: Body>(
+        mut self,
+        mut parts: Parts,
+        mut body: ResponseBody<R>,
+    ) -> Response<ResponseBody<R>> {
+        if let Some(token) = &self.token {
+            clean::clean(&mut parts.headers, token);
+        }
+        if self.always_tell || self.outcome.is_worth_telling() {
+            parts.extensions.insert(self.outcome.clone());
+        }
+        body.set_outcome(mem::take(&mut self.outcome));
+        Response::from_parts(parts, body)
+    }
+
+    fn note_clean(&mut self) {
+        if let Some(token) = &self.token {
+            self.account.store.note_clean(token);
+            if let Some(service) = &self.service {
+                self.account.store.note_clean_service(service);
+            }
+        }
+    }
+
+    /// What to do about a challenge.
+    fn challenged(&mut self, challenge: Challenge) -> Reaction {
+        self.outcome.unanswered = Some(challenge);
+        let store = &self.account.store;
+        if self.outcome.resent {
+            if let Some(service) = &self.service {
+                store.note_second_challenge(service, challenge);
+            }
+            return Reaction::Answer;
+        }
+        self.outcome.challenge = Some(challenge);
+        if let (Some(token), Challenge::TokenInvalid) = (&self.token, challenge) {
+            token.set_rejected(true);
+        }
+        let reason = if self.token.is_some() {
+            TokenReason::Rejected
+        } else {
+            TokenReason::Missing
+        };
+        let replayable = match (&self.kept, self.no_second_sending.take()) {
+            (_, Some(withheld @ (Withheld::ServiceRefused | Withheld::LoginRefused(_)))) => {
+                self.outcome.withheld = Some(withheld);
+                return Reaction::Answer;
+            }
+            (Some(kept), _) => kept.body.pause(),
+            (None, _) => false,
+        };
+        let renewal = store.renew(self.token.as_ref(), reason);
+        if !replayable {
+            // The login goes on for the sake of the requests to come.
+            self.outcome.withheld = Some(Withheld::BodyNotReplayable);
+            return Reaction::Answer;
+        }
+        match renewal {
+            Renewal::Token(token) => Reaction::SendAgain(token),
+            Renewal::Login(login) => Reaction::LogIn(login),
+            Renewal::Withheld(withheld) => {
+                self.outcome.withheld = Some(withheld);
+                Reaction::Answer
+            }
+        }
+    }
+}
+
+/// What a challenge leads to.
+enum Reaction {
+    /// It is the answer.
+    Answer,
+    SendAgain(Arc<Token>),
+    LogIn(Login),
+}
+
+impl<S, B> Exchange<S, B>
+where
+    B: Body,
+{
+    /// The request of the first sending, signed, and what a second could be made from, taken before signing.
+    pub(crate) fn sign_and_keep(
+        &mut self,
+        request: Request<B>,
+        token: Option<Arc<Token>>,
+    ) -> (Request<ReplayBody<B>>, Option<(Unsigned, KeptBody<B>)>) {
+        let keeps = self.no_second_sending.is_none();
+        let unsigned = keeps.then(|| Unsigned::of(&request));
+        let (parts, body) = request.into_parts();
+        let (body, kept_body) = if keeps {
+            ReplayBody::kept(body, self.replay_limit)
+        } else {
+            (ReplayBody::bare(body), None)
+        };
+        let mut request = Request::from_parts(parts, body);
+        if let Some(token) = token {
+            self.sign(&mut request, token);
+        }
+        (request, unsigned.zip(kept_body))
+    }
+
+    /// The request of the second sending, and its service. `None` where the body is lost.
+    fn second_request(&mut self, token: Arc<Token>) -> Option<(S, Request<ReplayBody<B>>)> {
+        let kept = self.kept.take()?;
+        let body = kept.body.take()?;
+        let mut request = kept.request.into_request(body);
+        if self.service.is_none() {
+            self.service = Some(service_key(request.uri()));
+        }
+        self.sign(&mut request, token);
+        self.outcome.resent = true;
+        self.outcome.unanswered = None;
+        Some((kept.service, request))
+    }
+}
+
+impl<S, B, R> ResponseFuture<S, B, R>
+where
+    S: Service<Request<ReplayBody<B>>>,
+    R: Body,
+{
+    pub(crate) fn untouched(sent: S::Future, withheld: Option<Withheld>) -> Self {
+        Self {
+            state: State::Untouched { sent, withheld },
+            exchange: None,
+        }
+    }
+
+    pub(crate) fn calling(sent: S::Future, exchange: Exchange<S, B>) -> Self {
+        Self {
+            state: State::Calling { sent },
+            exchange: Some(exchange),
+        }
+    }
+
+    pub(crate) fn logging_in(login: Login, unsent: Unsent<S, B>, exchange: Exchange<S, B>) -> Self {
+        Self {
+            state: State::Renewing {
+                login,
+                then: Then::Send(unsent),
+            },
+            exchange: Some(exchange),
+        }
+    }
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B, R>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<R>>,
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+    R: Body + Unpin,
+{
+    type Output = Result<Response<ResponseBody<R>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let (parts, body, verdict) = match this.state.as_mut().project() {
+                StateProjection::Untouched { sent, withheld } => {
+                    let response = ready!(sent.poll(context))?;
+                    let withheld = withheld.take();
+                    this.state.set(State::Done);
+                    return Poll::Ready(Ok(untouched(response, withheld)));
+                }
+                StateProjection::Calling { sent } => {
+                    let response = ready!(sent.poll(context))?;
+                    let facts = match this.exchange {
+                        Some(exchange) => exchange.facts(),
+                        None => return done(),
+                    };
+                    let (parts, body) = response.into_parts();
+                    let looked =
+                        Detector::start(parts.status, &parts.headers, facts, body.is_end_stream());
+                    match looked {
+                        Start::Decided(verdict) => (parts, ResponseBody::untouched(body), verdict),
+                        Start::Look(detector) => {
+                            let peek = Peek::new(body, detector);
+                            this.state.set(State::Peeking { parts, peek });
+                            continue;
+                        }
+                    }
+                }
+                StateProjection::Peeking { peek, .. } => {
+                    let verdict = ready!(peek.poll_verdict(context));
+                    match this.state.as_mut().project_replace(State::Done) {
+                        StateOwned::Peeking { parts, peek } => (parts, peek.into_body(), verdict),
+                        _ => return done(),
+                    }
+                }
+                StateProjection::Renewing { login, .. } => {
+                    let result = ready!(Pin::new(login).poll(context));
+                    let result = result.unwrap_or_else(|_| Err(broken_off()));
+                    let Some(exchange) = this.exchange.as_mut() else {
+                        return done();
+                    };
+                    match this.state.as_mut().project_replace(State::Done) {
+                        StateOwned::Renewing {
+                            then: Then::Send(unsent),
+                            ..
+                        } => {
+                            let token = result
+                                .map_err(|withheld| exchange.outcome.withheld = Some(withheld))
+                                .ok();
+                            let Unsent {
+                                mut service,
+                                request,
+                            } = unsent;
+                            let (request, kept) = exchange.sign_and_keep(request, token);
+                            let sent = service.call(request);
+                            if let Some((request, body)) = kept {
+                                exchange.keep(Kept {
+                                    service,
+                                    request,
+                                    body,
+                                });
+                            }
+                            this.state.set(State::Calling { sent });
+                            continue;
+                        }
+                        StateOwned::Renewing {
+                            then: Then::Answer(answer),
+                            ..
+                        } => match result {
+                            Ok(token) => {
+                                // Its connection or permit may be what the second sending waits for.
+                                drop(answer);
+                                this.state.set(State::Readying { token });
+                                continue;
+                            }
+                            Err(withheld) => {
+                                exchange.outcome.withheld = Some(withheld);
+                                let (parts, body) = answer.into_parts();
+                                return finish(this.exchange, parts, body);
+                            }
+                        },
+                        _ => return done(),
+                    }
+                }
+                StateProjection::Readying { token } => {
+                    let Some(exchange) = this.exchange.as_mut() else {
+                        return done();
+                    };
+                    if let Some(kept) = &mut exchange.kept {
+                        ready!(kept.service.poll_ready(context))?;
+                    }
+                    let Some((mut service, request)) = exchange.second_request(Arc::clone(token))
+                    else {
+                        return done();
+                    };
+                    let sent = service.call(request);
+                    this.state.set(State::Calling { sent });
+                    continue;
+                }
+                StateProjection::Done => return done(),
+            };
+
+            // The finished call goes first: it may hold a permit that the second sending needs.
+            this.state.set(State::Done);
+            let Some(exchange) = this.exchange.as_mut() else {
+                return done();
+            };
+            let Verdict::Challenge(challenge) = verdict else {
+                exchange.note_clean();
+                return finish(this.exchange, parts, body);
+            };
+            match exchange.challenged(challenge) {
+                Reaction::Answer => return finish(this.exchange, parts, body),
+                Reaction::SendAgain(token) => {
+                    drop((parts, body));
+                    this.state.set(State::Readying { token });
+                }
+                Reaction::LogIn(login) => {
+                    let then = Then::Answer(Response::from_parts(parts, body));
+                    this.state.set(State::Renewing { login, then });
+                }
+            }
+        }
+    }
+}
+
+fn untouched<R: Body>(
+    response: Response<R>,
+    withheld: Option<Withheld>,
+) -> Response<ResponseBody<R>> {
+    let (mut parts, body) = response.into_parts();
+    let mut body = ResponseBody::untouched(body);
+    if let Some(withheld) = withheld {
+        let outcome = AuthOutcome {
+            withheld: Some(withheld),
+            ..AuthOutcome::default()
+        };
+        parts.extensions.insert(outcome.clone());
+        body.set_outcome(outcome);
+    }
+    Response::from_parts(parts, body)
+}
+
+fn finish<S, B, R: Body, E>(
+    exchange: &mut Option<Exchange<S, B>>,
+    parts: Parts,
+    body: ResponseBody<R>,
+) -> Poll<Result<Response<ResponseBody<R>>, E>> {
+    match exchange.take() {
+        Some(exchange) => Poll::Ready(Ok(exchange.finish(parts, body))),
+        None => done(),
+    }
+}
+
+fn broken_off() -> Withheld {
+    Withheld::TokenServiceFault(TokenError::fault(
+        "the login broke off before it gave an answer",
+    ))
+}
+
+/// Polled after it was ready, which the contract of `Future` forbids.
+#[allow(
+    clippy::panic,
+    reason = "a bug of the caller's, as in every other future"
+)]
+fn done<T>() -> Poll<T> {
+    panic!("ResponseFuture polled after completion")
+}
+
+impl<S, B, R> fmt::Debug for ResponseFuture<S, B, R>
+where
+    S: Service<Request<ReplayBody<B>>>,
+    R: Body,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,265 @@
+//! The layer and its builder: settings checked once, sites made ready, tokens shared by all services it makes.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tower_layer::Layer;
+
+use crate::{
+    account::Account,
+    error::ConfigError,
+    service::{ArcgisAuth, Shared},
+    site::{Login, Origin, Root, Site, SiteTable},
+    source::{ClientBinding, Credential, Discovery, DynTokenSource, GenerateToken, TokenClient},
+    store::TokenStore,
+};
+
+const DEFAULT_REPLAY_LIMIT: usize = 1024 * 1024;
+const DEFAULT_LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Makes a secured ArcGIS look like an open one to what sits above. See the [crate's documentation](crate).
+///
+/// Cheap to clone; all clones, and all services they make, share their tokens.
+///
+/// ```
+/// use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let layer = ArcgisAuthLayer::builder()
+///     .site(Site::new("https://gis.example.com/arcgis").credential(Credential::user("reader", "secret")))
+///     .site(Site::new("https://maps.example.org/server").credential(Credential::user("guest", "secret")))
+///     .replay_limit(4 * 1024 * 1024)
+///     .build()?;
+/// # drop(layer);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ArcgisAuthLayer {
+    shared: Arc<Shared>,
+}
+
+impl ArcgisAuthLayer {
+    /// A layer for one site, with every other setting as it comes.
+    ///
+    /// # Errors
+    ///
+    /// As [`ArcgisAuthLayerBuilder::build`].
+    pub fn new(site: Site) -> Result<Self, ConfigError> {
+        Self::builder().site(site).build()
+    }
+
+    /// A layer for several sites, or with other settings.
+    pub fn builder() -> ArcgisAuthLayerBuilder {
+        ArcgisAuthLayerBuilder {
+            sites: Vec::new(),
+            default_site: None,
+            token_client: None,
+            replay_limit: DEFAULT_REPLAY_LIMIT,
+            login_timeout: DEFAULT_LOGIN_TIMEOUT,
+            outcome_in_every_response: false,
+        }
+    }
+}
+
+impl<S> Layer<S> for ArcgisAuthLayer {
+    type Service = ArcgisAuth<S>;
+
+    fn layer(&self, inner: S) -> ArcgisAuth<S> {
+        ArcgisAuth::new(inner, Arc::clone(&self.shared))
+    }
+}
+
+impl fmt::Debug for ArcgisAuthLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ArcgisAuthLayer")
+            .field("shared", &self.shared)
+            .finish()
+    }
+}
+
+/// Settings of an [`ArcgisAuthLayer`].
+#[derive(Clone, Debug)]
+pub struct ArcgisAuthLayerBuilder {
+    sites: Vec<Site>,
+    default_site: Option<Site>,
+    token_client: Option<TokenClient>,
+    replay_limit: usize,
+    login_timeout: Duration,
+    outcome_in_every_response: bool,
+}
+
+impl ArcgisAuthLayerBuilder {
+    /// One more site. Where two sites' roots both match a request, the longer root wins.
+    #[must_use]
+    pub fn site(mut self, site: Site) -> Self {
+        self.sites.push(site);
+        self
+    }
+
+    /// A site that also gets the requests in origin form (`/arcgis/rest/…`, no host in the URI), as they come in a
+    /// server's stack. The `Host` header is never looked at.
+    #[must_use]
+    pub fn default_site(mut self, site: Site) -> Self {
+        self.default_site = Some(site);
+        self
+    }
+
+    /// The client that logs in, in place of the one the feature `client` brings.
+    #[must_use]
+    pub fn token_client(mut self, client: TokenClient) -> Self {
+        self.token_client = Some(client);
+        self
+    }
+
+    /// How much of a request's body is kept for a second sending, in bytes; 1 MiB unless set. A longer body is sent
+    /// once. Where the token is known to be missing or dead, the login then comes before the sending.
+    #[must_use]
+    pub fn replay_limit(mut self, bytes: usize) -> Self {
+        self.replay_limit = bytes;
+        self
+    }
+
+    /// How long a login may take, discovery included; 30 seconds unless set.
+    #[must_use]
+    pub fn login_timeout(mut self, timeout: Duration) -> Self {
+        self.login_timeout = timeout;
+        self
+    }
+
+    /// Puts an [`AuthOutcome`](crate::AuthOutcome) into the extensions of every answer to a site's request, the clean
+    /// ones included. Costs three allocations a request.
+    #[must_use]
+    pub fn outcome_in_every_response(mut self, always: bool) -> Self {
+        self.outcome_in_every_response = always;
+        self
+    }
+
+    /// The layer.
+    ///
+    /// # Errors
+    ///
+    /// Where a setting cannot work: a root, referer or token URL that is none, two sites with one root, no client to
+    /// log in with. Nothing is sent yet: whether a credential is right shows with the first challenge.
+    pub fn build(self) -> Result<ArcgisAuthLayer, ConfigError> {
+        let Self {
+            sites,
+            default_site,
+            mut token_client,
+            replay_limit,
+            login_timeout,
+            outcome_in_every_response,
+        } = self;
+        let mut roots: Vec<(Root, Option<Arc<Account>>)> = Vec::new();
+        let mut default_roots = Vec::new();
+        let all = sites
+            .into_iter()
+            .map(|site| (site, false))
+            .chain(default_site.map(|site| (site, true)));
+        for (site, is_default) in all {
+            let site_roots = site
+                .roots
+                .iter()
+                .map(|root| Root::parse(root))
+                .collect::<Result<Vec<_>, _>>()?;
+            let account = account(&site, &site_roots, &mut token_client, login_timeout)?;
+            for root in site_roots {
+                if let Some((other, _)) = roots.iter().find(|(other, _)| other.is_same(&root)) {
+                    return Err(ConfigError::new(format!(
+                        "two sites have the root {}; a request could belong to either",
+                        other.to_url()
+                    )));
+                }
+                if is_default {
+                    default_roots.push((root.clone(), account.clone()));
+                }
+                roots.push((root, account.clone()));
+            }
+        }
+        Ok(ArcgisAuthLayer {
+            shared: Arc::new(Shared {
+                sites: SiteTable::new(roots, default_roots),
+                replay_limit,
+                outcome_in_every_response,
+            }),
+        })
+    }
+}
+
+fn account(
+    site: &Site,
+    roots: &[Root],
+    token_client: &mut Option<TokenClient>,
+    login_timeout: Duration,
+) -> Result<Option<Arc<Account>>, ConfigError> {
+    let Some(first) = roots.first() else {
+        return Err(ConfigError::new("a site has no root"));
+    };
+    let referer = site.binding.referer(first)?;
+    let source: Arc<dyn DynTokenSource> = match &site.login {
+        Login::None => return Ok(None),
+        Login::Source(source) => Arc::clone(source),
+        Login::Credential(credential) => {
+            let client = match token_client {
+                Some(client) => client.clone(),
+                None => token_client.insert(platform_client()?).clone(),
+            };
+            let binding = referer
+                .clone()
+                .map_or(ClientBinding::RequestIp, ClientBinding::Referer);
+            let source = generate_token(site, first, credential.clone(), client)?.binding(binding);
+            Arc::new(source)
+        }
+    };
+    let store = TokenStore::new(source, first.to_url().into(), login_timeout);
+    Ok(Some(Arc::new(Account {
+        store: Arc::new(store),
+        placement: site.placement,
+        caller_token: site.caller_token,
+        referer,
+    })))
+}
+
+fn generate_token(
+    site: &Site,
+    root: &Root,
+    credential: Credential,
+    client: TokenClient,
+) -> Result<GenerateToken, ConfigError> {
+    let source = if let Some(url) = &site.token_url {
+        GenerateToken::at(url, credential, client)?
+    } else {
+        let mut trusted = vec![root.origin.clone()];
+        for service in &site.trusted_token_services {
+            let origin = service.parse().ok().and_then(|uri| Origin::of(&uri));
+            trusted.push(origin.ok_or_else(|| {
+                ConfigError::new(format!(
+                    "the trusted token service `{service}` is not an origin; write it like https://portal.example.com"
+                ))
+            })?);
+        }
+        let discovery = Discovery {
+            root: root.to_url(),
+            trusted,
+            insecure_http: site.insecure_http,
+        };
+        GenerateToken::discovered(discovery, credential, client)
+    };
+    Ok(if site.insecure_http {
+        source.allow_insecure_http()
+    } else {
+        source
+    })
+}
+
+#[cfg(feature = "client")]
+fn platform_client() -> Result<TokenClient, ConfigError> {
+    TokenClient::platform()
+}
+
+#[cfg(not(feature = "client"))]
+fn platform_client() -> Result<TokenClient, ConfigError> {
+    Err(ConfigError::new(
+        "a site has a credential, and there is no client to log in with; give one with `token_client`, or turn the \
+         feature `client` on",
+    ))
+}

@@ -1,0 +1,135 @@
+//! What happened to a request, for those above the layer.
+
+use std::fmt;
+
+use crate::{challenge::Challenge, error::TokenError};
+
+/// What the layer did with a request: signed or not, challenge seen, re-sent or why not. Never holds a secret.
+///
+/// Found in the response's extensions whenever there is something to tell: a challenge was seen, or a request to a
+/// site went out unsigned for a reason. Every answer's [`ResponseBody::outcome`](crate::ResponseBody::outcome) has it
+/// too, and
+/// [`outcome_in_every_response`](crate::ArcgisAuthLayerBuilder::outcome_in_every_response) puts it into the extensions
+/// of all answers (an extension costs allocations, which is why the common case, signed and clean, goes without).
+///
+/// ```
+/// use tower_arcgis_auth::AuthOutcome;
+///
+/// fn log(response: &http::Response<String>) {
+///     if let Some(outcome) = response.extensions().get::<AuthOutcome>() {
+///         if outcome.unanswered().is_some() {
+///             println!("still a login: {outcome}");
+///         }
+///     }
+/// }
+/// # log(&http::Response::new(String::new()));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct AuthOutcome {
+    pub(crate) signed: bool,
+    pub(crate) challenge: Option<Challenge>,
+    pub(crate) resent: bool,
+    pub(crate) unanswered: Option<Challenge>,
+    pub(crate) withheld: Option<Withheld>,
+}
+
+impl AuthOutcome {
+    /// Whether the request this answer belongs to carried the site's token.
+    pub fn signed(&self) -> bool {
+        self.signed
+    }
+
+    /// The first challenge met on the way, answered or not.
+    pub fn challenge(&self) -> Option<Challenge> {
+        self.challenge
+    }
+
+    /// Whether the request was sent a second time.
+    pub fn resent(&self) -> bool {
+        self.resent
+    }
+
+    /// The challenge that this answer itself is; `None` if the answer is what was asked for.
+    pub fn unanswered(&self) -> Option<Challenge> {
+        self.unanswered
+    }
+
+    /// Why the request was not signed, or not sent again.
+    pub fn withheld(&self) -> Option<&Withheld> {
+        self.withheld.as_ref()
+    }
+
+    pub(crate) fn is_worth_telling(&self) -> bool {
+        self.challenge.is_some() || self.withheld.is_some()
+    }
+}
+
+impl fmt::Display for AuthOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.signed { "signed" } else { "not signed" })?;
+        if let Some(challenge) = self.challenge {
+            write!(f, ", challenged ({challenge})")?;
+        }
+        if self.resent {
+            f.write_str(", sent again")?;
+        }
+        if let Some(challenge) = self.unanswered {
+            write!(f, ", the answer is a challenge ({challenge})")?;
+        }
+        if let Some(withheld) = &self.withheld {
+            write!(f, ": {withheld}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a request was not signed, or not sent again after a challenge.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Withheld {
+    /// The site has no credential.
+    NoCredential,
+    /// The caller placed a token itself, and the site lets it keep it.
+    CallersToken,
+    /// A token, sign-in or information end point: never signed.
+    Exempt,
+    /// The request's body is longer than the replay limit, broke off, or is unknown to the layer by now.
+    BodyNotReplayable,
+    /// This service refused the account after a fresh login; for some minutes its challenges go up.
+    ServiceRefused,
+    /// The token service refused the credential; not tried again for 15 minutes.
+    LoginRefused(TokenError),
+    /// The token service is broken or out of reach; tried again after a pause.
+    TokenServiceFault(TokenError),
+    /// The last login bore no fruit: since then no signed request came back clean. Tried again after a pause.
+    FruitlessLogins,
+}
+
+impl Withheld {
+    /// The token source's own error, if it is what stood in the way.
+    pub fn token_error(&self) -> Option<&TokenError> {
+        match self {
+            Self::LoginRefused(error) | Self::TokenServiceFault(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Withheld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCredential => f.write_str("the site has no credential"),
+            Self::CallersToken => f.write_str("the caller placed a token itself"),
+            Self::Exempt => f.write_str("a token or sign-in end point is never signed"),
+            Self::BodyNotReplayable => f.write_str("the request's body cannot be sent again"),
+            Self::ServiceRefused => f.write_str(
+                "this service refused the account after a fresh login; check what it is shared with",
+            ),
+            Self::LoginRefused(error) => write!(f, "login refused: {error}"),
+            Self::TokenServiceFault(error) => write!(f, "login failed: {error}"),
+            Self::FruitlessLogins => {
+                f.write_str("the last login bore no fruit; the next is made after a pause")
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Putting a token on a request, and seeing whether the caller put one there already.
+
+use std::sync::LazyLock;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Uri,
+    header::{AUTHORIZATION, COOKIE},
+    uri::PathAndQuery,
+};
+use memchr::memmem::Finder;
+
+use crate::token::Token;
+
+/// Esri's own header for tokens, where `Authorization` belongs to a web tier (ArcGIS Enterprise 10.6 and later).
+static X_ESRI_AUTHORIZATION: HeaderName = HeaderName::from_static("x-esri-authorization");
+static TOKEN_KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"token="));
+const TOKEN_COOKIE: &[u8] = b"agstoken";
+
+/// Where the token goes on a request. Whatever token stands there already is replaced, never doubled.
+///
+/// ```
+/// use tower_arcgis_auth::{Site, TokenPlacement};
+///
+/// let site = Site::new("https://gis.example.com/arcgis").placement(TokenPlacement::EsriHeader);
+/// # drop(site);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TokenPlacement {
+    /// `token=` in the query. Works with every product and version, and shows in logs and in the errors of clients
+    /// that print URLs. A URL too long to take a token (65,534 bytes with it) gets it as [`EsriHeader`](Self::EsriHeader).
+    #[default]
+    Query,
+    /// The cookie `agstoken`, merged into the caller's `Cookie` header.
+    Cookie,
+    /// `X-Esri-Authorization: Bearer`, which Esri recommends from 10.6 on.
+    EsriHeader,
+    /// `Authorization: Bearer`. Not where a web tier (IWA, PKI, Basic) owns that header.
+    Bearer,
+}
+
+/// Whether the caller placed a token of its own: non-empty, anywhere ArcGIS looks. A form body is not looked into.
+pub(crate) fn has_token(uri: &Uri, headers: &HeaderMap, placement: TokenPlacement) -> bool {
+    if uri
+        .query()
+        .is_some_and(|query| tokens(query.as_bytes()).any(|pair| !pair.is_empty_token()))
+    {
+        return true;
+    }
+    // One walk over the names costs less than a hashed look-up for each.
+    headers.iter().any(|(name, value)| {
+        if *name == COOKIE {
+            has_token_cookie(value)
+        } else if *name == AUTHORIZATION {
+            placement == TokenPlacement::Bearer && !value.is_empty()
+        } else {
+            *name == X_ESRI_AUTHORIZATION && !value.is_empty()
+        }
+    })
+}
+
+/// Takes a caller's own token off, wherever it is.
+pub(crate) fn remove_token(uri: &mut Uri, headers: &mut HeaderMap, placement: TokenPlacement) {
+    headers.remove(&X_ESRI_AUTHORIZATION);
+    if placement == TokenPlacement::Bearer {
+        headers.remove(AUTHORIZATION);
+    }
+    if headers.get_all(COOKIE).iter().any(has_token_cookie) {
+        merge_cookies(headers, None);
+    }
+    if uri
+        .query()
+        .is_some_and(|query| tokens(query.as_bytes()).next().is_some())
+    {
+        rewrite_query(uri, None);
+    }
+}
+
+/// Puts `token` on a request, and `referer` with it where the token is bound to one.
+pub(crate) fn sign(
+    uri: &mut Uri,
+    headers: &mut HeaderMap,
+    token: &Token,
+    placement: TokenPlacement,
+    referer: Option<&HeaderValue>,
+) {
+    match placement {
+        TokenPlacement::Query => {
+            if !rewrite_query(uri, Some(token.query_pair())) {
+                headers.insert(X_ESRI_AUTHORIZATION.clone(), token.bearer().clone());
+            }
+        }
+        TokenPlacement::Cookie => merge_cookies(headers, Some(token.cookie_pair())),
+        TokenPlacement::EsriHeader => {
+            headers.insert(X_ESRI_AUTHORIZATION.clone(), token.bearer().clone());
+        }
+        TokenPlacement::Bearer => {
+            headers.insert(AUTHORIZATION, token.bearer().clone());
+        }
+    }
+    if let Some(referer) = referer {
+        headers.insert(http::header::REFERER, referer.clone());
+    }
+}
+
+/// A `token=…` pair in a query.
+struct Pair {
+    start: usize,
+    end: usize,
+}
+
+impl Pair {
+    fn is_empty_token(&self) -> bool {
+        self.end - self.start == b"token=".len()
+    }
+}
+
+/// All `token` pairs of `query`, first to last.
+fn tokens(query: &[u8]) -> impl Iterator<Item = Pair> {
+    TOKEN_KEY
+        .find_iter(query)
+        .filter(|start| *start == 0 || query[start - 1] == b'&')
+        .map(|start| Pair {
+            start,
+            end: memchr::memchr(b'&', &query[start..]).map_or(query.len(), |length| start + length),
+        })
+}
+
+/// Takes every `token` pair out of the query and puts `pair` where the first one was, or at the end; all other text
+/// stays byte for byte. False, and nothing changed, where the result would be too long for a URI.
+///
+/// One allocation, of exactly the final length.
+fn rewrite_query(uri: &mut Uri, pair: Option<&Bytes>) -> bool {
+    let path = uri.path();
+    let query = uri.query();
+    // An asterisk (`OPTIONS *`) and an authority (`CONNECT`) take no query.
+    if !path.starts_with('/') {
+        return false;
+    }
+    let pair = pair.map_or(&b""[..], |pair| &pair[..]);
+    let old = query.unwrap_or_default().as_bytes();
+    let joint = usize::from(!old.is_empty());
+    let mut buffer = BytesMut::with_capacity(path.len() + 1 + old.len() + joint + pair.len());
+    buffer.put_slice(path.as_bytes());
+    if query.is_some() || !pair.is_empty() {
+        buffer.put_u8(b'?');
+    }
+    let mut copied = 0;
+    let mut placed = pair.is_empty();
+    for old_pair in tokens(old) {
+        if !placed {
+            buffer.put_slice(&old[copied..old_pair.start]);
+            buffer.put_slice(pair);
+            copied = old_pair.end;
+            placed = true;
+        } else if old_pair.start == 0 {
+            // Taken out with the `&` behind it, being the first.
+            copied = (old_pair.end + 1).min(old.len());
+        } else {
+            // Taken out with the `&` before it.
+            let before = (old_pair.start - 1).max(copied);
+            buffer.put_slice(&old[copied..before]);
+            copied = old_pair.end;
+        }
+    }
+    buffer.put_slice(&old[copied..]);
+    if !placed {
+        if !matches!(old.last(), None | Some(b'&')) {
+            buffer.put_u8(b'&');
+        }
+        buffer.put_slice(pair);
+    }
+    let Ok(path_and_query) = PathAndQuery::from_maybe_shared(buffer.freeze()) else {
+        return false;
+    };
+    let mut parts = std::mem::take(uri).into_parts();
+    let old = parts.path_and_query.replace(path_and_query);
+    match Uri::from_parts(parts) {
+        Ok(signed) => {
+            *uri = signed;
+            true
+        }
+        // `from_parts` keeps nothing on error, and gives none where only a valid path and query has changed.
+        Err(_) => {
+            *uri = old.map_or_else(Uri::default, Uri::from);
+            false
+        }
+    }
+}
+
+fn has_token_cookie(value: &HeaderValue) -> bool {
+    crumbs(value.as_bytes())
+        .any(|crumb| is_token_crumb(crumb) && crumb.len() > TOKEN_COOKIE.len() + 1)
+}
+
+fn crumbs(cookies: &[u8]) -> impl Iterator<Item = &[u8]> {
+    cookies
+        .split(|byte| *byte == b';')
+        .map(<[u8]>::trim_ascii)
+        .filter(|crumb| !crumb.is_empty())
+}
+
+fn is_token_crumb(crumb: &[u8]) -> bool {
+    crumb
+        .strip_prefix(TOKEN_COOKIE)
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'=')))
+}
+
+/// Joins the caller's cookies, less any `agstoken`, and `pair` into one `Cookie` header. HTTP/2 may have split them
+/// over several.
+fn merge_cookies(headers: &mut HeaderMap, pair: Option<&HeaderValue>) {
+    let length: usize = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(|value| value.len() + 2)
+        .sum();
+    if length == 0 {
+        if let Some(pair) = pair {
+            headers.insert(COOKIE, pair.clone());
+        }
+        return;
+    }
+    let mut merged = BytesMut::with_capacity(length + pair.map_or(0, HeaderValue::len));
+    for crumb in headers
+        .get_all(COOKIE)
+        .iter()
+        .flat_map(|value| crumbs(value.as_bytes()))
+        .filter(|crumb| !is_token_crumb(crumb))
+        .chain(pair.map(HeaderValue::as_bytes))
+    {
+        if !merged.is_empty() {
+            merged.put_slice(b"; ");
+        }
+        merged.put_slice(crumb);
+    }
+    if merged.is_empty() {
+        headers.remove(COOKIE);
+    } else if let Ok(mut value) = HeaderValue::from_maybe_shared(merged.freeze()) {
+        // Parts of valid values, joined by valid bytes, make a valid value.
+        value.set_sensitive(true);
+        headers.insert(COOKIE, value);
+    }
+}

@@ -1,0 +1,258 @@
+//! The service: a request's way from its site to the first sending.
+
+use std::{
+    fmt, mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Method, Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::{
+    account::{Account, service_key},
+    body::{ReplayBody, ResponseBody},
+    endpoint::is_exempt,
+    error::BoxError,
+    future::{Exchange, Kept, ResponseFuture, Unsent},
+    outcome::Withheld,
+    site::{CallerToken, SiteTable},
+    source::TokenReason,
+    store::Renewal,
+    token::{Freshness, Token},
+};
+
+/// Signs requests to ArcGIS sites, and answers their challenges. See the [crate's documentation](crate).
+///
+/// Made by [`ArcgisAuthLayer`](crate::ArcgisAuthLayer). Cheap to clone; clones share their tokens.
+///
+/// Needs a tokio runtime to be called on once a login is due.
+///
+/// ```
+/// use http_body_util::Full;
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use tower::{Layer, Service, ServiceExt};
+/// use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, ReplayBody, Site, token_source_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // A server that wants a token.
+/// let server = tower::service_fn(|request: Request<ReplayBody<Full<Bytes>>>| async move {
+///     let signed = request.uri().query().is_some_and(|query| query.contains("token=secret"));
+///     let body = if signed { r#"{"layers":[]}"# } else { r#"{"error":{"code":499,"message":"Token Required"}}"# };
+///     Ok::<_, std::io::Error>(Response::new(Full::new(Bytes::from(body))))
+/// });
+/// let site = Site::new("https://gis.example.com/arcgis")
+///     .token_source(token_source_fn(|_| async { IssuedToken::new("secret") }));
+/// let mut service = ArcgisAuthLayer::new(site)?.layer(server);
+///
+/// let request = Request::get("https://gis.example.com/arcgis/rest/services/Roads/MapServer?f=json")
+///     .body(Full::default())?;
+/// let response = service.ready().await?.call(request).await?;
+/// assert!(response.body().outcome().resent());
+/// assert!(response.body().outcome().unanswered().is_none());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ArcgisAuth<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+/// What all clones of a layer and its services share.
+pub(crate) struct Shared {
+    /// `None` for a site without a credential.
+    pub(crate) sites: SiteTable<Option<Arc<Account>>>,
+    pub(crate) replay_limit: usize,
+    pub(crate) outcome_in_every_response: bool,
+}
+
+impl<S> ArcgisAuth<S> {
+    pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, mutably.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Consumes the layer's part.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for ArcgisAuth<S>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+    R: Body + Unpin,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B, R>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let Some((site, path)) = self.shared.sites.find(request.uri()) else {
+            let sent = self.inner.call(request.map(ReplayBody::bare));
+            return ResponseFuture::untouched(sent, None);
+        };
+        let untouched = match site {
+            None => Some(Withheld::NoCredential),
+            Some(_) if is_exempt(path) => Some(Withheld::Exempt),
+            Some(account) if account.has_token(request.uri(), request.headers()) => {
+                (account.caller_token == CallerToken::Keep).then_some(Withheld::CallersToken)
+            }
+            Some(_) => None,
+        };
+        let account = match (site, untouched) {
+            (Some(account), None) => Arc::clone(account),
+            (_, withheld) => {
+                let sent = self.inner.call(request.map(ReplayBody::bare));
+                return ResponseFuture::untouched(sent, withheld);
+            }
+        };
+        if account.caller_token == CallerToken::Replace {
+            remove_callers_token(&account, &mut request);
+        }
+
+        let mut exchange = Exchange::new(
+            account,
+            *request.method() == Method::HEAD,
+            self.shared.outcome_in_every_response,
+            self.shared.replay_limit,
+        );
+        match exchange.before_sending(&request) {
+            Beginning::Send(token) => {
+                let (request, kept) = exchange.sign_and_keep(request, token);
+                let sent = match kept {
+                    None => self.inner.call(request),
+                    Some((unsigned, body)) => {
+                        let mut ready = self.take_ready();
+                        let sent = ready.call(request);
+                        exchange.keep(Kept {
+                            service: ready,
+                            request: unsigned,
+                            body,
+                        });
+                        sent
+                    }
+                };
+                ResponseFuture::calling(sent, exchange)
+            }
+            Beginning::LogIn(login) => {
+                let unsent = Unsent {
+                    service: self.take_ready(),
+                    request,
+                };
+                ResponseFuture::logging_in(login, unsent, exchange)
+            }
+        }
+    }
+}
+
+impl<S: Clone> ArcgisAuth<S> {
+    /// The service that was polled ready goes along with the request; its clone starts afresh.
+    fn take_ready(&mut self) -> S {
+        let clone = self.inner.clone();
+        mem::replace(&mut self.inner, clone)
+    }
+}
+
+fn remove_callers_token<B>(account: &Account, request: &mut Request<B>) {
+    let mut uri = mem::take(request.uri_mut());
+    account.remove_token(&mut uri, request.headers_mut());
+    *request.uri_mut() = uri;
+}
+
+/// How a request starts.
+pub(crate) enum Beginning {
+    /// At once, signed with the token if there is one.
+    Send(Option<Arc<Token>>),
+    /// After a login.
+    LogIn(Login),
+}
+
+pub(crate) type Login = tokio::sync::oneshot::Receiver<crate::store::LoginResult>;
+
+impl<S, B: Body> Exchange<S, B> {
+    /// Decides what is kept and what is waited for before anything is sent.
+    fn before_sending(&mut self, request: &Request<B>) -> Beginning {
+        let account = Arc::clone(&self.account);
+        let store = &account.store;
+        if store.remembers_services() {
+            let service = service_key(request.uri());
+            if store.is_refused_service(&service) {
+                self.no_second_sending = Some(Withheld::ServiceRefused);
+            }
+            self.service = Some(service);
+        }
+        if let Some(error) = store.refused_login() {
+            self.no_second_sending = Some(Withheld::LoginRefused(error));
+        }
+        if self.no_second_sending.is_none()
+            && !ReplayBody::can_keep(request.body(), self.replay_limit)
+        {
+            self.no_second_sending = Some(Withheld::BodyNotReplayable);
+        }
+        let one_sending = matches!(self.no_second_sending, Some(Withheld::BodyNotReplayable));
+
+        let token = store.current();
+        let renewal = match &token {
+            None if one_sending => store.renew(None, TokenReason::Missing),
+            None => return Beginning::Send(None),
+            Some(current) => match current.freshness() {
+                Freshness::PastEnd => store.renew(Some(current), TokenReason::Expired),
+                _ if one_sending && current.is_rejected() => {
+                    store.renew(Some(current), TokenReason::Rejected)
+                }
+                Freshness::NearEnd => {
+                    store.renew_ahead(current);
+                    return Beginning::Send(token);
+                }
+                Freshness::Fresh => return Beginning::Send(token),
+            },
+        };
+        match renewal {
+            Renewal::Token(token) => Beginning::Send(Some(token)),
+            Renewal::Login(login) => Beginning::LogIn(login),
+            Renewal::Withheld(withheld) => {
+                self.outcome.withheld = Some(withheld);
+                Beginning::Send(None)
+            }
+        }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for ArcgisAuth<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ArcgisAuth")
+            .field("inner", &self.inner)
+            .field("shared", &self.shared)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("sites", &self.sites)
+            .field("replay_limit", &self.replay_limit)
+            .field("outcome_in_every_response", &self.outcome_in_every_response)
+            .finish()
+    }
+}

@@ -1,0 +1,377 @@
+//! Sites: what the user says of a secured ArcGIS, and finding the one a request is for.
+
+use std::{fmt, sync::Arc};
+
+use http::{HeaderValue, Uri};
+
+use crate::{
+    error::ConfigError,
+    placement::TokenPlacement,
+    source::{Credential, DynTokenSource, TokenSource},
+};
+
+/// One secured ArcGIS: its root or roots, and how to get and place its token.
+///
+/// A root is an origin and a path prefix, `https://gis.example.com/arcgis`; every request whose URL lies under it, on
+/// whole path segments, belongs to the site. A site of several roots (ArcGIS Online spreads one account over many
+/// hosts) has one token for all of them.
+///
+/// Settings that cannot work are reported when the layer is built.
+///
+/// ```
+/// use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site, TokenPlacement};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let site = Site::new("https://gis.example.com/arcgis")
+///     .credential(Credential::user("gis_reader", "secret"))
+///     .placement(TokenPlacement::EsriHeader);
+/// let layer = ArcgisAuthLayer::new(site)?;
+/// # drop(layer);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Site {
+    pub(crate) roots: Vec<String>,
+    pub(crate) login: Login,
+    pub(crate) placement: TokenPlacement,
+    pub(crate) caller_token: CallerToken,
+    pub(crate) binding: Binding,
+    pub(crate) token_url: Option<String>,
+    pub(crate) trusted_token_services: Vec<String>,
+    pub(crate) insecure_http: bool,
+}
+
+/// Where a site's tokens come from.
+#[derive(Clone)]
+pub(crate) enum Login {
+    None,
+    Credential(Credential),
+    Source(Arc<dyn DynTokenSource>),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Binding {
+    /// To the `Referer` that is the site's first root.
+    Root,
+    Referer(String),
+    RequestIp,
+}
+
+/// What happens to a request that carries a token of the caller's own: a non-empty `token=` in the query, an
+/// `X-Esri-Authorization` header, an `agstoken` cookie, or `Authorization` where the site's placement is
+/// [`Bearer`](TokenPlacement::Bearer). A token in a form body is not looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallerToken {
+    /// It wins: the request passes untouched, and its answer too.
+    #[default]
+    Keep,
+    /// It is taken off, and the site's token put in its place.
+    Replace,
+}
+
+impl Site {
+    /// A site with this root, `https://host/arcgis`: the part of the services' URLs before `/rest`.
+    pub fn new(root: impl Into<String>) -> Self {
+        Self {
+            roots: vec![root.into()],
+            login: Login::None,
+            placement: TokenPlacement::default(),
+            caller_token: CallerToken::default(),
+            binding: Binding::Root,
+            token_url: None,
+            trusted_token_services: Vec::new(),
+            insecure_http: false,
+        }
+    }
+
+    /// One more root under which the same token is good. Logins start from the first.
+    #[must_use]
+    pub fn root(mut self, root: impl Into<String>) -> Self {
+        self.roots.push(root.into());
+        self
+    }
+
+    /// What to log in with. Without it, and without a [`token_source`](Self::token_source), requests to the site pass
+    /// untouched.
+    #[must_use]
+    pub fn credential(mut self, credential: Credential) -> Self {
+        self.login = Login::Credential(credential);
+        self
+    }
+
+    /// Where tokens come from, in place of a [`credential`](Self::credential).
+    #[must_use]
+    pub fn token_source(mut self, source: impl TokenSource) -> Self {
+        self.login = Login::Source(Arc::new(source));
+        self
+    }
+
+    /// Where the token goes on a request. [`TokenPlacement::Query`] unless set.
+    #[must_use]
+    pub fn placement(mut self, placement: TokenPlacement) -> Self {
+        self.placement = placement;
+        self
+    }
+
+    /// What happens to a caller's own token. [`CallerToken::Keep`] unless set.
+    #[must_use]
+    pub fn caller_token(mut self, caller_token: CallerToken) -> Self {
+        self.caller_token = caller_token;
+        self
+    }
+
+    /// The `Referer` that tokens are bound to, sent with the login and with every signed request. The first root, with
+    /// a slash behind it, unless set.
+    #[must_use]
+    pub fn referer(mut self, referer: impl Into<String>) -> Self {
+        self.binding = Binding::Referer(referer.into());
+        self
+    }
+
+    /// Binds tokens to the address the token service sees instead of to a `Referer`. Not for machines that leave
+    /// their network by changing addresses.
+    #[must_use]
+    pub fn bind_to_address(mut self) -> Self {
+        self.binding = Binding::RequestIp;
+        self
+    }
+
+    /// The full URL of the `generateToken` end point, in place of what the server's `rest/info` says. Named by you, it
+    /// may be on any origin.
+    #[must_use]
+    pub fn token_url(mut self, url: impl Into<String>) -> Self {
+        self.token_url = Some(url.into());
+        self
+    }
+
+    /// An origin, `https://portal.example.com`, that the server may advertise as its token service's. Without it only
+    /// the first root's own origin gets the credential, whatever the server advertises.
+    #[must_use]
+    pub fn trust_token_service(mut self, origin: impl Into<String>) -> Self {
+        self.trusted_token_services.push(origin.into());
+        self
+    }
+
+    /// Lets the password travel over plain http. Whoever listens on the way has it. Not needed on loopback.
+    #[must_use]
+    pub fn allow_insecure_http(mut self) -> Self {
+        self.insecure_http = true;
+        self
+    }
+}
+
+impl fmt::Debug for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let login: &dyn fmt::Debug = match &self.login {
+            Login::None => &"none",
+            Login::Credential(credential) => credential,
+            Login::Source(_) => &"a token source",
+        };
+        f.debug_struct("Site")
+            .field("roots", &self.roots)
+            .field("login", login)
+            .field("placement", &self.placement)
+            .field("caller_token", &self.caller_token)
+            .field("binding", &self.binding)
+            .field("token_url", &self.token_url)
+            .field("trusted_token_services", &self.trusted_token_services)
+            .field("insecure_http", &self.insecure_http)
+            .finish()
+    }
+}
+
+/// Scheme, host and port of an absolute URL, in the one spelling that can be compared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Origin {
+    https: bool,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    /// `None` for anything but an absolute http or https URL without user information.
+    pub(crate) fn of(uri: &Uri) -> Option<Self> {
+        let located = Located::of(uri)?;
+        Some(Self {
+            https: located.https,
+            host: located.host.to_ascii_lowercase(),
+            port: located.port,
+        })
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.https
+    }
+
+    fn is(&self, located: &Located<'_>) -> bool {
+        self.https == located.https
+            && self.port == located.port
+            && self.host.eq_ignore_ascii_case(located.host)
+    }
+}
+
+/// A request's origin, borrowed.
+struct Located<'a> {
+    https: bool,
+    host: &'a str,
+    port: u16,
+}
+
+impl<'a> Located<'a> {
+    fn of(uri: &'a Uri) -> Option<Self> {
+        let https = match uri.scheme_str()? {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        let authority = uri.authority()?;
+        // URL parsers disagree about what stands before the host in `https://gis.city.gov@evil.example`.
+        if authority.as_str().contains('@') {
+            return None;
+        }
+        let default_port = if https { 443 } else { 80 };
+        let port = match authority.port() {
+            Some(port) => port.as_str().parse().ok()?,
+            None => default_port,
+        };
+        // A host may be written with the dot that ends a full domain name.
+        let host = authority.host();
+        let host = host.strip_suffix('.').unwrap_or(host);
+        (!host.is_empty()).then_some(Self { https, host, port })
+    }
+}
+
+/// One root: an origin, and a path prefix without a trailing slash.
+#[derive(Clone, Debug)]
+pub(crate) struct Root {
+    pub(crate) origin: Origin,
+    pub(crate) path: String,
+}
+
+impl Root {
+    pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
+        let unusable = |why: &str| {
+            ConfigError::new(format!(
+                "the site root `{text}` {why}; write it like https://gis.example.com/arcgis"
+            ))
+        };
+        let uri: Uri = text.parse().map_err(|_| unusable("is not a URL"))?;
+        let origin = Origin::of(&uri).ok_or_else(|| {
+            unusable("is not an absolute http or https URL, or has a user name in it")
+        })?;
+        if uri.query().is_some() || text.contains('#') {
+            return Err(unusable("has a query or a fragment"));
+        }
+        let path = uri.path().trim_end_matches('/').to_owned();
+        if has_tricky_segments(&path) {
+            return Err(unusable("has `.` or `..` in its path"));
+        }
+        Ok(Self { origin, path })
+    }
+
+    /// Whether `other` is the same root in another spelling.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.origin == other.origin && self.path.eq_ignore_ascii_case(&other.path)
+    }
+
+    /// The root as a URL, without a trailing slash.
+    pub(crate) fn to_url(&self) -> String {
+        let Origin { https, host, port } = &self.origin;
+        let (scheme, default_port) = if *https { ("https", 443) } else { ("http", 80) };
+        if *port == default_port {
+            format!("{scheme}://{host}{}", self.path)
+        } else {
+            format!("{scheme}://{host}:{port}{}", self.path)
+        }
+    }
+
+    /// Whether `path` lies under this root on whole segments. ArcGIS Server runs behind IIS as often as not, where
+    /// `/ArcGIS` and `/arcgis` are the same.
+    fn holds_path(&self, path: &str) -> bool {
+        let Some(prefix) = path.as_bytes().get(..self.path.len()) else {
+            return false;
+        };
+        prefix.eq_ignore_ascii_case(self.path.as_bytes())
+            && matches!(path.as_bytes().get(self.path.len()), None | Some(b'/'))
+    }
+}
+
+/// Whether some server on the way might take the path for another than it reads: dot segments, plain, encoded, or
+/// split by an encoded or backward slash.
+fn has_tricky_segments(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    if memchr::memchr2(b'%', b'\\', bytes).is_none() && memchr::memmem::find(bytes, b"/.").is_none()
+    {
+        return false;
+    }
+    let decoded = percent_encoding::percent_decode(bytes).collect::<Vec<u8>>();
+    decoded
+        .split(|byte| matches!(byte, b'/' | b'\\'))
+        .any(|segment| {
+            // `;` starts path parameters that servlet containers cut off before they resolve the dots.
+            let name = segment
+                .split(|byte| *byte == b';')
+                .next()
+                .unwrap_or_default();
+            matches!(name, b"." | b"..")
+        })
+}
+
+/// All roots of a layer, and what to do under each.
+#[derive(Debug)]
+pub(crate) struct SiteTable<T> {
+    /// Longest path first, so that the first match is the closest.
+    roots: Vec<(Root, T)>,
+    /// For requests in origin form: the roots of one site.
+    default: Vec<(Root, T)>,
+}
+
+impl<T: Clone> SiteTable<T> {
+    pub(crate) fn new(mut roots: Vec<(Root, T)>, mut default: Vec<(Root, T)>) -> Self {
+        roots.sort_by_key(|(root, _)| std::cmp::Reverse(root.path.len()));
+        default.sort_by_key(|(root, _)| std::cmp::Reverse(root.path.len()));
+        Self { roots, default }
+    }
+
+    /// The site `uri` belongs to, and the part of the path behind its root. Only the URI's own authority counts.
+    pub(crate) fn find<'a>(&self, uri: &'a Uri) -> Option<(&T, &'a str)> {
+        let path = uri.path();
+        let candidate = match Located::of(uri) {
+            Some(located) => self
+                .roots
+                .iter()
+                .find(|(root, _)| root.origin.is(&located) && root.holds_path(path)),
+            None if uri.authority().is_none() && uri.scheme().is_none() => {
+                self.default.iter().find(|(root, _)| root.holds_path(path))
+            }
+            None => None,
+        };
+        let (root, site) = candidate?;
+        if has_tricky_segments(path) {
+            return None;
+        }
+        Some((site, path.get(root.path.len()..)?))
+    }
+}
+
+impl Binding {
+    /// The `Referer` tokens are bound to, if they are bound to one.
+    pub(crate) fn referer(&self, root: &Root) -> Result<Option<HeaderValue>, ConfigError> {
+        let text = match self {
+            Self::RequestIp => return Ok(None),
+            Self::Root => format!("{}/", root.to_url()),
+            Self::Referer(text) => text.clone(),
+        };
+        HeaderValue::from_str(&text)
+            .ok()
+            .filter(|value| !value.is_empty())
+            .map(Some)
+            .ok_or_else(|| {
+                ConfigError::new(format!(
+                    "the referer `{text}` cannot stand in a header; use a plain URL"
+                ))
+            })
+    }
+}

@@ -1,0 +1,166 @@
+//! Reading what a token service answers: a token, a refusal, or something broken. Every ArcGIS product has its own
+//! shape for it, all of them mostly under HTTP 200.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{Response, StatusCode, header};
+use serde_json::Value;
+
+use crate::{error::TokenError, token::IssuedToken};
+
+/// How much of a server's own words an error repeats.
+const LONGEST_MESSAGE: usize = 200;
+
+/// The token in `answer`, or why there is none. `place` names the service in errors; `secret` must not come up in them
+/// though the server should repeat it.
+pub(super) fn read_token(
+    answer: &Response<Bytes>,
+    place: &str,
+    secret: &str,
+) -> Result<IssuedToken, TokenError> {
+    let status = answer.status();
+    let Ok(Value::Object(json)) = serde_json::from_slice::<Value>(answer.body()) else {
+        return Err(no_json(answer, place));
+    };
+    if let Some(token) = json.get("token").and_then(Value::as_str) {
+        let issued = IssuedToken::new(token)?;
+        return Ok(match lifetime(&json, answer) {
+            Some(lifetime) => issued.valid_for(lifetime),
+            None => issued,
+        });
+    }
+    let refusal = match json.get("error") {
+        Some(Value::Object(error)) => Some(Refusal {
+            code: error.get("code").and_then(integer),
+            words: words([error.get("message"), error.get("details")]),
+        }),
+        // RFC 6749, as a gateway in front of a portal writes it.
+        Some(Value::String(error)) => Some(Refusal {
+            code: matches!(error.as_str(), "server_error" | "temporarily_unavailable")
+                .then_some(503),
+            words: words([json.get("error"), json.get("error_description")]),
+        }),
+        _ if json.get("status").and_then(Value::as_str) == Some("error") => Some(Refusal {
+            code: json.get("code").and_then(integer),
+            words: words([json.get("messages"), None]),
+        }),
+        _ => None,
+    };
+    match refusal {
+        Some(refusal) => Err(refusal.into_error(status, place, secret)),
+        None => Err(TokenError::fault(format!(
+            "{place} answered {status} with JSON that holds neither a token nor an error; check the token URL"
+        ))),
+    }
+}
+
+struct Refusal {
+    code: Option<i64>,
+    words: String,
+}
+
+impl Refusal {
+    fn into_error(self, status: StatusCode, place: &str, secret: &str) -> TokenError {
+        let said = if !secret.is_empty() && self.words.contains(secret) {
+            "(its words are left out: they repeat the password)".to_owned()
+        } else {
+            self.words
+        };
+        let code = self
+            .code
+            .map_or_else(|| status.as_u16().to_string(), |code| code.to_string());
+        if is_refusal(self.code, status) {
+            TokenError::refused(format!(
+                "{place} refused the login: {code} {said}; check user name (case counts) and password, and that the \
+                 account is not locked"
+            ))
+        } else {
+            TokenError::fault(format!("{place} cannot log anyone in now: {code} {said}"))
+        }
+    }
+}
+
+/// 400 and 401 are wrong credentials (portal, server), 201 an account that cannot get tokens or a `client` without its
+/// address, 405 and 403 a way of asking that the service forbids: none is cured by asking again. What else there is,
+/// is about the service and not the account.
+fn is_refusal(code: Option<i64>, status: StatusCode) -> bool {
+    match code {
+        Some(404 | 429) => false,
+        Some(code) => code == 201 || (400..500).contains(&code),
+        None => !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS,
+    }
+}
+
+fn no_json(answer: &Response<Bytes>, place: &str) -> TokenError {
+    let status = answer.status();
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return TokenError::refused(format!(
+            "{place} refused the login with {status}; check user name and password, and whether the web server in \
+             front of it asks for a login of its own"
+        ));
+    }
+    let kind = answer
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("no content type");
+    TokenError::fault(format!(
+        "{place} answered {status} ({kind}), which is no JSON; check the token URL"
+    ))
+}
+
+/// Counted by the server's own clock, so that a wrong clock here or there changes nothing. `expires` is epoch
+/// milliseconds, a number or (ArcGIS Server's admin API) a string.
+fn lifetime(json: &serde_json::Map<String, Value>, answer: &Response<Bytes>) -> Option<Duration> {
+    let expires = Duration::from_millis(json.get("expires").and_then(integer)?.try_into().ok()?);
+    let now = answer
+        .headers()
+        .get(header::DATE)
+        .and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok())
+        .unwrap_or_else(SystemTime::now)
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .ok()?;
+    // An end that has passed already is a clock gone wrong. The challenge is the truth.
+    expires
+        .checked_sub(now)
+        .filter(|lifetime| !lifetime.is_zero())
+}
+
+fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// A server's own words, made fit for one line.
+fn words<const N: usize>(values: [Option<&Value>; N]) -> String {
+    let mut all = String::new();
+    for value in values.into_iter().flatten() {
+        match value {
+            Value::String(text) => append(&mut all, text),
+            Value::Array(items) => {
+                for item in items.iter().filter_map(Value::as_str) {
+                    append(&mut all, item);
+                }
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+fn append(all: &mut String, words: &str) {
+    if !all.is_empty() {
+        all.push_str(": ");
+    }
+    let room = LONGEST_MESSAGE.saturating_sub(all.chars().count());
+    all.extend(
+        words
+            .chars()
+            .map(|char| if char.is_control() { ' ' } else { char })
+            .take(room),
+    );
+}

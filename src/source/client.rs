@@ -1,0 +1,164 @@
+//! The client logins use: any tower service of small requests, erased once; its answers bounded.
+
+use std::{fmt, net::IpAddr, pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use http::{Request, Response, Uri, header};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, Limited};
+use tower_service::Service;
+
+use crate::error::{BoxError, TokenError};
+
+/// Answers of token services are 100 to 2,000 bytes, `rest/info` likewise. What is longer is none.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Bytes>, TokenError>> + Send>>;
+
+/// The HTTP client logins use, apart from the one the layer wraps.
+///
+/// Without one of your own the layer makes one (feature `client`): rustls with the platform's root certificates, no
+/// redirects followed, no proxy taken from the environment. Yours must keep to the first two as well: a redirect
+/// followed is a password given away. It must not go through the layer it serves.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use http_body_util::Full;
+/// use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site, TokenClient};
+///
+/// // Any `Service<Request<Full<Bytes>>>` does: hyper-util's client, a tower stack, a fake.
+/// let client = tower::service_fn(|request: Request<Full<Bytes>>| async move {
+///     println!("{} {}", request.method(), request.uri());
+///     Ok::<_, std::io::Error>(Response::new(Full::new(Bytes::from_static(b"{}"))))
+/// });
+/// let layer = ArcgisAuthLayer::builder()
+///     .site(Site::new("https://gis.example.com/arcgis").credential(Credential::user("u", "p")))
+///     .token_client(TokenClient::new(client))
+///     .build()
+///     .unwrap();
+/// # drop(layer);
+/// ```
+#[derive(Clone)]
+pub struct TokenClient {
+    client: Arc<dyn DynClient>,
+}
+
+impl TokenClient {
+    /// A client from any tower service.
+    pub fn new<C, B>(client: C) -> Self
+    where
+        C: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        C::Error: Into<BoxError>,
+        C::Future: Send,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        Self {
+            client: Arc::new(Erased(client)),
+        }
+    }
+
+    /// Sends one request and reads its answer whole, up to 64 KiB.
+    ///
+    /// # Errors
+    ///
+    /// A [fault](TokenError::is_refused) that names the request's host, never its query or body.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, TokenError> {
+        self.client.send(request).await
+    }
+}
+
+impl fmt::Debug for TokenClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenClient").finish_non_exhaustive()
+    }
+}
+
+trait DynClient: Send + Sync {
+    fn send(&self, request: Request<Full<Bytes>>) -> Answer;
+}
+
+struct Erased<C>(C);
+
+impl<C, B> DynClient for Erased<C>
+where
+    C: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    C::Error: Into<BoxError>,
+    C::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        let mut client = self.0.clone();
+        let place = place(request.uri());
+        Box::pin(async move {
+            let unreachable = |error: C::Error| {
+                TokenError::fault(format!(
+                    "{place} cannot be reached; check the URL and that the server is up"
+                ))
+                .with_source(error)
+            };
+            std::future::poll_fn(|context| client.poll_ready(context))
+                .await
+                .map_err(unreachable)?;
+            let response = client.call(request).await.map_err(unreachable)?;
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, LONGEST_ANSWER)
+                .collect()
+                .await
+                .map_err(|error| {
+                    TokenError::fault(format!(
+                        "the answer of {place} broke off or is longer than a token service's; check the URL"
+                    ))
+                    .with_source(error)
+                })?;
+            Ok(Response::from_parts(parts, body.to_bytes()))
+        })
+    }
+}
+
+/// A URL as an error may show it: without query, and without user information.
+pub(super) fn place(uri: &Uri) -> String {
+    format!(
+        "{}://{}{}{}",
+        uri.scheme_str().unwrap_or("http"),
+        uri.host().unwrap_or_default(),
+        uri.port()
+            .map(|port| format!(":{port}"))
+            .unwrap_or_default(),
+        uri.path()
+    )
+}
+
+pub(super) fn get(uri: Uri) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::default());
+    *request.uri_mut() = uri;
+    request.headers_mut().insert(
+        header::ACCEPT,
+        http::HeaderValue::from_static("application/json"),
+    );
+    request
+}
+
+pub(super) fn post_form(uri: Uri, form: String) -> Request<Full<Bytes>> {
+    let mut request = get(uri);
+    *request.method_mut() = http::Method::POST;
+    request.headers_mut().insert(
+        header::CONTENT_TYPE,
+        http::HeaderValue::from_static("application/x-www-form-urlencoded"),
+    );
+    *request.body_mut() = Full::new(Bytes::from(form));
+    request
+}
+
+/// Whether `host`, as an authority spells it, is this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}

@@ -1,0 +1,279 @@
+//! The shared current token of one site and caller: read without a lock, renewed by one login at a time.
+
+mod state;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use tokio::{
+    runtime::Handle,
+    sync::oneshot,
+    time::{Instant, timeout},
+};
+
+pub(crate) use self::state::LoginResult;
+use self::state::{State, Step, Ticket};
+use crate::{
+    challenge::Challenge,
+    error::TokenError,
+    outcome::Withheld,
+    source::{DynTokenSource, TokenReason, TokenRequest},
+    token::{Freshness, Token},
+    trace,
+};
+
+/// The shared current token, and everything that decides when the next is fetched.
+pub(crate) struct TokenStore {
+    current: ArcSwapOption<Token>,
+    source: Arc<dyn DynTokenSource>,
+    /// What the site is called in logs: its first root.
+    name: Arc<str>,
+    login_timeout: Duration,
+    state: Mutex<State>,
+    /// Lets the hot path skip the lock while no service is remembered as refused, which is nearly always.
+    remembers_services: AtomicBool,
+    /// Likewise for a refused login.
+    login_refused: AtomicBool,
+}
+
+/// What a request does about a token it lacks.
+pub(crate) enum Renewal {
+    /// Sign with this one.
+    Token(Arc<Token>),
+    /// A login is under way: wait here.
+    Login(oneshot::Receiver<LoginResult>),
+    /// There is none, and this is why.
+    Withheld(Withheld),
+}
+
+impl TokenStore {
+    pub(crate) fn new(
+        source: Arc<dyn DynTokenSource>,
+        name: Arc<str>,
+        login_timeout: Duration,
+    ) -> Self {
+        Self {
+            current: ArcSwapOption::empty(),
+            source,
+            name,
+            login_timeout,
+            state: Mutex::default(),
+            remembers_services: AtomicBool::new(false),
+            login_refused: AtomicBool::new(false),
+        }
+    }
+
+    /// The current token, whatever its age.
+    pub(crate) fn current(&self) -> Option<Arc<Token>> {
+        self.current.load_full()
+    }
+
+    /// Why a login would be refused out of hand, if it would.
+    pub(crate) fn refused_login(&self) -> Option<TokenError> {
+        if !self.login_refused.load(Ordering::Relaxed) {
+            return None;
+        }
+        let refused = self.state().login_is_refused(Instant::now());
+        if refused.is_none() {
+            self.login_refused.store(false, Ordering::Relaxed);
+        }
+        refused
+    }
+
+    /// Whether any service is remembered as refused: only then is a request's service worth naming.
+    pub(crate) fn remembers_services(&self) -> bool {
+        self.remembers_services.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_refused_service(&self, service: &str) -> bool {
+        self.state().is_refused_service(service, Instant::now())
+    }
+
+    /// A token newer than the one that `failed`, or the way to it. Starts a login if nobody has.
+    pub(crate) fn renew(
+        self: &Arc<Self>,
+        failed: Option<&Arc<Token>>,
+        reason: TokenReason,
+    ) -> Renewal {
+        let generation = failed.map(|token| token.generation());
+        let step = self.state().want(generation, reason, Instant::now());
+        match step {
+            Step::Use(token) => Renewal::Token(token),
+            Step::Wait(receiver) => Renewal::Login(receiver),
+            Step::Denied(withheld) => Renewal::Withheld(withheld),
+            Step::Lead(ticket, receiver) => {
+                self.log_in(ticket, failed.cloned(), reason);
+                Renewal::Login(receiver)
+            }
+        }
+    }
+
+    /// Gets the next token while `current`, near its end, still signs.
+    pub(crate) fn renew_ahead(self: &Arc<Self>, current: &Arc<Token>) {
+        // The result reaches the store; this request does not wait for it.
+        let _ = self.renew(Some(current), TokenReason::Expiring);
+    }
+
+    /// A request signed with `token` came back clean.
+    pub(crate) fn note_clean(&self, token: &Token) {
+        if !token.is_proven() {
+            token.set_proven();
+            self.state().proven(token.generation());
+        }
+    }
+
+    /// `service` answered a signed request cleanly after it was remembered as refusing this account.
+    pub(crate) fn note_clean_service(&self, service: &str) {
+        let more = self.state().service_clean(service);
+        self.remembers_services.store(more, Ordering::Relaxed);
+    }
+
+    /// `service` challenged the second, freshly signed sending too.
+    pub(crate) fn note_second_challenge(&self, service: &str, challenge: Challenge) {
+        let invalid = challenge == Challenge::TokenInvalid;
+        self.state()
+            .service_refused(service, invalid, Instant::now());
+        self.remembers_services.store(true, Ordering::Relaxed);
+        trace::service_refused(&self.name, service, challenge);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No transition panics half-way, so a poisoned lock still guards a whole state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs in from a task of its own: a caller that hangs up cancels nothing, one that is not polled stalls nobody.
+    fn log_in(self: &Arc<Self>, ticket: Ticket, dead: Option<Arc<Token>>, reason: TokenReason) {
+        let flight = FlightGuard {
+            store: Arc::clone(self),
+            ticket,
+            landed: false,
+        };
+        let Ok(runtime) = Handle::try_current() else {
+            flight.fail(TokenError::fault(
+                "no tokio runtime here to log in from; run the service on one",
+            ));
+            return;
+        };
+        let span = trace::login_span(&self.name, reason);
+        runtime.spawn(trace::in_span(span, flight.run(dead, reason)));
+    }
+
+    /// Watches the token's age, so that the hot path reads a flag and no clock.
+    fn watch_age(token: &Arc<Token>, now: Instant) {
+        let Some(expires_at) = token.expires_at() else {
+            return;
+        };
+        let renew_at = expires_at - renew_margin(expires_at - now, fastrand::f64());
+        let watched = Arc::downgrade(token);
+        let clock = tokio::spawn(async move {
+            for (at, freshness) in [
+                (renew_at, Freshness::NearEnd),
+                (expires_at, Freshness::PastEnd),
+            ] {
+                tokio::time::sleep_until(at).await;
+                let Some(token) = watched.upgrade() else {
+                    return;
+                };
+                token.set_freshness(freshness);
+            }
+        });
+        token.set_clock(clock.abort_handle());
+    }
+}
+
+/// How long before its end a token of this `lifetime` is renewed. `jitter`, from 0 to 1, keeps the machines of a fleet
+/// apart.
+fn renew_margin(lifetime: Duration, jitter: f64) -> Duration {
+    let margin = (lifetime / 10).clamp(Duration::from_secs(30), Duration::from_secs(5 * 60));
+    // A token that lives for less than a minute is renewed half-way, not before it starts.
+    margin.mul_f64(1.0 + 0.25 * jitter).min(lifetime / 2)
+}
+
+/// One login under way. However it ends, panic and a runtime that goes away included, the store learns of it.
+struct FlightGuard {
+    store: Arc<TokenStore>,
+    ticket: Ticket,
+    landed: bool,
+}
+
+impl FlightGuard {
+    async fn run(self, dead: Option<Arc<Token>>, reason: TokenReason) {
+        let started = Instant::now();
+        let request = TokenRequest::new(reason, dead);
+        let login = self.store.source.token(request);
+        let issued = match timeout(self.store.login_timeout, login).await {
+            Ok(issued) => issued,
+            Err(_) => Err(TokenError::fault(format!(
+                "the login did not end within {} seconds; check that the token service answers",
+                self.store.login_timeout.as_secs()
+            ))),
+        };
+        let now = Instant::now();
+        let token = issued.and_then(|issued| {
+            let generation = self.store.state().next_generation();
+            Token::new(issued, generation, now)
+        });
+        match token {
+            Ok(token) => self.land(token, started, now),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn land(mut self, token: Token, started: Instant, now: Instant) {
+        self.landed = true;
+        trace::logged_in(&token, now - started);
+        let mut state = self.store.state();
+        // The cell is written before the waiters run: they hold a receiver, and this lock is held until it is.
+        if let Some(token) = state.landed(self.ticket, token, now) {
+            self.store.current.store(Some(Arc::clone(&token)));
+            self.store.login_refused.store(false, Ordering::Relaxed);
+            drop(state);
+            TokenStore::watch_age(&token, now);
+        }
+    }
+
+    fn fail(mut self, error: TokenError) {
+        self.landed = true;
+        self.report(error);
+    }
+
+    fn report(&self, error: TokenError) {
+        trace::login_failed(&self.store.name, &error);
+        if let Some(token) = &*self.store.current.load() {
+            // Until a login answers the rejection, the old token is as good as any.
+            token.set_rejected(false);
+        }
+        let refused = error.is_refused();
+        self.store
+            .state()
+            .failed(self.ticket, error, Instant::now(), fastrand::f64());
+        self.store.login_refused.store(refused, Ordering::Relaxed);
+    }
+}
+
+impl Drop for FlightGuard {
+    fn drop(&mut self) {
+        if !self.landed {
+            self.report(TokenError::fault(
+                "the login broke off: its task panicked or its runtime shut down",
+            ));
+        }
+    }
+}
+
+impl fmt::Debug for TokenStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenStore")
+            .field("site", &self.name)
+            .field("current", &*self.current.load())
+            .finish_non_exhaustive()
+    }
+}

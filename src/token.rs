@@ -1,0 +1,252 @@
+//! A token: its text in the forms a request needs, prepared once, and what is known of its life.
+
+use std::{
+    fmt,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::{task::AbortHandle, time::Instant};
+
+use crate::error::TokenError;
+
+/// RFC 3986's unreserved characters stay: tokens are made of them, so that most need no encoding at all.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// What a [`TokenSource`](crate::TokenSource) hands over: the text and how long it is good for.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_arcgis_auth::IssuedToken;
+///
+/// let token = IssuedToken::new("G6943LMReKj_kqdAVrAi..").unwrap().valid_for(Duration::from_secs(3600));
+/// assert_eq!(token.lifetime(), Some(Duration::from_secs(3600)));
+/// // A page is not a token.
+/// assert!(IssuedToken::new("<html>Sign in</html>").is_err());
+/// ```
+#[derive(Clone)]
+pub struct IssuedToken {
+    text: SecretString,
+    lifetime: Option<Duration>,
+}
+
+impl IssuedToken {
+    /// A token of this text, trimmed, of unknown lifetime.
+    ///
+    /// # Errors
+    ///
+    /// A fault if the text cannot be a token: empty, or with white space, control characters, `<`, or anything that
+    /// is not visible ASCII. ArcGIS makes tokens of `A-Z a-z 0-9 _ - .`; a page of HTML is what comes when a URL is
+    /// wrong.
+    pub fn new(text: impl Into<String>) -> Result<Self, TokenError> {
+        let text = SecretString::from(text.into().trim());
+        let exposed = text.expose_secret();
+        let is_token = !exposed.is_empty()
+            && exposed
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'"'));
+        if !is_token {
+            return Err(TokenError::fault(
+                "what the token source gave is not a token: it is empty or has characters no token has; \
+                 check the token URL",
+            ));
+        }
+        Ok(Self {
+            text,
+            lifetime: None,
+        })
+    }
+
+    /// The same token, good for `lifetime` from now. Leave it out where the server does not say.
+    #[must_use]
+    pub fn valid_for(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// How long the token is good for, if that is known.
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.lifetime
+    }
+
+    /// The token's text. Never log it.
+    pub fn expose(&self) -> &str {
+        self.text.expose_secret()
+    }
+}
+
+impl fmt::Debug for IssuedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssuedToken")
+            .field("text", &"[redacted]")
+            .field("lifetime", &self.lifetime)
+            .finish()
+    }
+}
+
+/// A token in use. Immutable but for what is learnt about it: whether it nears its end, whether it works.
+///
+/// Seen by a [`TokenSource`](crate::TokenSource) when it is told which token died.
+pub struct Token {
+    text: SecretString,
+    generation: u64,
+    expires_at: Option<Instant>,
+    /// `token=…`, ready for a query.
+    query_pair: Bytes,
+    /// `agstoken=…`, ready for a `Cookie` header.
+    cookie_pair: HeaderValue,
+    /// `Bearer …`, for either header.
+    bearer: HeaderValue,
+    freshness: AtomicU8,
+    proven: AtomicBool,
+    rejected: AtomicBool,
+    clock: OnceLock<AbortHandle>,
+}
+
+/// How near a token is to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Freshness {
+    Fresh = 0,
+    /// Still good; time to get the next.
+    NearEnd = 1,
+    PastEnd = 2,
+}
+
+impl Token {
+    pub(crate) fn new(
+        issued: IssuedToken,
+        generation: u64,
+        now: Instant,
+    ) -> Result<Self, TokenError> {
+        let text = issued.expose();
+        let encoded = utf8_percent_encode(text, ENCODED).to_string();
+        Ok(Self {
+            query_pair: Bytes::from(format!("token={encoded}")),
+            cookie_pair: sensitive(format!("agstoken={encoded}"))?,
+            bearer: sensitive(format!("Bearer {text}"))?,
+            generation,
+            expires_at: issued
+                .lifetime
+                .and_then(|lifetime| now.checked_add(lifetime)),
+            freshness: AtomicU8::new(Freshness::Fresh as u8),
+            proven: AtomicBool::new(false),
+            rejected: AtomicBool::new(false),
+            clock: OnceLock::new(),
+            text: issued.text,
+        })
+    }
+
+    /// The token's text. Never log it.
+    pub fn expose(&self) -> &str {
+        self.text.expose_secret()
+    }
+
+    /// How many logins of this site and caller came before it, counted from 1.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// When the server said it ends, on tokio's clock; `None` where the server did not say.
+    pub fn expires_at(&self) -> Option<Instant> {
+        self.expires_at
+    }
+
+    pub(crate) fn query_pair(&self) -> &Bytes {
+        &self.query_pair
+    }
+
+    pub(crate) fn cookie_pair(&self) -> &HeaderValue {
+        &self.cookie_pair
+    }
+
+    pub(crate) fn bearer(&self) -> &HeaderValue {
+        &self.bearer
+    }
+
+    /// The text as it stands in a query.
+    pub(crate) fn encoded(&self) -> &[u8] {
+        &self.query_pair[b"token=".len()..]
+    }
+
+    pub(crate) fn freshness(&self) -> Freshness {
+        match self.freshness.load(Ordering::Relaxed) {
+            0 => Freshness::Fresh,
+            1 => Freshness::NearEnd,
+            _ => Freshness::PastEnd,
+        }
+    }
+
+    pub(crate) fn set_freshness(&self, freshness: Freshness) {
+        self.freshness.store(freshness as u8, Ordering::Relaxed);
+    }
+
+    /// Whether a request signed with it came back clean.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.proven.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_proven(&self) {
+        self.proven.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a server called it invalid, and no login has answered that yet.
+    pub(crate) fn is_rejected(&self) -> bool {
+        self.rejected.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_rejected(&self, rejected: bool) {
+        self.rejected.store(rejected, Ordering::Relaxed);
+    }
+
+    /// Ties the task that watches this token's age to the token's own life.
+    pub(crate) fn set_clock(&self, clock: AbortHandle) {
+        if let Err(second) = self.clock.set(clock) {
+            second.abort();
+        }
+    }
+}
+
+/// A header value no `Debug` shows and HPACK never indexes. Cloned once here, because the first clone of a value
+/// allocates and later ones do not.
+fn sensitive(text: String) -> Result<HeaderValue, TokenError> {
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from(text)).map_err(|_| {
+        TokenError::fault(
+            "what the token source gave cannot stand in a header; check the token URL",
+        )
+    })?;
+    value.set_sensitive(true);
+    drop(value.clone());
+    Ok(value)
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        if let Some(clock) = self.clock.get() {
+            clock.abort();
+        }
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("text", &"[redacted]")
+            .field("generation", &self.generation)
+            .field("expires_at", &self.expires_at)
+            .field("freshness", &self.freshness())
+            .field("proven", &self.is_proven())
+            .finish_non_exhaustive()
+    }
+}
