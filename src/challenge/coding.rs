@@ -196,6 +196,9 @@ impl Inflate {
                 }
             }
             if read == 0 && written == 0 {
+                if !bytes.is_empty() {
+                    self.stage = Stage::Over;
+                }
                 break;
             }
         }

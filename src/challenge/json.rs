@@ -89,14 +89,29 @@ const USUAL: [&[u8]; 16] = [
 /// The end of a key, string or literal: enough to compare it with what matters.
 #[derive(Debug, Default)]
 struct Text {
-    window: u128,
+    /// The last bytes, as a big number; in bytes because a `u128` would align the whole detector.
+    window: [u8; 16],
     len: u16,
 }
 
 impl Text {
     fn push(&mut self, byte: u8) {
-        self.window = self.window << 8 | u128::from(byte);
+        self.window = (u128::from_ne_bytes(self.window) << 8 | u128::from(byte)).to_ne_bytes();
         self.len = self.len.saturating_add(1);
+    }
+
+    fn extend(&mut self, run: &[u8], lower: bool) {
+        let skipped = run.len().saturating_sub(self.window.len());
+        for &byte in &run[skipped..] {
+            self.push(if lower {
+                byte.to_ascii_lowercase()
+            } else {
+                byte
+            });
+        }
+        self.len = self
+            .len
+            .saturating_add(u16::try_from(skipped).unwrap_or(u16::MAX));
     }
 
     fn clear(&mut self) {
@@ -109,12 +124,16 @@ impl Text {
     }
 
     fn ends_with(&self, text: &[u8]) -> bool {
-        self.window.to_be_bytes().ends_with(text)
+        self.last().ends_with(text)
+    }
+
+    fn last(&self) -> [u8; 16] {
+        u128::from_ne_bytes(self.window).to_be_bytes()
     }
 
     /// A code of three digits.
     fn code(&self) -> Option<u16> {
-        let [.., a, b, c] = self.window.to_be_bytes();
+        let [.., a, b, c] = self.last();
         let digits = [a, b, c];
         (self.len == 3 && digits.iter().all(u8::is_ascii_digit)).then(|| {
             digits
@@ -152,6 +171,7 @@ struct Seen {
     error_object: bool,
     status_error: bool,
     messages: bool,
+    code: bool,
     /// A `description` that speaks of a token.
     description: bool,
 }
@@ -159,13 +179,37 @@ struct Seen {
 impl Json {
     /// Takes bytes from behind the opening brace.
     pub(super) fn push(&mut self, bytes: &[u8], situation: &Situation) -> Step {
-        for &byte in bytes {
+        let mut rest = bytes;
+        loop {
+            if self.escape == 0 && self.is_plain() {
+                let len = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                let (run, tail) = rest.split_at(len);
+                self.text.extend(run, self.expect != Expect::KeyText);
+                rest = tail;
+            }
+            let Some((&byte, tail)) = rest.split_first() else {
+                return Step::More;
+            };
+            rest = tail;
             match self.byte(byte, situation) {
                 Step::More => {}
                 step => return step,
             }
         }
-        Step::More
+    }
+
+    /// In a string of which only the end matters, so that it can be read in one go.
+    fn is_plain(&self) -> bool {
+        match self.expect {
+            Expect::KeyText => true,
+            Expect::Text | Expect::SkipText => !self.reads_words(),
+            _ => false,
+        }
+    }
+
+    /// Whether the words in the value at hand matter.
+    fn reads_words(&self) -> bool {
+        self.in_error || matches!(self.key, Key::Messages | Key::Description)
     }
 
     pub(super) fn finish(&mut self, situation: &Situation) -> Step {
@@ -308,6 +352,9 @@ impl Json {
             return Step::More;
         }
         self.text.push(char.to_ascii_lowercase());
+        if !self.reads_words() {
+            return Step::More;
+        }
         if self.in_error || self.key == Key::Messages {
             let message = self.key == Key::Message && self.expect == Expect::Text;
             match char {
@@ -321,7 +368,7 @@ impl Json {
                 b'd' | b'D' => self.denial.credentials |= self.text.ends_with(b"name or password"),
                 _ => {}
             }
-        } else if self.key == Key::Description && matches!(char, b'n' | b'N') {
+        } else if matches!(char, b'n' | b'N') {
             self.seen.description |= self.text.ends_with(b"token");
         }
         Step::More
@@ -387,12 +434,15 @@ impl Json {
                     .any(|code| self.text.is(code));
             }
             (true, Key::Subcode) if !self.text.is(b"null") => {
-                self.denial.subcode = Some(match self.text.window {
-                    digit @ 0x30..=0x39 => digit as u8 - b'0',
+                self.denial.subcode = Some(match (self.text.len, self.text.last()) {
+                    (1, [.., digit @ b'0'..=b'9']) => digit - b'0',
                     _ => u8::MAX,
                 });
             }
-            (false, Key::Code) => self.code = self.text.code(),
+            (false, Key::Code) => {
+                self.code = self.text.code();
+                self.seen.code = true;
+            }
             (false, Key::Status) => self.seen.status_error |= quoted && self.text.is(b"error"),
             _ => {}
         }
@@ -408,15 +458,16 @@ impl Json {
 
     /// The envelopes without an `error` object.
     fn top_level(&self, situation: &Situation) -> Step {
-        let Some(code) = self.code else {
-            return Step::More;
-        };
-        if self.seen.status_error && self.seen.messages {
-            return Step::Decided(self.denial.judge(code, situation.token));
+        // The OGC API leaves it to the server what a code looks like.
+        if situation.unauthorized && self.seen.code && self.seen.description {
+            let code = self.code.filter(|code| matches!(code, 498 | 499));
+            return Step::Decided(Denial::default().judge(code.unwrap_or(401), situation.token));
         }
-        if situation.unauthorized && code == 401 && self.seen.description {
-            return Step::Decided(Denial::default().judge(code, situation.token));
+        match self.code {
+            Some(code) if self.seen.status_error && self.seen.messages => {
+                Step::Decided(self.denial.judge(code, situation.token))
+            }
+            _ => Step::More,
         }
-        Step::More
     }
 }

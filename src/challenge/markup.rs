@@ -27,6 +27,8 @@ enum Kind {
     Unknown,
     Html(Html),
     Xml(Xml),
+    /// Nobody's challenge.
+    Other,
 }
 
 /// Elements of HTML that hold no elements.
@@ -53,6 +55,9 @@ pub(super) enum Piece<'a> {
 
 impl Markup {
     pub(super) fn push(&mut self, bytes: &[u8], situation: &Situation) -> Step {
+        if matches!(self.kind, Kind::Other) {
+            return Step::Silent;
+        }
         self.buf.extend_from_slice(bytes);
         if self.buf.len() < self.next {
             return Step::More;
@@ -68,7 +73,7 @@ impl Markup {
         }
         match &mut self.kind {
             Kind::Html(html) => html.finish(),
-            Kind::Unknown | Kind::Xml(_) => Step::Silent,
+            Kind::Unknown | Kind::Xml(_) | Kind::Other => Step::Silent,
         }
     }
 
@@ -79,10 +84,11 @@ impl Markup {
             if let Kind::Unknown = self.kind {
                 match piece {
                     Piece::Declaration => self.declared = true,
-                    Piece::Open(tag) => match self.root(tag.local()) {
-                        Some(kind) => self.kind = kind,
-                        None => return Step::Silent,
-                    },
+                    Piece::Open(tag) => self.kind = self.root(tag),
+                    // Not even a fragment, but something that happens to start with `<`.
+                    Piece::Text(text) if !situation.html && !text.trim_ascii().is_empty() => {
+                        self.kind = Kind::Other;
+                    }
                     _ => {}
                 }
             }
@@ -95,21 +101,33 @@ impl Markup {
                 }
                 (Kind::Xml(xml), piece) => xml.piece(piece),
                 (Kind::Unknown, _) => Step::More,
+                (Kind::Other, _) => Step::Silent,
             };
-            if step != Step::More {
-                return step;
+            match step {
+                Step::More => {}
+                Step::Silent => {
+                    self.kind = Kind::Other;
+                    return step;
+                }
+                Step::Decided(_) => return step,
             }
         }
         Step::More
     }
 
-    /// What a document with this root element is; `None` if it is nobody's challenge.
-    fn root(&self, name: &[u8]) -> Option<Kind> {
+    /// What a document with this root element is.
+    fn root(&self, tag: Tag<'_>) -> Kind {
+        let name = tag.local();
         if let Some(xml) = Xml::of(name) {
-            return Some(Kind::Xml(xml));
+            return Kind::Xml(xml);
         }
-        // Without a declaration it may be a fragment of HTML.
-        (!self.declared || name.eq_ignore_ascii_case(b"html")).then(|| Kind::Html(Html::default()))
+        // Without declaration and namespace it may be a fragment of HTML.
+        let fragment = !self.declared && name.len() == tag.name.len();
+        if fragment || name.eq_ignore_ascii_case(b"html") {
+            Kind::Html(Html::default())
+        } else {
+            Kind::Other
+        }
     }
 }
 

@@ -404,3 +404,153 @@ fn ends_with(text: &[u8], suffix: &[u8]) -> bool {
         .and_then(|at| text.get(at..))
         .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::{
+        Compression,
+        write::{DeflateEncoder, GzEncoder, ZlibEncoder},
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn start(status: u16, coding: &str) -> Detector {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::CONTENT_ENCODING,
+            header::HeaderValue::from_str(coding).unwrap(),
+        );
+        let status = StatusCode::from_u16(status).unwrap();
+        let facts = RequestFacts::new(&Method::GET, false);
+        match Detector::start(status, &headers, facts, false) {
+            Start::Look(detector) => detector,
+            Start::Decided(verdict) => panic!("decided {verdict:?} without a look"),
+        }
+    }
+
+    /// The verdict on a body that comes in such pieces.
+    fn in_pieces(mut detector: Detector, mut body: &[u8], sizes: &[usize]) -> Verdict {
+        let mut sizes = sizes.iter().cycle();
+        while !body.is_empty() {
+            let size = sizes.next().map_or(1, |size| *size).min(body.len());
+            let (piece, rest) = body.split_at(size);
+            match detector.push(piece) {
+                Verdict::More => body = rest,
+                verdict => return verdict,
+            }
+        }
+        detector.finish()
+    }
+
+    fn coded(coding: &str, body: &[u8]) -> Vec<u8> {
+        let level = Compression::default();
+        match coding {
+            "gzip" => {
+                let mut encoder = GzEncoder::new(Vec::new(), level);
+                encoder.write_all(body).unwrap();
+                encoder.finish().unwrap()
+            }
+            "deflate" if body.len() % 2 == 0 => {
+                let mut encoder = ZlibEncoder::new(Vec::new(), level);
+                encoder.write_all(body).unwrap();
+                encoder.finish().unwrap()
+            }
+            "deflate" => {
+                let mut encoder = DeflateEncoder::new(Vec::new(), level);
+                encoder.write_all(body).unwrap();
+                encoder.finish().unwrap()
+            }
+            _ => body.to_vec(),
+        }
+    }
+
+    fn bodies() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop::sample::select(vec![
+            "\u{FEFF}",
+            " ",
+            "cb(",
+            "{",
+            "}",
+            "\"",
+            ":",
+            ",",
+            "[",
+            "]",
+            "\"error\":{",
+            "\"code\":499,",
+            "\"code\":401,",
+            "\"code\":498",
+            "\"message\":\"ssl\",",
+            "\\u0063ode",
+            "\"status\":\"error\",",
+            "\"messages\":[",
+            "\"description\":\"token\"",
+            "<html>",
+            "<title>Error: Invalid Token</title>",
+            "<title>Error: x</title>",
+            "<b>Code: </b>",
+            "499",
+            "<form action='/rest/login'>",
+            "<input type=password>",
+            "<!--",
+            "-->",
+            "<script>",
+            "</script>",
+            "<Envelope><Body>",
+            "<Fault>",
+            "<faultstring>Token Required</faultstring>",
+            "<kml>",
+            "<?xml?>",
+            "token",
+            "nginx",
+            "canceled",
+            "/*",
+            "*/",
+            "<textarea>",
+            "</textarea>",
+        ]);
+        let filler = (0..3_usize, prop::sample::select(vec![0, 0, 0, 700, 9000]))
+            .prop_map(|(kind, len)| [" ", "x", "<p>"][kind].repeat(len));
+        let piece = (piece, filler).prop_map(|(piece, filler)| format!("{piece}{filler}"));
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat().into_bytes())
+    }
+
+    proptest! {
+        #[test]
+        fn however_a_body_is_cut_the_verdict_is_the_same(
+            status in prop::sample::select(vec![200, 401, 404, 498, 499]),
+            coding in prop::sample::select(vec!["", "gzip", "deflate"]),
+            body in bodies(),
+            sizes in prop::collection::vec(1_usize..900, 1..5),
+            broken in prop::option::weighted(0.3, (any::<prop::sample::Index>(), any::<u8>())),
+        ) {
+            let mut body = coded(coding, &body);
+            if let Some((at, byte)) = broken.filter(|_| !body.is_empty()) {
+                let at = at.index(body.len());
+                body[at] = byte;
+            }
+            let whole = in_pieces(start(status, coding), &body, &[usize::MAX]);
+            prop_assert_ne!(whole, Verdict::More);
+            prop_assert_eq!(in_pieces(start(status, coding), &body, &[1]), whole);
+            prop_assert_eq!(in_pieces(start(status, coding), &body, &sizes), whole);
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_no_more_than_its_first_bytes() {
+        let bomb = coded("gzip", &vec![b' '; 64 << 20]);
+        let mut detector = start(200, "gzip");
+        assert_eq!(detector.push(&bomb), Verdict::Clean);
+        assert_eq!(detector.decoded_left, 0);
+    }
+
+    #[test]
+    fn a_detector_is_small_and_goes_anywhere() {
+        fn goes_anywhere<T: Send + Sync + Unpin + fmt::Debug>() {}
+        goes_anywhere::<Detector>();
+        assert!(size_of::<Detector>() <= 88, "{}", size_of::<Detector>());
+    }
+}

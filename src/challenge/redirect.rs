@@ -21,8 +21,9 @@ pub(super) fn is_login(location: &[u8]) -> bool {
         || is_identity_provider(path, query)
 }
 
-/// Whether a form that is sent to this URL signs somebody in.
-pub(super) fn is_login_target(action: &[u8]) -> bool {
+/// Whether a form that is sent to this URL signs somebody in. On a page of ArcGIS's own (`arcgis`) a
+/// relative `login` will do; elsewhere that is anybody's.
+pub(super) fn is_login_target(action: &[u8], arcgis: bool) -> bool {
     let (path, query) = split(action);
     LOGIN_PATHS.iter().any(|end| {
         // A relative reference has no slash in front.
@@ -30,7 +31,8 @@ pub(super) fn is_login_target(action: &[u8]) -> bool {
             || end
                 .get(1..)
                 .is_some_and(|end| path.eq_ignore_ascii_case(end))
-    }) || is_identity_provider(path, query)
+    }) || (arcgis && matches!(path, b"login" | b"./login" | b"../login"))
+        || is_identity_provider(path, query)
 }
 
 /// `/oauth2/authorize`, and with a version in between, as other identity providers have it.

@@ -1,1 +1,70 @@
-//! stand-in
+//! An ArcGIS Server for tests: real HTTP on a loopback port, no real ArcGIS.
+//!
+//! [`StandIn`] serves secured and public services, hands out tokens, and misbehaves on demand: every shape a
+//! challenge comes in ([`ChallengeShape`]), every way a token service breaks ([`TokenFault`]), and gates that hold
+//! requests until a test lets them go, so that no test has to sleep. It counts and keeps what it received.
+//!
+//! HTTP/1 and HTTP/2 (prior knowledge, clear text) are spoken on the same port. Time is tokio's: `tokio::time::advance`
+//! expires tokens and opens locked accounts.
+//!
+//! ```
+//! use arcgis_stand_in::{ChallengeShape, PASSWORD, StandIn, USERNAME};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let arcgis = StandIn::start().await?;
+//! arcgis.set_challenge("Parcels/MapServer", ChallengeShape::LoginRedirect);
+//!
+//! // Point the code under test at `arcgis.root()` with `USERNAME` and `PASSWORD`, run it, then:
+//! arcgis.revoke_all_tokens();
+//! assert_eq!(arcgis.counters().logins, 0);
+//! assert!(arcgis.root().starts_with("http://127.0.0.1:"));
+//! # let _ = (USERNAME, PASSWORD);
+//! # Ok(())
+//! # }
+//! ```
+
+mod accounts;
+mod answer;
+mod asked;
+mod body;
+mod builder;
+mod challenge;
+mod clock;
+mod digest;
+mod fault;
+mod gate;
+mod info;
+mod journal;
+mod pages;
+mod png;
+mod prefixes;
+mod presented;
+mod resources;
+mod router;
+mod server;
+mod services;
+mod stand_in;
+mod state;
+mod token_service;
+mod tokens;
+
+pub use builder::StandInBuilder;
+pub use challenge::ChallengeShape;
+pub use digest::digest;
+pub use fault::TokenFault;
+pub use gate::Gate;
+pub use journal::{Counters, Received};
+pub use services::Refusal;
+pub use stand_in::StandIn;
+
+/// The user every stand-in knows unless the builder says otherwise.
+pub const USERNAME: &str = "gis";
+
+/// The password of [`USERNAME`]: full of characters that go wrong when a form is not encoded.
+pub const PASSWORD: &str = "stand-in password & 100% + ?#";
+
+/// The examples of the read-me, compiled and run with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadMe;

@@ -1,0 +1,162 @@
+//! What a request asks: its head in the terms handlers need, and its body as it arrived.
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_TYPE, HOST, REFERER};
+use http::{HeaderMap, Method, Request, Version};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use crate::digest::Digest;
+
+/// Bodies are kept up to this size; of longer ones only length and checksum are known.
+const KEPT: usize = 1024 * 1024;
+
+/// The head of a request.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// The number the journal knows the request by.
+    pub(crate) number: u64,
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    pub(crate) path: String,
+    pub(crate) path_and_query: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) query: Pairs,
+    authority: String,
+}
+
+impl Asked {
+    pub(crate) fn new(request: &Request<Incoming>, own_authority: &str) -> Self {
+        let uri = request.uri();
+        let authority = uri
+            .authority()
+            .map(|authority| authority.as_str())
+            .or_else(|| text(request.headers(), HOST.as_str()))
+            .unwrap_or(own_authority);
+        Self {
+            number: 0,
+            method: request.method().clone(),
+            version: request.version(),
+            path: uri.path().to_owned(),
+            path_and_query: uri
+                .path_and_query()
+                .map_or_else(|| uri.path().to_owned(), ToString::to_string),
+            headers: request.headers().clone(),
+            query: Pairs::parse(uri.query().unwrap_or_default().as_bytes()),
+            authority: authority.to_owned(),
+        }
+    }
+
+    /// The origin the caller thinks it talks to.
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}", self.authority)
+    }
+
+    /// The full URL asked for, query included.
+    pub(crate) fn url(&self) -> String {
+        format!("{}{}", self.origin(), self.path_and_query)
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        text(&self.headers, name)
+    }
+
+    pub(crate) fn referer(&self) -> Option<&str> {
+        self.header(REFERER.as_str())
+    }
+
+    pub(crate) fn is_form(&self) -> bool {
+        self.header(CONTENT_TYPE.as_str()).is_some_and(|kind| {
+            kind.trim_start()
+                .to_ascii_lowercase()
+                .starts_with("application/x-www-form-urlencoded")
+        })
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Decoded name and value pairs of a query or a form.
+#[derive(Debug, Default)]
+pub(crate) struct Pairs(Vec<(String, String)>);
+
+impl Pairs {
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
+        Self(form_urlencoded::parse(bytes).into_owned().collect())
+    }
+
+    /// The first value of `name` that is not empty.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.all(name).first().copied()
+    }
+
+    /// All values of `name` that are not empty.
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        self.0
+            .iter()
+            .filter(|(key, value)| key == name && !value.is_empty())
+            .map(|(_, value)| value.as_str())
+            .collect()
+    }
+}
+
+/// The body of a request.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) length: u64,
+    pub(crate) digest: Digest,
+    /// The body itself, if it is not too long to keep.
+    pub(crate) kept: Option<Bytes>,
+    pub(crate) trailers: Option<HeaderMap>,
+    /// False if the body broke off.
+    pub(crate) complete: bool,
+    /// The form in it, if it is one.
+    pub(crate) form: Pairs,
+}
+
+impl Arrived {
+    /// A body that was not read.
+    pub(crate) fn unread() -> Self {
+        Self {
+            length: 0,
+            digest: Digest::new(),
+            kept: Some(Bytes::new()),
+            trailers: None,
+            complete: true,
+            form: Pairs::default(),
+        }
+    }
+
+    /// Reads a body to its end.
+    pub(crate) async fn read(mut body: Incoming, is_form: bool) -> Self {
+        let mut arrived = Self::unread();
+        let mut kept = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else {
+                arrived.complete = false;
+                break;
+            };
+            match frame.into_data() {
+                Ok(data) => {
+                    arrived.length += data.len() as u64;
+                    arrived.digest.update(&data);
+                    if kept.len() + data.len() <= KEPT && arrived.kept.is_some() {
+                        kept.extend_from_slice(&data);
+                    } else {
+                        arrived.kept = None;
+                    }
+                }
+                Err(frame) => arrived.trailers = frame.into_trailers().ok(),
+            }
+        }
+        if arrived.kept.is_some() {
+            if is_form {
+                arrived.form = Pairs::parse(&kept);
+            }
+            arrived.kept = Some(kept.freeze());
+        }
+        arrived
+    }
+}

@@ -1,0 +1,135 @@
+//! Setting a stand-in up before it starts.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::accounts::Accounts;
+use crate::clock::Clock;
+use crate::info::Info;
+use crate::journal::{Counters, Journal, Received};
+use crate::server;
+use crate::services::Services;
+use crate::stand_in::StandIn;
+use crate::state::{Observer, Settings, State};
+use crate::tokens::Tokens;
+use crate::{PASSWORD, USERNAME};
+
+/// Builds a [`StandIn`]. See [`StandIn::builder`].
+#[must_use]
+pub struct StandInBuilder {
+    listen: SocketAddr,
+    users: Vec<(String, String)>,
+    token_lifetime: Duration,
+    clock_skew: i64,
+    observer: Option<Observer>,
+}
+
+impl Default for StandInBuilder {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            users: Vec::new(),
+            token_lifetime: Duration::from_secs(60 * 60),
+            clock_skew: 0,
+            observer: None,
+        }
+    }
+}
+
+impl fmt::Debug for StandInBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StandInBuilder")
+            .field("listen", &self.listen)
+            .field("users", &self.users)
+            .field("token_lifetime", &self.token_lifetime)
+            .field("clock_skew", &self.clock_skew)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StandInBuilder {
+    /// Where to listen; a free port on 127.0.0.1 unless said otherwise.
+    pub fn listen(mut self, addr: SocketAddr) -> Self {
+        self.listen = addr;
+        self
+    }
+
+    /// Adds a user. Without any, [`USERNAME`] with [`PASSWORD`] is the only one.
+    pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.users.push((name.into(), password.into()));
+        self
+    }
+
+    /// How long tokens live, and the longest life a login may ask for; 60 minutes unless said otherwise.
+    pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.token_lifetime = lifetime;
+        self
+    }
+
+    /// How many seconds the server's clock is ahead (negative: behind). `Date` headers and `expires` follow it.
+    pub fn clock_skew(mut self, secs: i64) -> Self {
+        self.clock_skew = secs;
+        self
+    }
+
+    /// Calls `observer` with each request once its answer is ready.
+    pub fn observe(mut self, observer: impl Fn(&Received) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Listens and serves on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// If the address cannot be listened on.
+    pub async fn start(self) -> io::Result<StandIn> {
+        let listener = TcpListener::bind(self.listen).await?;
+        let addr = listener.local_addr()?;
+        let mut accounts = Accounts::default();
+        if self.users.is_empty() {
+            accounts.set(USERNAME, PASSWORD);
+        }
+        for (name, password) in &self.users {
+            accounts.set(name, password);
+        }
+        let info = Info {
+            present: true,
+            token_based: true,
+            token_services_url: Some(format!("http://{addr}/arcgis/tokens/")),
+            owning_system_url: None,
+        };
+        let settings = Settings {
+            token_lifetime: self.token_lifetime,
+            string_expires: false,
+            set_cookies: false,
+            public_checks_tokens: false,
+        };
+        let state = Arc::new(State {
+            addr,
+            clock: Clock::start(Handle::current(), self.clock_skew),
+            settings: Mutex::new(settings),
+            info: Mutex::new(info),
+            accounts: Mutex::new(accounts),
+            tokens: Mutex::new(Tokens::default()),
+            services: Mutex::new(Services::with_defaults()),
+            journal: Mutex::new(Journal::default()),
+            counters: watch::Sender::new(Counters::default()),
+            fault: watch::Sender::new(None),
+            logins_held: watch::Sender::new(0),
+            services_held: watch::Sender::new(0),
+            unread: Mutex::new(Vec::new()),
+            observer: self.observer,
+        });
+        let (stop, stopped) = watch::channel(false);
+        server::spawn(listener, Arc::clone(&state), stopped);
+        Ok(StandIn::new(state, stop))
+    }
+}

@@ -1,0 +1,70 @@
+//! The listening socket, its connections, and stopping them.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use hyper::rt::Executor;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::router;
+use crate::state::State;
+
+/// Spawns tasks that end when the stand-in stops.
+#[derive(Clone, Debug)]
+struct Tasks(watch::Receiver<bool>);
+
+impl Tasks {
+    fn spawn<F>(&self, task: F)
+    where
+        F: Future + Send + 'static,
+        F::Output: Send,
+    {
+        let mut stop = self.0.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = stop.wait_for(|stopped| *stopped) => {}
+                _ = task => {}
+            }
+        });
+    }
+}
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    fn execute(&self, task: F) {
+        self.spawn(task);
+    }
+}
+
+/// Serves on `listener` until `stop` says so or its sender is gone. All receivers are gone once all has ended.
+pub(crate) fn spawn(listener: TcpListener, state: Arc<State>, stop: watch::Receiver<bool>) {
+    let tasks = Tasks(stop);
+    let connections = tasks.clone();
+    tasks.spawn(async move {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    connections.spawn(serve(stream, state.clone(), connections.clone()))
+                }
+                // Out of file descriptors, or a connection that was gone before it was accepted.
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    });
+}
+
+async fn serve(stream: TcpStream, state: Arc<State>, tasks: Tasks) {
+    // Small answers should not wait for the other side's acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| router::answer(state.clone(), request));
+    let server = auto::Builder::new(tasks);
+    // A client that goes away or breaks the protocol is no concern of ours.
+    let _ = server.serve_connection(TokioIo::new(stream), service).await;
+}

@@ -1,0 +1,329 @@
+//! The handle on a running stand-in: where it is, what it does, what it saw.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use tokio::sync::watch;
+
+use crate::builder::StandInBuilder;
+use crate::challenge::ChallengeShape;
+use crate::fault::TokenFault;
+use crate::gate::Gate;
+use crate::journal::{Counters, Received};
+use crate::services::{Access, Refusal};
+use crate::state::{State, lock};
+
+/// A running ArcGIS stand-in. Clones are handles on the same server, which stops when the last is dropped.
+///
+/// All methods work from any thread. Path prefixes are relative to `/arcgis/rest/services/` unless they start with
+/// `/`, cover whole segments, and the longest wins; the empty prefix covers all services.
+///
+/// ```
+/// use arcgis_stand_in::{StandIn, TokenFault};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let arcgis = StandIn::builder().user("ada", "s3cret").start().await?;
+/// arcgis.secure("Hydrants/FeatureServer");
+/// arcgis.set_token_fault(Some(TokenFault::Status(503)));
+/// assert_eq!(arcgis.url("rest/info"), format!("{}/rest/info", arcgis.root()));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct StandIn {
+    state: Arc<State>,
+    /// Dropping the last sender stops the server.
+    stop: Arc<watch::Sender<bool>>,
+}
+
+impl fmt::Debug for StandIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StandIn")
+            .field("addr", &self.state.addr)
+            .field("counters", &self.counters())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Starting, stopping, addresses.
+impl StandIn {
+    pub(crate) fn new(state: Arc<State>, stop: watch::Sender<bool>) -> Self {
+        Self {
+            state,
+            stop: Arc::new(stop),
+        }
+    }
+
+    /// Starts one with the defaults: a free port on 127.0.0.1, [`crate::USERNAME`] with [`crate::PASSWORD`].
+    ///
+    /// # Errors
+    ///
+    /// If no port can be listened on.
+    pub async fn start() -> io::Result<Self> {
+        Self::builder().start().await
+    }
+
+    /// Sets one up with other than the defaults.
+    pub fn builder() -> StandInBuilder {
+        StandInBuilder::default()
+    }
+
+    /// Stops listening, breaks all connections off, and returns once the port is free.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        self.stop.closed().await;
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.state.addr
+    }
+
+    /// `http://127.0.0.1:PORT`
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.state.origin()
+    }
+
+    /// `http://127.0.0.1:PORT/arcgis`
+    #[must_use]
+    pub fn root(&self) -> String {
+        format!("{}/arcgis", self.origin())
+    }
+
+    /// The URL of `path`: below the origin if it starts with `/`, below [`StandIn::root`] if not.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        if path.starts_with('/') {
+            format!("{}{path}", self.origin())
+        } else {
+            format!("{}/{path}", self.root())
+        }
+    }
+}
+
+/// Services.
+impl StandIn {
+    /// Publishes a secured service, or secures one.
+    pub fn secure(&self, path_prefix: &str) {
+        lock(&self.state.services).publish(path_prefix, Access::Secured);
+    }
+
+    /// Publishes a public service, or opens one.
+    pub fn publish(&self, path_prefix: &str) {
+        lock(&self.state.services).publish(path_prefix, Access::Public);
+    }
+
+    /// The shape of challenges below `path_prefix`. [`ChallengeShape::Json`] unless set.
+    pub fn set_challenge(&self, path_prefix: &str, shape: ChallengeShape) {
+        lock(&self.state.services).set_shape(path_prefix, shape);
+    }
+
+    /// What is answered below `path_prefix` to requests that are let in, instead of what the stand-in would say;
+    /// none takes that back.
+    pub fn set_answer(&self, path_prefix: &str, answer: Option<Response<Bytes>>) {
+        lock(&self.state.services).set_answer(path_prefix, answer);
+    }
+
+    /// Below `path_prefix` this user is answered "Token Required" (499), however good the token.
+    pub fn refuse_user_on(&self, user: &str, path_prefix: &str) {
+        self.refuse_user_with(user, path_prefix, Refusal::TokenRequired);
+    }
+
+    /// Below `path_prefix` this user is refused in the given way, however good the token.
+    pub fn refuse_user_with(&self, user: &str, path_prefix: &str, refusal: Refusal) {
+        lock(&self.state.services).refuse(user, path_prefix, refusal);
+    }
+
+    /// Takes [`StandIn::refuse_user_on`] back.
+    pub fn allow_user_on(&self, user: &str, path_prefix: &str) {
+        lock(&self.state.services).allow(user, path_prefix);
+    }
+
+    /// Whether public services refuse bad tokens too, as real ones do; off unless set.
+    pub fn set_public_checks_tokens(&self, on: bool) {
+        lock(&self.state.settings).public_checks_tokens = on;
+    }
+
+    /// Whether answers to requests with a token that were let in set cookies: `agstoken`, `esri_auth`, `esri_aopc`
+    /// with the token in them, and an innocent `AGS_ROLES`; off unless set.
+    pub fn set_cookies(&self, on: bool) {
+        lock(&self.state.settings).set_cookies = on;
+    }
+
+    /// Holds requests to services, once counted, until the gate is released. Tokens are judged after that.
+    pub fn hold_services(&self) -> Gate {
+        Gate::close(&self.state.services_held)
+    }
+}
+
+/// Accounts and tokens.
+impl StandIn {
+    /// Adds a user or changes a password.
+    pub fn set_user(&self, name: &str, password: &str) {
+        lock(&self.state.accounts).set(name, password);
+    }
+
+    /// Whether an account is locked: five failures within 15 minutes lock it for 15 minutes.
+    #[must_use]
+    pub fn is_locked(&self, user: &str) -> bool {
+        lock(&self.state.accounts).locked(user, self.state.clock.now())
+    }
+
+    /// How many failures count towards a lock of this account now.
+    #[must_use]
+    pub fn login_failures(&self, user: &str) -> usize {
+        lock(&self.state.accounts).failures(user, self.state.clock.now())
+    }
+
+    /// Unlocks an account and forgets its failures.
+    pub fn unlock(&self, user: &str) {
+        lock(&self.state.accounts).unlock(user);
+    }
+
+    /// Makes all tokens invalid. Returns how many there were.
+    pub fn revoke_all_tokens(&self) -> usize {
+        lock(&self.state.tokens).revoke_all()
+    }
+
+    /// Makes one token invalid. Returns whether it was known.
+    pub fn revoke(&self, token: &str) -> bool {
+        lock(&self.state.tokens).revoke(token)
+    }
+
+    /// Lets all tokens expire now.
+    pub fn expire_all_tokens(&self) {
+        lock(&self.state.tokens).expire_all(self.state.clock.now());
+    }
+
+    /// How many tokens are good.
+    #[must_use]
+    pub fn live_tokens(&self) -> usize {
+        lock(&self.state.tokens).live(self.state.clock.now())
+    }
+
+    /// A good token for this user that took no login: bound to `referer` if there is one.
+    #[must_use]
+    pub fn issue_token(&self, user: &str, referer: Option<&str>) -> String {
+        let lifetime = lock(&self.state.settings).token_lifetime;
+        lock(&self.state.tokens).issue(
+            user,
+            referer.map(str::to_owned),
+            self.state.clock.now() + lifetime,
+        )
+    }
+
+    /// How long tokens live from now on; tokens already given out keep theirs.
+    pub fn set_token_lifetime(&self, lifetime: Duration) {
+        lock(&self.state.settings).token_lifetime = lifetime;
+    }
+
+    /// How many seconds the server's clock is ahead (negative: behind).
+    pub fn set_clock_skew(&self, secs: i64) {
+        self.state.clock.set_skew(secs);
+    }
+}
+
+/// The token service and what is said about it.
+impl StandIn {
+    /// How the token service goes wrong; none mends it, and lets logins go on that hang.
+    pub fn set_token_fault(&self, fault: Option<TokenFault>) {
+        self.state.fault.send_replace(fault);
+    }
+
+    /// Holds logins, once counted, until the gate is released.
+    pub fn hold_logins(&self) -> Gate {
+        Gate::close(&self.state.logins_held)
+    }
+
+    /// Whether `expires` is written as a string; a number unless set. The administrator's door always writes a string.
+    pub fn set_string_expires(&self, on: bool) {
+        lock(&self.state.settings).string_expires = on;
+    }
+
+    /// The token service as `rest/info` gives it unless told otherwise: `…/arcgis/tokens/`.
+    #[must_use]
+    pub fn token_services_url(&self) -> String {
+        format!("{}/tokens/", self.root())
+    }
+
+    /// The `tokenServicesUrl` in `rest/info`; none leaves it out.
+    pub fn set_token_services_url(&self, url: Option<String>) {
+        lock(&self.state.info).token_services_url = url;
+    }
+
+    /// The `owningSystemUrl` in `rest/info`; none, as at the start, leaves it out.
+    pub fn set_owning_system_url(&self, url: Option<String>) {
+        lock(&self.state.info).owning_system_url = url;
+    }
+
+    /// The `isTokenBasedSecurity` in `rest/info`; true unless set.
+    pub fn set_token_based_security(&self, on: bool) {
+        lock(&self.state.info).token_based = on;
+    }
+
+    /// Whether there is a `rest/info`; without, it is a 404.
+    pub fn set_info_present(&self, on: bool) {
+        lock(&self.state.info).present = on;
+    }
+}
+
+/// What arrived.
+impl StandIn {
+    /// The counters as they are now.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        *self.state.counters.borrow()
+    }
+
+    /// Sets all counters to zero.
+    pub fn reset_counters(&self) {
+        self.state.counters.send_replace(Counters::default());
+    }
+
+    /// The last 1,000 requests, oldest first, those still waiting for their answer included.
+    #[must_use]
+    pub fn received(&self) -> Vec<Received> {
+        lock(&self.state.journal).all()
+    }
+
+    /// Forgets the requests received so far.
+    pub fn clear_received(&self) {
+        lock(&self.state.journal).clear();
+    }
+
+    /// Waits until `reached` says so of the counters; looks at once and after every change.
+    pub async fn wait_until(&self, mut reached: impl FnMut(&Counters) -> bool) {
+        // An error means that the sender is gone, which this handle keeps alive.
+        let _ = self
+            .state
+            .counters
+            .subscribe()
+            .wait_for(|counters| reached(counters))
+            .await;
+    }
+
+    /// Waits until `n` login attempts have arrived, held or not.
+    pub async fn wait_for_logins(&self, n: u64) {
+        self.wait_until(|counters| counters.login_attempts >= n)
+            .await;
+    }
+
+    /// Waits until `n` requests have arrived.
+    pub async fn wait_for_requests(&self, n: u64) {
+        self.wait_until(|counters| counters.requests >= n).await;
+    }
+
+    /// Waits until `n` requests to services have arrived, held or not.
+    pub async fn wait_for_service_requests(&self, n: u64) {
+        self.wait_until(|counters| counters.service_requests >= n)
+            .await;
+    }
+}

@@ -1,0 +1,186 @@
+//! However many requests want a token, one login is made, and nobody can spoil it for the others.
+
+mod support;
+
+use std::{pin::pin, time::Duration};
+
+use futures_util::{FutureExt, future::join_all};
+use support::{Fake, ROADS, Scripted, Source, get, over, send};
+use tower::ServiceExt;
+use tower_arcgis_auth::{Challenge, TokenReason, Withheld};
+
+const SOME_TIME: Duration = Duration::from_millis(200);
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_requests_on_a_cold_start_cost_one_login() {
+    let source = Source::new().takes(SOME_TIME);
+    let service = over(Fake::secured(&source.valid), &source);
+
+    let answers = join_all((0..1000).map(|_| send(&service, get(ROADS)))).await;
+
+    assert!(answers.iter().all(|answer| answer.is_clean()));
+    assert_eq!(source.logins(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_requests_meeting_a_dead_token_cost_one_login() {
+    let source = Source::new().takes(SOME_TIME);
+    let service = over(Fake::secured(&source.valid), &source);
+    assert!(send(&service, get(ROADS)).await.is_clean());
+    source.valid.revoke_all();
+
+    let answers = join_all((0..1000).map(|_| send(&service, get(ROADS)))).await;
+
+    assert!(answers.iter().all(|answer| answer.is_clean()));
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.outcome.challenge() == Some(Challenge::TokenInvalid))
+    );
+    assert_eq!(source.logins(), 2);
+    assert_eq!(source.reasons()[1], TokenReason::Rejected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_to_an_old_token_that_come_late_cost_no_login() {
+    let source = Source::new();
+    let valid = source.valid.clone();
+    let (late, mut handle) = tower_test::mock::pair::<
+        http::Request<tower_arcgis_auth::ReplayBody<http_body_util::Full<bytes::Bytes>>>,
+        support::Answer,
+    >();
+    let service = over(late, &source);
+    let answering = async {
+        // Two requests go out unsigned and are challenged one after the other.
+        let (_, first) = handle.next_request().await.unwrap();
+        let (_, second) = handle.next_request().await.unwrap();
+        first.send_response(support::answer(support::REQUIRED));
+        let (signed, answer) = handle.next_request().await.unwrap();
+        assert!(signed.uri().query().unwrap().contains("token=secret-1"));
+        answer.send_response(support::answer(support::CLEAN));
+        second.send_response(support::answer(support::REQUIRED));
+        let (signed, answer) = handle.next_request().await.unwrap();
+        assert!(signed.uri().query().unwrap().contains("token=secret-1"));
+        answer.send_response(support::answer(support::CLEAN));
+    };
+    let both = async {
+        tokio::join!(
+            service.clone().oneshot(get(ROADS)),
+            service.clone().oneshot(get(ROADS))
+        )
+    };
+    let ((first, second), ()) = tokio::join!(both, answering);
+
+    assert!(first.unwrap().body().outcome().resent());
+    assert!(second.unwrap().body().outcome().resent());
+    assert_eq!(source.logins(), 1);
+    drop(valid);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_hangs_up_during_the_login_harms_nobody() {
+    let source = Source::new().takes(SOME_TIME);
+    let service = over(Fake::secured(&source.valid), &source);
+    {
+        let mut leader = pin!(send(&service, get(ROADS)));
+        assert!(leader.as_mut().now_or_never().is_none());
+        tokio::task::yield_now().await;
+        assert_eq!(source.logins(), 1);
+    }
+
+    let answers = join_all((0..10).map(|_| send(&service, get(ROADS)))).await;
+
+    assert!(answers.iter().all(|answer| answer.is_clean()));
+    assert_eq!(source.logins(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_is_not_polled_any_more_stalls_nobody() {
+    let source = Source::new().takes(SOME_TIME);
+    let service = over(Fake::secured(&source.valid), &source);
+    let mut leader = pin!(send(&service, get(ROADS)));
+    assert!(leader.as_mut().now_or_never().is_none());
+
+    // The leader is alive, and nobody polls it.
+    assert!(send(&service, get(ROADS)).await.is_clean());
+
+    assert!(leader.await.is_clean());
+    assert_eq!(source.logins(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_panics_fails_this_login_and_not_the_next() {
+    let source = Source::new();
+    source.next(Scripted::Panic);
+    let service = over(Fake::secured(&source.valid), &source);
+
+    let answers = join_all((0..10).map(|_| send(&service, get(ROADS)))).await;
+    for answer in &answers {
+        assert_eq!(answer.outcome.unanswered(), Some(Challenge::TokenRequired));
+        assert!(matches!(
+            answer.outcome.withheld(),
+            Some(Withheld::TokenServiceFault(_))
+        ));
+    }
+    assert_eq!(source.logins(), 1);
+
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!(send(&service, get(ROADS)).await.is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_never_ends_is_given_up_after_thirty_seconds() {
+    let source = Source::new();
+    source.next(Scripted::Hang);
+    let service = over(Fake::secured(&source.valid), &source);
+    let begun = tokio::time::Instant::now();
+
+    let answer = send(&service, get(ROADS)).await;
+
+    assert_eq!(begun.elapsed().as_secs(), 30);
+    let error = answer.outcome.withheld().unwrap().token_error().unwrap();
+    assert!(error.to_string().contains("30 seconds"), "{error}");
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!(send(&service, get(ROADS)).await.is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_login_is_shared_by_all_who_waited_for_it() {
+    let source = Source::new().takes(SOME_TIME);
+    source.next(Scripted::Fault);
+    let service = over(Fake::secured(&source.valid), &source);
+
+    let answers = join_all((0..100).map(|_| send(&service, get(ROADS)))).await;
+
+    assert!(answers.iter().all(|answer| answer.body == support::REQUIRED));
+    assert_eq!(source.logins(), 1);
+}
+
+#[test]
+fn a_runtime_that_goes_away_during_a_login_leaves_the_store_usable() {
+    let source = Source::new();
+    source.next(Scripted::Hang);
+    let service = over(Fake::secured(&source.valid), &source);
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap()
+    };
+    let first = runtime();
+    first.block_on(async {
+        let mut request = pin!(send(&service, get(ROADS)));
+        assert!(request.as_mut().now_or_never().is_none());
+        tokio::task::yield_now().await;
+    });
+    drop(first);
+
+    let answer = runtime().block_on(async {
+        // The broken-off login counts as a fault, with its pause.
+        tokio::time::advance(Duration::from_secs(2)).await;
+        send(&service, get(ROADS)).await
+    });
+    assert_eq!(source.logins(), 2);
+    assert!(answer.is_clean());
+}
