@@ -152,7 +152,11 @@ async fn a_failed_login_is_shared_by_all_who_waited_for_it() {
 
     let answers = join_all((0..100).map(|_| send(&service, get(ROADS)))).await;
 
-    assert!(answers.iter().all(|answer| answer.body == support::REQUIRED));
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.body == support::REQUIRED)
+    );
     assert_eq!(source.logins(), 1);
 }
 

@@ -149,7 +149,9 @@ async fn a_refused_service_that_comes_back_clean_is_forgotten() {
     let open = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let (valid, opened) = (source.valid.clone(), open.clone());
     let fake = Fake::new(move |request| match token_of(request) {
-        Some(token) if valid.contains(&token) && opened.load(std::sync::atomic::Ordering::SeqCst) => {
+        Some(token)
+            if valid.contains(&token) && opened.load(std::sync::atomic::Ordering::SeqCst) =>
+        {
             answer(support::CLEAN)
         }
         _ => answer(REQUIRED),
@@ -266,7 +268,10 @@ async fn a_token_near_its_end_still_signs_while_the_next_is_fetched() {
     assert!(answer.is_clean());
     assert!(!answer.outcome.resent());
     tokio::time::sleep(Duration::from_millis(20)).await;
-    assert_eq!(source.reasons(), [TokenReason::Missing, TokenReason::Expiring]);
+    assert_eq!(
+        source.reasons(),
+        [TokenReason::Missing, TokenReason::Expiring]
+    );
     send(&service, get(ROADS)).await;
 
     assert_eq!(

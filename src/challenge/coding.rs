@@ -1,10 +1,10 @@
-//! Decodes gzip and deflate for the look, a few hundred bytes at a time, so that a bomb is no more
+//! Decodes gzip and deflate for the look, never more than the look needs, so that a bomb is no more
 //! than its first bytes.
 
 use flate2::{Decompress, FlushDecompress, Status};
 use http::{HeaderMap, header};
 
-use super::Verdict;
+use super::{LOOK, Verdict};
 
 /// How a body is coded.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Coding {
                     stage,
                     gzip: false,
                     decompress: Decompress::new(false),
-                    out: [0; 512],
+                    out: vec![0; usize::from(LOOK)],
                 }));
             }
         }
@@ -47,13 +47,15 @@ impl Coding {
     }
 }
 
-/// An inflater that is fed and drained in small pieces.
+/// An inflater that is fed as the body arrives.
 #[derive(Debug)]
 pub(super) struct Inflate {
     stage: Stage,
     gzip: bool,
     decompress: Decompress,
-    out: [u8; 512],
+    /// As long as the look: an inflater that meets broken data drops what it could not hand out, and
+    /// then the verdict would depend on how the body is cut into frames.
+    out: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -63,8 +63,8 @@ impl Html {
                     return Step::Decided(Some(Challenge::LoginPage));
                 }
             }
-            Piece::Open(tag) => {
-                self.furnished |= !FRAME
+            Piece::Open(tag) if !self.furnished => {
+                self.furnished = !FRAME
                     .iter()
                     .any(|name| tag.name.eq_ignore_ascii_case(name.as_bytes()));
             }

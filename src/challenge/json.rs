@@ -223,16 +223,16 @@ impl Json {
         }
     }
 
-    /// The verdict under status 498 or 499 on an object that has no envelope of ArcGIS's; `None` if
-    /// the status may speak.
-    pub(super) fn flat(&self, token_word: bool) -> Option<Verdict> {
+    /// The verdict under status 498 or 499 on an object that has no envelope of ArcGIS's, but may be
+    /// `vouched` for by something else; `None` if the status may speak.
+    pub(super) fn flat(&self, vouched: bool) -> Option<Verdict> {
         if self.seen.error_object
             || (self.seen.status_error && self.seen.messages)
             || !self.seen.key
         {
             return None;
         }
-        if !token_word {
+        if !vouched {
             return Some(Verdict::Clean);
         }
         match self.code? {

@@ -290,16 +290,15 @@ impl Detector {
         if self.words.closed {
             return Verdict::Clean;
         }
+        // 498 is nobody else's; 499 is nginx's and many an API's.
+        let vouched = self.words.token || self.situation.base == Some(Challenge::TokenInvalid);
         if let Scan::Json(json) = &self.scan {
             // Some front ends flatten the envelope; then the code in the body beats the status.
-            if let Some(verdict) = json.flat(self.words.token) {
+            if let Some(verdict) = json.flat(vouched) {
                 return verdict;
             }
         }
-        // nginx knows no 498.
-        let nginx = self.situation.nginx
-            || (self.words.nginx && self.situation.base == Some(Challenge::TokenRequired));
-        if nginx && !self.words.token {
+        if (self.situation.nginx || self.words.nginx) && !vouched {
             return Verdict::Clean;
         }
         self.situation.base.into()
