@@ -1,0 +1,216 @@
+//! No `Debug` and no trace shows a secret.
+
+mod support;
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use support::{Fake, ROADS, get};
+use tower::{Layer, Service, ServiceExt};
+use tower_arcgis_auth::{
+    ArcgisAuthLayer, Credential, GenerateToken, IssuedToken, ReplayBody, Site, TokenClient,
+    TokenPlacement, TokenRequest, TokenSource, token_source_fn,
+};
+
+const PASSWORD: &str = "hunter2-hunter2";
+const TOKEN: &str = "S3CR3T-S3CR3T";
+
+fn assert_silent(what: &str, text: &str) {
+    for secret in [PASSWORD, TOKEN] {
+        assert!(!text.contains(secret), "{what} shows a secret: {text}");
+    }
+}
+
+fn token_client() -> TokenClient {
+    TokenClient::new(tower::service_fn(
+        |request: Request<Full<Bytes>>| async move {
+            let body = if request.uri().path().ends_with("/rest/info") {
+                r#"{"authInfo":{"tokenServicesUrl":"https://gis.test/arcgis/tokens/"}}"#.to_owned()
+            } else {
+                format!(r#"{{"token":"{TOKEN}","expires":4102444800000}}"#)
+            };
+            Ok::<_, std::io::Error>(http::Response::new(Full::new(Bytes::from(body))))
+        },
+    ))
+}
+
+#[tokio::test]
+async fn no_debug_shows_a_secret() {
+    let credential = Credential::user("reader", PASSWORD);
+    let client = token_client();
+    let source = GenerateToken::at(
+        "https://gis.test/arcgis/tokens/generateToken",
+        credential.clone(),
+        client.clone(),
+    )
+    .unwrap();
+    let issued = IssuedToken::new(TOKEN).unwrap();
+    let fake = Fake::new(|request| {
+        support::answer(match support::token_of(request) {
+            Some(_) => support::CLEAN,
+            None => support::REQUIRED,
+        })
+    });
+    for placement in [
+        TokenPlacement::EsriHeader,
+        TokenPlacement::Bearer,
+        TokenPlacement::Cookie,
+    ] {
+        let site = Site::new("https://gis.test/arcgis")
+            .credential(credential.clone())
+            .placement(placement);
+        let builder = ArcgisAuthLayer::builder()
+            .site(site.clone())
+            .token_client(client.clone());
+        let builder_debug = format!("{builder:?}");
+        let layer = builder.build().unwrap();
+        let mut service = layer.layer(tower::service_fn({
+            let fake = fake.clone();
+            move |request: Request<ReplayBody<Full<Bytes>>>| fake.clone().oneshot(request)
+        }));
+        let request = get("https://gis.test/arcgis/rest/services/A/MapServer");
+        let future = Service::call(&mut service, request);
+        let future_debug = format!("{future:?}");
+        let response = future.await.unwrap();
+        assert!(response.body().outcome().resent());
+
+        let debugs = [
+            ("builder", builder_debug),
+            ("future", future_debug),
+            ("site", format!("{site:?}")),
+            ("layer", format!("{layer:?}")),
+            ("layer, pretty", format!("{layer:#?}")),
+            ("response", format!("{response:?}")),
+            (
+                "outcome",
+                format!(
+                    "{:?} {}",
+                    response.body().outcome(),
+                    response.body().outcome()
+                ),
+            ),
+            (
+                "signed request",
+                format!("{:?}", fake.seen().pop().unwrap().headers),
+            ),
+        ];
+        for (what, text) in debugs {
+            assert_silent(what, &text);
+        }
+    }
+    assert_silent("credential", &format!("{credential:?} {credential:#?}"));
+    assert_silent("source", &format!("{source:?}"));
+    assert_silent("issued token", &format!("{issued:?}"));
+    assert_silent("client", &format!("{client:?}"));
+}
+
+#[tokio::test]
+async fn a_source_that_prints_what_it_is_told_prints_no_secret() {
+    let told = Arc::new(Mutex::new(String::new()));
+    let heard = told.clone();
+    let logins = Mutex::new(0);
+    let source = token_source_fn(move |request: TokenRequest| {
+        heard.lock().unwrap().push_str(&format!("{request:?}"));
+        *logins.lock().unwrap() += 1;
+        let text = format!("{TOKEN}{}", *logins.lock().unwrap());
+        async move { IssuedToken::new(text) }
+    });
+    fn is_source(_: &impl TokenSource) {}
+    is_source(&source);
+    let dies = Arc::new(Mutex::new(true));
+    let fake = Fake::new(move |request| {
+        support::answer(match support::token_of(request) {
+            None => support::REQUIRED,
+            Some(token) if token.ends_with('1') && *dies.lock().unwrap() => support::INVALID,
+            Some(_) => support::CLEAN,
+        })
+    });
+    let layer = ArcgisAuthLayer::new(Site::new(support::ROOT).token_source(source)).unwrap();
+    let service = layer.layer(fake);
+    support::send(&service, get(ROADS)).await;
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(600)).await;
+    support::send(&service, get(ROADS)).await;
+    let told = told.lock().unwrap().clone();
+    assert!(told.contains("generation: 1"), "{told}");
+    assert_silent("token request", &told);
+}
+
+/// Where `tracing` writes, for reading.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(feature = "tracing")]
+#[tokio::test]
+async fn traces_tell_of_logins_with_one_span_each_and_of_no_secret() {
+    use tracing_subscriber::fmt::format::FmtSpan;
+
+    let written = Written::default();
+    let sink = written.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_span_events(FmtSpan::NEW | FmtSpan::CLOSE)
+        .with_writer(move || sink.clone())
+        .with_ansi(false)
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let site =
+        Site::new("https://gis.test/arcgis").credential(Credential::user("reader", PASSWORD));
+    let layer = ArcgisAuthLayer::builder()
+        .site(site)
+        .token_client(token_client())
+        .build()
+        .unwrap();
+    let fake = Fake::new(|request| {
+        support::answer(match support::token_of(request) {
+            Some(_) if !request.uri.path().contains("Secret") => support::CLEAN,
+            _ => support::REQUIRED,
+        })
+    });
+    let service = layer.layer(fake);
+    for _ in 0..50 {
+        support::send(
+            &service,
+            get("https://gis.test/arcgis/rest/services/A/MapServer"),
+        )
+        .await;
+    }
+    support::send(
+        &service,
+        get("https://gis.test/arcgis/rest/services/Secret/MapServer"),
+    )
+    .await;
+
+    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    assert_silent("trace", &text);
+    assert!(text.contains("logged in"), "{text}");
+    assert!(
+        text.contains("challenged a freshly signed request"),
+        "{text}"
+    );
+    let ours = text
+        .lines()
+        .filter(|line| line.contains("arcgis_login") && line.ends_with("new"));
+    assert_eq!(ours.count(), 2, "{text}");
+    assert!(
+        text.lines().count() < 20,
+        "one span a login, none a request: {text}"
+    );
+}
