@@ -201,7 +201,10 @@ fn account(
         Login::Credential(credential) => {
             let client = match token_client {
                 Some(client) => client.clone(),
-                None => token_client.insert(platform_client()?).clone(),
+                None => match platform_client() {
+                    Ok(client) => token_client.insert(client).clone(),
+                    Err(error) => plain_client(site, first).ok_or(error)?,
+                },
             };
             let binding = referer
                 .clone()
@@ -254,6 +257,21 @@ fn generate_token(
 #[cfg(feature = "client")]
 fn platform_client() -> Result<TokenClient, ConfigError> {
     TokenClient::platform()
+}
+
+/// A machine without root certificates can still log in where no certificate is looked at.
+#[cfg(feature = "client")]
+fn plain_client(site: &Site, root: &Root) -> Option<TokenClient> {
+    let named_https = site
+        .token_url
+        .as_ref()
+        .is_some_and(|url| !url.starts_with("http:"));
+    (!root.origin.is_https() && !named_https).then(TokenClient::plain_http)
+}
+
+#[cfg(not(feature = "client"))]
+fn plain_client(_: &Site, _: &Root) -> Option<TokenClient> {
+    None
 }
 
 #[cfg(not(feature = "client"))]

@@ -140,37 +140,13 @@ fn rewrite_query(uri: &mut Uri, pair: Option<&Bytes>) -> bool {
     }
     let pair = pair.map_or(&b""[..], |pair| &pair[..]);
     let old = query.unwrap_or_default().as_bytes();
-    let joint = usize::from(!old.is_empty());
-    let mut buffer = BytesMut::with_capacity(path.len() + 1 + old.len() + joint + pair.len());
+    let question_mark = usize::from(query.is_some() || !pair.is_empty());
+    let mut length = path.len() + question_mark;
+    new_query(old, pair, &mut |piece| length += piece.len());
+    let mut buffer = BytesMut::with_capacity(length);
     buffer.put_slice(path.as_bytes());
-    if query.is_some() || !pair.is_empty() {
-        buffer.put_u8(b'?');
-    }
-    let mut copied = 0;
-    let mut placed = pair.is_empty();
-    for old_pair in tokens(old) {
-        if !placed {
-            buffer.put_slice(&old[copied..old_pair.start]);
-            buffer.put_slice(pair);
-            copied = old_pair.end;
-            placed = true;
-        } else if old_pair.start == 0 {
-            // Taken out with the `&` behind it, being the first.
-            copied = (old_pair.end + 1).min(old.len());
-        } else {
-            // Taken out with the `&` before it.
-            let before = (old_pair.start - 1).max(copied);
-            buffer.put_slice(&old[copied..before]);
-            copied = old_pair.end;
-        }
-    }
-    buffer.put_slice(&old[copied..]);
-    if !placed {
-        if !matches!(old.last(), None | Some(b'&')) {
-            buffer.put_u8(b'&');
-        }
-        buffer.put_slice(pair);
-    }
+    buffer.put_slice(&b"?"[..question_mark]);
+    new_query(old, pair, &mut |piece| buffer.put_slice(piece));
     let Ok(path_and_query) = PathAndQuery::from_maybe_shared(buffer.freeze()) else {
         return false;
     };
@@ -186,6 +162,34 @@ fn rewrite_query(uri: &mut Uri, pair: Option<&Bytes>) -> bool {
             *uri = old.map_or_else(Uri::default, Uri::from);
             false
         }
+    }
+}
+
+/// The query with `pair`, or with no token where that is empty, piece by piece.
+fn new_query<'a>(old: &'a [u8], pair: &'a [u8], piece: &mut impl FnMut(&'a [u8])) {
+    let mut copied = 0;
+    let mut placed = pair.is_empty();
+    for old_pair in tokens(old) {
+        if !placed {
+            piece(&old[copied..old_pair.start]);
+            piece(pair);
+            copied = old_pair.end;
+            placed = true;
+        } else if old_pair.start == 0 {
+            // Taken out with the `&` behind it, being the first.
+            copied = (old_pair.end + 1).min(old.len());
+        } else {
+            // Taken out with the `&` before it.
+            piece(&old[copied..(old_pair.start - 1).max(copied)]);
+            copied = old_pair.end;
+        }
+    }
+    piece(&old[copied..]);
+    if !placed {
+        if !matches!(old.last(), None | Some(b'&')) {
+            piece(b"&");
+        }
+        piece(pair);
     }
 }
 

@@ -19,6 +19,10 @@ use crate::{
 /// How many pieces of one data frame the look sees. hyper's frames have one; a chain of buffers has two.
 const PIECES: usize = 16;
 
+/// How many empty frames are held while nothing is decided. They use up nothing of the look's bytes, so without a
+/// bound of their own a hostile server could have any number of them held.
+const EMPTY_FRAMES: u16 = 1024;
+
 /// The body of a response on its way up: the inner service's, frame for frame, trailers and errors included.
 ///
 /// ```
@@ -34,7 +38,7 @@ const PIECES: usize = 16;
 pub struct ResponseBody<R: Body> {
     inner: R,
     /// The first data frame the look took: nearly always the only one.
-    first: Option<R::Data>,
+    first: Option<Held<R::Data>>,
     /// Whatever it took behind that.
     more: Option<Box<More<R::Data, R::Error>>>,
     /// The inner body gave its last frame or an error to the look: it is not polled again.
@@ -43,8 +47,14 @@ pub struct ResponseBody<R: Body> {
 }
 
 struct More<D, E> {
-    frames: VecDeque<Frame<D>>,
-    error: Option<E>,
+    frames: VecDeque<Held<Frame<D>>>,
+    error: Option<Held<E>>,
+}
+
+struct Held<T> {
+    /// What the inner body said of its length before it gave this.
+    hint: SizeHint,
+    item: T,
 }
 
 impl<R: Body> ResponseBody<R> {
@@ -93,25 +103,29 @@ impl<R: Body> ResponseBody<R> {
         })
     }
 
-    fn hold(&mut self, frame: Frame<R::Data>) {
-        if self.holds_nothing() {
+    fn hold(&mut self, hint: SizeHint, frame: Frame<R::Data>) {
+        let item = if self.holds_nothing() {
             match frame.into_data() {
-                Ok(data) => self.first = Some(data),
-                Err(frame) => self.more().frames.push_back(frame),
+                Ok(item) => {
+                    self.first = Some(Held { hint, item });
+                    return;
+                }
+                Err(frame) => frame,
             }
         } else {
-            self.more().frames.push_back(frame);
-        }
+            frame
+        };
+        self.more().frames.push_back(Held { hint, item });
     }
 
     fn next_held(&mut self) -> Option<Result<Frame<R::Data>, R::Error>> {
         if let Some(data) = self.first.take() {
-            return Some(Ok(Frame::data(data)));
+            return Some(Ok(Frame::data(data.item)));
         }
         let more = self.more.as_mut()?;
         let next = match more.frames.pop_front() {
-            Some(frame) => Some(Ok(frame)),
-            None => more.error.take().map(Err),
+            Some(frame) => Some(Ok(frame.item)),
+            None => more.error.take().map(|error| Err(error.item)),
         };
         if more.frames.is_empty() && more.error.is_none() {
             self.more = None;
@@ -124,6 +138,8 @@ impl<R: Body> ResponseBody<R> {
 pub(crate) struct Peek<R: Body> {
     body: ResponseBody<R>,
     detector: Detector,
+    /// Empty frames that may still come before the look gives up.
+    empty_left: u16,
 }
 
 impl<R: Body + Unpin> Peek<R> {
@@ -131,21 +147,27 @@ impl<R: Body + Unpin> Peek<R> {
         Self {
             body: ResponseBody::untouched(inner),
             detector,
+            empty_left: EMPTY_FRAMES,
         }
     }
 
     /// Reads on until it is decided; everything read stays in the body. Never [`Verdict::More`].
     pub(crate) fn poll_verdict(&mut self, context: &mut Context<'_>) -> Poll<Verdict> {
         loop {
+            let hint = self.body.inner.size_hint();
             let frame = ready!(Pin::new(&mut self.body.inner).poll_frame(context));
             let verdict = match frame {
                 Some(Ok(frame)) => {
                     let verdict = match frame.data_ref() {
-                        Some(data) => look_at(&mut self.detector, data),
+                        Some(data) if data.has_remaining() => look_at(&mut self.detector, data),
+                        Some(_) if self.empty_left > 0 => {
+                            self.empty_left -= 1;
+                            Verdict::More
+                        }
                         // Trailers: the data is over.
-                        None => self.detector.finish(),
+                        _ => self.detector.finish(),
                     };
-                    self.body.hold(frame);
+                    self.body.hold(hint, frame);
                     // Some bodies say that this was their last frame; polling for another can cost a wait.
                     if verdict == Verdict::More && self.body.inner.is_end_stream() {
                         self.detector.finish()
@@ -155,7 +177,7 @@ impl<R: Body + Unpin> Peek<R> {
                 }
                 Some(Err(error)) => {
                     self.body.ended = true;
-                    self.body.more().error = Some(error);
+                    self.body.more().error = Some(Held { hint, item: error });
                     // What came before the break was not enough to call it a challenge.
                     Verdict::Clean
                 }
@@ -207,9 +229,7 @@ impl<R: Body + Unpin> Body for ResponseBody<R> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
         let this = &mut *self;
-        if !this.holds_nothing()
-            && let Some(held) = this.next_held()
-        {
+        if let Some(held) = this.next_held() {
             return Poll::Ready(Some(held));
         }
         if this.ended {
@@ -222,19 +242,18 @@ impl<R: Body + Unpin> Body for ResponseBody<R> {
         self.holds_nothing() && (self.ended || self.inner.is_end_stream())
     }
 
-    /// The inner body's hint plus what is held: exact where the bare body's is, open where it is, so that a server
-    /// above writes the same framing.
+    /// What the inner body said at this point, so that a server above writes the same framing. Its hint of now plus
+    /// what is held would not do: a body of unknown length that is known to be over has an exact one, and trailers
+    /// have no place behind the `Content-Length` made of it.
     fn size_hint(&self) -> SizeHint {
-        let mut held = self.first.as_ref().map_or(0, Buf::remaining) as u64;
-        if let Some(more) = &self.more {
-            held += more
-                .frames
-                .iter()
-                .filter_map(Frame::data_ref)
-                .map(|data| data.remaining() as u64)
-                .sum::<u64>();
+        if let Some(first) = &self.first {
+            return first.hint.clone();
         }
-        self.inner.size_hint() + SizeHint::with_exact(held)
+        let held = self.more.as_ref().and_then(|more| {
+            let frame = more.frames.front().map(|frame| &frame.hint);
+            frame.or_else(|| more.error.as_ref().map(|error| &error.hint))
+        });
+        held.cloned().unwrap_or_else(|| self.inner.size_hint())
     }
 }
 

@@ -185,11 +185,11 @@ impl TokenSource for GenerateToken {
         let answer = self.client.send(request).await;
         let token =
             answer.and_then(|answer| read_token(&answer, &asked, self.credential.password()));
-        if let (Err(error), Service::Discovered { found, .. }) = (&token, &self.service)
-            && !error.is_refused()
-        {
+        if let (Err(error), Service::Discovered { found, .. }) = (&token, &self.service) {
             // The server may have moved its token service: look again next time.
-            *found.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            if !error.is_refused() {
+                *found.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
         }
         token
     }

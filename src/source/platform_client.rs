@@ -5,7 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder};
-use hyper_util::{client::legacy::Client, rt::TokioExecutor, rt::TokioTimer};
+use hyper_util::{
+    client::legacy::{
+        Client,
+        connect::{Connect, HttpConnector},
+    },
+    rt::{TokioExecutor, TokioTimer},
+};
 use rustls::{ClientConfig, crypto::ring};
 
 use super::TokenClient;
@@ -36,12 +42,25 @@ impl TokenClient {
     ///
     /// The type is rustls 0.23's.
     pub fn with_tls(tls: ClientConfig) -> Self {
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .enable_http2()
-            .build();
+        Self::over(
+            HttpsConnectorBuilder::new()
+                .with_tls_config(tls)
+                .https_or_http()
+                .enable_http1()
+                .enable_http2()
+                .build(),
+        )
+    }
+
+    /// A client that cannot do https.
+    pub(crate) fn plain_http() -> Self {
+        Self::over(HttpConnector::new())
+    }
+
+    fn over<C>(connector: C) -> Self
+    where
+        C: Connect + Clone + Send + Sync + 'static,
+    {
         let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())

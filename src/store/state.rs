@@ -109,9 +109,7 @@ impl State {
     }
 
     fn denial(&self, reason: TokenReason, now: Instant) -> Option<Withheld> {
-        if let Some(hold_off) = &self.hold_off
-            && now < hold_off.until
-        {
+        if let Some(hold_off) = self.hold_off.as_ref().filter(|held| now < held.until) {
             let error = hold_off.error.clone();
             return Some(if error.is_refused() {
                 Withheld::LoginRefused(error)
@@ -120,10 +118,8 @@ impl State {
             });
         }
         // A token that ran out by the clock says nothing of whether logins bear fruit.
-        if let Some(fruitless) = &self.fruitless
-            && reason == TokenReason::Rejected
-            && now < fruitless.until
-        {
+        let fruitless = self.fruitless.as_ref();
+        if reason == TokenReason::Rejected && fruitless.is_some_and(|pause| now < pause.until) {
             return Some(Withheld::FruitlessLogins);
         }
         None

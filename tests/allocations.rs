@@ -1,0 +1,220 @@
+//! How many allocations the layer adds to a request, exactly. A binary of its own, because it counts them with an
+//! allocator of its own.
+
+use std::{
+    convert::Infallible,
+    future::Ready,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::Full;
+use tower::{Layer, Service};
+use tower_arcgis_auth::{
+    ArcgisAuth, ArcgisAuthLayer, IssuedToken, Site, TokenPlacement, token_source_fn,
+};
+
+const URI: &str = "http://gis.test/arcgis/rest/services/Roads/MapServer/0/query?where=1%3D1&f=json";
+const JSON: &[u8] = br#"{"objectIdFieldName":"OBJECTID","features":[]}"#;
+
+/// Answers from static memory: it allocates nothing by itself.
+#[derive(Clone, Copy)]
+struct Bare {
+    content_type: &'static str,
+    body: &'static [u8],
+}
+
+const IMAGE: Bare = Bare {
+    content_type: "image/png",
+    body: b"\x89PNG\r\n\x1a\n",
+};
+
+impl<B> Service<Request<B>> for Bare {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // Kept out of the count: the caller drops the request it made either way.
+        std::mem::forget(request);
+        let mut response = Response::new(Full::new(Bytes::from_static(self.body)));
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(self.content_type),
+        );
+        std::future::ready(Ok(response))
+    }
+}
+
+/// Four headers, with room for more in their map; no extensions.
+fn request<B>(body: B) -> Request<B> {
+    let mut request = Request::new(body);
+    *request.uri_mut() = URI.parse().unwrap();
+    let headers = request.headers_mut();
+    headers.reserve(16);
+    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static("test"));
+    headers.insert(header::HOST, HeaderValue::from_static("gis.test"));
+    request
+}
+
+/// The layer over `bare` with a token in hand. Logged in by a server that wants a token at first.
+fn signed_in(
+    bare: Bare,
+    placement: TokenPlacement,
+    replay_limit: usize,
+) -> (ArcgisAuth<Bare>, tokio::runtime::Runtime) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let site = Site::new("http://gis.test/arcgis")
+        .token_source(token_source_fn(|_| async {
+            IssuedToken::new("T".repeat(200))
+        }))
+        .placement(placement);
+    let layer = ArcgisAuthLayer::builder()
+        .site(site)
+        .replay_limit(replay_limit)
+        .build()
+        .unwrap();
+    let challenge = Bare {
+        content_type: "application/json",
+        body: br#"{"error":{"code":499,"message":"Token Required"}}"#,
+    };
+    runtime
+        .block_on(
+            layer
+                .layer(challenge)
+                .call(request(Full::<Bytes>::default())),
+        )
+        .unwrap();
+    let mut service = layer.layer(bare);
+    // The first clean answer proves the token, once.
+    runtime
+        .block_on(service.call(request(Full::<Bytes>::default())))
+        .unwrap();
+    (service, runtime)
+}
+
+fn allocations<S, B>(service: &mut S, request: Request<B>) -> (u64, S::Response)
+where
+    S: Service<Request<B>>,
+    S::Error: std::fmt::Debug,
+{
+    let mut context = Context::from_waker(Waker::noop());
+    let mut answer = None;
+    let counted = allocation_counter::measure(|| {
+        let mut future = pin!(service.call(request));
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(ready) => answer = Some(ready),
+            Poll::Pending => unreachable!("everything here is ready at once"),
+        }
+    });
+    (counted.count_total, answer.unwrap().unwrap())
+}
+
+/// What the layer adds to a request, over the bare service.
+fn added<B>(
+    bare: Bare,
+    placement: TokenPlacement,
+    limit: usize,
+    make: impl Fn() -> Request<B>,
+) -> u64
+where
+    B: http_body::Body + Unpin,
+    B::Error: Into<tower_arcgis_auth::BoxError>,
+{
+    let mut bare_service = bare;
+    let (baseline, _) = allocations(&mut bare_service, make());
+    let (mut service, _runtime) = signed_in(bare, placement, limit);
+    let (with_layer, response) = allocations(&mut service, make());
+    assert!(response.body().outcome().signed(), "the case signs");
+    with_layer.checked_sub(baseline).unwrap()
+}
+
+const NO_COPY: usize = 0;
+const A_COPY: usize = 1024;
+
+/// Longer than no bytes at all: with a limit of 0 no copy is kept.
+fn with_body() -> Request<Full<Bytes>> {
+    request(Full::new(Bytes::from_static(b"f=json")))
+}
+
+fn empty() -> Request<Full<Bytes>> {
+    request(Full::default())
+}
+
+fn with_cookie() -> Request<Full<Bytes>> {
+    let mut request = with_body();
+    request
+        .headers_mut()
+        .insert(header::COOKIE, HeaderValue::from_static("a=1; b=2"));
+    request
+}
+
+#[test]
+fn a_header_costs_no_allocation() {
+    for placement in [TokenPlacement::EsriHeader, TokenPlacement::Bearer] {
+        assert_eq!(added(IMAGE, placement, NO_COPY, with_body), 0);
+    }
+}
+
+#[test]
+fn a_look_at_json_costs_no_allocation() {
+    let json = Bare {
+        content_type: "application/json",
+        body: JSON,
+    };
+    assert_eq!(
+        added(json, TokenPlacement::EsriHeader, NO_COPY, with_body),
+        0
+    );
+}
+
+#[test]
+fn a_cookie_costs_none_and_a_merged_one_a_single_allocation() {
+    assert_eq!(added(IMAGE, TokenPlacement::Cookie, NO_COPY, with_body), 0);
+    assert_eq!(
+        added(IMAGE, TokenPlacement::Cookie, NO_COPY, with_cookie),
+        1
+    );
+}
+
+#[test]
+fn a_query_costs_one_allocation_appended_or_replaced() {
+    assert_eq!(added(IMAGE, TokenPlacement::Query, NO_COPY, with_body), 1);
+    let replaced = || {
+        let mut request = with_body();
+        *request.uri_mut() = format!("{URI}&token=").parse().unwrap();
+        request
+    };
+    assert_eq!(added(IMAGE, TokenPlacement::Query, NO_COPY, replaced), 1);
+}
+
+#[test]
+fn a_copy_of_a_request_without_a_body_costs_at_most_two_more() {
+    let copy = added(IMAGE, TokenPlacement::EsriHeader, A_COPY, empty);
+    assert!(copy <= 2, "{copy}");
+    let copy = added(IMAGE, TokenPlacement::Query, A_COPY, empty);
+    assert!(copy <= 3, "{copy}");
+}
+
+#[test]
+fn a_request_to_no_site_costs_nothing() {
+    let (mut service, _runtime) = signed_in(IMAGE, TokenPlacement::Query, A_COPY);
+    let mut elsewhere = empty();
+    *elsewhere.uri_mut() = "http://elsewhere.test/x".parse().unwrap();
+    let (count, response) = allocations(&mut service, elsewhere);
+    assert!(!response.body().outcome().signed());
+    let mut bare = IMAGE;
+    let (baseline, _) = allocations(&mut bare, empty());
+    assert_eq!(count, baseline);
+}
