@@ -6,7 +6,7 @@ pub(crate) fn is_exempt(path: &str) -> bool {
     // Nearly all requests are to services, and no service is exempt.
     if path
         .get(..SERVICES.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(SERVICES))
+        .is_some_and(|start| start == SERVICES || start.eq_ignore_ascii_case(SERVICES))
     {
         return false;
     }

@@ -40,6 +40,10 @@ where
     exchange: Option<Exchange<S, B>>,
 }
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a box would cost every request an allocation"
+)]
 #[pin_project(project = StateProjection, project_replace = StateOwned)]
 enum State<S, B, R: Body, F> {
     /// Not signed and not looked at.
@@ -62,17 +66,23 @@ enum State<S, B, R: Body, F> {
     },
     /// The first answer is given up; the service gets ready for the second sending.
     Readying {
-        token: Arc<Token>,
+        second: Box<Second<S, B>>,
     },
     Done,
 }
 
-/// What waits for a login.
+/// What waits for a login. Boxed, because a login is rare, and every request would carry the room for it.
 enum Then<S, B, R: Body> {
     /// The first sending.
-    Send(Unsent<S, B>),
+    Send(Box<Unsent<S, B>>),
     /// The second sending, or this answer if there is no token.
-    Answer(Response<ResponseBody<R>>),
+    Answer(Box<Response<ResponseBody<R>>>),
+}
+
+/// The second sending, and the service that gets ready for it.
+struct Second<S, B> {
+    service: S,
+    request: Request<ReplayBody<B>>,
 }
 
 /// A request before its first sending, and the service that is ready for it.
@@ -94,7 +104,8 @@ pub(crate) struct Exchange<S, B> {
     always_tell: bool,
     /// What the last sending was signed with.
     token: Option<Arc<Token>>,
-    kept: Option<Kept<S, B>>,
+    /// Boxed: moving it along with the future costs more than the allocation.
+    kept: Option<Box<Kept<S, B>>>,
 }
 
 /// What a second sending is made from.
@@ -167,8 +178,15 @@ impl<S, B> Exchange<S, B> {
         }
     }
 
-    pub(crate) fn keep(&mut self, kept: Kept<S, B>) {
-        self.kept = Some(kept);
+    /// Keeps what a second sending is made from, if there can be one.
+    pub(crate) fn keep(&mut self, service: S, kept: Option<(Unsigned, KeptBody<B>)>) {
+        self.kept = kept.map(|(request, body)| {
+            Box::new(Kept {
+                service,
+                request,
+                body,
+            })
+        });
     }
 
     fn sign<T>(&mut self, request: &mut Request<T>, token: Arc<Token>) {
@@ -240,8 +258,10 @@ impl<S, B> Exchange<S, B> {
         };
         let renewal = store.renew(self.token.as_ref(), reason);
         if !replayable {
-            // The login goes on for the sake of the requests to come.
-            self.outcome.withheld = Some(Withheld::BodyNotReplayable);
+            // The login goes on for the sake of the requests to come. One that failed before the sending says more.
+            self.outcome
+                .withheld
+                .get_or_insert(Withheld::BodyNotReplayable);
             return Reaction::Answer;
         }
         match renewal {
@@ -267,39 +287,46 @@ impl<S, B> Exchange<S, B>
 where
     B: Body,
 {
-    /// The request of the first sending, signed, and what a second could be made from, taken before signing.
-    pub(crate) fn sign_and_keep(
+    /// Signs the request for its first sending. What a second could be made from is taken before that.
+    pub(crate) fn sign_first(
         &mut self,
-        request: Request<B>,
+        mut request: Request<B>,
         token: Option<Arc<Token>>,
-    ) -> (Request<ReplayBody<B>>, Option<(Unsigned, KeptBody<B>)>) {
-        let keeps = self.no_second_sending.is_none();
-        let unsigned = keeps.then(|| Unsigned::of(&request));
-        let (parts, body) = request.into_parts();
-        let (body, kept_body) = if keeps {
-            ReplayBody::kept(body, self.replay_limit)
-        } else {
-            (ReplayBody::bare(body), None)
-        };
-        let mut request = Request::from_parts(parts, body);
+        kept: &mut Option<(Unsigned, KeptBody<B>)>,
+    ) -> Request<ReplayBody<B>> {
+        let unsigned = self
+            .no_second_sending
+            .is_none()
+            .then(|| Unsigned::of(&request));
         if let Some(token) = token {
             self.sign(&mut request, token);
         }
-        (request, unsigned.zip(kept_body))
+        request.map(|body| match unsigned {
+            None => ReplayBody::bare(body),
+            Some(unsigned) => {
+                let (body, kept_body) = ReplayBody::kept(body, self.replay_limit);
+                *kept = kept_body.map(|kept_body| (unsigned, kept_body));
+                body
+            }
+        })
     }
 
-    /// The request of the second sending, and its service. `None` where the body is lost.
-    fn second_request(&mut self, token: Arc<Token>) -> Option<(S, Request<ReplayBody<B>>)> {
-        let kept = self.kept.take()?;
-        let body = kept.body.take()?;
-        let mut request = kept.request.into_request(body);
+    /// The second sending, signed. `None` where the body is lost. A first sending still under way fails by this:
+    /// the service may not get ready for the second before it is rid of the first.
+    fn second_sending(&mut self, token: Arc<Token>) -> Option<Box<Second<S, B>>> {
+        let Kept {
+            service,
+            request,
+            body,
+        } = *self.kept.take()?;
+        let mut request = request.into_request(body.take()?);
         if self.service.is_none() {
             self.service = Some(service_key(request.uri()));
         }
         self.sign(&mut request, token);
         self.outcome.resent = true;
         self.outcome.unanswered = None;
-        Some((kept.service, request))
+        Some(Box::new(Second { service, request }))
     }
 }
 
@@ -326,7 +353,7 @@ where
         Self {
             state: State::Renewing {
                 login,
-                then: Then::Send(unsent),
+                then: Then::Send(Box::new(unsent)),
             },
             exchange: Some(exchange),
         }
@@ -364,9 +391,15 @@ where
                     match looked {
                         Start::Decided(verdict) => (parts, ResponseBody::untouched(body), verdict),
                         Start::Look(detector) => {
-                            let peek = Peek::new(body, detector);
-                            this.state.set(State::Peeking { parts, peek });
-                            continue;
+                            let mut peek = Peek::new(body, detector);
+                            // The first bytes are mostly there with the head, and mostly decide.
+                            match peek.poll_verdict(context) {
+                                Poll::Ready(verdict) => (parts, peek.into_body(), verdict),
+                                Poll::Pending => {
+                                    this.state.set(State::Peeking { parts, peek });
+                                    return Poll::Pending;
+                                }
+                            }
                         }
                     }
                 }
@@ -394,49 +427,48 @@ where
                             let Unsent {
                                 mut service,
                                 request,
-                            } = unsent;
-                            let (request, kept) = exchange.sign_and_keep(request, token);
+                            } = *unsent;
+                            let mut kept = None;
+                            let request = exchange.sign_first(request, token, &mut kept);
                             let sent = service.call(request);
-                            if let Some((request, body)) = kept {
-                                exchange.keep(Kept {
-                                    service,
-                                    request,
-                                    body,
-                                });
-                            }
+                            exchange.keep(service, kept);
                             this.state.set(State::Calling { sent });
                             continue;
                         }
                         StateOwned::Renewing {
                             then: Then::Answer(answer),
                             ..
-                        } => match result {
-                            Ok(token) => {
-                                // Its connection or permit may be what the second sending waits for.
-                                drop(answer);
-                                this.state.set(State::Readying { token });
-                                continue;
-                            }
-                            Err(withheld) => {
-                                exchange.outcome.withheld = Some(withheld);
+                        } => {
+                            let second = match result {
+                                Ok(token) => exchange.second_sending(token),
+                                Err(withheld) => {
+                                    exchange.outcome.withheld = Some(withheld);
+                                    None
+                                }
+                            };
+                            let Some(second) = second else {
                                 let (parts, body) = answer.into_parts();
                                 return finish(this.exchange, parts, body);
-                            }
-                        },
+                            };
+                            // Its connection or permit may be what the second sending waits for.
+                            drop(answer);
+                            this.state.set(State::Readying { second });
+                            continue;
+                        }
                         _ => return done(),
                     }
                 }
-                StateProjection::Readying { token } => {
-                    let Some(exchange) = this.exchange.as_mut() else {
-                        return done();
-                    };
-                    if let Some(kept) = &mut exchange.kept {
-                        ready!(kept.service.poll_ready(context))?;
-                    }
-                    let Some((mut service, request)) = exchange.second_request(Arc::clone(token))
+                StateProjection::Readying { second } => {
+                    ready!(second.service.poll_ready(context))?;
+                    let StateOwned::Readying { second } =
+                        this.state.as_mut().project_replace(State::Done)
                     else {
                         return done();
                     };
+                    let Second {
+                        mut service,
+                        request,
+                    } = *second;
                     let sent = service.call(request);
                     this.state.set(State::Calling { sent });
                     continue;
@@ -449,18 +481,27 @@ where
             let Some(exchange) = this.exchange.as_mut() else {
                 return done();
             };
-            let Verdict::Challenge(challenge) = verdict else {
-                exchange.note_clean();
-                return finish(this.exchange, parts, body);
+            let challenge = match verdict {
+                Verdict::Challenge(challenge) => challenge,
+                Verdict::Clean => {
+                    exchange.note_clean();
+                    return finish(this.exchange, parts, body);
+                }
+                // It broke off under the look, which says nothing of the token.
+                Verdict::More => return finish(this.exchange, parts, body),
             };
             match exchange.challenged(challenge) {
                 Reaction::Answer => return finish(this.exchange, parts, body),
                 Reaction::SendAgain(token) => {
+                    let Some(second) = exchange.second_sending(token) else {
+                        return finish(this.exchange, parts, body);
+                    };
                     drop((parts, body));
-                    this.state.set(State::Readying { token });
+                    this.state.set(State::Readying { second });
                 }
                 Reaction::LogIn(login) => {
-                    let then = Then::Answer(Response::from_parts(parts, body));
+                    let answer = Box::new(Response::from_parts(parts, body));
+                    let then = Then::Answer(answer);
                     this.state.set(State::Renewing { login, then });
                 }
             }

@@ -6,7 +6,7 @@ use tower_layer::Layer;
 
 use crate::{
     account::Account,
-    error::ConfigError,
+    error::{ConfigError, repeatable},
     service::{ArcgisAuth, Shared},
     site::{Login, Origin, Root, Site, SiteTable},
     source::{ClientBinding, Credential, Discovery, DynTokenSource, GenerateToken, TokenClient},
@@ -236,7 +236,8 @@ fn generate_token(
             let origin = service.parse().ok().and_then(|uri| Origin::of(&uri));
             trusted.push(origin.ok_or_else(|| {
                 ConfigError::new(format!(
-                    "the trusted token service `{service}` is not an origin; write it like https://portal.example.com"
+                    "the trusted token service `{}` is not an origin; write it like https://portal.example.com",
+                    repeatable(service)
                 ))
             })?);
         }

@@ -1,5 +1,7 @@
 //! A tower layer that signs requests to secured ArcGIS services.
 
+#![warn(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 mod account;
 mod body;
 mod challenge;

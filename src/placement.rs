@@ -49,15 +49,19 @@ pub(crate) fn has_token(uri: &Uri, headers: &HeaderMap, placement: TokenPlacemen
         return true;
     }
     // One walk over the names costs less than a hashed look-up for each.
-    headers.iter().any(|(name, value)| {
+    headers.keys().any(|name| {
         if *name == COOKIE {
-            has_token_cookie(value)
+            headers.get_all(COOKIE).iter().any(has_token_cookie)
         } else if *name == AUTHORIZATION {
-            placement == TokenPlacement::Bearer && !value.is_empty()
+            placement == TokenPlacement::Bearer && is_set(headers, name)
         } else {
-            *name == X_ESRI_AUTHORIZATION && !value.is_empty()
+            *name == X_ESRI_AUTHORIZATION && is_set(headers, name)
         }
     })
+}
+
+fn is_set(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get_all(name).iter().any(|value| !value.is_empty())
 }
 
 /// Takes a caller's own token off, wherever it is.

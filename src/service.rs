@@ -15,7 +15,7 @@ use crate::{
     body::{ReplayBody, ResponseBody},
     endpoint::is_exempt,
     error::BoxError,
-    future::{Exchange, Kept, ResponseFuture, Unsent},
+    future::{Exchange, ResponseFuture, Unsent},
     outcome::Withheld,
     site::{CallerToken, SiteTable},
     source::TokenReason,
@@ -138,19 +138,15 @@ where
         );
         match exchange.before_sending(&request) {
             Beginning::Send(token) => {
-                let (request, kept) = exchange.sign_and_keep(request, token);
-                let sent = match kept {
-                    None => self.inner.call(request),
-                    Some((unsigned, body)) => {
-                        let mut ready = self.take_ready();
-                        let sent = ready.call(request);
-                        exchange.keep(Kept {
-                            service: ready,
-                            request: unsigned,
-                            body,
-                        });
-                        sent
-                    }
+                let mut kept = None;
+                let request = exchange.sign_first(request, token, &mut kept);
+                let sent = if kept.is_none() {
+                    self.inner.call(request)
+                } else {
+                    let mut ready = self.take_ready();
+                    let sent = ready.call(request);
+                    exchange.keep(ready, kept);
+                    sent
                 };
                 ResponseFuture::calling(sent, exchange)
             }

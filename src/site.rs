@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use http::{HeaderValue, Uri};
 
 use crate::{
-    error::ConfigError,
+    error::{ConfigError, repeatable},
     placement::TokenPlacement,
     source::{Credential, DynTokenSource, TokenSource},
 };
@@ -193,39 +193,7 @@ pub(crate) struct Origin {
 impl Origin {
     /// `None` for anything but an absolute http or https URL without user information.
     pub(crate) fn of(uri: &Uri) -> Option<Self> {
-        let located = Located::of(uri)?;
-        Some(Self {
-            https: located.https,
-            host: located.host.to_ascii_lowercase(),
-            port: located.port,
-        })
-    }
-
-    pub(crate) fn is_https(&self) -> bool {
-        self.https
-    }
-
-    fn is(&self, located: &Located<'_>) -> bool {
-        self.https == located.https
-            && self.port == located.port
-            && self.host.eq_ignore_ascii_case(located.host)
-    }
-}
-
-/// A request's origin, borrowed.
-struct Located<'a> {
-    https: bool,
-    host: &'a str,
-    port: u16,
-}
-
-impl<'a> Located<'a> {
-    fn of(uri: &'a Uri) -> Option<Self> {
-        let https = match uri.scheme_str()? {
-            "https" => true,
-            "http" => false,
-            _ => return None,
-        };
+        let https = is_https(uri)?;
         let authority = uri.authority()?;
         // URL parsers disagree about what stands before the host in `https://gis.city.gov@evil.example`.
         if authority.as_str().contains('@') {
@@ -239,7 +207,25 @@ impl<'a> Located<'a> {
         // A host may be written with the dot that ends a full domain name.
         let host = authority.host();
         let host = host.strip_suffix('.').unwrap_or(host);
-        (!host.is_empty()).then_some(Self { https, host, port })
+        (!host.is_empty()).then(|| Self {
+            https,
+            host: host.to_ascii_lowercase(),
+            port,
+        })
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.https
+    }
+
+    /// The origin's authority in its one spelling: `host`, or `host:port` where the port is not the scheme's own.
+    fn authority(&self) -> String {
+        let default_port = if self.https { 443 } else { 80 };
+        if self.port == default_port {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 }
 
@@ -248,13 +234,16 @@ impl<'a> Located<'a> {
 pub(crate) struct Root {
     pub(crate) origin: Origin,
     pub(crate) path: String,
+    /// The origin's authority, for comparing without taking a request's apart.
+    authority: String,
 }
 
 impl Root {
     pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
         let unusable = |why: &str| {
             ConfigError::new(format!(
-                "the site root `{text}` {why}; write it like https://gis.example.com/arcgis"
+                "the site root `{}` {why}; write it like https://gis.example.com/arcgis",
+                repeatable(text)
             ))
         };
         let uri: Uri = text.parse().map_err(|_| unusable("is not a URL"))?;
@@ -268,7 +257,11 @@ impl Root {
         if has_tricky_segments(&path) {
             return Err(unusable("has `.` or `..` in its path"));
         }
-        Ok(Self { origin, path })
+        Ok(Self {
+            authority: origin.authority(),
+            origin,
+            path,
+        })
     }
 
     /// Whether `other` is the same root in another spelling.
@@ -278,13 +271,8 @@ impl Root {
 
     /// The root as a URL, without a trailing slash.
     pub(crate) fn to_url(&self) -> String {
-        let Origin { https, host, port } = &self.origin;
-        let (scheme, default_port) = if *https { ("https", 443) } else { ("http", 80) };
-        if *port == default_port {
-            format!("{scheme}://{host}{}", self.path)
-        } else {
-            format!("{scheme}://{host}:{port}{}", self.path)
-        }
+        let scheme = if self.origin.https { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.authority, self.path)
     }
 
     /// Whether `path` lies under this root on whole segments. ArcGIS Server runs behind IIS as often as not, where
@@ -293,7 +281,7 @@ impl Root {
         let Some(prefix) = path.as_bytes().get(..self.path.len()) else {
             return false;
         };
-        prefix.eq_ignore_ascii_case(self.path.as_bytes())
+        is_same_text(prefix, self.path.as_bytes())
             && matches!(path.as_bytes().get(self.path.len()), None | Some(b'/'))
     }
 }
@@ -302,8 +290,7 @@ impl Root {
 /// split by an encoded or backward slash.
 fn has_tricky_segments(path: &str) -> bool {
     let bytes = path.as_bytes();
-    if memchr::memchr2(b'%', b'\\', bytes).is_none() && memchr::memmem::find(bytes, b"/.").is_none()
-    {
+    if memchr::memchr3(b'.', b'%', b'\\', bytes).is_none() {
         return false;
     }
     let decoded = percent_encoding::percent_decode(bytes).collect::<Vec<u8>>();
@@ -338,22 +325,50 @@ impl<T: Clone> SiteTable<T> {
     /// The site `uri` belongs to, and the part of the path behind its root. Only the URI's own authority counts.
     pub(crate) fn find<'a>(&self, uri: &'a Uri) -> Option<(&T, &'a str)> {
         let path = uri.path();
-        let candidate = match Located::of(uri) {
-            Some(located) => self
-                .roots
-                .iter()
-                .find(|(root, _)| root.origin.is(&located) && root.holds_path(path)),
-            None if uri.authority().is_none() && uri.scheme().is_none() => {
-                self.default.iter().find(|(root, _)| root.holds_path(path))
+        let (root, site) = match uri.authority() {
+            Some(authority) => {
+                let https = is_https(uri)?;
+                let authority = authority.as_str().as_bytes();
+                let at = |root: &Root| {
+                    root.origin.https == https && is_same_text(authority, root.authority.as_bytes())
+                };
+                self.closest(path, at).or_else(|| {
+                    // It may be another spelling of a root's authority.
+                    let spelled = memchr::memchr2(b':', b'@', authority).is_some()
+                        || authority.ends_with(b".");
+                    let origin = spelled.then(|| Origin::of(uri))??;
+                    self.closest(path, |root| root.origin == origin)
+                })?
             }
-            None => None,
+            None if uri.scheme().is_none() => self
+                .default
+                .iter()
+                .find(|(root, _)| root.holds_path(path))?,
+            None => return None,
         };
-        let (root, site) = candidate?;
         if has_tricky_segments(path) {
             return None;
         }
         Some((site, path.get(root.path.len()..)?))
     }
+
+    fn closest(&self, path: &str, at: impl Fn(&Root) -> bool) -> Option<&(Root, T)> {
+        let mut roots = self.roots.iter();
+        roots.find(|(root, _)| at(root) && root.holds_path(path))
+    }
+}
+
+fn is_https(uri: &Uri) -> Option<bool> {
+    match uri.scheme_str()? {
+        "https" => Some(true),
+        "http" => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether two texts are the same but for the case of letters. Nearly always they are the same altogether.
+fn is_same_text(one: &[u8], other: &[u8]) -> bool {
+    one == other || one.eq_ignore_ascii_case(other)
 }
 
 impl Binding {

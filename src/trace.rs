@@ -15,9 +15,12 @@ mod enabled {
 
     use crate::{challenge::Challenge, error::TokenError, source::TokenReason, token::Token};
 
+    /// What users filter by, whatever the modules are called.
+    const TARGET: &str = "tower_arcgis_auth";
+
     /// A root span: a login outlives the request that began it and serves many others.
     pub(crate) fn login_span(site: &str, reason: TokenReason) -> Span {
-        tracing::info_span!(parent: None, "arcgis_login", site, reason = reason.as_str())
+        tracing::info_span!(target: TARGET, parent: None, "arcgis_login", site, reason = reason.as_str())
     }
 
     pub(crate) fn in_span<F: Future>(span: Span, login: F) -> Instrumented<F> {
@@ -26,6 +29,7 @@ mod enabled {
 
     pub(crate) fn logged_in(token: &Token, took: Duration) {
         tracing::info!(
+            target: TARGET,
             generation = token.generation(),
             valid_for_seconds = token.expires_at().map(|at| at
                 .saturating_duration_since(tokio::time::Instant::now())
@@ -36,11 +40,12 @@ mod enabled {
     }
 
     pub(crate) fn login_failed(site: &str, error: &TokenError) {
-        tracing::warn!(site, refused = error.is_refused(), %error, "login failed");
+        tracing::warn!(target: TARGET, site, refused = error.is_refused(), %error, "login failed");
     }
 
     pub(crate) fn service_refused(site: &str, service: &str, challenge: Challenge) {
         tracing::warn!(
+            target: TARGET,
             site,
             service,
             challenge = challenge.as_str(),

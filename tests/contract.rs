@@ -1,5 +1,7 @@
 //! The contract of tower's `Service`, kept towards the service below and to the caller above.
 
+#[path = "support/bodies.rs"]
+mod bodies;
 mod support;
 
 use std::{
@@ -9,19 +11,24 @@ use std::{
     pin::Pin,
     rc::Rc,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
 };
 
+use bodies::Fed;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, StreamBody};
 use support::{Fake, ROADS, Source, get, over, site};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimit};
-use tower_arcgis_auth::{ArcgisAuth, ArcgisAuthLayer, ReplayBody, ResponseBody, ResponseFuture};
+use tower_arcgis_auth::{
+    ArcgisAuth, ArcgisAuthLayer, IssuedToken, ReplayBody, ResponseBody, ResponseFuture, Site,
+    TokenPlacement, token_source_fn,
+};
 
 /// Forgets on `clone` that it was ready, and counts calls that nobody was ready for.
 struct Probe<S> {
@@ -377,4 +384,88 @@ fn the_future_has_a_name() {
     let future = future_of::<_, _, Full<Bytes>>(&mut service, get(ROADS));
     fn is_future(_: &impl Future) {}
     is_future(&future);
+}
+
+struct OneConnection {
+    connection: Arc<Semaphore>,
+    permit: Option<OwnedSemaphorePermit>,
+    wait: Option<Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send>>>,
+    seen: Arc<Mutex<Vec<bool>>>,
+}
+impl Clone for OneConnection {
+    fn clone(&self) -> Self {
+        Self {
+            connection: self.connection.clone(),
+            permit: None,
+            wait: None,
+            seen: self.seen.clone(),
+        }
+    }
+}
+impl Service<Request<ReplayBody<Fed>>> for OneConnection {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        if self.permit.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        let connection = self.connection.clone();
+        let wait = self.wait.get_or_insert_with(|| {
+            Box::pin(async move { connection.acquire_owned().await.unwrap() })
+        });
+        match wait.as_mut().poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(p) => {
+                self.permit = Some(p);
+                self.wait = None;
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+    fn call(&mut self, request: Request<ReplayBody<Fed>>) -> Self::Future {
+        let permit = self.permit.take().expect("not ready");
+        let signed = request.headers().contains_key("x-esri-authorization");
+        let seen = self.seen.clone();
+        // The upload keeps the connection until it has ended or failed; the answer is early.
+        tokio::spawn(async move {
+            let ok = request.into_body().collect().await.is_ok();
+            seen.lock().unwrap().push(ok);
+            drop(permit);
+        });
+        let body = if signed {
+            "{\"ok\":1}"
+        } else {
+            "{\"error\":{\"code\":499,\"message\":\"Token Required\"}}"
+        };
+        std::future::ready(Ok(Response::new(Full::from(body))))
+    }
+}
+/// A service whose one connection is busy until the first upload is over.
+#[tokio::test(start_paused = true)]
+async fn a_connection_busy_with_the_first_upload_is_freed_for_the_second() {
+    let inner = OneConnection {
+        connection: Arc::new(Semaphore::new(1)),
+        permit: None,
+        wait: None,
+        seen: Arc::default(),
+    };
+    let seen = inner.seen.clone();
+    let site = Site::new("http://gis.example.com/arcgis")
+        .token_source(token_source_fn(|_| async { IssuedToken::new("tok1") }))
+        .placement(TokenPlacement::EsriHeader);
+    let mut service = ArcgisAuthLayer::new(site).unwrap().layer(inner);
+    let (feeder, body) = bodies::fed();
+    feeder.data("begin");
+    let request = Request::post("http://gis.example.com/arcgis/rest/services/a/FeatureServer/0/x")
+        .body(body)
+        .unwrap();
+    let answer = tokio::time::timeout(
+        Duration::from_secs(5),
+        service.ready().await.unwrap().call(request),
+    )
+    .await
+    .expect("stuck");
+    assert!(answer.unwrap().body().outcome().resent());
+    assert_eq!(*seen.lock().unwrap(), [false]);
 }

@@ -584,11 +584,12 @@ fn settings_that_cannot_work_are_named_when_the_layer_is_built() {
 fn an_error_of_a_setting_repeats_no_credential_of_a_url() {
     let client = TokenService::advertising("{}", TOKEN).client();
     let credential = Credential::user(USER, PASSWORD);
-    let error = GenerateToken::at(
+    for url in [
         "https://h/generateToken?username=u&password=hunter2",
-        credential,
-        client,
-    )
-    .unwrap_err();
-    assert!(!format!("{error} {error:?}").contains("hunter2"));
+        "https://u:hunter2@h/generateToken",
+        "u:hunter2@h",
+    ] {
+        let error = GenerateToken::at(url, credential.clone(), client.clone()).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
 }

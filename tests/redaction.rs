@@ -1,11 +1,8 @@
-//! No `Debug` and no trace shows a secret.
+//! No `Debug` shows a secret.
 
 mod support;
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::Request;
@@ -139,78 +136,4 @@ async fn a_source_that_prints_what_it_is_told_prints_no_secret() {
     let told = told.lock().unwrap().clone();
     assert!(told.contains("generation: 1"), "{told}");
     assert_silent("token request", &told);
-}
-
-/// Where `tracing` writes, for reading.
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[cfg(feature = "tracing")]
-#[tokio::test]
-async fn traces_tell_of_logins_with_one_span_each_and_of_no_secret() {
-    use tracing_subscriber::fmt::format::FmtSpan;
-
-    let written = Written::default();
-    let sink = written.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-        .with_span_events(FmtSpan::NEW | FmtSpan::CLOSE)
-        .with_writer(move || sink.clone())
-        .with_ansi(false)
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-
-    let site =
-        Site::new("https://gis.test/arcgis").credential(Credential::user("reader", PASSWORD));
-    let layer = ArcgisAuthLayer::builder()
-        .site(site)
-        .token_client(token_client())
-        .build()
-        .unwrap();
-    let fake = Fake::new(|request| {
-        support::answer(match support::token_of(request) {
-            Some(_) if !request.uri.path().contains("Secret") => support::CLEAN,
-            _ => support::REQUIRED,
-        })
-    });
-    let service = layer.layer(fake);
-    for _ in 0..50 {
-        support::send(
-            &service,
-            get("https://gis.test/arcgis/rest/services/A/MapServer"),
-        )
-        .await;
-    }
-    support::send(
-        &service,
-        get("https://gis.test/arcgis/rest/services/Secret/MapServer"),
-    )
-    .await;
-
-    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
-    assert_silent("trace", &text);
-    assert!(text.contains("logged in"), "{text}");
-    assert!(
-        text.contains("challenged a freshly signed request"),
-        "{text}"
-    );
-    let ours = text
-        .lines()
-        .filter(|line| line.contains("arcgis_login") && line.ends_with("new"));
-    assert_eq!(ours.count(), 2, "{text}");
-    assert!(
-        text.lines().count() < 20,
-        "one span a login, none a request: {text}"
-    );
 }

@@ -59,13 +59,15 @@ pub(crate) enum KeptBody<B> {
 pub(crate) struct Capture<B> {
     /// `None` once the second sending has it.
     body: Option<B>,
+    /// The body told its exact length before it was sent.
+    exact: bool,
     phase: Phase,
     held: VecDeque<Frame<Bytes>>,
     /// Small frames, copied together until a large one, trailers or the end comes.
     tail: BytesMut,
     held_bytes: usize,
     cap: usize,
-    /// The body reached its end, or failed: it is not polled again.
+    /// The body reached its end, or said so, or failed: it is not polled again.
     ended: bool,
     /// Beyond the cap, or the body failed: no second sending.
     lost: bool,
@@ -86,6 +88,9 @@ enum Phase {
 struct Second<B> {
     held: VecDeque<Frame<Bytes>>,
     rest: Option<B>,
+    /// No exact length is told: there are trailers, or there may be, and a first sending that told none either.
+    /// Clients make a `Content-Length` of an exact hint, and then have no place for trailers.
+    open: bool,
 }
 
 /// What the first sending ends with when a second one takes over: ending it quietly would make a cut upload look
@@ -125,6 +130,7 @@ impl<B: Body> ReplayBody<B> {
             return (Self::bare(body), None);
         }
         let capture = Arc::new(Mutex::new(Capture {
+            exact: body.size_hint().exact().is_some(),
             body: Some(body),
             phase: Phase::Capturing,
             held: VecDeque::new(),
@@ -171,8 +177,10 @@ impl<B> KeptBody<B> {
                 capture.flush_tail();
                 let held = std::mem::take(&mut capture.held);
                 let rest = capture.body.take().filter(|_| !capture.ended);
-                capture.wake();
-                Inner::Second(Second { held, rest })
+                let open =
+                    !capture.exact && (rest.is_some() || held.iter().any(Frame::is_trailers));
+                wake(capture);
+                Inner::Second(Second { held, rest, open })
             }
         };
         Some(ReplayBody { inner })
@@ -186,6 +194,7 @@ impl<B> Drop for KeptBody<B> {
             let mut capture = lock(capture);
             if capture.phase != Phase::Taken {
                 capture.release();
+                wake(capture);
             }
         }
     }
@@ -196,13 +205,6 @@ impl<B> Capture<B> {
         self.phase = Phase::Released;
         self.held = VecDeque::new();
         self.tail = BytesMut::new();
-        self.wake();
-    }
-
-    fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
     }
 
     fn flush_tail(&mut self) {
@@ -263,6 +265,8 @@ where
             Poll::Ready(frame) => {
                 match &frame {
                     Some(Ok(frame)) => {
+                        // The client asks for it next, but perhaps not before a second sending has the body.
+                        self.ended = body.is_end_stream();
                         if self.phase == Phase::Capturing {
                             self.keep(frame);
                         }
@@ -295,6 +299,15 @@ where
 fn lock<B>(capture: &Mutex<Capture<B>>) -> MutexGuard<'_, Capture<B>> {
     // A caller's body that panicked leaves a whole capture behind: nothing here is changed before it returns.
     capture.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Wakes whoever reads the first sending, after the lock is free: it may look at the body from the wake-up itself.
+fn wake<B>(mut capture: MutexGuard<'_, Capture<B>>) {
+    let waker = capture.waker.take();
+    drop(capture);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
 }
 
 impl<B> Body for ReplayBody<B>
@@ -361,12 +374,17 @@ where
                     .filter_map(Frame::data_ref)
                     .map(|data| data.len() as u64)
                     .sum();
-                // Trailers need a chunked body, and an exact hint would make a Content-Length of it.
-                let has_trailers = second.held.iter().any(Frame::is_trailers);
-                match &second.rest {
-                    Some(rest) => rest.size_hint() + SizeHint::with_exact(held),
-                    None if has_trailers => SizeHint::new(),
-                    None => SizeHint::with_exact(held),
+                let rest = match &second.rest {
+                    Some(rest) => rest.size_hint(),
+                    None => SizeHint::with_exact(0),
+                };
+                let hint = rest + SizeHint::with_exact(held);
+                if second.open {
+                    let mut open = SizeHint::new();
+                    open.set_lower(hint.lower());
+                    open
+                } else {
+                    hint
                 }
             }
         }

@@ -151,7 +151,8 @@ impl<R: Body + Unpin> Peek<R> {
         }
     }
 
-    /// Reads on until it is decided; everything read stays in the body. Never [`Verdict::More`].
+    /// Reads on until it is decided; everything read stays in the body. [`Verdict::More`] where the body broke off
+    /// undecided.
     pub(crate) fn poll_verdict(&mut self, context: &mut Context<'_>) -> Poll<Verdict> {
         loop {
             let hint = self.body.inner.size_hint();
@@ -178,8 +179,7 @@ impl<R: Body + Unpin> Peek<R> {
                 Some(Err(error)) => {
                     self.body.ended = true;
                     self.body.more().error = Some(Held { hint, item: error });
-                    // What came before the break was not enough to call it a challenge.
-                    Verdict::Clean
+                    return Poll::Ready(Verdict::More);
                 }
                 None => {
                     self.body.ended = true;
@@ -247,13 +247,13 @@ impl<R: Body + Unpin> Body for ResponseBody<R> {
     /// have no place behind the `Content-Length` made of it.
     fn size_hint(&self) -> SizeHint {
         if let Some(first) = &self.first {
-            return first.hint.clone();
+            return first.hint;
         }
         let held = self.more.as_ref().and_then(|more| {
             let frame = more.frames.front().map(|frame| &frame.hint);
             frame.or_else(|| more.error.as_ref().map(|error| &error.hint))
         });
-        held.cloned().unwrap_or_else(|| self.inner.size_hint())
+        held.copied().unwrap_or_else(|| self.inner.size_hint())
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     discovery::{Discovery, require_https},
 };
 use crate::{
-    error::{ConfigError, TokenError},
+    error::{ConfigError, TokenError, repeatable},
     site::Origin,
     token::IssuedToken,
 };
@@ -87,7 +87,7 @@ impl GenerateToken {
             .ok_or_else(|| {
                 ConfigError::new(format!(
                     "the token URL `{}` is not of the form https://host/arcgis/tokens/generateToken, without a query",
-                    url.split('?').next().unwrap_or_default()
+                    repeatable(url)
                 ))
             })?;
         Ok(Self::new(Service::Named(uri), credential, client))

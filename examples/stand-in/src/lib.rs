@@ -24,6 +24,8 @@
 //! # }
 //! ```
 
+#![warn(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 mod accounts;
 mod answer;
 mod asked;

@@ -1,5 +1,7 @@
 //! `arcgis-stand-in`: the stand-in as a program, for a person with curl.
 
+#![warn(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,0 +1,208 @@
+//! One request's way: turned towards the upstream, signed and sent by the client, its answer turned back.
+
+use std::{net::IpAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{
+        ALLOW, AUTHORIZATION, CONTENT_LOCATION, CONTENT_TYPE, EXPECT, HOST, HeaderName, LOCATION,
+    },
+    request,
+};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use serde_json::json;
+use tokio::time::Instant;
+use tower::ServiceExt;
+use tower_arcgis_auth::ResponseBody;
+
+use crate::{
+    headers::{remove_hop_by_hop, set_forwarded, set_no_store, set_private},
+    origin::Upstream,
+    upstream::{SigningClient, chain},
+};
+
+/// What ArcGIS knows, and what others might.
+const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// The upstream's body as it comes, or a few words of the proxy's own.
+pub(crate) type Body = Either<ResponseBody<Incoming>, Full<Bytes>>;
+
+/// The proxy without its sockets. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Forward {
+    client: SigningClient,
+    upstream: Arc<Upstream>,
+    forward_authorization: bool,
+}
+
+impl Forward {
+    pub(crate) fn new(
+        client: SigningClient,
+        upstream: Upstream,
+        forward_authorization: bool,
+    ) -> Self {
+        Self {
+            client,
+            upstream: Arc::new(upstream),
+            forward_authorization,
+        }
+    }
+
+    /// Answers one request of `caller`'s. Whatever goes wrong is an answer too.
+    pub(crate) async fn answer(self, request: Request<Incoming>, caller: IpAddr) -> Response<Body> {
+        let started = Instant::now();
+        let method = request.method().clone();
+        // Without the query: there the tokens are.
+        let path = request.uri().path().to_owned();
+        let (parts, body) = request.into_parts();
+        let mut auth = None;
+        let response = match self.towards_upstream(parts, caller) {
+            Ok(parts) => {
+                let request = Request::from_parts(parts, body);
+                match self.client.clone().oneshot(request).await {
+                    Ok(response) => {
+                        auth = Some(response.body().outcome().clone());
+                        self.towards_caller(response)
+                    }
+                    Err(error) => self.no_answer(&error),
+                }
+            }
+            Err(refusal) => refusal.answer(),
+        };
+        tracing::debug!(
+            %caller,
+            %method,
+            path,
+            status = response.status().as_u16(),
+            auth = auth.as_ref().map(tracing::field::display),
+            took_milliseconds = started.elapsed().as_millis() as u64,
+            "answered"
+        );
+        response
+    }
+
+    /// The request's head as the upstream is to get it, or why it gets none.
+    fn towards_upstream(
+        &self,
+        mut parts: request::Parts,
+        caller: IpAddr,
+    ) -> Result<request::Parts, Refusal> {
+        // The answer to TRACE is the request as the server got it, and the proxy's token with it.
+        if matches!(parts.method, Method::CONNECT | Method::TRACE) {
+            return Err(Refusal::Method);
+        }
+        // The authority of an absolute request target (`GET http://elsewhere/`) has no say.
+        let uri = parts
+            .uri
+            .path_and_query()
+            .filter(|target| target.path().starts_with('/'))
+            .and_then(|target| self.upstream.uri(target.clone()).ok())
+            .ok_or(Refusal::Target)?;
+
+        let headers = &mut parts.headers;
+        remove_hop_by_hop(headers);
+        set_forwarded(headers, &parts.uri, caller);
+        // The client writes the upstream's.
+        headers.remove(HOST);
+        // Kept by the server side already: it tells the caller to go on when the body is wanted.
+        headers.remove(EXPECT);
+        if !self.forward_authorization {
+            headers.remove(AUTHORIZATION);
+        }
+        parts.uri = uri;
+        // The client speaks what it agrees on with the upstream.
+        parts.version = Version::HTTP_11;
+        Ok(parts)
+    }
+
+    fn towards_caller(&self, mut response: Response<ResponseBody<Incoming>>) -> Response<Body> {
+        let outcome = response.body().outcome();
+        let challenge = outcome.unanswered().is_some();
+        let signed = outcome.signed();
+        let headers = response.headers_mut();
+        remove_hop_by_hop(headers);
+        if challenge {
+            set_no_store(headers);
+        } else if signed {
+            set_private(headers);
+        }
+        self.turn_around(headers, LOCATION);
+        self.turn_around(headers, CONTENT_LOCATION);
+        *response.version_mut() = Version::HTTP_11;
+        response.map(Either::Left)
+    }
+
+    fn turn_around(&self, headers: &mut HeaderMap, name: HeaderName) {
+        let turned = headers
+            .get(&name)
+            .and_then(|location| self.upstream.through_proxy(location.to_str().ok()?))
+            .and_then(|location| HeaderValue::try_from(location).ok());
+        if let Some(turned) = turned {
+            headers.insert(name, turned);
+        }
+    }
+
+    /// Callers learn what kind of failure it was; the log has the rest.
+    fn no_answer(&self, failure: &legacy::Error) -> Response<Body> {
+        tracing::warn!(
+            upstream = self.upstream.root_url(),
+            error = chain(failure),
+            "no answer from the upstream"
+        );
+        let detail = if failure.is_connect() {
+            "No connection could be made. The proxy's log says why."
+        } else {
+            "The connection broke before there was an answer. The proxy's log says why."
+        };
+        error(
+            StatusCode::BAD_GATEWAY,
+            "The ArcGIS server behind this proxy does not answer.",
+            detail,
+        )
+    }
+}
+
+/// A request the upstream never sees.
+enum Refusal {
+    Method,
+    Target,
+}
+
+impl Refusal {
+    fn answer(self) -> Response<Body> {
+        match self {
+            Self::Method => {
+                let mut answer = error(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    "This method is not allowed here.",
+                    "The proxy serves one ArcGIS; it opens no tunnels and answers no TRACE.",
+                );
+                answer
+                    .headers_mut()
+                    .insert(ALLOW, HeaderValue::from_static(ALLOWED));
+                answer
+            }
+            Self::Target => error(
+                StatusCode::BAD_REQUEST,
+                "This request target is not served here.",
+                "It must be a path, beginning with a slash.",
+            ),
+        }
+    }
+}
+
+/// An error of the proxy's own, in ArcGIS's words.
+fn error(status: StatusCode, message: &str, detail: &str) -> Response<Body> {
+    let body = json!({
+        "error": { "code": status.as_u16(), "message": message, "details": [detail] }
+    });
+    let mut response = Response::new(Either::Right(Full::from(body.to_string())));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    set_no_store(headers);
+    response
+}

@@ -1,0 +1,184 @@
+//! `arcgis-proxy`: a reverse proxy that logs in to a secured ArcGIS and makes it look like an open one.
+
+#![warn(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod arguments;
+mod forward;
+mod headers;
+mod origin;
+mod serve;
+mod try_out;
+mod upstream;
+
+use std::{
+    env, fmt,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{CommandFactory, Parser, error::ErrorKind};
+use tokio::{net::TcpListener, runtime::Runtime};
+use tower::Layer;
+use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site, TokenClient};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    arguments::{Arguments, Target},
+    forward::Forward,
+    serve::{StopSignals, serve},
+    try_out::TryOut,
+    upstream::{SigningClient, client, tls},
+};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match start(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Arguments(message)) => Arguments::command()
+            .error(ErrorKind::ValueValidation, message)
+            .exit(),
+        Err(Failure::Machine(message)) => {
+            // Nobody may be there to read it.
+            let _ = writeln!(io::stderr(), "error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why the proxy did not start.
+enum Failure {
+    /// What the user said cannot work: exit code 2, like any other bad argument.
+    Arguments(String),
+    /// The machine did not play along: exit code 1.
+    Machine(String),
+}
+
+impl Failure {
+    fn arguments(message: impl fmt::Display) -> Self {
+        Self::Arguments(message.to_string())
+    }
+}
+
+fn start(arguments: &Arguments) -> Result<(), Failure> {
+    start_logging()?;
+    let target = arguments.target().map_err(Failure::Arguments)?;
+    let runtime = Runtime::new()
+        .map_err(|error| Failure::Machine(format!("no threads can be started: {error}")))?;
+    let served = runtime.block_on(run(arguments, target));
+    // Not waiting for name look-ups, which nothing can break off.
+    runtime.shutdown_background();
+    served
+}
+
+fn start_logging() -> Result<(), Failure> {
+    let filter = env::var("RUST_LOG").unwrap_or_default();
+    let filter = if filter.is_empty() { "info" } else { &filter };
+    let filter = EnvFilter::builder().parse(filter).map_err(|error| {
+        Failure::Arguments(format!(
+            "RUST_LOG is not a filter ({error}); write it like `info` or `warn,arcgis_proxy=debug`"
+        ))
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
+    Ok(())
+}
+
+async fn run(arguments: &Arguments, target: Option<Target>) -> Result<(), Failure> {
+    let (target, try_out) = match target {
+        Some(target) => (target, None),
+        None => {
+            let try_out = TryOut::start().await.map_err(Failure::Machine)?;
+            (try_out.target().map_err(Failure::Machine)?, Some(try_out))
+        }
+    };
+    let client = signing_client(arguments, &target)?;
+    let listener = TcpListener::bind(arguments.listen).await.map_err(|error| {
+        Failure::Machine(format!(
+            "cannot listen on {}: {error}; choose another address with --listen",
+            arguments.listen
+        ))
+    })?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::Machine(format!("the listening address is unknown: {error}")))?;
+    announce(&target);
+    let forward = Forward::new(client, target.upstream, arguments.forward_authorization);
+    let stop = StopSignals::listen()
+        .map_err(|error| Failure::Machine(format!("signals cannot be listened to: {error}")))?;
+
+    if let Some(try_out) = &try_out {
+        try_out.say_what_to_try(address);
+    }
+    let mut stdout = io::stdout();
+    writeln!(stdout, "listening on http://{address}")
+        .and_then(|()| stdout.flush())
+        .map_err(|error| Failure::Machine(format!("stdout cannot be written to: {error}")))?;
+    serve(listener, forward, stop).await;
+    Ok(())
+}
+
+/// Says what is signed, and what a user may have wanted otherwise.
+fn announce(target: &Target) {
+    let upstream = &target.upstream;
+    let site = upstream.root_url();
+    let Some(login) = &target.login else {
+        tracing::warn!(
+            site,
+            "no user to log in as: requests pass untouched; set --username, and ARCGIS_PASSWORD or --password-file"
+        );
+        return;
+    };
+    tracing::info!(
+        site,
+        user = login.username,
+        "requests to the site are signed, all others passed on"
+    );
+    if !upstream.is_https() && !upstream.is_loopback() {
+        tracing::warn!(
+            "the upstream is plain http: whoever listens on the way can read tokens and answers{}",
+            if target.insecure_http {
+                ", and the password"
+            } else {
+                "; no password goes there without --allow-insecure-http"
+            }
+        );
+    }
+}
+
+/// The layer over the client: what it sends is signed, and challenges are answered.
+fn signing_client(arguments: &Arguments, target: &Target) -> Result<SigningClient, Failure> {
+    let needs_tls = target.upstream.is_https()
+        || target
+            .token_url
+            .iter()
+            .chain(&target.trusted_token_services)
+            .any(|url| url.starts_with("https:"));
+    let tls = tls(&target.certificates, needs_tls).map_err(Failure::Arguments)?;
+
+    let mut site = Site::new(target.upstream.root_url())
+        .placement(arguments.placement())
+        .caller_token(arguments.caller_token());
+    if let Some(login) = &target.login {
+        site = site.credential(Credential::user(&login.username, &login.password));
+    }
+    if let Some(referer) = arguments.referer() {
+        site = site.referer(referer);
+    }
+    if let Some(url) = &target.token_url {
+        site = site.token_url(url);
+    }
+    for origin in &target.trusted_token_services {
+        site = site.trust_token_service(origin);
+    }
+    if target.insecure_http {
+        site = site.allow_insecure_http();
+    }
+    let layer = ArcgisAuthLayer::builder()
+        .site(site)
+        .token_client(TokenClient::with_tls(tls.clone()))
+        .build()
+        .map_err(Failure::arguments)?;
+    Ok(layer.layer(client(tls)))
+}

@@ -1,0 +1,237 @@
+//! The one server requests go to: its origin, its site's root, and its redirects turned back to the proxy.
+
+use http::{
+    Uri,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+
+/// Where ArcGIS is installed unless someone chose otherwise.
+const DEFAULT_ROOT: &str = "/arcgis";
+
+/// The configured upstream. Whatever a request says, it goes there and nowhere else.
+#[derive(Clone, Debug)]
+pub(crate) struct Upstream {
+    scheme: Scheme,
+    authority: Authority,
+    /// Without a trailing slash.
+    root: String,
+}
+
+impl Upstream {
+    /// Reads `https://host[:port][/root]`. What is wrong is said without repeating a password that may be in it.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let wrong =
+            |why: &str| format!("--upstream {why}; write it like https://gis.example.com/arcgis");
+        let uri: Uri = text.parse().map_err(|_| wrong("is not a URL"))?;
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+            return Err(wrong("lacks https:// or a host"));
+        };
+        if *scheme != Scheme::HTTPS && *scheme != Scheme::HTTP {
+            return Err(wrong("is neither https nor http"));
+        }
+        if authority.as_str().contains('@') {
+            return Err(wrong(
+                "has a user name in it, which goes into --username, the password into ARCGIS_PASSWORD or --password-file",
+            ));
+        }
+        if authority.host().is_empty() || has_unusable_port(authority) {
+            return Err(wrong("has no usable host and port"));
+        }
+        if uri.query().is_some() || text.contains('#') {
+            return Err(wrong("has a query or a fragment"));
+        }
+        let path = uri.path().trim_end_matches('/');
+        if path
+            .split('/')
+            .any(|segment| segment.eq_ignore_ascii_case("rest"))
+        {
+            return Err(wrong(
+                "reaches into /rest; what counts is the part before it",
+            ));
+        }
+        Ok(Self {
+            scheme: scheme.clone(),
+            authority: authority.clone(),
+            root: if path.is_empty() { DEFAULT_ROOT } else { path }.to_owned(),
+        })
+    }
+
+    /// The site's root as a URL, without a trailing slash.
+    pub(crate) fn root_url(&self) -> String {
+        format!("{}://{}{}", self.scheme, self.authority, self.root)
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+
+    /// Whether the way there ends on this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let host = self.authority.host();
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost")
+            || address
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
+    }
+
+    /// The upstream's URL for what was asked of the proxy: the path and query as they came, the rest fixed.
+    pub(crate) fn uri(&self, path_and_query: PathAndQuery) -> Result<Uri, http::Error> {
+        Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(path_and_query)
+            .build()
+    }
+
+    /// A `Location` of the upstream's that points at the upstream, as one that leads through the proxy: a path. `None`
+    /// where it is a path already, or points elsewhere.
+    pub(crate) fn through_proxy(&self, location: &str) -> Option<String> {
+        let (scheme, rest) = location.split_once("//")?;
+        let same_scheme = scheme.is_empty()
+            || scheme
+                .strip_suffix(':')
+                .is_some_and(|scheme| scheme.eq_ignore_ascii_case(self.scheme.as_str()));
+        if !same_scheme {
+            return None;
+        }
+        let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+        let (authority, tail) = rest.split_at(end);
+        let authority: Authority = authority.parse().ok()?;
+        if authority.as_str().contains('@')
+            || !authority.host().eq_ignore_ascii_case(self.authority.host())
+            || self.port(&authority) != self.port(&self.authority)
+        {
+            return None;
+        }
+        Some(match tail.as_bytes() {
+            // `//elsewhere/…` would be another host, and browsers read `\` as `/`.
+            [b'/', b'/' | b'\\', ..] => format!("/.{tail}"),
+            [b'\\', rest @ ..] if matches!(rest.first(), Some(b'/' | b'\\')) => {
+                format!("/.{tail}")
+            }
+            [b'/' | b'\\', ..] => tail.to_owned(),
+            _ => format!("/{tail}"),
+        })
+    }
+
+    fn port(&self, authority: &Authority) -> u16 {
+        let default = if self.is_https() { 443 } else { 80 };
+        authority.port_u16().unwrap_or(default)
+    }
+}
+
+/// `host:` and `host:99999` pass as authorities.
+fn has_unusable_port(authority: &Authority) -> bool {
+    let behind_host = authority
+        .as_str()
+        .get(authority.host().len()..)
+        .unwrap_or_default();
+    !behind_host.is_empty() && authority.port_u16().is_none_or(|port| port == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upstream() -> Upstream {
+        Upstream::parse("https://gis.example.com/server/").unwrap()
+    }
+
+    #[test]
+    fn the_root_is_the_urls_path_or_arcgis() {
+        for (url, root) in [
+            ("https://gis.example.com", "https://gis.example.com/arcgis"),
+            ("https://gis.example.com/", "https://gis.example.com/arcgis"),
+            (
+                "http://gis.example.com:6080/server/",
+                "http://gis.example.com:6080/server",
+            ),
+            ("https://[::1]:6443/a/b", "https://[::1]:6443/a/b"),
+        ] {
+            assert_eq!(Upstream::parse(url).unwrap().root_url(), root);
+        }
+    }
+
+    #[test]
+    fn a_url_that_cannot_work_is_refused_without_repeating_it() {
+        for url in [
+            "gis.example.com",
+            "gis.example.com/arcgis",
+            "/arcgis",
+            "ftp://gis.example.com/arcgis",
+            "https://gis.example.com:0/arcgis",
+            "https://gis.example.com:99999/arcgis",
+            "https://gis.example.com:/arcgis",
+            "https://ada:hunter2@gis.example.com/arcgis",
+            "https://gis.example.com/arcgis?token=hunter2",
+            "https://gis.example.com/arcgis#hunter2",
+            "https://gis.example.com/arcgis/rest/services",
+            "https://gis example.com",
+            "",
+        ] {
+            let error = Upstream::parse(url).unwrap_err();
+            assert!(error.contains("--upstream"), "{url}: {error}");
+            assert!(!error.contains("hunter2"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn redirects_to_the_upstream_lead_through_the_proxy() {
+        for (location, path) in [
+            ("https://gis.example.com/a/b?c=d#e", "/a/b?c=d#e"),
+            ("HTTPS://GIS.example.com:443/a", "/a"),
+            ("//gis.example.com/a", "/a"),
+            ("https://gis.example.com", "/"),
+            ("https://gis.example.com?a=//b", "/?a=//b"),
+            ("https://gis.example.com#a", "/#a"),
+        ] {
+            assert_eq!(
+                upstream().through_proxy(location).as_deref(),
+                Some(path),
+                "{location}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_redirects_are_left_alone() {
+        for location in [
+            "/a/b",
+            "a//b",
+            "?a=https://gis.example.com/",
+            "http://gis.example.com/a",
+            "https://gis.example.com:6443/a",
+            "https://gis.example.com.evil/a",
+            "https://gis.example.com@evil.example/a",
+            "https://elsewhere.example/https://gis.example.com/",
+            "",
+        ] {
+            assert_eq!(upstream().through_proxy(location), None, "{location}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_never_turns_into_one_to_another_host() {
+        for (location, path) in [
+            (
+                "https://gis.example.com//evil.example/",
+                "/.//evil.example/",
+            ),
+            (
+                "https://gis.example.com/\\evil.example/",
+                "/./\\evil.example/",
+            ),
+            (
+                "https://gis.example.com\\\\evil.example/",
+                "/.\\\\evil.example/",
+            ),
+        ] {
+            assert_eq!(
+                upstream().through_proxy(location).as_deref(),
+                Some(path),
+                "{location}"
+            );
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! What can be said on the command line, what cannot, and what is never repeated.
+#![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
+
+mod support;
+
+use std::{fs, path::PathBuf};
+
+use arcgis_stand_in::{PASSWORD, StandIn, USERNAME};
+use support::{ECHO, PARCELS, Proxy, program, tokens};
+
+/// Not https: where the platform has no certificates, that alone would be refused.
+const UPSTREAM: [&str; 2] = ["--upstream", "http://gis.example.com/arcgis"];
+
+/// A file of the test's own; removed when dropped.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, content: &[u8]) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::write(&path, content).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Starts the program with arguments that cannot work; returns what it says on stderr.
+async fn refused(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let output = program(arguments, variables).output().await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    assert!(said.starts_with("error: "), "{arguments:?}: {said}");
+    said
+}
+
+#[tokio::test]
+async fn arguments_that_cannot_work_are_refused_with_a_reason() {
+    let no_pem = File::new("no.pem", b"not a certificate");
+    let bad_pem = File::new(
+        "bad.pem",
+        b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    );
+    let empty = File::new("empty-password", b"\n");
+    for (arguments, words) in [
+        (
+            vec!["--listen", "localhost:8080"],
+            "write an IP address and a port",
+        ),
+        (vec!["--listen", "8080"], "write an IP address and a port"),
+        (
+            vec!["--upstream", "gis.example.com/arcgis"],
+            "write it like https://gis.example.com/arcgis",
+        ),
+        (
+            vec!["--upstream", "https://gis.example.com/arcgis/rest/services"],
+            "before it",
+        ),
+        (
+            vec!["--upstream", "http://gis.example.com/a/../arcgis"],
+            "`..`",
+        ),
+        (vec!["--username", "ada"], "add --upstream"),
+        (
+            [&UPSTREAM[..], &["--username", "ada"]].concat(),
+            "ARCGIS_PASSWORD",
+        ),
+        (
+            [&UPSTREAM[..], &["--password-file", "/nowhere/at/all"]].concat(),
+            "/nowhere/at/all cannot be read",
+        ),
+        (
+            [
+                &UPSTREAM[..],
+                &["--username", "ada", "--password-file", empty.path()],
+            ]
+            .concat(),
+            "is empty",
+        ),
+        (
+            [&UPSTREAM[..], &["--ca-file", "/nowhere/at/all"]].concat(),
+            "/nowhere/at/all cannot be read",
+        ),
+        (
+            [&UPSTREAM[..], &["--ca-file", no_pem.path()]].concat(),
+            "no certificate in",
+        ),
+        (
+            [&UPSTREAM[..], &["--ca-file", bad_pem.path()]].concat(),
+            "--ca-file cannot be trusted",
+        ),
+        (vec!["--ca-file", no_pem.path()], "--upstream <URL>"),
+        (
+            vec!["--token-placement", "form"],
+            "[possible values: query, cookie, header, bearer]",
+        ),
+        (
+            vec!["--caller-token", "forward"],
+            "[possible values: keep, replace]",
+        ),
+    ] {
+        let said = refused(&arguments, &[]).await;
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn settings_of_the_login_that_cannot_work_are_refused_with_a_reason() {
+    for (more, words) in [
+        (["--token-url", "tokens/generateToken"], "token URL"),
+        (
+            ["--trust-token-service", "portal.example.com"],
+            "write it like https://portal.example.com",
+        ),
+        (["--referer", "a\u{7f}b"], "referer"),
+    ] {
+        let arguments = [&UPSTREAM[..], &["--username", "ada"], &more].concat();
+        let said = refused(&arguments, &[("ARCGIS_PASSWORD", "hunter2")]).await;
+        assert!(said.contains(words), "{more:?}: {said}");
+        assert!(!said.contains("hunter2"), "{more:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_without_a_user_is_refused() {
+    let said = refused(&UPSTREAM, &[("ARCGIS_PASSWORD", "hunter2")]).await;
+    assert!(said.contains("no user"), "{said}");
+}
+
+#[tokio::test]
+async fn a_filter_that_is_none_is_refused() {
+    let said = refused(&[], &[("RUST_LOG", "arcgis_proxy=loud")]).await;
+    assert!(said.contains("RUST_LOG"), "{said}");
+}
+
+#[tokio::test]
+async fn a_password_in_the_wrong_place_is_not_repeated() {
+    for arguments in [
+        vec!["--upstream", "https://ada:hunter2@gis.example.com/arcgis"],
+        vec!["--upstream", "https://gis.example.com/arcgis?token=hunter2"],
+        [
+            &UPSTREAM[..],
+            &["--token-url", "https://ada:hunter2@gis.example.com/tokens"],
+        ]
+        .concat(),
+        [
+            &UPSTREAM[..],
+            &["--trust-token-service", "https://ada:hunter2@a.example"],
+        ]
+        .concat(),
+        [&UPSTREAM[..], &["--password=hunter2"]].concat(),
+    ] {
+        let said = refused(&arguments, &[]).await;
+        assert!(!said.contains("hunter2"), "{arguments:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_said_so() {
+    let arcgis = StandIn::start().await.unwrap();
+    let taken = arcgis.addr().to_string();
+    let output = program(&["--listen", &taken], &[]).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains(&format!("cannot listen on {taken}")),
+        "{said}"
+    );
+    assert!(said.contains("--listen"), "{said}");
+}
+
+#[tokio::test]
+async fn a_password_file_may_end_in_a_line_break() {
+    let arcgis = StandIn::start().await.unwrap();
+    for (name, end) in [("unix", "\n"), ("windows", "\r\n"), ("none", "")] {
+        let file = File::new(
+            &format!("password-{name}"),
+            format!("{PASSWORD}{end}").as_bytes(),
+        );
+        let arguments = [
+            "--upstream",
+            &arcgis.root(),
+            "--username",
+            USERNAME,
+            "--password-file",
+            file.path(),
+        ];
+        // The file is what was named on purpose; it counts before the variable.
+        let proxy = Proxy::start(&arguments, &[("ARCGIS_PASSWORD", "wrong")]).await;
+        assert!(proxy.get(PARCELS).await.is_the_service(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_user_may_be_named_in_the_environment() {
+    let arcgis = StandIn::start().await.unwrap();
+    let variables = [("ARCGIS_USERNAME", USERNAME), ("ARCGIS_PASSWORD", PASSWORD)];
+    let proxy = Proxy::start(&["--upstream", &arcgis.root()], &variables).await;
+    assert!(proxy.get(PARCELS).await.is_the_service());
+}
+
+#[tokio::test]
+async fn the_log_holds_no_secret() {
+    let arcgis = StandIn::start().await.unwrap();
+    let proxy = Proxy::before(&arcgis, &[]).await;
+    assert!(proxy.get(PARCELS).await.is_the_service());
+    arcgis.revoke_all_tokens();
+    assert!(proxy.get(PARCELS).await.is_the_service());
+    proxy.get(&format!("{ECHO}?token=hunter2&f=json")).await;
+    proxy
+        .get_with(
+            ECHO,
+            &[
+                ("authorization", "Bearer hunter2"),
+                ("cookie", "agstoken=hunter2"),
+            ],
+        )
+        .await;
+    arcgis.revoke_all_tokens();
+    arcgis.set_user(USERNAME, "changed");
+    proxy.get(PARCELS).await;
+
+    let mut secrets = tokens(&arcgis);
+    assert!(secrets.len() >= 3);
+    secrets.push(PASSWORD.to_owned());
+    let log = proxy.terminate().await.log;
+    assert!(log.contains("DEBUG"), "{log}");
+    assert!(
+        log.contains("path=\"/arcgis/rest/services/Parcels/MapServer\""),
+        "{log}"
+    );
+    assert!(log.contains("login failed"), "{log}");
+    for secret in secrets {
+        assert!(!log.contains(&secret), "{secret} in {log}");
+    }
+}
+
+#[tokio::test]
+async fn without_an_upstream_there_is_one_to_try() {
+    let proxy = Proxy::start(&[], &[]).await;
+    assert!(proxy.get(PARCELS).await.is_the_service());
+    let counters = proxy.get("/stand-in/counters").await.json();
+    assert_eq!(counters["logins"], 1);
+    let url = proxy.url(PARCELS);
+    let ended = proxy.terminate().await;
+    assert_eq!(ended.status.code(), Some(0));
+    assert!(ended.log.contains(&url), "{}", ended.log);
+    assert!(!ended.log.contains(PASSWORD), "{}", ended.log);
+}
+
+#[tokio::test]
+async fn the_readme_names_every_option_and_no_other() {
+    let help = program(&["--help"], &[]).output().await.unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let readme = include_str!("../README.md");
+    let mut options: Vec<&str> = help
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("--"))
+        .map(|line| line.split([' ', ',']).next().unwrap())
+        .collect();
+    options.sort_unstable();
+    let mut table: Vec<&str> = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `--"))
+        .map(|line| line.split([' ', '`']).next().unwrap())
+        .collect();
+    table.sort_unstable();
+    assert!(options.len() > 10, "{help}");
+    assert_eq!(table, options);
+}

@@ -1,0 +1,112 @@
+//! What `tracing` is told: of logins, and of no secret. One test in a binary of its own, because `tracing` remembers
+//! for the whole process who was interested first.
+#![cfg(feature = "tracing")]
+
+mod support;
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use support::{Fake, get};
+use tower::Layer;
+use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site, TokenClient};
+
+const PASSWORD: &str = "hunter2-hunter2";
+const TOKEN: &str = "S3CR3T-S3CR3T";
+
+fn assert_silent(what: &str, text: &str) {
+    for secret in [PASSWORD, TOKEN] {
+        assert!(!text.contains(secret), "{what} shows a secret: {text}");
+    }
+}
+
+fn token_client() -> TokenClient {
+    TokenClient::new(tower::service_fn(
+        |request: Request<Full<Bytes>>| async move {
+            let body = if request.uri().path().ends_with("/rest/info") {
+                r#"{"authInfo":{"tokenServicesUrl":"https://gis.test/arcgis/tokens/"}}"#.to_owned()
+            } else {
+                format!(r#"{{"token":"{TOKEN}","expires":4102444800000}}"#)
+            };
+            Ok::<_, std::io::Error>(http::Response::new(Full::new(Bytes::from(body))))
+        },
+    ))
+}
+
+/// Where `tracing` writes, for reading.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn traces_tell_of_logins_with_one_span_each_and_of_no_secret() {
+    use tracing_subscriber::fmt::format::FmtSpan;
+
+    let written = Written::default();
+    let sink = written.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_span_events(FmtSpan::NEW | FmtSpan::CLOSE)
+        .with_writer(move || sink.clone())
+        .with_ansi(false)
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let site =
+        Site::new("https://gis.test/arcgis").credential(Credential::user("reader", PASSWORD));
+    let layer = ArcgisAuthLayer::builder()
+        .site(site)
+        .token_client(token_client())
+        .build()
+        .unwrap();
+    let fake = Fake::new(|request| {
+        support::answer(match support::token_of(request) {
+            Some(_) if !request.uri.path().contains("Secret") => support::CLEAN,
+            _ => support::REQUIRED,
+        })
+    });
+    let service = layer.layer(fake);
+    for _ in 0..50 {
+        support::send(
+            &service,
+            get("https://gis.test/arcgis/rest/services/A/MapServer"),
+        )
+        .await;
+    }
+    support::send(
+        &service,
+        get("https://gis.test/arcgis/rest/services/Secret/MapServer"),
+    )
+    .await;
+
+    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    assert_silent("trace", &text);
+    assert!(text.contains("logged in"), "{text}");
+    assert!(
+        text.contains("challenged a freshly signed request"),
+        "{text}"
+    );
+    let ours = text
+        .lines()
+        .filter(|line| line.contains("arcgis_login") && line.ends_with("new"));
+    assert_eq!(ours.count(), 2, "{text}");
+    assert!(
+        text.lines().count() < 20,
+        "one span a login, none a request: {text}"
+    );
+}
