@@ -249,3 +249,217 @@ fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
         .and_then(|factor| first.checked_mul(factor))
         .map_or(longest, |pause| pause.min(longest))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::token::IssuedToken;
+
+    #[derive(Clone, Debug)]
+    enum Event {
+        /// A request wants a token, after one signed `behind` generations ago failed, or after none.
+        Want {
+            behind: Option<u64>,
+            reason: TokenReason,
+        },
+        Land,
+        Refuse,
+        Fault,
+        /// A login that was given up long ago reports after all.
+        LandLate,
+        Prove,
+        Wait(Duration),
+        /// A caller hangs up.
+        Forget,
+    }
+
+    fn events() -> impl Strategy<Value = Vec<Event>> {
+        let reason = prop_oneof![
+            Just(TokenReason::Missing),
+            Just(TokenReason::Expiring),
+            Just(TokenReason::Expired),
+            Just(TokenReason::Rejected),
+        ];
+        let event = prop_oneof![
+            6 => (prop::option::of(0u64..3), reason)
+                .prop_map(|(behind, reason)| Event::Want { behind, reason }),
+            3 => Just(Event::Land),
+            1 => Just(Event::Refuse),
+            1 => Just(Event::Fault),
+            1 => Just(Event::LandLate),
+            1 => Just(Event::Prove),
+            2 => (0u64..400_000).prop_map(|milliseconds| {
+                Event::Wait(Duration::from_millis(milliseconds))
+            }),
+            1 => Just(Event::Forget),
+        ];
+        prop::collection::vec(event, 0..60)
+    }
+
+    fn token(generation: u64, now: Instant) -> Token {
+        let issued = IssuedToken::new(format!("t{generation}")).unwrap();
+        Token::new(issued, generation, now).unwrap()
+    }
+
+    /// What a test knows of the store from outside.
+    #[derive(Default)]
+    struct Outside {
+        flight: Option<Ticket>,
+        waiting: Vec<oneshot::Receiver<LoginResult>>,
+        generation: u64,
+        proven: bool,
+        /// No login may start before this, and why.
+        hold_off: Option<(Instant, bool)>,
+        rejected_before: Option<Instant>,
+        fruitless: u32,
+        /// Tickets of logins that have ended.
+        spent: Vec<Ticket>,
+    }
+
+    impl Outside {
+        fn all_told(&mut self, succeeded: bool) {
+            for mut waiter in self.waiting.drain(..) {
+                let told = waiter.try_recv().expect("whoever waits is told");
+                assert_eq!(told.is_ok(), succeeded);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(600) })]
+
+        /// Every order of events: one login at a time, all who wait are told, no login before its time.
+        #[test]
+        fn the_store_keeps_its_promises_in_every_order_of_events(events in events()) {
+            let mut state = State::default();
+            let mut outside = Outside::default();
+            let start = Instant::now();
+            let mut now = start;
+            for event in events {
+                match event {
+                    Event::Wait(time) => now += time,
+                    Event::Forget => drop(outside.waiting.pop()),
+                    Event::Want { behind, reason } => {
+                        let failed = behind.and_then(|behind| outside.generation.checked_sub(behind));
+                        let failed = failed.filter(|generation| *generation > 0);
+                        match state.want(failed, reason, now) {
+                            Step::Use(token) => {
+                                prop_assert_eq!(token.generation(), outside.generation);
+                                prop_assert_ne!(failed, Some(outside.generation));
+                            }
+                            Step::Wait(waiter) => {
+                                prop_assert!(outside.flight.is_some());
+                                outside.waiting.push(waiter);
+                            }
+                            Step::Lead(ticket, waiter) => {
+                                prop_assert!(outside.flight.is_none(), "one login at a time");
+                                let newest = outside.generation;
+                                prop_assert!(newest == 0 || failed == Some(newest));
+                                if let Some((until, _)) = outside.hold_off {
+                                    prop_assert!(now >= until, "a login before its time");
+                                }
+                                if reason == TokenReason::Rejected
+                                    && is_before(outside.rejected_before, now)
+                                {
+                                    prop_assert!(false, "a fruitless login before its time");
+                                }
+                                outside.flight = Some(ticket);
+                                outside.waiting.push(waiter);
+                            }
+                            Step::Denied(withheld) => {
+                                prop_assert!(outside.flight.is_none());
+                                match withheld {
+                                    Withheld::LoginRefused(_) => {
+                                        prop_assert!(matches!(outside.hold_off, Some((until, true)) if now < until));
+                                    }
+                                    Withheld::TokenServiceFault(_) => {
+                                        prop_assert!(matches!(outside.hold_off, Some((_, false))));
+                                    }
+                                    Withheld::FruitlessLogins => {
+                                        prop_assert!(!outside.proven && outside.generation > 0);
+                                    }
+                                    other => prop_assert!(false, "{other:?}"),
+                                }
+                            }
+                        }
+                    }
+                    Event::Land => {
+                        if let Some(ticket) = outside.flight.take() {
+                            let next = state.next_generation();
+                            prop_assert!(next > outside.generation, "generations grow");
+                            prop_assert!(state.landed(ticket, token(next, now), now).is_some());
+                            outside.generation = next;
+                            outside.proven = false;
+                            outside.fruitless += 1;
+                            let pause = Duration::from_secs(1 << (outside.fruitless - 1).min(20));
+                            outside.rejected_before = Some(now + pause.min(Duration::from_secs(300)));
+                            outside.hold_off = None;
+                            outside.spent.push(ticket);
+                            outside.all_told(true);
+                        }
+                    }
+                    Event::Refuse | Event::Fault => {
+                        if let Some(ticket) = outside.flight.take() {
+                            let refused = matches!(event, Event::Refuse);
+                            let error = if refused { TokenError::refused("no") } else { TokenError::fault("down") };
+                            state.failed(ticket, error, now, 0.0);
+                            // Half a second at the least, whatever the jitter.
+                            let pause = if refused { Duration::from_secs(900) } else { Duration::from_millis(500) };
+                            outside.hold_off = Some((now + pause, refused));
+                            outside.spent.push(ticket);
+                            outside.all_told(false);
+                        }
+                    }
+                    Event::LandLate => {
+                        if let Some(ticket) = outside.spent.last().copied() {
+                            prop_assert!(state.landed(ticket, token(99, now), now).is_none());
+                            state.failed(ticket, TokenError::refused("late"), now, 0.5);
+                        }
+                    }
+                    Event::Prove => {
+                        if outside.generation > 0 {
+                            state.proven(outside.generation);
+                            outside.proven = true;
+                            outside.fruitless = 0;
+                            outside.rejected_before = None;
+                        }
+                    }
+                }
+            }
+            // Whatever happened, it heals: after the longest pause of all a login is made.
+            if let Some(ticket) = outside.flight.take() {
+                state.failed(ticket, TokenError::fault("down"), now, 1.0);
+                outside.all_told(false);
+            }
+            now += Duration::from_secs(901);
+            let newest = (outside.generation > 0).then_some(outside.generation);
+            prop_assert!(matches!(state.want(newest, TokenReason::Rejected, now), Step::Lead(..)));
+        }
+    }
+
+    fn is_before(until: Option<Instant>, now: Instant) -> bool {
+        until.is_some_and(|until| now < until)
+    }
+
+    #[test]
+    fn the_memory_of_services_is_bounded() {
+        let mut state = State::default();
+        let now = Instant::now();
+        for number in 0..10 * MOST_SERVICES {
+            state.service_refused(&format!("/s{number}/MapServer"), false, now);
+        }
+        assert!(state.services.len() <= MOST_SERVICES);
+    }
+
+    #[test]
+    fn pauses_double_up_to_their_longest() {
+        let longest = Duration::from_secs(300);
+        let pauses: Vec<u64> = [0, 1, 2, 8, 9, 31, 32, u32::MAX]
+            .iter()
+            .map(|times| doubled(FIRST_PAUSE, *times, longest).as_secs())
+            .collect();
+        assert_eq!(pauses, [1, 2, 4, 256, 300, 300, 300, 300]);
+    }
+}

@@ -1,0 +1,190 @@
+//! Against a server that is not ours: Koop, Esri's open-source GeoServices server, with its own token service.
+//!
+//! Ignored by a plain `cargo test`, because it needs Node.js and Koop: `cd tests/koop && npm ci`, then
+//! `cargo test --test koop -- --ignored`. `KOOP_DIR` names the folder where it is not `tests/koop`.
+
+use std::{
+    env,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{Request, header::CONTENT_TYPE};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use tower::{Layer, ServiceExt};
+use tower_arcgis_auth::{
+    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Challenge, Credential, ReplayBody, Site,
+    TokenPlacement, Withheld,
+};
+
+const USER: &str = "surveyor";
+const PASSWORD: &str = "let me in & out = 100% +1";
+const TREES: &str = "arcgis/rest/services/trees/FeatureServer/0/query";
+const COUNT: &str = "where=1%3D1&returnCountOnly=true&f=json";
+
+/// A Koop of this test's own. It ends with its standard input, so with the test however that ends.
+struct Koop {
+    process: Child,
+    url: String,
+}
+
+impl Koop {
+    fn start() -> Self {
+        let folder = env::var("KOOP_DIR")
+            .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/koop").to_owned());
+        let mut process = Command::new("node")
+            .args(["server.cjs", "0"])
+            .current_dir(&folder)
+            .env("KOOP_EXIT_WITH_STDIN", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Koop needs Node.js; install it, or leave this test ignored");
+        let output = BufReader::new(process.stdout.take().unwrap());
+        let url = output
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned))
+            .expect("Koop ended before it listened; run `npm ci` in tests/koop");
+        Self { process, url }
+    }
+
+    fn site(&self, password: &str) -> Site {
+        Site::new(format!("{}/arcgis", self.url)).credential(Credential::user(USER, password))
+    }
+
+    fn trees(&self, query: &str) -> String {
+        format!("{}/{TREES}?{query}", self.url)
+    }
+}
+
+impl Drop for Koop {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        self.process.wait().expect("Koop ends with its input");
+    }
+}
+
+type Http = Client<HttpConnector, ReplayBody<Full<Bytes>>>;
+
+fn over(site: Site) -> ArcgisAuth<Http> {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    ArcgisAuthLayer::new(site).unwrap().layer(client)
+}
+
+async fn send(service: &ArcgisAuth<Http>, request: Request<Full<Bytes>>) -> (AuthOutcome, String) {
+    let response = service.clone().oneshot(request).await.unwrap();
+    let outcome = response.body().outcome().clone();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (outcome, String::from_utf8(body.to_vec()).unwrap())
+}
+
+async fn get(service: &ArcgisAuth<Http>, url: String) -> (AuthOutcome, String) {
+    send(service, Request::get(url).body(Full::default()).unwrap()).await
+}
+
+async fn private(koop: &Koop, method: &str, path: &str) -> serde_json::Value {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("{}/koop-test/{path}", koop.url))
+        .body(Full::<Bytes>::default())
+        .unwrap();
+    let body = client.request(request).await.unwrap().into_body();
+    let body = body.collect().await.unwrap().to_bytes();
+    serde_json::from_slice(&body).unwrap_or_default()
+}
+
+#[tokio::test]
+#[ignore = "needs Koop from npm"]
+async fn koop_answers_gets_and_posts_of_people_without_a_token() {
+    let koop = Koop::start();
+    let service = over(koop.site(PASSWORD));
+
+    let (outcome, body) = get(&service, koop.trees(COUNT)).await;
+    assert_eq!(body, r#"{"count":5}"#, "{outcome}");
+    assert_eq!(outcome.challenge(), Some(Challenge::TokenRequired));
+    assert!(outcome.resent());
+
+    let form = Request::post(koop.trees("").trim_end_matches('?'))
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Full::new(Bytes::from(COUNT)))
+        .unwrap();
+    let (outcome, body) = send(&service, form).await;
+    assert_eq!(body, r#"{"count":5}"#, "{outcome}");
+    assert!(!outcome.resent());
+
+    let stats = private(&koop, "GET", "stats").await;
+    assert_eq!(stats["generateToken"], 1, "{stats}");
+    assert_eq!(stats["passwordInUrl"], 0, "{stats}");
+}
+
+#[tokio::test]
+#[ignore = "needs Koop from npm"]
+async fn a_thousand_requests_cost_koop_one_login_before_and_after_all_tokens_die() {
+    let koop = Koop::start();
+    let service = over(koop.site(PASSWORD));
+    for logins in [1, 2] {
+        let answers = join_all((0..1000).map(|_| get(&service, koop.trees(COUNT)))).await;
+        for (outcome, body) in answers {
+            assert_eq!(body, r#"{"count":5}"#, "{outcome}");
+        }
+        let stats = private(&koop, "GET", "stats").await;
+        assert_eq!(stats["generateToken"], logins, "{stats}");
+        private(&koop, "POST", "rotate").await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Koop from npm"]
+async fn features_in_every_format_pass_as_koop_sends_them() {
+    let koop = Koop::start();
+    let service = over(koop.site(PASSWORD));
+    for (format, contains) in [
+        ("json", "\"features\""),
+        ("pjson", "\"features\""),
+        ("geojson", "FeatureCollection"),
+        ("json&callback=cb", "cb("),
+    ] {
+        let (outcome, body) = get(&service, koop.trees(&format!("where=1%3D1&f={format}"))).await;
+        assert!(outcome.unanswered().is_none(), "{format}: {outcome}");
+        assert!(body.contains(contains), "{format}: {body}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Koop from npm"]
+async fn koops_refusal_of_a_password_is_a_refusal_and_tried_once() {
+    let koop = Koop::start();
+    let service = over(koop.site("wrong"));
+    for _ in 0..5 {
+        let (outcome, body) = get(&service, koop.trees(COUNT)).await;
+        assert!(
+            matches!(outcome.withheld(), Some(Withheld::LoginRefused(_))),
+            "{outcome}"
+        );
+        assert!(body.contains("499"), "{body}");
+    }
+    let stats = private(&koop, "GET", "stats").await;
+    assert_eq!(stats["generateToken"], 1, "{stats}");
+}
+
+/// Koop's plugin reads the token from the query only: a header does not arrive, and that costs two requests, then one.
+#[tokio::test]
+#[ignore = "needs Koop from npm"]
+async fn a_placement_koop_does_not_read_ends_in_its_own_challenge() {
+    let koop = Koop::start();
+    let service = over(koop.site(PASSWORD).placement(TokenPlacement::EsriHeader));
+    let (outcome, _) = get(&service, koop.trees(COUNT)).await;
+    assert!(outcome.resent());
+    assert!(outcome.unanswered().is_some());
+    let (outcome, _) = get(&service, koop.trees(COUNT)).await;
+    assert!(!outcome.resent());
+    assert!(matches!(outcome.withheld(), Some(Withheld::ServiceRefused)));
+}
