@@ -1,4 +1,80 @@
-//! A tower layer that signs requests to secured ArcGIS services.
+//! `Service<Request>` → `Service<Request>`, with ArcGIS's logins taken care of.
+//!
+//! Secured ArcGIS services do not answer `401`. They answer `200 OK` with
+//! `{"error":{"code":499,"message":"Token Required"}}`, with a login page or with a redirect to one; the token comes
+//! from an end point of its own and travels with every request. [`ArcgisAuthLayer`] sees such answers, logs in once
+//! however many requests wait, signs, and sends again. Above it there are no logins.
+//!
+//! ```text
+//!  request ─▶ site? ──none──▶ inner, untouched
+//!              │ some site, with a credential
+//!              ▼
+//!            keep an unsigned copy ─▶ sign with the current token, if there is one ─▶ inner
+//!                                                                                       │
+//!  response ◀── pass on, body untouched ◀── clean ── challenge? (status, headers, a bounded look at the first bytes)
+//!                                                      │ yes
+//!              one login however many wait ◀── renew ──┘
+//!                      │ new token                  └─ no token to be had: the challenge is the answer
+//!                      ▼
+//!            sign the kept copy ─▶ inner, second and last time ─▶ its answer is the answer
+//! ```
+//!
+//! # Quick start
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::Request;
+//! use http_body_util::{BodyExt, Full};
+//! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // A stand-in for ArcGIS Server, on loopback.
+//! let server = arcgis_stand_in::StandIn::start().await?;
+//! let (name, password) = (arcgis_stand_in::USERNAME, arcgis_stand_in::PASSWORD);
+//!
+//! let site = Site::new(server.root()).credential(Credential::user(name, password));
+//! let client = ServiceBuilder::new()
+//!     .layer(ArcgisAuthLayer::new(site)?)
+//!     .service(Client::builder(TokioExecutor::new()).build_http());
+//!
+//! for service in ["Parcels/MapServer", "Water/FeatureServer", "Zoning/MapServer"] {
+//!     let url = server.url(&format!("rest/services/{service}?f=json"));
+//!     let request = Request::get(url).body(Full::<Bytes>::default())?;
+//!     let response = client.clone().oneshot(request).await?;
+//!     println!("{service}: {}", response.body().outcome());
+//!     let answer = response.into_body().collect().await?.to_bytes();
+//!     assert!(answer.starts_with(b"{\"capabilities\""));
+//! }
+//! assert_eq!(server.counters().logins, 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Order of layers
+//!
+//! Outside to inside: trace → timeout, retry → follow-redirect → **this layer** → decompression → client. Nothing below
+//! may change the URI's authority, and redirects are followed above, so that no token travels to where one leads. In a
+//! server's stack the layer sits below whatever rewrites the URI. The response future is ready once the first bytes of
+//! the answer are judged: a timeout above covers that too.
+//!
+//! # Features
+//!
+//! * `client` (default): the client that logs in, hyper-util over rustls with the platform's root certificates. Without
+//!   it give one with [`token_client`](ArcgisAuthLayerBuilder::token_client).
+//! * `tracing` (default): one span a login (`arcgis_login`) and events for what goes wrong, under the target
+//!   `tower_arcgis_auth`; nothing per request, never a secret.
+//!
+//! # What stays out of reach
+//!
+//! With the token in the query ([`TokenPlacement::Query`], which works with every product and version) whoever prints
+//! URLs prints tokens: errors of some clients, logs on the way, bodies in which a server repeats the URL, extensions
+//! that layers below set. [`TokenPlacement::EsriHeader`] has none of that, from ArcGIS 10.6 on.
+//!
+//! An HTTP/2 server that challenges without reading a request's body, and without resetting the stream, can hold up the
+//! second sending until the caller's timeout.
 
 #![warn(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
