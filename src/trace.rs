@@ -2,29 +2,28 @@
 //! Without the feature `tracing` every function here does nothing.
 
 #[cfg(feature = "tracing")]
-pub(crate) use enabled::{in_span, logged_in, login_failed, login_span, service_refused};
+pub(crate) use enabled::{logged_in, login, login_failed, service_refused};
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use disabled::{in_span, logged_in, login_failed, login_span, service_refused};
+pub(crate) use disabled::{logged_in, login, login_failed, service_refused};
 
 #[cfg(feature = "tracing")]
 mod enabled {
     use std::time::Duration;
 
-    use tracing::{Instrument, Span, instrument::Instrumented};
+    use tracing::{Instrument, instrument::Instrumented};
 
     use crate::{challenge::Challenge, error::TokenError, source::TokenReason, token::Token};
 
     /// What users filter by, whatever the modules are called.
     const TARGET: &str = "tower_arcgis_auth";
 
-    /// A root span: a login outlives the request that began it and serves many others.
-    pub(crate) fn login_span(site: &str, reason: TokenReason) -> Span {
-        tracing::info_span!(target: TARGET, parent: None, "arcgis_login", site, reason = reason.as_str())
-    }
-
-    pub(crate) fn in_span<F: Future>(span: Span, login: F) -> Instrumented<F> {
-        login.instrument(span)
+    /// `login` in a root span of its own: it outlives the request that began it and serves many others.
+    pub(crate) fn login<F: Future>(site: &str, reason: TokenReason, login: F) -> Instrumented<F> {
+        let reason = reason.as_str();
+        login.instrument(
+            tracing::info_span!(target: TARGET, parent: None, "arcgis_login", site, reason),
+        )
     }
 
     pub(crate) fn logged_in(token: &Token, took: Duration) {
@@ -60,9 +59,7 @@ mod disabled {
 
     use crate::{challenge::Challenge, error::TokenError, source::TokenReason, token::Token};
 
-    pub(crate) fn login_span(_site: &str, _reason: TokenReason) {}
-
-    pub(crate) fn in_span<F: Future>((): (), login: F) -> F {
+    pub(crate) fn login<F: Future>(_site: &str, _reason: TokenReason, login: F) -> F {
         login
     }
 

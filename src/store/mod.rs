@@ -162,8 +162,7 @@ impl TokenStore {
             ));
             return;
         };
-        let span = trace::login_span(&self.name, reason);
-        runtime.spawn(trace::in_span(span, flight.run(dead, reason)));
+        runtime.spawn(trace::login(&self.name, reason, flight.run(dead, reason)));
     }
 
     /// Watches the token's age, so that the hot path reads a flag and no clock.
