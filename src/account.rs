@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderValue, Request, Uri};
 
 use crate::{
     endpoint::service_of,
@@ -22,16 +22,16 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub(crate) fn has_token(&self, uri: &Uri, headers: &HeaderMap) -> bool {
-        placement::has_token(uri, headers, self.placement)
+    pub(crate) fn has_token<B>(&self, request: &Request<B>) -> bool {
+        placement::has_token(request.uri(), request.headers(), self.placement)
     }
 
-    pub(crate) fn remove_token(&self, uri: &mut Uri, headers: &mut HeaderMap) {
-        placement::remove_token(uri, headers, self.placement);
+    pub(crate) fn remove_token<B>(&self, request: &mut Request<B>) {
+        placement::remove_token(request, self.placement);
     }
 
-    pub(crate) fn sign(&self, uri: &mut Uri, headers: &mut HeaderMap, token: &Token) {
-        placement::sign(uri, headers, token, self.placement, self.referer.as_ref());
+    pub(crate) fn sign<B>(&self, request: &mut Request<B>, token: &Token) {
+        placement::sign(request, token, self.placement, self.referer.as_ref());
     }
 }
 

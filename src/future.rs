@@ -190,9 +190,7 @@ impl<S, B> Exchange<S, B> {
     }
 
     fn sign<T>(&mut self, request: &mut Request<T>, token: Arc<Token>) {
-        let mut uri = mem::take(request.uri_mut());
-        self.account.sign(&mut uri, request.headers_mut(), &token);
-        *request.uri_mut() = uri;
+        self.account.sign(request, &token);
         self.outcome.signed = true;
         self.token = Some(token);
     }

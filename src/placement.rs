@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Uri,
+    HeaderMap, HeaderName, HeaderValue, Request, Uri,
     header::{AUTHORIZATION, COOKIE},
     uri::PathAndQuery,
 };
@@ -65,7 +65,8 @@ fn is_set(headers: &HeaderMap, name: &HeaderName) -> bool {
 }
 
 /// Takes a caller's own token off, wherever it is.
-pub(crate) fn remove_token(uri: &mut Uri, headers: &mut HeaderMap, placement: TokenPlacement) {
+pub(crate) fn remove_token<B>(request: &mut Request<B>, placement: TokenPlacement) {
+    let headers = request.headers_mut();
     headers.remove(&X_ESRI_AUTHORIZATION);
     if placement == TokenPlacement::Bearer {
         headers.remove(AUTHORIZATION);
@@ -73,39 +74,40 @@ pub(crate) fn remove_token(uri: &mut Uri, headers: &mut HeaderMap, placement: To
     if headers.get_all(COOKIE).iter().any(has_token_cookie) {
         merge_cookies(headers, None);
     }
-    if uri
-        .query()
-        .is_some_and(|query| tokens(query.as_bytes()).next().is_some())
-    {
-        rewrite_query(uri, None);
+    let query = request.uri().query();
+    if query.is_some_and(|query| tokens(query.as_bytes()).next().is_some()) {
+        rewrite_query(request.uri_mut(), None);
     }
 }
 
 /// Puts `token` on a request, and `referer` with it where the token is bound to one.
-pub(crate) fn sign(
-    uri: &mut Uri,
-    headers: &mut HeaderMap,
+pub(crate) fn sign<B>(
+    request: &mut Request<B>,
     token: &Token,
     placement: TokenPlacement,
     referer: Option<&HeaderValue>,
 ) {
     match placement {
         TokenPlacement::Query => {
-            if !rewrite_query(uri, Some(token.query_pair())) {
-                headers.insert(X_ESRI_AUTHORIZATION.clone(), token.bearer().clone());
+            if !rewrite_query(request.uri_mut(), Some(token.query_pair())) {
+                insert_esri_header(request.headers_mut(), token);
             }
         }
-        TokenPlacement::Cookie => merge_cookies(headers, Some(token.cookie_pair())),
-        TokenPlacement::EsriHeader => {
-            headers.insert(X_ESRI_AUTHORIZATION.clone(), token.bearer().clone());
-        }
+        TokenPlacement::Cookie => merge_cookies(request.headers_mut(), Some(token.cookie_pair())),
+        TokenPlacement::EsriHeader => insert_esri_header(request.headers_mut(), token),
         TokenPlacement::Bearer => {
+            let headers = request.headers_mut();
             headers.insert(AUTHORIZATION, token.bearer().clone());
         }
     }
     if let Some(referer) = referer {
+        let headers = request.headers_mut();
         headers.insert(http::header::REFERER, referer.clone());
     }
+}
+
+fn insert_esri_header(headers: &mut HeaderMap, token: &Token) {
+    headers.insert(X_ESRI_AUTHORIZATION.clone(), token.bearer().clone());
 }
 
 /// A `token=…` pair in a query.

@@ -108,26 +108,19 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let Some((site, path)) = self.shared.sites.find(request.uri()) else {
-            let sent = self.inner.call(request.map(ReplayBody::bare));
-            return ResponseFuture::untouched(sent, None);
+            return self.pass(request, None);
         };
-        let untouched = match site {
-            None => Some(Withheld::NoCredential),
-            Some(_) if is_exempt(path) => Some(Withheld::Exempt),
-            Some(account) if account.has_token(request.uri(), request.headers()) => {
-                (account.caller_token == CallerToken::Keep).then_some(Withheld::CallersToken)
+        let account = match site {
+            None => return self.pass(request, Some(Withheld::NoCredential)),
+            Some(_) if is_exempt(path) => return self.pass(request, Some(Withheld::Exempt)),
+            Some(account) => Arc::clone(account),
+        };
+        match account.caller_token {
+            CallerToken::Keep if account.has_token(&request) => {
+                return self.pass(request, Some(Withheld::CallersToken));
             }
-            Some(_) => None,
-        };
-        let account = match (site, untouched) {
-            (Some(account), None) => Arc::clone(account),
-            (_, withheld) => {
-                let sent = self.inner.call(request.map(ReplayBody::bare));
-                return ResponseFuture::untouched(sent, withheld);
-            }
-        };
-        if account.caller_token == CallerToken::Replace {
-            remove_callers_token(&account, &mut request);
+            CallerToken::Keep => {}
+            CallerToken::Replace => account.remove_token(&mut request),
         }
 
         let mut exchange = Exchange::new(
@@ -161,18 +154,27 @@ where
     }
 }
 
+impl<S> ArcgisAuth<S> {
+    /// Sends a request that is not the layer's to sign.
+    fn pass<B, R: Body>(
+        &mut self,
+        request: Request<B>,
+        withheld: Option<Withheld>,
+    ) -> ResponseFuture<S, B, R>
+    where
+        S: Service<Request<ReplayBody<B>>>,
+    {
+        let sent = self.inner.call(request.map(ReplayBody::bare));
+        ResponseFuture::untouched(sent, withheld)
+    }
+}
+
 impl<S: Clone> ArcgisAuth<S> {
     /// The service that was polled ready goes along with the request; its clone starts afresh.
     fn take_ready(&mut self) -> S {
         let clone = self.inner.clone();
         mem::replace(&mut self.inner, clone)
     }
-}
-
-fn remove_callers_token<B>(account: &Account, request: &mut Request<B>) {
-    let mut uri = mem::take(request.uri_mut());
-    account.remove_token(&mut uri, request.headers_mut());
-    *request.uri_mut() = uri;
 }
 
 /// How a request starts.
