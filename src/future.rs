@@ -9,7 +9,6 @@ use std::{
 
 use http::{
     Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version,
-    response::Parts,
 };
 use http_body::Body;
 use pin_project::pin_project;
@@ -57,8 +56,8 @@ enum State<S, B, R: Body, F> {
         sent: F,
     },
     Peeking {
-        parts: Parts,
-        peek: Peek<R>,
+        response: Response<ResponseBody<R>>,
+        peek: Peek,
     },
     Renewing {
         login: Login,
@@ -195,27 +194,28 @@ impl<S, B> Exchange<S, B> {
         self.token = Some(token);
     }
 
-    fn facts(&self) -> RequestFacts {
-        RequestFacts {
+    fn look<R: Body>(&self, response: &Response<ResponseBody<R>>) -> Start
+    where
+        ResponseBody<R>: Body,
+    {
+        let facts = RequestFacts {
             head: self.head,
             token: self.outcome.signed,
-        }
+        };
+        let is_empty = response.body().is_end_stream();
+        Detector::start(response.status(), response.headers(), facts, is_empty)
     }
 
-    /// What goes up: cleaned of the token, and with what happened attached.
-    fn finish<R: Body>(
-        mut self,
-        mut parts: Parts,
-        mut body: ResponseBody<R>,
-    ) -> Response<ResponseBody<R>> {
+    /// Makes of `response` what goes up: cleaned of the token, and with what happened attached.
+    fn finish<R: Body>(&mut self, response: &mut Response<ResponseBody<R>>) {
         if let Some(token) = &self.token {
-            clean::clean(&mut parts.headers, token);
+            clean::clean(response.headers_mut(), token);
         }
-        if self.always_tell || self.outcome.is_worth_telling() {
-            parts.extensions.insert(self.outcome.clone());
+        let outcome = mem::take(&mut self.outcome);
+        if self.always_tell || outcome.is_worth_telling() {
+            response.extensions_mut().insert(outcome.clone());
         }
-        body.set_outcome(mem::take(&mut self.outcome));
-        Response::from_parts(parts, body)
+        response.body_mut().set_outcome(outcome);
     }
 
     fn note_clean(&mut self) {
@@ -370,43 +370,47 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let (parts, body, verdict) = match this.state.as_mut().project() {
+            // Filled in once and changed in place from then on: moving it costs as much as looking at it.
+            let mut response;
+            let verdict = match this.state.as_mut().project() {
                 StateProjection::Untouched { sent, withheld } => {
-                    let response = ready!(sent.poll(context))?;
-                    let withheld = withheld.take();
+                    response = ready!(sent.poll(context))?.map(ResponseBody::untouched);
+                    if let Some(withheld) = withheld.take() {
+                        tell_withheld(&mut response, withheld);
+                    }
                     this.state.set(State::Done);
-                    return Poll::Ready(Ok(untouched(response, withheld)));
+                    return Poll::Ready(Ok(response));
                 }
                 StateProjection::Calling { sent } => {
-                    let response = ready!(sent.poll(context))?;
-                    let facts = match this.exchange {
-                        Some(exchange) => exchange.facts(),
-                        None => return done(),
+                    response = ready!(sent.poll(context))?.map(ResponseBody::untouched);
+                    let Some(exchange) = this.exchange else {
+                        return done();
                     };
-                    let (parts, body) = response.into_parts();
-                    let looked =
-                        Detector::start(parts.status, &parts.headers, facts, body.is_end_stream());
-                    match looked {
-                        Start::Decided(verdict) => (parts, ResponseBody::untouched(body), verdict),
+                    match exchange.look(&response) {
+                        Start::Decided(verdict) => verdict,
                         Start::Look(detector) => {
-                            let mut peek = Peek::new(body, detector);
+                            let mut peek = Peek::new(detector);
                             // The first bytes are mostly there with the head, and mostly decide.
-                            match peek.poll_verdict(context) {
-                                Poll::Ready(verdict) => (parts, peek.into_body(), verdict),
+                            match peek.poll_verdict(response.body_mut(), context) {
+                                Poll::Ready(verdict) => verdict,
                                 Poll::Pending => {
-                                    this.state.set(State::Peeking { parts, peek });
+                                    this.state.set(State::Peeking { response, peek });
                                     return Poll::Pending;
                                 }
                             }
                         }
                     }
                 }
-                StateProjection::Peeking { peek, .. } => {
-                    let verdict = ready!(peek.poll_verdict(context));
+                StateProjection::Peeking {
+                    response: held,
+                    peek,
+                } => {
+                    let verdict = ready!(peek.poll_verdict(held.body_mut(), context));
                     match this.state.as_mut().project_replace(State::Done) {
-                        StateOwned::Peeking { parts, peek } => (parts, peek.into_body(), verdict),
+                        StateOwned::Peeking { response: held, .. } => response = held,
                         _ => return done(),
                     }
+                    verdict
                 }
                 StateProjection::Renewing { login, .. } => {
                     let result = ready!(Pin::new(login).poll(context));
@@ -445,8 +449,7 @@ where
                                 }
                             };
                             let Some(second) = second else {
-                                let (parts, body) = answer.into_parts();
-                                return finish(this.exchange, parts, body);
+                                return finish(this.exchange, *answer);
                             };
                             // Its connection or permit may be what the second sending waits for.
                             drop(answer);
@@ -483,23 +486,22 @@ where
                 Verdict::Challenge(challenge) => challenge,
                 Verdict::Clean => {
                     exchange.note_clean();
-                    return finish(this.exchange, parts, body);
+                    return finish(this.exchange, response);
                 }
                 // It broke off under the look, which says nothing of the token.
-                Verdict::More => return finish(this.exchange, parts, body),
+                Verdict::More => return finish(this.exchange, response),
             };
             match exchange.challenged(challenge) {
-                Reaction::Answer => return finish(this.exchange, parts, body),
+                Reaction::Answer => return finish(this.exchange, response),
                 Reaction::SendAgain(token) => {
                     let Some(second) = exchange.second_sending(token) else {
-                        return finish(this.exchange, parts, body);
+                        return finish(this.exchange, response);
                     };
-                    drop((parts, body));
+                    drop(response);
                     this.state.set(State::Readying { second });
                 }
                 Reaction::LogIn(login) => {
-                    let answer = Box::new(Response::from_parts(parts, body));
-                    let then = Then::Answer(answer);
+                    let then = Then::Answer(Box::new(response));
                     this.state.set(State::Renewing { login, then });
                 }
             }
@@ -507,32 +509,26 @@ where
     }
 }
 
-fn untouched<R: Body>(
-    response: Response<R>,
-    withheld: Option<Withheld>,
-) -> Response<ResponseBody<R>> {
-    let (mut parts, body) = response.into_parts();
-    let mut body = ResponseBody::untouched(body);
-    if let Some(withheld) = withheld {
-        let outcome = AuthOutcome {
-            withheld: Some(withheld),
-            ..AuthOutcome::default()
-        };
-        parts.extensions.insert(outcome.clone());
-        body.set_outcome(outcome);
-    }
-    Response::from_parts(parts, body)
+fn tell_withheld<R: Body>(response: &mut Response<ResponseBody<R>>, withheld: Withheld) {
+    let outcome = AuthOutcome {
+        withheld: Some(withheld),
+        ..AuthOutcome::default()
+    };
+    response.extensions_mut().insert(outcome.clone());
+    response.body_mut().set_outcome(outcome);
 }
 
 fn finish<S, B, R: Body, E>(
     exchange: &mut Option<Exchange<S, B>>,
-    parts: Parts,
-    body: ResponseBody<R>,
+    mut response: Response<ResponseBody<R>>,
 ) -> Poll<Result<Response<ResponseBody<R>>, E>> {
-    match exchange.take() {
-        Some(exchange) => Poll::Ready(Ok(exchange.finish(parts, body))),
-        None => done(),
-    }
+    let Some(finished) = exchange else {
+        return done();
+    };
+    finished.finish(&mut response);
+    // What it kept goes now: the future may live on.
+    *exchange = None;
+    Poll::Ready(Ok(response))
 }
 
 fn broken_off() -> Withheld {

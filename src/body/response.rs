@@ -134,18 +134,16 @@ impl<R: Body> ResponseBody<R> {
     }
 }
 
-/// A response body being looked at.
-pub(crate) struct Peek<R: Body> {
-    body: ResponseBody<R>,
+/// A look at a response body.
+pub(crate) struct Peek {
     detector: Detector,
     /// Empty frames that may still come before the look gives up.
     empty_left: u16,
 }
 
-impl<R: Body + Unpin> Peek<R> {
-    pub(crate) fn new(inner: R, detector: Detector) -> Self {
+impl Peek {
+    pub(crate) fn new(detector: Detector) -> Self {
         Self {
-            body: ResponseBody::untouched(inner),
             detector,
             empty_left: EMPTY_FRAMES,
         }
@@ -153,10 +151,14 @@ impl<R: Body + Unpin> Peek<R> {
 
     /// Reads on until it is decided; everything read stays in the body. [`Verdict::More`] where the body broke off
     /// undecided.
-    pub(crate) fn poll_verdict(&mut self, context: &mut Context<'_>) -> Poll<Verdict> {
+    pub(crate) fn poll_verdict<R: Body + Unpin>(
+        &mut self,
+        body: &mut ResponseBody<R>,
+        context: &mut Context<'_>,
+    ) -> Poll<Verdict> {
         loop {
-            let hint = self.body.inner.size_hint();
-            let frame = ready!(Pin::new(&mut self.body.inner).poll_frame(context));
+            let hint = body.inner.size_hint();
+            let frame = ready!(Pin::new(&mut body.inner).poll_frame(context));
             let verdict = match frame {
                 Some(Ok(frame)) => {
                     let verdict = match frame.data_ref() {
@@ -168,21 +170,21 @@ impl<R: Body + Unpin> Peek<R> {
                         // Trailers: the data is over.
                         _ => self.detector.finish(),
                     };
-                    self.body.hold(hint, frame);
+                    body.hold(hint, frame);
                     // Some bodies say that this was their last frame; polling for another can cost a wait.
-                    if verdict == Verdict::More && self.body.inner.is_end_stream() {
+                    if verdict == Verdict::More && body.inner.is_end_stream() {
                         self.detector.finish()
                     } else {
                         verdict
                     }
                 }
                 Some(Err(error)) => {
-                    self.body.ended = true;
-                    self.body.more().error = Some(Held { hint, item: error });
+                    body.ended = true;
+                    body.more().error = Some(Held { hint, item: error });
                     return Poll::Ready(Verdict::More);
                 }
                 None => {
-                    self.body.ended = true;
+                    body.ended = true;
                     self.detector.finish()
                 }
             };
@@ -190,10 +192,6 @@ impl<R: Body + Unpin> Peek<R> {
                 return Poll::Ready(verdict);
             }
         }
-    }
-
-    pub(crate) fn into_body(self) -> ResponseBody<R> {
-        self.body
     }
 }
 
