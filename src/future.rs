@@ -177,17 +177,6 @@ impl<S, B> Exchange<S, B> {
         }
     }
 
-    /// Keeps what a second sending is made from, if there can be one.
-    pub(crate) fn keep(&mut self, service: S, kept: Option<(Unsigned, KeptBody<B>)>) {
-        self.kept = kept.map(|(request, body)| {
-            Box::new(Kept {
-                service,
-                request,
-                body,
-            })
-        });
-    }
-
     fn sign<T>(&mut self, request: &mut Request<T>, token: Arc<Token>) {
         self.account.sign(request, &token);
         self.outcome.signed = true;
@@ -285,28 +274,52 @@ impl<S, B> Exchange<S, B>
 where
     B: Body,
 {
-    /// Signs the request for its first sending. What a second could be made from is taken before that.
-    pub(crate) fn sign_first(
+    /// Whether a challenge could be acted on, as far as that is known beforehand.
+    pub(crate) fn may_send_again(&self) -> bool {
+        self.no_second_sending.is_none()
+    }
+
+    /// The only sending of a request, signed with the token if there is one.
+    pub(crate) fn send(
         &mut self,
-        mut request: Request<B>,
+        service: &mut S,
+        request: Request<B>,
         token: Option<Arc<Token>>,
-        kept: &mut Option<(Unsigned, KeptBody<B>)>,
-    ) -> Request<ReplayBody<B>> {
-        let unsigned = self
-            .no_second_sending
-            .is_none()
-            .then(|| Unsigned::of(&request));
+    ) -> S::Future
+    where
+        S: Service<Request<ReplayBody<B>>>,
+    {
+        let mut request = request.map(ReplayBody::bare);
         if let Some(token) = token {
             self.sign(&mut request, token);
         }
-        request.map(|body| match unsigned {
-            None => ReplayBody::bare(body),
-            Some(unsigned) => {
-                let (body, kept_body) = ReplayBody::kept(body, self.replay_limit);
-                *kept = kept_body.map(|kept_body| (unsigned, kept_body));
-                body
-            }
-        })
+        service.call(request)
+    }
+
+    /// The first sending of a request. What a second could be made from is taken before it is signed.
+    pub(crate) fn send_and_keep(
+        &mut self,
+        mut service: S,
+        request: Request<B>,
+        token: Option<Arc<Token>>,
+    ) -> S::Future
+    where
+        S: Service<Request<ReplayBody<B>>>,
+    {
+        let unsigned = Unsigned::of(&request);
+        let (head, body) = request.into_parts();
+        let (body, kept_body) = ReplayBody::kept(body, self.replay_limit);
+        let mut request = Request::from_parts(head, body);
+        if let Some(token) = token {
+            self.sign(&mut request, token);
+        }
+        let sent = service.call(request);
+        self.kept = Some(Box::new(Kept {
+            service,
+            request: unsigned,
+            body: kept_body,
+        }));
+        sent
     }
 
     /// The second sending, signed. `None` where the body is lost. A first sending still under way fails by this:
@@ -430,10 +443,11 @@ where
                                 mut service,
                                 request,
                             } = *unsent;
-                            let mut kept = None;
-                            let request = exchange.sign_first(request, token, &mut kept);
-                            let sent = service.call(request);
-                            exchange.keep(service, kept);
+                            let sent = if exchange.may_send_again() {
+                                exchange.send_and_keep(service, request, token)
+                            } else {
+                                exchange.send(&mut service, request, token)
+                            };
                             this.state.set(State::Calling { sent });
                             continue;
                         }

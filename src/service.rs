@@ -131,15 +131,11 @@ where
         );
         match exchange.before_sending(&request) {
             Beginning::Send(token) => {
-                let mut kept = None;
-                let request = exchange.sign_first(request, token, &mut kept);
-                let sent = if kept.is_none() {
-                    self.inner.call(request)
+                let sent = if exchange.may_send_again() {
+                    let ready = self.take_ready();
+                    exchange.send_and_keep(ready, request, token)
                 } else {
-                    let mut ready = self.take_ready();
-                    let sent = ready.call(request);
-                    exchange.keep(ready, kept);
-                    sent
+                    exchange.send(&mut self.inner, request, token)
                 };
                 ResponseFuture::calling(sent, exchange)
             }
@@ -190,8 +186,7 @@ pub(crate) type Login = tokio::sync::oneshot::Receiver<crate::store::LoginResult
 impl<S, B: Body> Exchange<S, B> {
     /// Decides what is kept and what is waited for before anything is sent.
     fn before_sending(&mut self, request: &Request<B>) -> Beginning {
-        let account = Arc::clone(&self.account);
-        let store = &account.store;
+        let store = &self.account.store;
         if store.remembers_services() {
             let service = service_key(request.uri());
             if store.is_refused_service(&service) {

@@ -120,14 +120,10 @@ impl<B: Body> ReplayBody<B> {
         body.size_hint().lower() <= cap as u64
     }
 
-    /// The body for a first sending, and what a second can be made from; at most `cap` bytes are kept. `None` for the
-    /// latter where `body` is known to be longer.
-    pub(crate) fn kept(body: B, cap: usize) -> (Self, Option<KeptBody<B>>) {
+    /// The body for a first sending, and what a second can be made from; at most `cap` bytes are kept.
+    pub(crate) fn kept(body: B, cap: usize) -> (Self, KeptBody<B>) {
         if body.is_end_stream() {
-            return (Self::bare(body), Some(KeptBody::Empty));
-        }
-        if !Self::can_keep(&body, cap) {
-            return (Self::bare(body), None);
+            return (Self::bare(body), KeptBody::Empty);
         }
         let capture = Arc::new(Mutex::new(Capture {
             exact: body.size_hint().exact().is_some(),
@@ -144,7 +140,7 @@ impl<B: Body> ReplayBody<B> {
         let first = Self {
             inner: Inner::First(Arc::clone(&capture)),
         };
-        (first, Some(KeptBody::Captured(capture)))
+        (first, KeptBody::Captured(capture))
     }
 }
 
