@@ -1,6 +1,9 @@
 //! One site and caller as a request meets them: the token store, and how its tokens are placed.
 
-use std::sync::Arc;
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, LazyLock},
+};
 
 use http::{HeaderValue, Request, Uri};
 
@@ -35,13 +38,17 @@ impl Account {
     }
 }
 
-/// What a service that refuses the account is remembered by: host and path through its `…Server` segment.
-pub(crate) fn service_key(uri: &Uri) -> String {
-    let mut key = uri
-        .authority()
-        .map(|authority| authority.as_str().to_owned())
-        .unwrap_or_default();
-    key.push_str(service_of(uri.path()));
-    key.make_ascii_lowercase();
-    key
+/// What a service that refuses the account is remembered by: host, and path through its `…Server` segment. Given the
+/// URI and how long the site's root is in its path.
+pub(crate) fn service_key(uri: &Uri, root: usize) -> ServiceKey {
+    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    let path = uri.path();
+    let service = path.get(root..).map_or(path, service_of);
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let spelling = (authority.to_ascii_lowercase(), service.to_ascii_lowercase());
+    ServiceKey(HASHER.hash_one(spelling))
 }
+
+/// A service's name, hashed: callers choose how long it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ServiceKey(pub(crate) u64);

@@ -1,12 +1,13 @@
 //! Keeping the token out of what goes up: answers to signed requests that repeat it, or that would make the browser
 //! above the account the layer logged in as.
 
+use std::ops::Range;
+
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{CONTENT_LOCATION, LINK, LOCATION, REFRESH, SET_COOKIE},
 };
 use memchr::memmem;
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode, percent_encode};
 
 use crate::token::Token;
 
@@ -80,51 +81,81 @@ fn clean_header(headers: &mut HeaderMap, name: &HeaderName, token: &Token) {
     }
 }
 
-/// Whether `text` has the token in it, plain or under any number of percent-encodings: a login redirect carries the
-/// signed URL in a parameter, and that one may carry another.
+/// Whether `text` has the token in it, plain or under percent-encodings: a login redirect carries the signed URL in a
+/// parameter, and that one may carry another.
 fn mentions(text: &[u8], token: &Token) -> bool {
-    let needle = token.expose().as_bytes();
-    let mut text = text.to_vec();
-    loop {
-        if memmem::find(&text, needle).is_some() {
-            return true;
-        }
-        let decoded: Vec<u8> = percent_decode(&text).collect();
-        // Each decoding that changes anything makes the text shorter, so this ends.
-        if decoded.len() == text.len() {
-            return false;
-        }
-        text = decoded;
-    }
+    !Unescaped::of(text)
+        .find(token.expose().as_bytes())
+        .is_empty()
 }
 
 /// The value with every spelling of the token cut out; `None` where one is left that cannot be cut out cleanly.
 fn without_token(value: &HeaderValue, token: &Token) -> Option<HeaderValue> {
-    let plain = token.expose().as_bytes();
-    let mut text = value.as_bytes().to_vec();
-    let mut spelling = plain.to_vec();
-    for _ in 0..4 {
-        text = cut(&text, &spelling);
-        spelling = percent_encode(&spelling, NON_ALPHANUMERIC)
-            .to_string()
-            .into_bytes();
-        text = cut(&text, &spelling);
-        text = cut(&text, &spelling.to_ascii_lowercase());
+    let text = value.as_bytes();
+    let needle = token.expose().as_bytes();
+    let mut kept = Vec::with_capacity(text.len());
+    let mut rest = 0;
+    for spelling in Unescaped::of(text).find(needle) {
+        kept.extend_from_slice(&text[rest..spelling.start]);
+        rest = spelling.end;
     }
-    text = cut(&text, token.encoded());
-    if mentions(&text, token) {
+    kept.extend_from_slice(&text[rest..]);
+    // Escapes of escapes that no encoder makes can still hide one.
+    let twice = Unescaped::of(&Unescaped::of(&kept).bytes);
+    if !twice.find(needle).is_empty() {
         return None;
     }
-    HeaderValue::from_bytes(&text).ok()
+    HeaderValue::from_bytes(&kept).ok()
 }
 
-fn cut(text: &[u8], part: &[u8]) -> Vec<u8> {
-    let mut rest = text;
-    let mut kept = Vec::with_capacity(text.len());
-    while let Some(at) = memmem::find(rest, part) {
-        kept.extend_from_slice(&rest[..at]);
-        rest = &rest[at + part.len()..];
+/// A text with its percent-encodings resolved, however often they were applied, in one pass: each byte and where it
+/// stood. `%2541` is `%41` encoded once more, and stands for `A` like it.
+struct Unescaped {
+    bytes: Vec<u8>,
+    /// Where each byte began; one more for the end.
+    starts: Vec<usize>,
+}
+
+impl Unescaped {
+    fn of(text: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(text.len());
+        let mut starts = Vec::with_capacity(text.len() + 1);
+        let mut at = 0;
+        while let Some(first) = text.get(at) {
+            starts.push(at);
+            let mut digits = at + 1;
+            while *first == b'%'
+                && text
+                    .get(digits..)
+                    .is_some_and(|rest| rest.starts_with(b"25"))
+                && hex(text, digits + 2).is_some()
+            {
+                digits += 2;
+            }
+            match hex(text, digits).filter(|_| *first == b'%') {
+                Some(byte) => {
+                    bytes.push(byte);
+                    at = digits + 2;
+                }
+                None => {
+                    bytes.push(*first);
+                    at += 1;
+                }
+            }
+        }
+        starts.push(text.len());
+        Self { bytes, starts }
     }
-    kept.extend_from_slice(rest);
-    kept
+
+    /// Where the spellings of `needle` stand in the text.
+    fn find(&self, needle: &[u8]) -> Vec<Range<usize>> {
+        memmem::find_iter(&self.bytes, needle)
+            .map(|at| self.starts[at]..self.starts[at + needle.len()])
+            .collect()
+    }
+}
+
+fn hex(text: &[u8], at: usize) -> Option<u8> {
+    let digit = |at: usize| char::from(*text.get(at)?).to_digit(16);
+    u8::try_from(digit(at)? * 16 + digit(at + 1)?).ok()
 }

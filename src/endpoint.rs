@@ -3,11 +3,8 @@
 /// Whether `path` (behind the site's root) is a token, OAuth, information or sign-in end point: asked for by whoever
 /// is getting a token, so never signed and never taken for a challenge.
 pub(crate) fn is_exempt(path: &str) -> bool {
-    // Nearly all requests are to services, and no service is exempt.
-    if path
-        .get(..SERVICES.len())
-        .is_some_and(|start| start == SERVICES || start.eq_ignore_ascii_case(SERVICES))
-    {
+    // Nearly all requests are to services, and no service is exempt, whatever its folder is called.
+    if path.starts_with("/rest/services/") || behind_services(path).is_some() {
         return false;
     }
     let path = path.trim_end_matches('/');
@@ -15,7 +12,14 @@ pub(crate) fn is_exempt(path: &str) -> bool {
         || BELOW.iter().any(|exempt| contains_segments(path, exempt))
 }
 
-const SERVICES: &str = "/rest/services/";
+/// Where the names of folders and services begin: behind `/services/`, be it REST's or SOAP's.
+fn behind_services(path: &str) -> Option<usize> {
+    const SERVICES: &[u8] = b"/services/";
+    path.as_bytes()
+        .windows(SERVICES.len())
+        .position(|window| window.eq_ignore_ascii_case(SERVICES))
+        .map(|at| at + SERVICES.len())
+}
 
 /// Exempt themselves.
 const EXACT: &[&str] = &[
@@ -26,6 +30,8 @@ const EXACT: &[&str] = &[
     "/admin/generateToken",
     "/sharing/info",
     "/sharing/generateToken",
+    "/sharing/rest/generateToken",
+    "/sharing/rest/info",
     "/sharing/login",
     "/sharing/signin",
     "/portaladmin/login",
@@ -60,19 +66,47 @@ fn contains_segments(path: &str, part: &str) -> bool {
     }
 }
 
-/// The service `path` belongs to: the path through its `…Server` segment, or the whole path where it has none. An
-/// account is allowed or refused a whole service.
+/// What ArcGIS calls a service's type, in URLs of REST and SOAP. A closed list, because folders and web adaptors may be
+/// called `…server` as well.
+const TYPES: &[&str] = &[
+    "MapServer",
+    "FeatureServer",
+    "ImageServer",
+    "GPServer",
+    "VectorTileServer",
+    "SceneServer",
+    "GeocodeServer",
+    "GeometryServer",
+    "GeoDataServer",
+    "GeoenrichmentServer",
+    "GlobeServer",
+    "IndexingServer",
+    "KnowledgeGraphServer",
+    "LRServer",
+    "MobileServer",
+    "NAServer",
+    "NetworkDiagramServer",
+    "OGCFeatureServer",
+    "ParcelFabricServer",
+    "RelationalCatalogServer",
+    "SearchServer",
+    "StreamServer",
+    "TopographicProductionServer",
+    "UtilityNetworkServer",
+    "ValidationServer",
+    "VersionManagementServer",
+    "WorkflowServer",
+];
+
+/// The service `path` (behind the site's root) belongs to: the path through its `…Server` segment, or the whole path
+/// where it has none. An account is allowed or refused a whole service.
 pub(crate) fn service_of(path: &str) -> &str {
-    let mut end = 0;
-    for segment in path.split('/') {
+    let Some(mut end) = behind_services(path) else {
+        return path;
+    };
+    for segment in path[end..].split('/') {
         end += segment.len();
-        let is_server = segment
-            .len()
-            .checked_sub("server".len())
-            .filter(|start| *start > 0)
-            .and_then(|start| segment.get(start..))
-            .is_some_and(|suffix| suffix.eq_ignore_ascii_case("server"));
-        if is_server {
+        if TYPES.iter().any(|kind| kind.eq_ignore_ascii_case(segment)) {
             return &path[..end];
         }
         end += 1;
@@ -103,8 +137,7 @@ mod tests {
             "/portal/sharing/rest/oauth2/authorize",
             "/home/signin.html",
         ] {
-            let is_exempt = is_exempt(path) || path.contains("/rest/generateToken");
-            assert!(is_exempt, "{path}");
+            assert!(is_exempt(path), "{path}");
         }
     }
 
@@ -119,6 +152,8 @@ mod tests {
             "/rest/information",
             "/rest/services",
             "/mytokens/x",
+            "/services/tokens/MapServer",
+            "/arcgis/rest/services/oauth2/Parks/MapServer",
             "/admin/services",
             "/sharing/rest/portals/self",
             "/sharing/rest/community/users/tokens2",
@@ -135,8 +170,8 @@ mod tests {
                 "/rest/services/Roads/MapServer",
             ),
             (
-                "/rest/services/Server/Roads/FeatureServer",
-                "/rest/services/Server/Roads/FeatureServer",
+                "/rest/services/MyServer/Roads/FeatureServer/1",
+                "/rest/services/MyServer/Roads/FeatureServer",
             ),
             (
                 "/services/Roads/MapServer/WMSServer",

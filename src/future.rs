@@ -15,7 +15,7 @@ use pin_project::pin_project;
 use tower_service::Service;
 
 use crate::{
-    account::{Account, service_key},
+    account::{Account, ServiceKey, service_key},
     body::{KeptBody, Peek, ReplayBody, ResponseBody},
     challenge::{Challenge, Detector, RequestFacts, Start, Verdict},
     clean,
@@ -95,14 +95,24 @@ pub(crate) struct Exchange<S, B> {
     pub(crate) account: Arc<Account>,
     pub(crate) outcome: AuthOutcome,
     /// What the refused-service memory calls this request's service. Named only when that may matter.
-    pub(crate) service: Option<String>,
+    pub(crate) service: Option<ServiceKey>,
+    /// That service calls every token invalid, as against asking for one.
+    pub(crate) service_is_foreign: bool,
+    /// How long the site's root is in the URI's path.
+    root: usize,
+    /// The newest token when the request came; 0 for none. What is newer comes of a login made for it or beside it.
+    pub(crate) generation_before: u64,
+    /// The first sending was asked for a token though it had one.
+    asked_in_spite: bool,
+    /// Where the second sending went, for the log.
+    path: String,
     /// Why a challenge could not be acted on, where that is known beforehand: then no copy is kept.
     pub(crate) no_second_sending: Option<Withheld>,
     pub(crate) replay_limit: usize,
     head: bool,
     always_tell: bool,
-    /// What the last sending was signed with.
-    token: Option<Arc<Token>>,
+    /// What the last sending was signed with; before the first, what it is signed with if no login gives better.
+    pub(crate) token: Option<Arc<Token>>,
     /// Boxed: moving it along with the future costs more than the allocation.
     kept: Option<Box<Kept<S, B>>>,
 }
@@ -160,6 +170,7 @@ impl Unsigned {
 impl<S, B> Exchange<S, B> {
     pub(crate) fn new(
         account: Arc<Account>,
+        root: usize,
         head: bool,
         always_tell: bool,
         replay_limit: usize,
@@ -168,6 +179,11 @@ impl<S, B> Exchange<S, B> {
             account,
             outcome: AuthOutcome::default(),
             service: None,
+            service_is_foreign: false,
+            root,
+            generation_before: 0,
+            asked_in_spite: false,
+            path: String::new(),
             no_second_sending: None,
             replay_limit,
             head,
@@ -207,37 +223,71 @@ impl<S, B> Exchange<S, B> {
         response.body_mut().set_outcome(outcome);
     }
 
+    /// The service `uri` belongs to, as it is remembered.
+    pub(crate) fn service_of(&self, uri: &Uri) -> ServiceKey {
+        service_key(uri, self.root)
+    }
+
     fn note_clean(&mut self) {
-        if let Some(token) = &self.token {
-            self.account.store.note_clean(token);
-            if let Some(service) = &self.service {
-                self.account.store.note_clean_service(service);
-            }
+        let Some(token) = &self.token else {
+            return;
+        };
+        let store = &self.account.store;
+        store.note_clean(token);
+        if let Some(service) = self.service {
+            store.note_clean_service(service);
         }
+        if self.outcome.resent && self.asked_in_spite {
+            store.note_cured();
+        }
+    }
+
+    /// What the first sending is signed with where the login before it failed.
+    fn without_login(&mut self, withheld: Withheld) -> Option<Arc<Token>> {
+        if self.token.is_none() {
+            self.outcome.withheld = Some(withheld);
+        }
+        self.token.take()
     }
 
     /// What to do about a challenge.
     fn challenged(&mut self, challenge: Challenge) -> Reaction {
         self.outcome.unanswered = Some(challenge);
         let store = &self.account.store;
+        let generation = self.token.as_ref().map_or(0, |token| token.generation());
         if self.outcome.resent {
-            if let Some(service) = &self.service {
-                store.note_second_challenge(service, challenge);
+            // Without a fresh login the token may be as dead as the first.
+            if let Some(service) = self.service {
+                if generation > self.generation_before {
+                    store.note_second_challenge(service, &self.path, challenge);
+                }
             }
             return Reaction::Answer;
         }
         self.outcome.challenge = Some(challenge);
-        if let (Some(token), Challenge::TokenInvalid) = (&self.token, challenge) {
-            token.set_rejected(true);
-        }
-        let reason = if self.token.is_some() {
-            TokenReason::Rejected
-        } else {
-            TokenReason::Missing
+        let is_invalid = challenge == Challenge::TokenInvalid;
+        let reason = match &self.token {
+            None => TokenReason::Missing,
+            Some(token) if is_invalid => {
+                token.set_rejected(true);
+                TokenReason::Rejected
+            }
+            Some(_) => {
+                self.asked_in_spite = true;
+                TokenReason::RejectedAsMissing
+            }
         };
         let replayable = match (&self.kept, self.no_second_sending.take()) {
-            (_, Some(withheld @ (Withheld::ServiceRefused | Withheld::LoginRefused(_)))) => {
+            (_, Some(withheld @ Withheld::LoginRefused(_))) => {
                 self.outcome.withheld = Some(withheld);
+                return Reaction::Answer;
+            }
+            (_, Some(withheld @ Withheld::ServiceRefused)) => {
+                self.outcome.withheld = Some(withheld);
+                if is_invalid && !self.service_is_foreign {
+                    // It knew the token before, so the token has died since: for the sake of the requests to come.
+                    store.renew(self.token.as_ref(), reason);
+                }
                 return Reaction::Answer;
             }
             (Some(kept), _) => kept.body.pause(),
@@ -331,12 +381,12 @@ where
             body,
         } = *self.kept.take()?;
         let mut request = request.into_request(body.take()?);
-        if self.service.is_none() {
-            self.service = Some(service_key(request.uri()));
-        }
+        self.service = Some(self.service_of(request.uri()));
+        self.path = request.uri().path().chars().take(200).collect();
         self.sign(&mut request, token);
         self.outcome.resent = true;
         self.outcome.unanswered = None;
+        self.outcome.withheld = None;
         Some(Box::new(Second { service, request }))
     }
 }
@@ -385,6 +435,8 @@ where
         loop {
             // Filled in once and changed in place from then on: moving it costs as much as looking at it.
             let mut response;
+            // An answer let go by its head alone says nothing of the token.
+            let mut looked_at = true;
             let verdict = match this.state.as_mut().project() {
                 StateProjection::Untouched { sent, withheld } => {
                     response = ready!(sent.poll(context))?.map(ResponseBody::untouched);
@@ -400,7 +452,10 @@ where
                         return done();
                     };
                     match exchange.look(&response) {
-                        Start::Decided(verdict) => verdict,
+                        Start::Decided(verdict) => {
+                            looked_at = false;
+                            verdict
+                        }
                         Start::Look(detector) => {
                             let mut peek = Peek::new(detector);
                             // The first bytes are mostly there with the head, and mostly decide.
@@ -436,9 +491,9 @@ where
                             then: Then::Send(unsent),
                             ..
                         } => {
+                            // Without a new one the old, past its end by the clock, is tried.
                             let token = result
-                                .map_err(|withheld| exchange.outcome.withheld = Some(withheld))
-                                .ok();
+                                .map_or_else(|withheld| exchange.without_login(withheld), Some);
                             let Unsent {
                                 mut service,
                                 request,
@@ -498,12 +553,12 @@ where
             };
             let challenge = match verdict {
                 Verdict::Challenge(challenge) => challenge,
-                Verdict::Clean => {
+                Verdict::Clean if looked_at && response.status().is_success() => {
                     exchange.note_clean();
                     return finish(this.exchange, response);
                 }
-                // It broke off under the look, which says nothing of the token.
-                Verdict::More => return finish(this.exchange, response),
+                // Let go by its head, broken off under the look, or a gateway's word: nothing is said of the token.
+                Verdict::Clean | Verdict::More => return finish(this.exchange, response),
             };
             match exchange.challenged(challenge) {
                 Reaction::Answer => return finish(this.exchange, response),

@@ -8,7 +8,7 @@ use crate::{
     account::Account,
     error::{ConfigError, repeatable},
     service::{ArcgisAuth, Shared},
-    site::{Login, Origin, Root, Site, SiteTable},
+    site::{Binding, Login, Origin, Root, Site, SiteTable},
     source::{ClientBinding, Credential, Discovery, DynTokenSource, GenerateToken, TokenClient},
     store::TokenStore,
 };
@@ -96,8 +96,9 @@ impl ArcgisAuthLayerBuilder {
         self
     }
 
-    /// A site that also gets the requests in origin form (`/arcgis/rest/…`, no host in the URI), as they come in a
-    /// server's stack. The `Host` header is never looked at.
+    /// A site that also gets the requests in origin form (`/arcgis/rest/…`, no host in the URI), as they come in an
+    /// HTTP/1 server's stack. The `Host` header is never looked at. HTTP/2 requests carry the public host in their URI:
+    /// take it off, or put the site's in its place, above this layer.
     #[must_use]
     pub fn default_site(mut self, site: Site) -> Self {
         self.default_site = Some(site);
@@ -165,7 +166,7 @@ impl ArcgisAuthLayerBuilder {
             for root in site_roots {
                 if let Some((other, _)) = roots.iter().find(|(other, _)| other.is_same(&root)) {
                     return Err(ConfigError::new(format!(
-                        "two sites have the root {}; a request could belong to either",
+                        "the root {} is there twice, in two sites or in one; a request could belong to either",
                         other.to_url()
                     )));
                 }
@@ -194,7 +195,10 @@ fn account(
     let Some(first) = roots.first() else {
         return Err(ConfigError::new("a site has no root"));
     };
-    let referer = site.binding.referer(first)?;
+    let referer = match (&site.login, &site.binding) {
+        (Login::Source(_), Binding::Root) => None,
+        (_, binding) => binding.referer(first)?,
+    };
     let source: Arc<dyn DynTokenSource> = match &site.login {
         Login::None => return Ok(None),
         Login::Source(source) => Arc::clone(source),

@@ -7,6 +7,8 @@ use http::{
     uri::PathAndQuery,
 };
 
+use percent_encoding::percent_decode_str;
+
 use crate::token::Token;
 
 /// Esri's own header for tokens, where `Authorization` belongs to a web tier (ArcGIS Enterprise 10.6 and later).
@@ -71,10 +73,28 @@ pub(crate) fn remove_token<B>(request: &mut Request<B>, placement: TokenPlacemen
     if headers.get_all(COOKIE).iter().any(has_token_cookie) {
         merge_cookies(headers, None);
     }
-    let query = request.uri().query();
-    if query.is_some_and(|query| tokens(query.as_bytes()).next().is_some()) {
-        rewrite_query(request.uri_mut(), None);
+    remove_from_query(request.uri_mut());
+}
+
+/// Takes every `token` out of the query, in whatever spelling of the key.
+fn remove_from_query(uri: &mut Uri) {
+    let Some(query) = uri.query() else {
+        return;
+    };
+    if !query.split('&').any(is_token_pair) {
+        return;
     }
+    let kept: Vec<&str> = query
+        .split('&')
+        .filter(|pair| !is_token_pair(pair))
+        .collect();
+    let shorter = format!("{}?{}", uri.path(), kept.join("&"));
+    set_path_and_query(uri, Bytes::from(shorter));
+}
+
+fn is_token_pair(pair: &str) -> bool {
+    let key = pair.split('=').next().unwrap_or_default();
+    key == "token" || (key.contains('%') && percent_decode_str(key).eq(b"token".iter().copied()))
 }
 
 /// Puts `token` on a request, and `referer` with it where the token is bound to one.
@@ -84,9 +104,16 @@ pub(crate) fn sign<B>(
     placement: TokenPlacement,
     referer: Option<&HeaderValue>,
 ) {
+    let query = request.uri().query();
+    if placement != TokenPlacement::Query
+        && query.is_some_and(|query| tokens(query.as_bytes()).next().is_some())
+    {
+        // An empty one: a server that looks there first would look no further.
+        remove_from_query(request.uri_mut());
+    }
     match placement {
         TokenPlacement::Query => {
-            if !rewrite_query(request.uri_mut(), Some(token.query_pair())) {
+            if !rewrite_query(request.uri_mut(), token.query_pair()) {
                 insert_esri_header(request.headers_mut(), token);
             }
         }
@@ -138,58 +165,36 @@ fn tokens(query: &[u8]) -> impl Iterator<Item = Pair> {
 /// stays byte for byte. False, and nothing changed, where the result would be too long for a URI.
 ///
 /// One allocation, of exactly the final length.
-fn rewrite_query(uri: &mut Uri, pair: Option<&Bytes>) -> bool {
+fn rewrite_query(uri: &mut Uri, pair: &[u8]) -> bool {
     let path = uri.path();
-    let query = uri.query();
     // An asterisk (`OPTIONS *`) and an authority (`CONNECT`) take no query.
     if !path.starts_with('/') {
         return false;
     }
-    let pair = pair.map_or(&b""[..], |pair| &pair[..]);
-    let old = query.unwrap_or_default().as_bytes();
-    let question_mark = usize::from(query.is_some() || !pair.is_empty());
-    let mut length = path.len() + question_mark;
+    let old = uri.query().unwrap_or_default().as_bytes();
+    let mut length = path.len() + 1;
     new_query(old, pair, &mut |piece| length += piece.len());
     let mut buffer = BytesMut::with_capacity(length);
     buffer.put_slice(path.as_bytes());
-    buffer.put_slice(&b"?"[..question_mark]);
+    buffer.put_u8(b'?');
     new_query(old, pair, &mut |piece| buffer.put_slice(piece));
-    let Ok(path_and_query) = PathAndQuery::from_maybe_shared(buffer.freeze()) else {
-        return false;
-    };
-    let mut parts = std::mem::take(uri).into_parts();
-    let old = parts.path_and_query.replace(path_and_query);
-    match Uri::from_parts(parts) {
-        Ok(signed) => {
-            *uri = signed;
-            true
-        }
-        // `from_parts` keeps nothing on error, and gives none where only a valid path and query has changed.
-        Err(_) => {
-            *uri = old.map_or_else(Uri::default, Uri::from);
-            false
-        }
-    }
+    set_path_and_query(uri, buffer.freeze())
 }
 
-/// The query with `pair`, or with no token where that is empty, piece by piece.
+/// The query with `pair` and no other token, piece by piece.
 fn new_query<'a>(old: &'a [u8], pair: &'a [u8], piece: &mut impl FnMut(&'a [u8])) {
     let mut copied = 0;
-    let mut placed = pair.is_empty();
+    let mut placed = false;
     for old_pair in tokens(old) {
-        if !placed {
+        if placed {
+            // Taken out with the `&` before it.
+            piece(&old[copied..old_pair.start - 1]);
+        } else {
             piece(&old[copied..old_pair.start]);
             piece(pair);
-            copied = old_pair.end;
             placed = true;
-        } else if old_pair.start == 0 {
-            // Taken out with the `&` behind it, being the first.
-            copied = (old_pair.end + 1).min(old.len());
-        } else {
-            // Taken out with the `&` before it.
-            piece(&old[copied..(old_pair.start - 1).max(copied)]);
-            copied = old_pair.end;
         }
+        copied = old_pair.end;
     }
     piece(&old[copied..]);
     if !placed {
@@ -198,6 +203,20 @@ fn new_query<'a>(old: &'a [u8], pair: &'a [u8], piece: &mut impl FnMut(&'a [u8])
         }
         piece(pair);
     }
+}
+
+/// False, and nothing changed, where it would be too long for a URI.
+fn set_path_and_query(uri: &mut Uri, text: Bytes) -> bool {
+    let Ok(path_and_query) = PathAndQuery::from_maybe_shared(text) else {
+        return false;
+    };
+    let mut parts = std::mem::take(uri).into_parts();
+    parts.path_and_query = Some(path_and_query);
+    // Parts of a URI, with another path and query that begins with a slash, make a URI.
+    let rebuilt = Uri::from_parts(parts);
+    let done = rebuilt.is_ok();
+    *uri = rebuilt.unwrap_or_default();
+    done
 }
 
 fn has_token_cookie(value: &HeaderValue) -> bool {

@@ -11,7 +11,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::{
-    account::{Account, service_key},
+    account::Account,
     body::{ReplayBody, ResponseBody},
     endpoint::is_exempt,
     error::BoxError,
@@ -112,9 +112,13 @@ where
         };
         let account = match site {
             None => return self.pass(request, Some(Withheld::NoCredential)),
-            Some(_) if is_exempt(path) => return self.pass(request, Some(Withheld::Exempt)),
+            // The answer to TRACE is the request itself, and would hold the token.
+            Some(_) if is_exempt(path) || *request.method() == Method::TRACE => {
+                return self.pass(request, Some(Withheld::Exempt));
+            }
             Some(account) => Arc::clone(account),
         };
+        let root = request.uri().path().len() - path.len();
         match account.caller_token {
             CallerToken::Keep if account.has_token(&request) => {
                 return self.pass(request, Some(Withheld::CallersToken));
@@ -125,6 +129,7 @@ where
 
         let mut exchange = Exchange::new(
             account,
+            root,
             *request.method() == Method::HEAD,
             self.shared.outcome_in_every_response,
             self.shared.replay_limit,
@@ -188,9 +193,10 @@ impl<S, B: Body> Exchange<S, B> {
     fn before_sending(&mut self, request: &Request<B>) -> Beginning {
         let store = &self.account.store;
         if store.remembers_services() {
-            let service = service_key(request.uri());
-            if store.is_refused_service(&service) {
+            let service = self.service_of(request.uri());
+            if let Some(is_foreign) = store.refused_service(service) {
                 self.no_second_sending = Some(Withheld::ServiceRefused);
+                self.service_is_foreign = is_foreign;
             }
             self.service = Some(service);
         }
@@ -205,6 +211,7 @@ impl<S, B: Body> Exchange<S, B> {
         let one_sending = matches!(self.no_second_sending, Some(Withheld::BodyNotReplayable));
 
         let token = store.current();
+        self.generation_before = token.as_ref().map_or(0, |token| token.generation());
         let renewal = match &token {
             None if one_sending => store.renew(None, TokenReason::Missing),
             None => return Beginning::Send(None),
@@ -222,7 +229,12 @@ impl<S, B: Body> Exchange<S, B> {
         };
         match renewal {
             Renewal::Token(token) => Beginning::Send(Some(token)),
-            Renewal::Login(login) => Beginning::LogIn(login),
+            Renewal::Login(login) => {
+                self.token = token;
+                Beginning::LogIn(login)
+            }
+            // A token past its end by the clock may still be taken: nothing better is to be had.
+            Renewal::Withheld(_) if token.is_some() => Beginning::Send(token),
             Renewal::Withheld(withheld) => {
                 self.outcome.withheld = Some(withheld);
                 Beginning::Send(None)

@@ -52,7 +52,8 @@ pub(crate) enum Login {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Binding {
-    /// To the `Referer` that is the site's first root.
+    /// To the `Referer` that is the site's first root, where the site logs in by itself. A token source of the user's
+    /// own binds its tokens to whatever it likes.
     Root,
     Referer(String),
     RequestIp,
@@ -123,7 +124,7 @@ impl Site {
     }
 
     /// The `Referer` that tokens are bound to, sent with the login and with every signed request. The first root, with
-    /// a slash behind it, unless set.
+    /// a slash behind it, unless set; with a [`token_source`](Self::token_source) none, unless set.
     #[must_use]
     pub fn referer(mut self, referer: impl Into<String>) -> Self {
         self.binding = Binding::Referer(referer.into());
@@ -162,6 +163,11 @@ impl Site {
     }
 }
 
+/// URLs as `Debug` may show them: nobody should write a password into one, and some do.
+fn shown(urls: &[String]) -> Vec<String> {
+    urls.iter().map(|url| repeatable(url)).collect()
+}
+
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let login: &dyn fmt::Debug = match &self.login {
@@ -170,13 +176,16 @@ impl fmt::Debug for Site {
             Login::Source(_) => &"a token source",
         };
         f.debug_struct("Site")
-            .field("roots", &self.roots)
+            .field("roots", &shown(&self.roots))
             .field("login", login)
             .field("placement", &self.placement)
             .field("caller_token", &self.caller_token)
             .field("binding", &self.binding)
-            .field("token_url", &self.token_url)
-            .field("trusted_token_services", &self.trusted_token_services)
+            .field("token_url", &self.token_url.as_deref().map(repeatable))
+            .field(
+                "trusted_token_services",
+                &shown(&self.trusted_token_services),
+            )
             .field("insecure_http", &self.insecure_http)
             .finish()
     }
@@ -293,7 +302,11 @@ fn has_tricky_segments(path: &str) -> bool {
     if memchr::memchr3(b'.', b'%', b'\\', bytes).is_none() {
         return false;
     }
-    let decoded = percent_encoding::percent_decode(bytes).collect::<Vec<u8>>();
+    // Web servers in a row decode one after the other.
+    let mut decoded = bytes.to_vec();
+    for _ in 0..3 {
+        decoded = percent_encoding::percent_decode(&decoded).collect();
+    }
     decoded
         .split(|byte| matches!(byte, b'/' | b'\\'))
         .any(|segment| {

@@ -124,6 +124,9 @@ pub(crate) enum Freshness {
     PastEnd = 2,
 }
 
+/// In a freshness's place: nobody watches the token's age, because the runtime that did is gone.
+const UNWATCHED: u8 = 3;
+
 impl Token {
     pub(crate) fn new(
         issued: IssuedToken,
@@ -175,21 +178,23 @@ impl Token {
         &self.bearer
     }
 
-    /// The text as it stands in a query.
-    pub(crate) fn encoded(&self) -> &[u8] {
-        &self.query_pair[b"token=".len()..]
-    }
-
     pub(crate) fn freshness(&self) -> Freshness {
         match self.freshness.load(Ordering::Relaxed) {
             0 => Freshness::Fresh,
             1 => Freshness::NearEnd,
-            _ => Freshness::PastEnd,
+            2 => Freshness::PastEnd,
+            _ if self.expires_at.is_some_and(|end| end <= Instant::now()) => Freshness::PastEnd,
+            // Renewed on the runtime that asks, which then watches the next.
+            _ => Freshness::NearEnd,
         }
     }
 
     pub(crate) fn set_freshness(&self, freshness: Freshness) {
         self.freshness.store(freshness as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_unwatched(&self) {
+        self.freshness.store(UNWATCHED, Ordering::Relaxed);
     }
 
     /// Whether a request signed with it came back clean.

@@ -244,8 +244,12 @@ async fn the_sites_referer_is_on_every_signed_request() {
         header::REFERER,
         "https://browser.example/app?x=1".parse().unwrap(),
     );
-    let default = arrived(site(TokenPlacement::Query), request.clone()).await;
-    assert_eq!(default.headers[header::REFERER], "http://gis.test/arcgis/");
+    let own_source = arrived(site(TokenPlacement::Query), request.clone()).await;
+    assert_eq!(
+        own_source.headers[header::REFERER],
+        "https://browser.example/app?x=1",
+        "a source of the user's own binds its tokens to nothing of ours"
+    );
     let named = site(TokenPlacement::Query).referer("https://maps.city.gov/");
     let named = arrived(named, request.clone()).await;
     assert_eq!(named.headers[header::REFERER], "https://maps.city.gov/");

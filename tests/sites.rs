@@ -269,7 +269,7 @@ fn two_spellings_of_one_root_are_one_site() {
             .site(Site::new(other))
             .build()
             .unwrap_err();
-        assert!(error.to_string().contains("two sites"), "{error}");
+        assert!(error.to_string().contains("twice"), "{error}");
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn read_token(
         _ => None,
     };
     match refusal {
-        Some(refusal) => Err(refusal.into_error(status, place, secret)),
+        Some(refusal) => Err(refusal.into_error(answer, place, secret)),
         None => Err(TokenError::fault(format!(
             "{place} answered {status} with JSON that holds neither a token nor an error; check the token URL"
         ))),
@@ -61,16 +61,17 @@ struct Refusal {
 }
 
 impl Refusal {
-    fn into_error(self, status: StatusCode, place: &str, secret: &str) -> TokenError {
-        let said = if !secret.is_empty() && self.words.contains(secret) {
-            "(its words are left out: they repeat the password)".to_owned()
+    fn into_error(self, answer: &Response<Bytes>, place: &str, secret: &str) -> TokenError {
+        let status = answer.status();
+        let said = if repeats(answer.body(), secret) {
+            "(its words are left out: they repeat the password)"
         } else {
-            self.words
+            &self.words
         };
         let code = self
             .code
             .map_or_else(|| status.as_u16().to_string(), |code| code.to_string());
-        if is_refusal(self.code, status) {
+        if is_refusal(self.code, &self.words, status) {
             TokenError::refused(format!(
                 "{place} refused the login: {code} {said}; check user name (case counts) and password, and that the \
                  account is not locked"
@@ -81,13 +82,34 @@ impl Refusal {
     }
 }
 
+/// Whether `body` has `secret` in it, as it is or in an encoding that servers echo.
+fn repeats(body: &[u8], secret: &str) -> bool {
+    let in_form: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let in_url = percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC);
+    let in_json = Value::from(secret).to_string();
+    let spellings = [
+        secret.to_owned(),
+        in_form.to_ascii_lowercase(),
+        in_url.to_string().to_ascii_lowercase(),
+        in_json.trim_matches('"').to_owned(),
+    ];
+    let lower = body.to_ascii_lowercase();
+    spellings
+        .iter()
+        .filter(|spelling| !spelling.is_empty())
+        .any(|spelling| {
+            memchr::memmem::find(body, spelling.as_bytes()).is_some()
+                || memchr::memmem::find(&lower, spelling.as_bytes()).is_some()
+        })
+}
+
 /// 400 and 401 are wrong credentials (portal, server), 201 an account that cannot get tokens or a `client` without its
 /// address, 405 and 403 a way of asking that the service forbids: none is cured by asking again. What else there is,
-/// is about the service and not the account.
-fn is_refusal(code: Option<i64>, status: StatusCode) -> bool {
+/// is about the service and not the account, and so is 400 for a URL that nothing is at.
+fn is_refusal(code: Option<i64>, words: &str, status: StatusCode) -> bool {
     match code {
-        Some(404 | 429) => false,
-        Some(code) => code == 201 || (400..500).contains(&code),
+        Some(400) => !words.starts_with("Invalid URL"),
+        Some(code) => matches!(code, 201 | 401 | 403 | 405),
         None => !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS,
     }
 }
@@ -103,7 +125,7 @@ fn no_json(answer: &Response<Bytes>, place: &str) -> TokenError {
     let kind = answer
         .headers()
         .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.to_str().ok()?.get(..60.min(value.len())))
         .unwrap_or("no content type");
     TokenError::fault(format!(
         "{place} answered {status} ({kind}), which is no JSON; check the token URL"

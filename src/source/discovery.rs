@@ -1,6 +1,6 @@
 //! Finding a site's token service: what its `rest/info` says of it, and whether a credential may go there.
 
-use http::{Uri, uri::Scheme};
+use http::{StatusCode, Uri, uri::Scheme};
 use serde_json::Value;
 
 use super::client::{TokenClient, get, is_loopback, place};
@@ -16,12 +16,24 @@ pub(crate) struct Discovery {
     pub(crate) insecure_http: bool,
 }
 
+/// A URL to log in at.
+#[derive(Clone, Debug)]
+pub(crate) enum TokenService {
+    /// The server names it.
+    Advertised(Uri),
+    /// The server names none; it may be there all the same.
+    Guessed(Uri),
+}
+
 impl Discovery {
     /// Asks `<root>/rest/info?f=json` and returns the URL to log in at.
     ///
     /// ArcGIS Server 10.1 and later names its token service in `authInfo.tokenServicesUrl`, with or without a trailing
     /// slash or `generateToken` (ArcGIS REST API, "Server info").
-    pub(crate) async fn token_service(&self, client: &TokenClient) -> Result<Uri, TokenError> {
+    pub(crate) async fn token_service(
+        &self,
+        client: &TokenClient,
+    ) -> Result<TokenService, TokenError> {
         let info = format!("{}/rest/info?f=json", self.root);
         let info: Uri = info.parse().map_err(|_| {
             TokenError::fault(
@@ -30,18 +42,19 @@ impl Discovery {
         })?;
         let asked = place(&info);
         let response = client.send(get(info)).await?;
-        if response.status().is_server_error() {
-            return Err(TokenError::fault(format!(
-                "{asked} answered {}; is the server up? A token URL can be named instead",
+        let json = serde_json::from_slice::<Value>(response.body()).ok();
+        let says_nothing = response.status() == StatusCode::NOT_FOUND || json.is_some();
+        match json.as_ref().and_then(advertised_url) {
+            Some(url) => self.checked(&url).map(TokenService::Advertised),
+            // ArcGIS Server has its token service there.
+            None if says_nothing => self
+                .checked(&format!("{}/tokens/generateToken", self.root))
+                .map(TokenService::Guessed),
+            None => Err(TokenError::fault(format!(
+                "{asked} answered {} with no JSON; is the server up? A token URL can be named instead",
                 response.status()
-            )));
+            ))),
         }
-        let advertised = serde_json::from_slice::<Value>(response.body())
-            .ok()
-            .and_then(|info| advertised_url(&info));
-        // A server without `rest/info` (or with a page there) has its token service where ArcGIS Server has it.
-        let url = advertised.unwrap_or_else(|| format!("{}/tokens/generateToken", self.root));
-        self.checked(&url)
     }
 
     /// The URL as a login may use it, or why a credential must not go there.

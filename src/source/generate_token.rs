@@ -12,7 +12,7 @@ use super::{
     Credential, TokenRequest, TokenSource,
     answer::read_token,
     client::{TokenClient, place, post_form},
-    discovery::{Discovery, require_https},
+    discovery::{Discovery, TokenService, require_https},
 };
 use crate::{
     error::{ConfigError, TokenError, repeatable},
@@ -135,22 +135,27 @@ impl GenerateToken {
         self
     }
 
-    async fn service(&self) -> Result<Uri, TokenError> {
+    /// Where to log in, and whether that is only a guess.
+    async fn service(&self) -> Result<(Uri, bool), TokenError> {
         match &self.service {
             Service::Named(uri) => {
                 if let Some(origin) = Origin::of(uri) {
                     require_https(uri, &origin, self.insecure_http)?;
                 }
-                Ok(uri.clone())
+                Ok((uri.clone(), false))
             }
             Service::Discovered { discovery, found } => {
                 let known = found.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 if let Some(uri) = known {
-                    return Ok(uri);
+                    return Ok((uri, false));
                 }
-                let uri = discovery.token_service(&self.client).await?;
-                *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(uri.clone());
-                Ok(uri)
+                match discovery.token_service(&self.client).await? {
+                    TokenService::Advertised(uri) => {
+                        *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(uri.clone());
+                        Ok((uri, false))
+                    }
+                    TokenService::Guessed(uri) => Ok((uri, true)),
+                }
             }
         }
     }
@@ -174,7 +179,7 @@ impl GenerateToken {
 
 impl TokenSource for GenerateToken {
     async fn token(&self, _request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let uri = self.service().await?;
+        let (uri, is_guess) = self.service().await?;
         let asked = place(&uri);
         let mut request = post_form(uri, self.form());
         if let ClientBinding::Referer(referer) = &self.binding {
@@ -186,8 +191,8 @@ impl TokenSource for GenerateToken {
         let token =
             answer.and_then(|answer| read_token(&answer, &asked, self.credential.password()));
         if let (Err(error), Service::Discovered { found, .. }) = (&token, &self.service) {
-            // The server may have moved its token service: look again next time.
-            if !error.is_refused() {
+            // The server may have moved its token service, or not told of it while it was starting: look again.
+            if is_guess || !error.is_refused() {
                 *found.lock().unwrap_or_else(PoisonError::into_inner) = None;
             }
         }

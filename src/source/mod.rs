@@ -125,8 +125,11 @@ pub enum TokenReason {
     Expiring,
     /// The current one is past its end by the clock.
     Expired,
-    /// A server did not take the current one.
+    /// A server called the current one invalid.
     Rejected,
+    /// A server asked for a token though it had the current one: a dead one may be treated like none, and so may an
+    /// account that lacks a right.
+    RejectedAsMissing,
 }
 
 impl TokenReason {
@@ -137,6 +140,7 @@ impl TokenReason {
             Self::Expiring => "expiring",
             Self::Expired => "expired",
             Self::Rejected => "rejected",
+            Self::RejectedAsMissing => "rejected as missing",
         }
     }
 }

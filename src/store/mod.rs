@@ -5,7 +5,7 @@ mod state;
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -19,8 +19,9 @@ use tokio::{
 };
 
 pub(crate) use self::state::LoginResult;
-use self::state::{State, Step, Ticket};
+use self::state::{Asker, State, Step, Ticket};
 use crate::{
+    account::ServiceKey,
     challenge::Challenge,
     error::TokenError,
     outcome::Withheld,
@@ -92,8 +93,9 @@ impl TokenStore {
         self.remembers_services.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn is_refused_service(&self, service: &str) -> bool {
-        self.state().is_refused_service(service, Instant::now())
+    /// Whether challenges of `service` go up, and if so, whether it calls every token invalid.
+    pub(crate) fn refused_service(&self, service: ServiceKey) -> Option<bool> {
+        self.state().refused_service(service, Instant::now())
     }
 
     /// A token newer than the one that `failed`, or the way to it. Starts a login if nobody has.
@@ -103,10 +105,19 @@ impl TokenStore {
         reason: TokenReason,
     ) -> Renewal {
         let generation = failed.map(|token| token.generation());
-        let step = self.state().want(generation, reason, Instant::now());
+        let asker = Asker {
+            runtime: Handle::try_current().map(|runtime| runtime.id()).ok(),
+            patience: self.login_timeout + GIVEN_UP_AFTER,
+        };
+        let step = self.state().want(generation, reason, asker, Instant::now());
         match step {
             Step::Use(token) => Renewal::Token(token),
-            Step::Wait(receiver) => Renewal::Login(receiver),
+            Step::Wait(receiver, watch) => {
+                if let Some((ticket, deadline)) = watch {
+                    self.watch_login(ticket, deadline);
+                }
+                Renewal::Login(receiver)
+            }
             Step::Denied(withheld) => Renewal::Withheld(withheld),
             Step::Lead(ticket, receiver) => {
                 self.log_in(ticket, failed.cloned(), reason);
@@ -130,18 +141,28 @@ impl TokenStore {
     }
 
     /// `service` answered a signed request cleanly after it was remembered as refusing this account.
-    pub(crate) fn note_clean_service(&self, service: &str) {
+    pub(crate) fn note_clean_service(&self, service: ServiceKey) {
         let more = self.state().service_clean(service);
         self.remembers_services.store(more, Ordering::Relaxed);
     }
 
-    /// `service` challenged the second, freshly signed sending too.
-    pub(crate) fn note_second_challenge(&self, service: &str, challenge: Challenge) {
+    /// A login made because a service asked for a token though it had one was the cure.
+    pub(crate) fn note_cured(&self) {
+        self.state().cured();
+    }
+
+    /// `service`, at `path`, challenged the second sending too, signed after a fresh login.
+    pub(crate) fn note_second_challenge(
+        &self,
+        service: ServiceKey,
+        path: &str,
+        challenge: Challenge,
+    ) {
         let invalid = challenge == Challenge::TokenInvalid;
         self.state()
             .service_refused(service, invalid, Instant::now());
         self.remembers_services.store(true, Ordering::Relaxed);
-        trace::service_refused(&self.name, service, challenge);
+        trace::service_refused(&self.name, path, challenge);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -165,28 +186,63 @@ impl TokenStore {
         runtime.spawn(trace::login(&self.name, reason, flight.run(dead, reason)));
     }
 
+    /// Gives the login under `ticket` up at `deadline`. It ends by itself long before, unless its runtime stopped
+    /// without a word: then nobody else would tell those who wait.
+    fn watch_login(self: &Arc<Self>, ticket: Ticket, deadline: Instant) {
+        let store = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep_until(deadline).await;
+            let Some(store) = store.upgrade() else {
+                return;
+            };
+            let error = TokenError::fault(
+                "the login did not end in time, and the runtime it was begun on does not run any more",
+            );
+            let waiters = store.state().failed(ticket, error, Instant::now(), 0.0);
+            if let Some(waiters) = waiters {
+                waiters.tell();
+            }
+        });
+    }
+
     /// Watches the token's age, so that the hot path reads a flag and no clock.
     fn watch_age(token: &Arc<Token>, now: Instant) {
         let Some(expires_at) = token.expires_at() else {
             return;
         };
         let renew_at = expires_at - renew_margin(expires_at - now, fastrand::f64());
-        let watched = Arc::downgrade(token);
+        let watch = Watch(Arc::downgrade(token));
         let clock = tokio::spawn(async move {
+            let mut watch = watch;
             for (at, freshness) in [
                 (renew_at, Freshness::NearEnd),
                 (expires_at, Freshness::PastEnd),
             ] {
                 tokio::time::sleep_until(at).await;
-                let Some(token) = watched.upgrade() else {
+                let Some(token) = watch.0.upgrade() else {
                     return;
                 };
                 token.set_freshness(freshness);
             }
+            watch.0 = Weak::new();
         });
         token.set_clock(clock.abort_handle());
     }
 }
+
+/// Whoever watches a token's age. Dropped before its time, with the runtime it ran on, it says that nobody does.
+struct Watch(Weak<Token>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(token) = self.0.upgrade() {
+            token.set_unwatched();
+        }
+    }
+}
+
+/// A login that has not ended by itself this long after its time is on a runtime that nobody drives.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(1);
 
 /// How long before its end a token of this `lifetime` is renewed. `jitter`, from 0 to 1, keeps the machines of a fleet
 /// apart.
@@ -230,13 +286,14 @@ impl FlightGuard {
         self.landed = true;
         trace::logged_in(&token, now - started);
         let mut state = self.store.state();
-        // The cell is written before the waiters run: they hold a receiver, and this lock is held until it is.
-        if let Some(token) = state.landed(self.ticket, token, now) {
-            self.store.current.store(Some(Arc::clone(&token)));
-            self.store.login_refused.store(false, Ordering::Relaxed);
-            drop(state);
-            TokenStore::watch_age(&token, now);
-        }
+        let Some((token, waiters)) = state.landed(self.ticket, token, now) else {
+            return;
+        };
+        self.store.current.store(Some(Arc::clone(&token)));
+        self.store.login_refused.store(false, Ordering::Relaxed);
+        drop(state);
+        TokenStore::watch_age(&token, now);
+        waiters.tell();
     }
 
     fn fail(mut self, error: TokenError) {
@@ -251,10 +308,14 @@ impl FlightGuard {
             token.set_rejected(false);
         }
         let refused = error.is_refused();
-        self.store
-            .state()
-            .failed(self.ticket, error, Instant::now(), fastrand::f64());
-        self.store.login_refused.store(refused, Ordering::Relaxed);
+        let waiters =
+            self.store
+                .state()
+                .failed(self.ticket, error, Instant::now(), fastrand::f64());
+        if let Some(waiters) = waiters {
+            self.store.login_refused.store(refused, Ordering::Relaxed);
+            waiters.tell();
+        }
     }
 }
 

@@ -3,9 +3,15 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{runtime::Id, sync::oneshot, time::Instant};
 
-use crate::{error::TokenError, outcome::Withheld, source::TokenReason, token::Token};
+use crate::{
+    account::ServiceKey,
+    error::TokenError,
+    outcome::Withheld,
+    source::TokenReason,
+    token::{Freshness, Token},
+};
 
 /// ArcGIS Server's built-in store and Portal lock an account for 15 minutes after 5 failed logins in 15 minutes.
 pub(crate) const REFUSAL_REMEMBERED: Duration = Duration::from_secs(15 * 60);
@@ -14,6 +20,9 @@ pub(crate) const SERVICE_REMEMBERED: Duration = Duration::from_secs(5 * 60);
 /// The first pause after a login that bore no fruit, and after a broken token service.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_FRUITLESS_PAUSE: Duration = Duration::from_secs(5 * 60);
+/// Logins for services that then challenge again pause no longer than this: meanwhile a server that says 499 for a dead
+/// token too does not heal.
+const LONGEST_VAIN_PAUSE: Duration = Duration::from_secs(30);
 /// A token service that was down for an hour is found well again within two minutes.
 const LONGEST_FAULT_PAUSE: Duration = Duration::from_secs(2 * 60);
 /// Bounds the memory a hostile mix of paths can take.
@@ -27,12 +36,22 @@ pub(crate) type LoginResult = Result<Arc<Token>, Withheld>;
 pub(crate) enum Step {
     /// There is a newer token than the one that failed: use it.
     Use(Arc<Token>),
-    /// A login is under way: its result comes here.
-    Wait(oneshot::Receiver<LoginResult>),
+    /// A login is under way: its result comes here. Whoever gets a ticket with it is on another runtime than the login,
+    /// and watches from there that it ends in time.
+    Wait(oneshot::Receiver<LoginResult>, Option<(Ticket, Instant)>),
     /// Nobody is logging in: do it, under this ticket, and wait for it like everyone else.
     Lead(Ticket, oneshot::Receiver<LoginResult>),
     /// No token is to be had now.
     Denied(Withheld),
+}
+
+/// Who wants a token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker {
+    /// Where it runs, if that is tokio.
+    pub(crate) runtime: Option<Id>,
+    /// How long a login it begins may take.
+    pub(crate) patience: Duration,
 }
 
 /// The right to log in once.
@@ -48,13 +67,19 @@ pub(crate) struct State {
     hold_off: Option<HoldOff>,
     faults: u32,
     fruitless: Option<Fruitless>,
-    services: HashMap<String, RefusedService>,
+    vain: Option<Vain>,
+    services: HashMap<ServiceKey, RefusedService>,
 }
 
 #[derive(Debug)]
 struct Flight {
     ticket: Ticket,
     waiters: Vec<oneshot::Sender<LoginResult>>,
+    /// When it is given up: its runtime may have stopped without a word.
+    deadline: Instant,
+    runtime: Option<Id>,
+    /// Somebody on another runtime watches it.
+    is_watched: bool,
 }
 
 /// No login before `until`, because the last one failed.
@@ -71,21 +96,60 @@ struct Fruitless {
     until: Instant,
 }
 
+/// Logins for a 499 after which the service challenged again, and none of which helped.
+#[derive(Debug)]
+struct Vain {
+    logins: u32,
+    until: Instant,
+}
+
 #[derive(Debug)]
 struct RefusedService {
     until: Instant,
     strikes: u32,
+    /// It calls every token invalid, as against asking for one.
+    invalid: bool,
+}
+
+/// Those who waited for a login, to be told once the store's lock is free: a waker may poll at once.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct Waiters {
+    waiters: Vec<oneshot::Sender<LoginResult>>,
+    result: LoginResult,
+}
+
+impl Waiters {
+    pub(crate) fn tell(self) {
+        for waiter in self.waiters {
+            // A waiter that hung up needs no answer.
+            let _ = waiter.send(self.result.clone());
+        }
+    }
 }
 
 impl State {
     /// A request wants a token because of `reason`; `failed` is the generation it was signed with, if it was signed.
-    pub(crate) fn want(&mut self, failed: Option<u64>, reason: TokenReason, now: Instant) -> Step {
-        if let Some(current) = &self.current {
-            // Requests in flight with a dead token come back one after another, long after the new one arrived.
-            if failed != Some(current.generation()) {
+    pub(crate) fn want(
+        &mut self,
+        failed: Option<u64>,
+        reason: TokenReason,
+        asker: Asker,
+        now: Instant,
+    ) -> Step {
+        // Requests in flight with a dead token come back one after another, long after the new one arrived.
+        let newer = self
+            .current
+            .as_ref()
+            .filter(|current| failed != Some(current.generation()));
+        if let Some(current) = newer {
+            let is_dying = current.is_rejected() && self.flight.is_some();
+            if !is_dying && current.freshness() != Freshness::PastEnd {
                 return Step::Use(Arc::clone(current));
             }
         }
+        // Dropping its waiters tells them.
+        self.flight.take_if(|flight| flight.deadline <= now);
         if let Some(flight) = &mut self.flight {
             let (sender, receiver) = oneshot::channel();
             // A caller that hung up leaves its sender behind; drop those before the list grows.
@@ -93,7 +157,11 @@ impl State {
                 flight.waiters.retain(|waiter| !waiter.is_closed());
             }
             flight.waiters.push(sender);
-            return Step::Wait(receiver);
+            let is_elsewhere = asker.runtime != flight.runtime && asker.runtime.is_some();
+            let watch =
+                (is_elsewhere && !flight.is_watched).then_some((flight.ticket, flight.deadline));
+            flight.is_watched |= watch.is_some();
+            return Step::Wait(receiver, watch);
         }
         if let Some(denied) = self.denial(reason, now) {
             return Step::Denied(denied);
@@ -104,6 +172,9 @@ impl State {
         self.flight = Some(Flight {
             ticket,
             waiters: vec![sender],
+            deadline: now + asker.patience,
+            runtime: asker.runtime,
+            is_watched: false,
         });
         Step::Lead(ticket, receiver)
     }
@@ -117,9 +188,14 @@ impl State {
                 Withheld::TokenServiceFault(error)
             });
         }
-        // A token that ran out by the clock says nothing of whether logins bear fruit.
         let fruitless = self.fruitless.as_ref();
-        if reason == TokenReason::Rejected && fruitless.is_some_and(|pause| now < pause.until) {
+        let vain = self
+            .vain
+            .as_ref()
+            .filter(|_| reason == TokenReason::RejectedAsMissing);
+        if fruitless.is_some_and(|pause| now < pause.until)
+            || vain.is_some_and(|pause| now < pause.until)
+        {
             return Some(Withheld::FruitlessLogins);
         }
         None
@@ -137,13 +213,14 @@ impl State {
         self.logins + 1
     }
 
-    /// The login under `ticket` gave a token. Returns it for the lock-free cell; `None` if the ticket is void.
+    /// The login under `ticket` gave a token. Returns it for the lock-free cell, and those who wait; `None` if the
+    /// ticket is void.
     pub(crate) fn landed(
         &mut self,
         ticket: Ticket,
         token: Token,
         now: Instant,
-    ) -> Option<Arc<Token>> {
+    ) -> Option<(Arc<Token>, Waiters)> {
         let flight = self.flight.take_if(|flight| flight.ticket == ticket)?;
         let token = Arc::new(token);
         self.logins += 1;
@@ -154,24 +231,33 @@ impl State {
             .as_ref()
             .map_or(0, |fruitless| fruitless.logins)
             + 1;
+        // One token may well be revoked before it is of use; two in a row are a pattern.
+        let pause = match logins {
+            1 => Duration::ZERO,
+            _ => doubled(FIRST_PAUSE, logins - 2, LONGEST_FRUITLESS_PAUSE),
+        };
         self.fruitless = Some(Fruitless {
             logins,
-            until: now + doubled(FIRST_PAUSE, logins - 1, LONGEST_FRUITLESS_PAUSE),
+            until: now + pause,
         });
         self.current = Some(Arc::clone(&token));
-        for waiter in flight.waiters {
-            // A waiter that hung up needs no token.
-            let _ = waiter.send(Ok(Arc::clone(&token)));
-        }
-        Some(token)
+        let waiters = Waiters {
+            waiters: flight.waiters,
+            result: Ok(Arc::clone(&token)),
+        };
+        Some((token, waiters))
     }
 
-    /// The login under `ticket` failed. `jitter` is a number from 0 to 1 that spreads the retries of many machines.
-    /// The current token, if there is one, stays: a failed refresh never displaces it.
-    pub(crate) fn failed(&mut self, ticket: Ticket, error: TokenError, now: Instant, jitter: f64) {
-        let Some(flight) = self.flight.take_if(|flight| flight.ticket == ticket) else {
-            return;
-        };
+    /// The login under `ticket` failed; `None` if the ticket is void. `jitter` is a number from 0 to 1 that spreads the
+    /// retries of many machines. The current token, if there is one, stays: a failed refresh never displaces it.
+    pub(crate) fn failed(
+        &mut self,
+        ticket: Ticket,
+        error: TokenError,
+        now: Instant,
+        jitter: f64,
+    ) -> Option<Waiters> {
+        let flight = self.flight.take_if(|flight| flight.ticket == ticket)?;
         let (pause, withheld) = if error.is_refused() {
             self.faults = 0;
             (REFUSAL_REMEMBERED, Withheld::LoginRefused(error.clone()))
@@ -187,39 +273,59 @@ impl State {
             until: now + pause,
             error,
         });
-        for waiter in flight.waiters {
-            // As above: whoever hung up needs no answer.
-            let _ = waiter.send(Err(withheld.clone()));
-        }
+        Some(Waiters {
+            waiters: flight.waiters,
+            result: Err(withheld),
+        })
     }
 
-    /// A request signed with `generation` came back clean: logins bear fruit.
+    /// A request signed with `generation` came back clean: logins bear fruit. A token that has been replaced since
+    /// counts as well, if it came after the last one known to work.
     pub(crate) fn proven(&mut self, generation: u64) {
-        if self
-            .current
+        let unproven = self
+            .fruitless
             .as_ref()
-            .is_some_and(|current| current.generation() == generation)
-        {
+            .map_or(0, |fruitless| u64::from(fruitless.logins));
+        if generation + unproven > self.logins {
             self.fruitless = None;
         }
     }
 
-    /// `service` challenged a second time, after the request was signed with a token of this moment. Told `invalid`
-    /// where it called that token invalid: that may as well be the next revocation, so it is believed only by and by.
-    pub(crate) fn service_refused(&mut self, service: &str, invalid: bool, now: Instant) {
-        if self.services.len() >= MOST_SERVICES && !self.services.contains_key(service) {
+    /// A login made for a 499 was the cure.
+    pub(crate) fn cured(&mut self) {
+        self.vain = None;
+    }
+
+    /// `service` challenged a second time, after a fresh login. Told `invalid` where it called that token invalid: that
+    /// may as well be the next revocation, so it is believed only by and by.
+    pub(crate) fn service_refused(&mut self, service: ServiceKey, invalid: bool, now: Instant) {
+        if !invalid {
+            let logins = self.vain.as_ref().map_or(0, |vain| vain.logins) + 1;
+            // The first says nothing yet: most sites have some service that this account may not see.
+            let pause = match logins {
+                1 => Duration::ZERO,
+                _ => doubled(FIRST_PAUSE, logins - 2, LONGEST_VAIN_PAUSE),
+            };
+            let until = now + pause;
+            self.vain = Some(Vain { logins, until });
+        }
+        if self.services.len() >= MOST_SERVICES && !self.services.contains_key(&service) {
             self.services.retain(|_, refused| now < refused.until);
-            if self.services.len() >= MOST_SERVICES {
-                self.services.clear();
+            let oldest = self
+                .services
+                .iter()
+                .min_by_key(|(_, refused)| refused.until);
+            if let Some(oldest) = oldest.map(|(service, _)| *service) {
+                if self.services.len() >= MOST_SERVICES {
+                    self.services.remove(&oldest);
+                }
             }
         }
-        let refused = self
-            .services
-            .entry(service.to_owned())
-            .or_insert(RefusedService {
-                until: now,
-                strikes: 0,
-            });
+        let refused = self.services.entry(service).or_insert(RefusedService {
+            until: now,
+            strikes: 0,
+            invalid,
+        });
         let pause = if invalid {
             doubled(FIRST_PAUSE, refused.strikes, SERVICE_REMEMBERED)
         } else {
@@ -227,18 +333,20 @@ impl State {
         };
         refused.strikes = refused.strikes.saturating_add(1);
         refused.until = now + pause;
+        refused.invalid = invalid;
     }
 
-    /// Whether challenges of `service` go up without a login now.
-    pub(crate) fn is_refused_service(&self, service: &str, now: Instant) -> bool {
+    /// Whether challenges of `service` go up without a login now, and if so, whether it calls every token invalid.
+    pub(crate) fn refused_service(&self, service: ServiceKey, now: Instant) -> Option<bool> {
         self.services
-            .get(service)
-            .is_some_and(|refused| now < refused.until)
+            .get(&service)
+            .filter(|refused| now < refused.until)
+            .map(|refused| refused.invalid)
     }
 
     /// `service` answered a signed request cleanly. Returns whether any service is still remembered.
-    pub(crate) fn service_clean(&mut self, service: &str) -> bool {
-        self.services.remove(service);
+    pub(crate) fn service_clean(&mut self, service: ServiceKey) -> bool {
+        self.services.remove(&service);
         !self.services.is_empty()
     }
 }
@@ -298,6 +406,12 @@ mod tests {
         prop::collection::vec(event, 0..60)
     }
 
+    /// With more patience than any test.
+    const ASKER: Asker = Asker {
+        runtime: None,
+        patience: Duration::from_secs(1_000_000_000),
+    };
+
     fn token(generation: u64, now: Instant) -> Token {
         let issued = IssuedToken::new(format!("t{generation}")).unwrap();
         Token::new(issued, generation, now).unwrap()
@@ -344,12 +458,12 @@ mod tests {
                     Event::Want { behind, reason } => {
                         let failed = behind.and_then(|behind| outside.generation.checked_sub(behind));
                         let failed = failed.filter(|generation| *generation > 0);
-                        match state.want(failed, reason, now) {
+                        match state.want(failed, reason, ASKER, now) {
                             Step::Use(token) => {
                                 prop_assert_eq!(token.generation(), outside.generation);
                                 prop_assert_ne!(failed, Some(outside.generation));
                             }
-                            Step::Wait(waiter) => {
+                            Step::Wait(waiter, _) => {
                                 prop_assert!(outside.flight.is_some());
                                 outside.waiting.push(waiter);
                             }
@@ -360,8 +474,7 @@ mod tests {
                                 if let Some((until, _)) = outside.hold_off {
                                     prop_assert!(now >= until, "a login before its time");
                                 }
-                                if reason == TokenReason::Rejected
-                                    && is_before(outside.rejected_before, now)
+                                if is_before(outside.rejected_before, now)
                                 {
                                     prop_assert!(false, "a fruitless login before its time");
                                 }
@@ -389,11 +502,18 @@ mod tests {
                         if let Some(ticket) = outside.flight.take() {
                             let next = state.next_generation();
                             prop_assert!(next > outside.generation, "generations grow");
-                            prop_assert!(state.landed(ticket, token(next, now), now).is_some());
+                            let landed = state.landed(ticket, token(next, now), now);
+                            prop_assert!(landed.is_some());
+                            if let Some((_, waiters)) = landed {
+                                waiters.tell();
+                            }
                             outside.generation = next;
                             outside.proven = false;
                             outside.fruitless += 1;
-                            let pause = Duration::from_secs(1 << (outside.fruitless - 1).min(20));
+                            let pause = match outside.fruitless {
+                                1 => Duration::ZERO,
+                                logins => Duration::from_secs(1 << (logins - 2).min(20)),
+                            };
                             outside.rejected_before = Some(now + pause.min(Duration::from_secs(300)));
                             outside.hold_off = None;
                             outside.spent.push(ticket);
@@ -404,7 +524,9 @@ mod tests {
                         if let Some(ticket) = outside.flight.take() {
                             let refused = matches!(event, Event::Refuse);
                             let error = if refused { TokenError::refused("no") } else { TokenError::fault("down") };
-                            state.failed(ticket, error, now, 0.0);
+                            if let Some(waiters) = state.failed(ticket, error, now, 0.0) {
+                                waiters.tell();
+                            }
                             // Half a second at the least, whatever the jitter.
                             let pause = if refused { Duration::from_secs(900) } else { Duration::from_millis(500) };
                             outside.hold_off = Some((now + pause, refused));
@@ -415,7 +537,7 @@ mod tests {
                     Event::LandLate => {
                         if let Some(ticket) = outside.spent.last().copied() {
                             prop_assert!(state.landed(ticket, token(99, now), now).is_none());
-                            state.failed(ticket, TokenError::refused("late"), now, 0.5);
+                            prop_assert!(state.failed(ticket, TokenError::refused("late"), now, 0.5).is_none());
                         }
                     }
                     Event::Prove => {
@@ -430,12 +552,14 @@ mod tests {
             }
             // Whatever happened, it heals: after the longest pause of all a login is made.
             if let Some(ticket) = outside.flight.take() {
-                state.failed(ticket, TokenError::fault("down"), now, 1.0);
+                if let Some(waiters) = state.failed(ticket, TokenError::fault("down"), now, 1.0) {
+                    waiters.tell();
+                }
                 outside.all_told(false);
             }
             now += Duration::from_secs(901);
             let newest = (outside.generation > 0).then_some(outside.generation);
-            prop_assert!(matches!(state.want(newest, TokenReason::Rejected, now), Step::Lead(..)));
+            prop_assert!(matches!(state.want(newest, TokenReason::Rejected, ASKER, now), Step::Lead(..)));
         }
     }
 
@@ -448,7 +572,7 @@ mod tests {
         let mut state = State::default();
         let now = Instant::now();
         for number in 0..10 * MOST_SERVICES {
-            state.service_refused(&format!("/s{number}/MapServer"), false, now);
+            state.service_refused(ServiceKey(number as u64), false, now);
         }
         assert!(state.services.len() <= MOST_SERVICES);
     }
