@@ -330,6 +330,8 @@ where
     }
 
     /// The only sending of a request, signed with the token if there is one.
+    // Inlined, because a call copies the request once more.
+    #[inline]
     pub(crate) fn send(
         &mut self,
         service: &mut S,
@@ -518,7 +520,10 @@ where
                                 }
                             };
                             let Some(second) = second else {
-                                return finish(this.exchange, *answer);
+                                let mut response = *answer;
+                                exchange.finish(&mut response);
+                                *this.exchange = None;
+                                return Poll::Ready(Ok(response));
                             };
                             // Its connection or permit may be what the second sending waits for.
                             drop(answer);
@@ -551,29 +556,31 @@ where
             let Some(exchange) = this.exchange.as_mut() else {
                 return done();
             };
-            let challenge = match verdict {
-                Verdict::Challenge(challenge) => challenge,
+            let reaction = match verdict {
+                Verdict::Challenge(challenge) => exchange.challenged(challenge),
                 Verdict::Clean if looked_at && response.status().is_success() => {
                     exchange.note_clean();
-                    return finish(this.exchange, response);
+                    Reaction::Answer
                 }
                 // Let go by its head, broken off under the look, or a gateway's word: nothing is said of the token.
-                Verdict::Clean | Verdict::More => return finish(this.exchange, response),
+                Verdict::Clean | Verdict::More => Reaction::Answer,
             };
-            match exchange.challenged(challenge) {
-                Reaction::Answer => return finish(this.exchange, response),
-                Reaction::SendAgain(token) => {
-                    let Some(second) = exchange.second_sending(token) else {
-                        return finish(this.exchange, response);
-                    };
-                    drop(response);
-                    this.state.set(State::Readying { second });
-                }
+            let second = match reaction {
+                Reaction::Answer => None,
+                Reaction::SendAgain(token) => exchange.second_sending(token),
                 Reaction::LogIn(login) => {
                     let then = Then::Answer(Box::new(response));
                     this.state.set(State::Renewing { login, then });
+                    continue;
                 }
-            }
+            };
+            let Some(second) = second else {
+                exchange.finish(&mut response);
+                *this.exchange = None;
+                return Poll::Ready(Ok(response));
+            };
+            drop(response);
+            this.state.set(State::Readying { second });
         }
     }
 }
@@ -585,19 +592,6 @@ fn tell_withheld<R: Body>(response: &mut Response<ResponseBody<R>>, withheld: Wi
     };
     response.extensions_mut().insert(outcome.clone());
     response.body_mut().set_outcome(outcome);
-}
-
-fn finish<S, B, R: Body, E>(
-    exchange: &mut Option<Exchange<S, B>>,
-    mut response: Response<ResponseBody<R>>,
-) -> Poll<Result<Response<ResponseBody<R>>, E>> {
-    let Some(finished) = exchange else {
-        return done();
-    };
-    finished.finish(&mut response);
-    // What it kept goes now: the future may live on.
-    *exchange = None;
-    Poll::Ready(Ok(response))
 }
 
 fn broken_off() -> Withheld {
