@@ -100,18 +100,19 @@ impl Text {
         self.len = self.len.saturating_add(1);
     }
 
+    /// The same as pushing every byte of `run`, in one go.
     fn extend(&mut self, run: &[u8], lower: bool) {
-        let skipped = run.len().saturating_sub(self.window.len());
-        for &byte in &run[skipped..] {
-            self.push(if lower {
-                byte.to_ascii_lowercase()
-            } else {
-                byte
-            });
+        let mut last = [0; 16];
+        let kept = run.len().min(last.len());
+        last[16 - kept..].copy_from_slice(&run[run.len() - kept..]);
+        if lower {
+            last.make_ascii_lowercase();
         }
-        self.len = self
-            .len
-            .saturating_add(u16::try_from(skipped).unwrap_or(u16::MAX));
+        // Nothing is left of the window where the run fills it.
+        let before = u128::from_ne_bytes(self.window).checked_shl(8 * kept as u32);
+        self.window = (before.unwrap_or(0) | u128::from_be_bytes(last)).to_ne_bytes();
+        let len = u16::try_from(run.len()).unwrap_or(u16::MAX);
+        self.len = self.len.saturating_add(len);
     }
 
     fn clear(&mut self) {
