@@ -9,31 +9,21 @@ use http::{
 };
 use memchr::memmem;
 
-use crate::token::Token;
+use crate::{head::Noted, token::Token};
 
 /// The cookies by which ArcGIS Server, Portal and ArcGIS Online know a signed-in browser.
 const SESSION_COOKIES: [&[u8]; 3] = [b"agstoken", b"esri_auth", b"esri_aopc"];
 
 /// Takes session cookies and the text of `token` out of the headers of an answer to a request signed with it.
-pub(crate) fn clean(headers: &mut HeaderMap, token: &Token) {
-    let mut has_cookies = false;
-    let mut has_links = false;
-    for name in headers.keys() {
-        has_cookies |= *name == SET_COOKIE;
-        has_links |= is_link(name);
-    }
-    if has_cookies {
+pub(crate) fn clean(headers: &mut HeaderMap, noted: Noted, token: &Token) {
+    if noted.cookies {
         clean_cookies(headers);
     }
-    if has_links {
+    if noted.links {
         for name in [LOCATION, CONTENT_LOCATION, LINK, REFRESH] {
             clean_header(headers, &name, token);
         }
     }
-}
-
-fn is_link(name: &HeaderName) -> bool {
-    *name == LOCATION || *name == CONTENT_LOCATION || *name == LINK || *name == REFRESH
 }
 
 fn clean_cookies(headers: &mut HeaderMap) {

@@ -20,6 +20,7 @@ use crate::{
     challenge::{Challenge, Detector, RequestFacts, Start, Verdict},
     clean,
     error::{BoxError, TokenError},
+    head::Noted,
     outcome::{AuthOutcome, Withheld},
     service::Login,
     source::TokenReason,
@@ -199,23 +200,28 @@ impl<S, B> Exchange<S, B> {
         self.token = Some(token);
     }
 
-    fn look<R: Body>(&self, response: &Response<ResponseBody<R>>) -> Start
+    /// What the head of an answer says. It is cleaned of the token by this.
+    fn read_head<R>(&self, response: &mut Response<ResponseBody<R>>) -> Start
     where
-        ResponseBody<R>: Body,
+        R: Body + Unpin,
     {
+        let noted = Noted::of(response.headers());
         let facts = RequestFacts {
             head: self.head,
             token: self.outcome.signed,
         };
         let is_empty = response.body().is_end_stream();
-        Detector::start(response.status(), response.headers(), facts, is_empty)
+        let headers = response.headers();
+        let start = Detector::start(response.status(), headers, noted, facts, is_empty);
+        // After the detector, which knows a sign-in page by where the redirect leads.
+        if let Some(token) = &self.token {
+            clean::clean(response.headers_mut(), noted, token);
+        }
+        start
     }
 
-    /// Makes of `response` what goes up: cleaned of the token, and with what happened attached.
+    /// Attaches what happened to what goes up.
     fn finish<R: Body>(&mut self, response: &mut Response<ResponseBody<R>>) {
-        if let Some(token) = &self.token {
-            clean::clean(response.headers_mut(), token);
-        }
         let outcome = mem::take(&mut self.outcome);
         if self.always_tell || outcome.is_worth_telling() {
             response.extensions_mut().insert(outcome.clone());
@@ -453,7 +459,7 @@ where
                     let Some(exchange) = this.exchange else {
                         return done();
                     };
-                    match exchange.look(&response) {
+                    match exchange.read_head(&mut response) {
                         Start::Decided(verdict) => {
                             looked_at = false;
                             verdict

@@ -85,6 +85,7 @@ mod clean;
 mod endpoint;
 mod error;
 mod future;
+mod head;
 mod layer;
 mod outcome;
 mod placement;

@@ -24,6 +24,7 @@ use self::{
     sniff::Scan,
     words::Words,
 };
+use crate::head::Noted;
 
 /// How much of a body is looked at, before and after decoding. Challenges are some hundred bytes
 /// long in JSON and a few KiB in HTML.
@@ -134,7 +135,8 @@ pub fn detect(
     prefix: &[u8],
     ended: bool,
 ) -> Verdict {
-    match Detector::start(status, headers, facts, ended && prefix.is_empty()) {
+    let noted = Noted::of(headers);
+    match Detector::start(status, headers, noted, facts, ended && prefix.is_empty()) {
         Start::Decided(verdict) => verdict,
         Start::Look(mut detector) => match detector.push(prefix) {
             Verdict::More if ended => detector.finish(),
@@ -189,6 +191,7 @@ impl Detector {
     pub(crate) fn start(
         status: StatusCode,
         headers: &HeaderMap,
+        noted: Noted,
         facts: RequestFacts,
         body_is_empty: bool,
     ) -> Start {
@@ -220,10 +223,14 @@ impl Detector {
                 situation.base.into()
             });
         }
-        let inflate = match Coding::of(headers) {
-            Coding::Identity => None,
-            Coding::Inflate(inflate) => Some(inflate),
-            Coding::Unknown => return Start::Decided(situation.base.into()),
+        let inflate = if noted.coding {
+            match Coding::of(headers) {
+                Coding::Identity => None,
+                Coding::Inflate(inflate) => Some(inflate),
+                Coding::Unknown => return Start::Decided(situation.base.into()),
+            }
+        } else {
+            None
         };
         Start::Look(Self {
             situation,
@@ -424,7 +431,7 @@ mod tests {
         );
         let status = StatusCode::from_u16(status).unwrap();
         let facts = RequestFacts::new(&Method::GET, false);
-        match Detector::start(status, &headers, facts, false) {
+        match Detector::start(status, &headers, Noted::of(&headers), facts, false) {
             Start::Look(detector) => detector,
             Start::Decided(verdict) => panic!("decided {verdict:?} without a look"),
         }
