@@ -15,6 +15,7 @@ use crate::{head::Noted, token::Token};
 const SESSION_COOKIES: [&[u8]; 3] = [b"agstoken", b"esri_auth", b"esri_aopc"];
 
 /// Takes session cookies and the text of `token` out of the headers of an answer to a request signed with it.
+#[inline]
 pub(crate) fn clean(headers: &mut HeaderMap, noted: Noted, token: &Token) {
     if noted.cookies {
         clean_cookies(headers);

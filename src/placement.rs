@@ -43,7 +43,7 @@ pub enum TokenPlacement {
 pub(crate) fn has_token(uri: &Uri, headers: &HeaderMap, placement: TokenPlacement) -> bool {
     if uri
         .query()
-        .is_some_and(|query| tokens(query.as_bytes()).any(|pair| !pair.is_empty_token()))
+        .is_some_and(|query| tokens(query.as_bytes(), 0).any(|pair| !pair.is_empty_token()))
     {
         return true;
     }
@@ -106,7 +106,7 @@ pub(crate) fn sign<B>(
 ) {
     let query = request.uri().query();
     if placement != TokenPlacement::Query
-        && query.is_some_and(|query| tokens(query.as_bytes()).next().is_some())
+        && query.is_some_and(|query| tokens(query.as_bytes(), 0).next().is_some())
     {
         // An empty one: a server that looks there first would look no further.
         remove_from_query(request.uri_mut());
@@ -146,13 +146,13 @@ impl Pair {
     }
 }
 
-/// All `token` pairs of `query`, first to last.
+/// All `token` pairs of `query`, first to last, that start at `from` or behind it.
 ///
 /// Found by their third letter: hardly one of ArcGIS's parameters has it in name or value, so that one search for a
 /// single byte is nearly always all.
-fn tokens(query: &[u8]) -> impl Iterator<Item = Pair> {
-    memchr::memchr_iter(b'k', query)
-        .filter_map(|letter| letter.checked_sub(2))
+fn tokens(query: &[u8], from: usize) -> impl Iterator<Item = Pair> {
+    memchr::memchr_iter(b'k', &query[from..])
+        .filter_map(move |letter| (from + letter).checked_sub(2))
         .filter(|start| query[*start..].starts_with(TOKEN_KEY))
         .filter(|start| *start == 0 || query[start - 1] == b'&')
         .map(|start| Pair {
@@ -172,20 +172,22 @@ fn rewrite_query(uri: &mut Uri, pair: &[u8]) -> bool {
         return false;
     }
     let old = uri.query().unwrap_or_default().as_bytes();
+    // Mostly there is none: then the query is searched no second and third time.
+    let first = tokens(old, 0).next().map_or(old.len(), |pair| pair.start);
     let mut length = path.len() + 1;
-    new_query(old, pair, &mut |piece| length += piece.len());
+    new_query(old, first, pair, &mut |piece| length += piece.len());
     let mut buffer = BytesMut::with_capacity(length);
     buffer.put_slice(path.as_bytes());
     buffer.put_u8(b'?');
-    new_query(old, pair, &mut |piece| buffer.put_slice(piece));
+    new_query(old, first, pair, &mut |piece| buffer.put_slice(piece));
     set_path_and_query(uri, buffer.freeze())
 }
 
-/// The query with `pair` and no other token, piece by piece.
-fn new_query<'a>(old: &'a [u8], pair: &'a [u8], piece: &mut impl FnMut(&'a [u8])) {
+/// The query with `pair` and no other token, piece by piece. Its first old token starts at `first`.
+fn new_query<'a>(old: &'a [u8], first: usize, pair: &'a [u8], piece: &mut impl FnMut(&'a [u8])) {
     let mut copied = 0;
     let mut placed = false;
-    for old_pair in tokens(old) {
+    for old_pair in tokens(old, first) {
         if placed {
             // Taken out with the `&` before it.
             piece(&old[copied..old_pair.start - 1]);
