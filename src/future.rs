@@ -341,37 +341,35 @@ where
     pub(crate) fn send(
         &mut self,
         service: &mut S,
-        request: Request<B>,
+        mut request: Request<B>,
         token: Option<Arc<Token>>,
     ) -> S::Future
     where
         S: Service<Request<ReplayBody<B>>>,
     {
-        let mut request = request.map(ReplayBody::bare);
         if let Some(token) = token {
             self.sign(&mut request, token);
         }
-        service.call(request)
+        service.call(request.map(ReplayBody::bare))
     }
 
     /// The first sending of a request. What a second could be made from is taken before it is signed.
     pub(crate) fn send_and_keep(
         &mut self,
         mut service: S,
-        request: Request<B>,
+        mut request: Request<B>,
         token: Option<Arc<Token>>,
     ) -> S::Future
     where
         S: Service<Request<ReplayBody<B>>>,
     {
         let unsigned = Unsigned::of(&request);
-        let (head, body) = request.into_parts();
-        let (body, kept_body) = ReplayBody::kept(body, self.replay_limit);
-        let mut request = Request::from_parts(head, body);
         if let Some(token) = token {
             self.sign(&mut request, token);
         }
-        let sent = service.call(request);
+        let (head, body) = request.into_parts();
+        let (body, kept_body) = ReplayBody::kept(body, self.replay_limit);
+        let sent = service.call(Request::from_parts(head, body));
         self.kept = Some(Box::new(Kept {
             service,
             request: unsigned,
