@@ -19,12 +19,12 @@ use crate::{
     body::{KeptBody, Peek, ReplayBody, ResponseBody},
     challenge::{Challenge, Detector, RequestFacts, Start, Verdict},
     clean,
-    error::{BoxError, TokenError},
+    error::BoxError,
     head::Noted,
     outcome::{AuthOutcome, Withheld},
     service::Login,
     source::TokenReason,
-    store::Renewal,
+    store::{Renewal, broken_off},
     token::Token,
 };
 
@@ -596,12 +596,6 @@ fn tell_withheld<R: Body>(response: &mut Response<ResponseBody<R>>, withheld: Wi
     };
     response.extensions_mut().insert(outcome.clone());
     response.body_mut().set_outcome(outcome);
-}
-
-fn broken_off() -> Withheld {
-    Withheld::TokenServiceFault(TokenError::fault(
-        "the login broke off before it gave an answer",
-    ))
 }
 
 /// Polled after it was ready, which the contract of `Future` forbids.

@@ -9,7 +9,10 @@ use crate::{
     error::{ConfigError, repeatable},
     service::{ArcgisAuth, Shared},
     site::{Binding, Login, Origin, Root, Site, SiteTable},
-    source::{ClientBinding, Credential, Discovery, DynTokenSource, GenerateToken, TokenClient},
+    source::{
+        Automatic, ClientBinding, Credential, Discovery, DynTokenSource, GenerateToken, Portals,
+        TokenClient,
+    },
     store::TokenStore,
 };
 
@@ -152,6 +155,7 @@ impl ArcgisAuthLayerBuilder {
         } = self;
         let mut roots: Vec<(Root, Option<Arc<Account>>)> = Vec::new();
         let mut default_roots = Vec::new();
+        let portals = Portals::default();
         let all = sites
             .into_iter()
             .map(|site| (site, false))
@@ -162,7 +166,13 @@ impl ArcgisAuthLayerBuilder {
                 .iter()
                 .map(|root| Root::parse(root))
                 .collect::<Result<Vec<_>, _>>()?;
-            let account = account(&site, &site_roots, &mut token_client, login_timeout)?;
+            let account = account(
+                &site,
+                &site_roots,
+                &mut token_client,
+                &portals,
+                login_timeout,
+            )?;
             for root in site_roots {
                 if let Some((other, _)) = roots.iter().find(|(other, _)| other.is_same(&root)) {
                     return Err(ConfigError::new(format!(
@@ -190,6 +200,7 @@ fn account(
     site: &Site,
     roots: &[Root],
     token_client: &mut Option<TokenClient>,
+    portals: &Portals,
     login_timeout: Duration,
 ) -> Result<Option<Arc<Account>>, ConfigError> {
     let Some(first) = roots.first() else {
@@ -213,8 +224,7 @@ fn account(
             let binding = referer
                 .clone()
                 .map_or(ClientBinding::RequestIp, ClientBinding::Referer);
-            let source = generate_token(site, first, credential.clone(), client)?.binding(binding);
-            Arc::new(source)
+            token_source(site, first, credential.clone(), binding, client, portals)?
         }
     };
     let store = TokenStore::new(source, first.to_url().into(), login_timeout);
@@ -226,37 +236,45 @@ fn account(
     })))
 }
 
-fn generate_token(
+fn token_source(
     site: &Site,
     root: &Root,
     credential: Credential,
+    binding: ClientBinding,
     client: TokenClient,
-) -> Result<GenerateToken, ConfigError> {
-    let source = if let Some(url) = &site.token_url {
-        GenerateToken::at(url, credential, client)?
-    } else {
-        let mut trusted = vec![root.origin.clone()];
-        for service in &site.trusted_token_services {
-            let origin = service.parse().ok().and_then(|uri| Origin::of(&uri));
-            trusted.push(origin.ok_or_else(|| {
-                ConfigError::new(format!(
-                    "the trusted token service `{}` is not an origin; write it like https://portal.example.com",
-                    repeatable(service)
-                ))
-            })?);
-        }
-        let discovery = Discovery {
-            root: root.to_url(),
-            trusted,
-            insecure_http: site.insecure_http,
-        };
-        GenerateToken::discovered(discovery, credential, client)
+    portals: &Portals,
+) -> Result<Arc<dyn DynTokenSource>, ConfigError> {
+    if let Some(url) = &site.token_url {
+        let source = GenerateToken::at(url, credential, client)?.binding(binding);
+        return Ok(if site.insecure_http {
+            Arc::new(source.allow_insecure_http())
+        } else {
+            Arc::new(source)
+        });
+    }
+    let mut trusted = vec![root.origin.clone()];
+    for service in site.trusted_token_services.iter().chain(&site.portal) {
+        let origin = service.parse().ok().and_then(|uri| Origin::of(&uri));
+        trusted.push(origin.ok_or_else(|| {
+            ConfigError::new(format!(
+                "the trusted token service `{}` is not an origin; write it like https://portal.example.com",
+                repeatable(service)
+            ))
+        })?);
+    }
+    let discovery = Discovery {
+        root: root.to_url(),
+        trusted,
+        insecure_http: site.insecure_http,
     };
-    Ok(if site.insecure_http {
-        source.allow_insecure_http()
-    } else {
-        source
-    })
+    Ok(Arc::new(Automatic::new(
+        discovery,
+        site.portal.clone(),
+        credential,
+        binding,
+        client,
+        portals.clone(),
+    )))
 }
 
 #[cfg(feature = "client")]

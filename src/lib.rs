@@ -96,6 +96,8 @@ mod store;
 mod token;
 mod trace;
 
+#[cfg(feature = "sign-in")]
+pub use self::source::{SignIn, SignedIn, begin_sign_in, redeem_code};
 pub use self::{
     body::{ReplayBody, ResponseBody},
     challenge::{Challenge, RequestFacts, Verdict, detect},
@@ -107,8 +109,9 @@ pub use self::{
     service::ArcgisAuth,
     site::{CallerToken, Site},
     source::{
-        ClientBinding, Credential, GenerateToken, TokenClient, TokenReason, TokenRequest,
-        TokenSource, TokenSourceFn, token_source_fn,
+        ClientBinding, Credential, FederatedServer, GenerateToken, LegacyToken, OAuthApp, Portal,
+        ReadyToken, ReadyTokenOrElse, RefreshToken, RotatedToken, Secret, TokenClient, TokenReason,
+        TokenRequest, TokenSource, TokenSourceFn, revoke_token, token_source_fn,
     },
     token::{IssuedToken, Token},
 };

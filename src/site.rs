@@ -39,6 +39,7 @@ pub struct Site {
     pub(crate) binding: Binding,
     pub(crate) token_url: Option<String>,
     pub(crate) trusted_token_services: Vec<String>,
+    pub(crate) portal: Option<String>,
     pub(crate) insecure_http: bool,
 }
 
@@ -83,6 +84,7 @@ impl Site {
             binding: Binding::Root,
             token_url: None,
             trusted_token_services: Vec::new(),
+            portal: None,
             insecure_http: false,
         }
     }
@@ -155,6 +157,14 @@ impl Site {
         self
     }
 
+    /// The portal, `https://portal.example.com/portal`, to log in at, in place of what the server says of its owning
+    /// system. Sites of one layer with the same portal and credential share the portal's login.
+    #[must_use]
+    pub fn portal(mut self, url: impl Into<String>) -> Self {
+        self.portal = Some(url.into());
+        self
+    }
+
     /// Lets the password travel over plain http. Whoever listens on the way has it. Not needed on loopback.
     #[must_use]
     pub fn allow_insecure_http(mut self) -> Self {
@@ -186,6 +196,7 @@ impl fmt::Debug for Site {
                 "trusted_token_services",
                 &shown(&self.trusted_token_services),
             )
+            .field("portal", &self.portal.as_deref().map(repeatable))
             .field("insecure_http", &self.insecure_http)
             .finish()
     }

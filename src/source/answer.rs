@@ -12,24 +12,50 @@ use crate::{error::TokenError, token::IssuedToken};
 /// How much of a server's own words an error repeats.
 const LONGEST_MESSAGE: usize = 200;
 
-/// The token in `answer`, or why there is none. `place` names the service in errors; `secret` must not come up in them
-/// though the server should repeat it.
+/// The token in `answer`, or why there is none. `place` names the service in errors; `secrets` must not come up in
+/// them though the server should repeat them.
 pub(super) fn read_token(
     answer: &Response<Bytes>,
     place: &str,
-    secret: &str,
+    secrets: &[&str],
 ) -> Result<IssuedToken, TokenError> {
-    let status = answer.status();
-    let Ok(Value::Object(json)) = serde_json::from_slice::<Value>(answer.body()) else {
-        return Err(no_json(answer, place));
-    };
-    if let Some(token) = json.get("token").and_then(Value::as_str) {
-        let issued = IssuedToken::new(token)?;
-        return Ok(match lifetime(&json, answer) {
+    let json = read_json(answer, place, secrets)?;
+    token_in(&json, answer).unwrap_or_else(|| Err(neither(answer, place)))
+}
+
+/// The token of a `generateToken` answer, if there is one.
+pub(super) fn token_in(
+    json: &serde_json::Map<String, Value>,
+    answer: &Response<Bytes>,
+) -> Option<Result<IssuedToken, TokenError>> {
+    let token = json.get("token").and_then(Value::as_str)?;
+    Some(
+        IssuedToken::new(token).map(|issued| match lifetime(json, answer) {
             Some(lifetime) => issued.valid_for(lifetime),
             None => issued,
+        }),
+    )
+}
+
+pub(super) fn neither(answer: &Response<Bytes>, place: &str) -> TokenError {
+    TokenError::fault(format!(
+        "{place} answered {} with JSON that holds neither a token nor an error; check the token URL",
+        answer.status()
+    ))
+}
+
+/// The JSON object in `answer`, unless it tells of an error.
+pub(super) fn read_json(
+    answer: &Response<Bytes>,
+    place: &str,
+    secrets: &[&str],
+) -> Result<serde_json::Map<String, Value>, Failure> {
+    let Ok(Value::Object(json)) = serde_json::from_slice::<Value>(answer.body()) else {
+        return Err(Failure {
+            code: None,
+            error: no_json(answer, place),
         });
-    }
+    };
     let refusal = match json.get("error") {
         Some(Value::Object(error)) => Some(Refusal {
             code: error.get("code").and_then(integer),
@@ -48,10 +74,23 @@ pub(super) fn read_token(
         _ => None,
     };
     match refusal {
-        Some(refusal) => Err(refusal.into_error(answer, place, secret)),
-        None => Err(TokenError::fault(format!(
-            "{place} answered {status} with JSON that holds neither a token nor an error; check the token URL"
-        ))),
+        Some(refusal) => Err(Failure {
+            code: refusal.code,
+            error: refusal.into_error(answer, place, secrets),
+        }),
+        None => Ok(json),
+    }
+}
+
+/// An answer that is no token, with the code ArcGIS gave it.
+pub(super) struct Failure {
+    pub(super) code: Option<i64>,
+    pub(super) error: TokenError,
+}
+
+impl From<Failure> for TokenError {
+    fn from(failure: Failure) -> Self {
+        failure.error
     }
 }
 
@@ -61,10 +100,10 @@ struct Refusal {
 }
 
 impl Refusal {
-    fn into_error(self, answer: &Response<Bytes>, place: &str, secret: &str) -> TokenError {
+    fn into_error(self, answer: &Response<Bytes>, place: &str, secrets: &[&str]) -> TokenError {
         let status = answer.status();
-        let said = if repeats(answer.body(), secret) {
-            "(its words are left out: they repeat the password)"
+        let said = if secrets.iter().any(|secret| repeats(answer.body(), secret)) {
+            "(its words are left out: they repeat a secret)"
         } else {
             &self.words
         };
@@ -149,7 +188,7 @@ fn lifetime(json: &serde_json::Map<String, Value>, answer: &Response<Bytes>) -> 
         .filter(|lifetime| !lifetime.is_zero())
 }
 
-fn integer(value: &Value) -> Option<i64> {
+pub(super) fn integer(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => number.as_i64(),
         Value::String(text) => text.parse().ok(),

@@ -143,7 +143,28 @@ pub(super) fn get(uri: Uri) -> Request<Full<Bytes>> {
     request
 }
 
-pub(super) fn post_form(uri: Uri, form: String) -> Request<Full<Bytes>> {
+/// A form, encoded pair by pair.
+#[derive(Default)]
+pub(super) struct Form {
+    text: String,
+}
+
+impl Form {
+    pub(super) fn pair(self, name: &str, value: &str) -> Self {
+        let mut text = form_urlencoded::Serializer::for_suffix(self.text, 0);
+        text.append_pair(name, value);
+        Self {
+            text: text.finish(),
+        }
+    }
+
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
+}
+
+pub(super) fn post_form(uri: Uri, form: Form) -> Request<Full<Bytes>> {
+    let form = form.text;
     let mut request = get(uri);
     *request.method_mut() = http::Method::POST;
     request.headers_mut().insert(

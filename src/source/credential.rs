@@ -2,45 +2,93 @@
 
 use std::fmt;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
-/// What a login needs: a user's name and password.
+use super::secret::Secret;
+use crate::error::TokenError;
+
+/// What a login needs. Which way of getting a token it fits is found out from the server, unless you name one.
+///
+/// Every part may be a text, or a [`Secret`] read from the environment or from a file that may change.
 ///
 /// ```
-/// use tower_arcgis_auth::Credential;
+/// use tower_arcgis_auth::{Credential, Secret};
 ///
-/// let credential = Credential::user("gis_reader", "p&ss wörd+%");
-/// assert_eq!(format!("{credential:?}"), r#"Credential { user: "gis_reader", password: "[redacted]" }"#);
+/// let user = Credential::user("gis_reader", "p&ss wörd+%");
+/// let app = Credential::app("aClientId", Secret::env("ARCGIS_CLIENT_SECRET"));
+/// assert!(!format!("{user:?} {app:?}").contains("wörd"));
 /// ```
 #[derive(Clone)]
 pub struct Credential {
-    user: String,
-    password: SecretString,
+    kind: CredentialKind,
+}
+
+#[derive(Clone)]
+pub(crate) enum CredentialKind {
+    User { name: Secret, password: Secret },
+    App { id: Secret, secret: Secret },
+    Token(Secret),
 }
 
 impl Credential {
     /// A user's name (case-sensitive at ArcGIS) and password.
-    pub fn user(name: impl Into<String>, password: impl Into<String>) -> Self {
+    pub fn user(name: impl Into<Secret>, password: impl Into<Secret>) -> Self {
+        let (name, password) = (name.into(), password.into());
         Self {
-            user: name.into(),
-            password: SecretString::from(password.into()),
+            kind: CredentialKind::User { name, password },
         }
     }
 
-    pub(crate) fn user_name(&self) -> &str {
-        &self.user
+    /// An application registered at a portal: its client id and client secret (OAuth 2.0, `client_credentials`).
+    pub fn app(client_id: impl Into<Secret>, client_secret: impl Into<Secret>) -> Self {
+        let (id, secret) = (client_id.into(), client_secret.into());
+        Self {
+            kind: CredentialKind::App { id, secret },
+        }
     }
 
-    pub(crate) fn password(&self) -> &str {
-        self.password.expose_secret()
+    /// An API key, or a token made elsewhere. When it dies, its challenge goes up: nothing here can renew it.
+    pub fn token(text: impl Into<Secret>) -> Self {
+        Self {
+            kind: CredentialKind::Token(text.into()),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> &CredentialKind {
+        &self.kind
+    }
+
+    /// User name and password, as they are now.
+    pub(crate) fn read_user(&self) -> Result<(SecretString, SecretString), TokenError> {
+        match &self.kind {
+            CredentialKind::User { name, password } => Ok((name.read()?, password.read()?)),
+            _ => Err(TokenError::refused(
+                "this token service logs users in, and the credential is no user's; give `Credential::user`",
+            )),
+        }
+    }
+
+    /// A number that changes when the credential does.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        match &self.kind {
+            CredentialKind::User { name, password } => {
+                name.fingerprint().rotate_left(1) ^ password.fingerprint()
+            }
+            CredentialKind::App { id, secret } => {
+                id.fingerprint().rotate_left(1) ^ secret.fingerprint()
+            }
+            CredentialKind::Token(text) => text.fingerprint(),
+        }
     }
 }
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential")
-            .field("user", &self.user)
-            .field("password", &"[redacted]")
-            .finish()
+        let kind = match &self.kind {
+            CredentialKind::User { .. } => "user and password",
+            CredentialKind::App { .. } => "client id and secret",
+            CredentialKind::Token(_) => "token",
+        };
+        write!(f, "Credential({kind})")
     }
 }

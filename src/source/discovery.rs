@@ -3,7 +3,10 @@
 use http::{StatusCode, Uri, uri::Scheme};
 use serde_json::Value;
 
-use super::client::{TokenClient, get, is_loopback, place};
+use super::{
+    Endpoint,
+    client::{Form, TokenClient, get, is_loopback, place, post_form},
+};
 use crate::{error::TokenError, site::Origin};
 
 /// Where a site's token service may be looked for, and where it may be.
@@ -16,56 +19,74 @@ pub(crate) struct Discovery {
     pub(crate) insecure_http: bool,
 }
 
-/// A URL to log in at.
-#[derive(Clone, Debug)]
-pub(crate) enum TokenService {
-    /// The server names it.
-    Advertised(Uri),
-    /// The server names none; it may be there all the same.
-    Guessed(Uri),
+/// What a server says of itself and of its logins.
+#[derive(Debug, Default)]
+pub(crate) struct ServerInfo {
+    /// `authInfo.tokenServicesUrl`.
+    pub(crate) token_service: Option<String>,
+    /// `owningSystemUrl`: the portal the server is federated with.
+    pub(crate) portal: Option<String>,
 }
 
 impl Discovery {
-    /// Asks `<root>/rest/info?f=json` and returns the URL to log in at.
-    ///
-    /// ArcGIS Server 10.1 and later names its token service in `authInfo.tokenServicesUrl`, with or without a trailing
-    /// slash or `generateToken` (ArcGIS REST API, "Server info").
-    pub(crate) async fn token_service(
+    /// What the server says at `<root>/rest/info`, or, being a portal, at `<root>/sharing/rest/info`. `None` where it
+    /// says nothing: ArcGIS before 10.1, or something else altogether.
+    pub(crate) async fn server_info(
         &self,
         client: &TokenClient,
-    ) -> Result<TokenService, TokenError> {
-        let info = format!("{}/rest/info?f=json", self.root);
-        let info: Uri = info.parse().map_err(|_| {
-            TokenError::fault(
-                "the site's root makes no URL with /rest/info behind it; check the root",
-            )
-        })?;
-        let asked = place(&info);
-        let response = client.send(get(info)).await?;
-        let json = serde_json::from_slice::<Value>(response.body()).ok();
-        let says_nothing = response.status() == StatusCode::NOT_FOUND || json.is_some();
-        match json.as_ref().and_then(advertised_url) {
-            Some(url) => self.checked(&url).map(TokenService::Advertised),
-            // ArcGIS Server has its token service there.
-            None if says_nothing => self
-                .checked(&format!("{}/tokens/generateToken", self.root))
-                .map(TokenService::Guessed),
-            None => Err(TokenError::fault(format!(
-                "{asked} answered {} with no JSON; is the server up? A token URL can be named instead",
-                response.status()
-            ))),
+    ) -> Result<Option<ServerInfo>, TokenError> {
+        for path in ["/rest/info", "/sharing/rest/info"] {
+            let info = format!("{}{path}?f=json", self.root);
+            let info: Uri = info.parse().map_err(|_| {
+                TokenError::fault(
+                    "the site's root makes no URL with /rest/info behind it; check the root",
+                )
+            })?;
+            let asked = place(&info);
+            let response = client.send(get(info)).await?;
+            let status = response.status();
+            let json = serde_json::from_slice::<Value>(response.body()).ok();
+            let info = json.as_ref().and_then(ServerInfo::of);
+            if info.is_some() {
+                return Ok(info);
+            }
+            // A page of a server that starts or is being repaired says nothing of its age.
+            if json.is_none() && status != StatusCode::NOT_FOUND {
+                return Err(TokenError::fault(format!(
+                    "{asked} answered {status} with no JSON; is the server up? A token URL can be named instead",
+                )));
+            }
         }
+        Ok(None)
+    }
+
+    /// Whether `<root>/tokens/generateToken` is there. Asked without a credential, so that nobody is locked out: it
+    /// answers in JSON that there is none, where ArcGIS before 10.1 has a page or nothing.
+    pub(crate) async fn has_generate_token(
+        &self,
+        client: &TokenClient,
+    ) -> Result<bool, TokenError> {
+        let endpoint = self.own_token_service()?;
+        let asked = post_form(endpoint.checked()?, Form::default().pair("f", "json"));
+        let response = client.send(asked).await?;
+        let json = serde_json::from_slice::<Value>(response.body());
+        Ok(json.is_ok_and(|json| json.is_object()))
+    }
+
+    /// The token service where ArcGIS Server has it.
+    pub(crate) fn own_token_service(&self) -> Result<Endpoint, TokenError> {
+        self.checked(&format!("{}/tokens", self.root))
     }
 
     /// The URL as a login may use it, or why a credential must not go there.
-    fn checked(&self, url: &str) -> Result<Uri, TokenError> {
+    pub(crate) fn checked(&self, url: &str) -> Result<Endpoint, TokenError> {
         let unusable = || {
             TokenError::fault(
                 "the server advertises a token service that is no usable URL; name one with `token_url`",
             )
         };
         let mut uri: Uri = generate_token_url(url).parse().map_err(|_| unusable())?;
-        let mut origin = Origin::of(&uri).ok_or_else(unusable)?;
+        let origin = Origin::of(&uri).ok_or_else(unusable)?;
         if !self.trusted.contains(&origin) {
             // Old set-ups advertise http for what they serve over https.
             let upgraded = (uri.scheme() == Some(&Scheme::HTTP))
@@ -75,7 +96,6 @@ impl Discovery {
             match upgraded {
                 Some((https_uri, https_origin)) if self.trusted.contains(&https_origin) => {
                     uri = https_uri;
-                    origin = https_origin;
                 }
                 _ => {
                     return Err(TokenError::fault(format!(
@@ -88,8 +108,8 @@ impl Discovery {
                 }
             }
         }
-        require_https(&uri, &origin, self.insecure_http)?;
-        Ok(uri)
+        let endpoint = Endpoint::new(uri).ok_or_else(unusable)?;
+        Ok(endpoint.insecure_http(self.insecure_http))
     }
 }
 
@@ -121,28 +141,26 @@ pub(crate) fn generate_token_url(advertised: &str) -> String {
     }
 }
 
-fn advertised_url(info: &Value) -> Option<String> {
-    let auth_info = info.get("authInfo");
-    [
-        auth_info.and_then(|auth| auth.get("tokenServicesUrl")),
-        auth_info.and_then(|auth| auth.get("tokenServiceUrl")),
-        info.get("tokenServiceUrl"),
-    ]
-    .into_iter()
-    .flatten()
-    .filter_map(Value::as_str)
-    .find(|url| !url.is_empty())
-    .map(str::to_owned)
-    .or_else(|| {
-        // A federated server may name its portal and nothing else.
-        let portal = info.get("owningSystemUrl")?.as_str()?;
-        (!portal.is_empty()).then(|| {
-            format!(
-                "{}/sharing/rest/generateToken",
-                portal.trim_end_matches('/')
-            )
-        })
-    })
+impl ServerInfo {
+    fn of(json: &Value) -> Option<Self> {
+        let auth_info = json.get("authInfo");
+        let token_service = [
+            auth_info.and_then(|auth| auth.get("tokenServicesUrl")),
+            auth_info.and_then(|auth| auth.get("tokenServiceUrl")),
+            json.get("tokenServiceUrl"),
+        ];
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .filter(|url| !url.is_empty())
+                .map(str::to_owned)
+        };
+        let info = Self {
+            token_service: token_service.into_iter().flatten().find_map(text),
+            portal: json.get("owningSystemUrl").and_then(text),
+        };
+        (info.token_service.is_some() || info.portal.is_some()).then_some(info)
+    }
 }
 
 fn https(uri: &Uri) -> Option<Uri> {

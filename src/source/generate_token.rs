@@ -1,28 +1,19 @@
 //! `generateToken`: user name and password by POST, at a standalone server, its admin API, or a portal.
 
-use std::{
-    fmt,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{net::IpAddr, time::Duration};
 
-use http::{HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderValue, header};
+use secrecy::ExposeSecret;
 
 use super::{
-    Credential, TokenRequest, TokenSource,
+    Credential, Endpoint, TokenRequest, TokenSource,
     answer::read_token,
-    client::{TokenClient, place, post_form},
-    discovery::{Discovery, TokenService, require_https},
+    client::{Form, TokenClient, place, post_form},
 };
 use crate::{
-    error::{ConfigError, TokenError, repeatable},
-    site::Origin,
+    error::{ConfigError, TokenError},
     token::IssuedToken,
 };
-
-/// ArcGIS Server 10.1 and 10.2 refuse a lifetime above their maximum, 60 minutes where nobody changed it; later ones
-/// cut it to that.
-const DEFAULT_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// What a token is bound to (`client=` of `generateToken`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +21,30 @@ const DEFAULT_LIFETIME: Duration = Duration::from_secs(60 * 60);
 pub enum ClientBinding {
     /// `client=referer`: the token works on requests with this `Referer`, and only on these.
     Referer(HeaderValue),
+    /// `client=ip`: the token works from this address, as the services see it.
+    Ip(IpAddr),
     /// `client=requestip`: the token works from the address the token service saw. Breaks behind address pools.
     RequestIp,
+}
+
+impl ClientBinding {
+    /// The parameters of `generateToken`.
+    pub(super) fn append_to(&self, form: Form) -> Form {
+        match self {
+            Self::Referer(referer) => form
+                .pair("client", "referer")
+                .pair("referer", &String::from_utf8_lossy(referer.as_bytes())),
+            Self::Ip(address) => form.pair("client", "ip").pair("ip", &address.to_string()),
+            Self::RequestIp => form.pair("client", "requestip"),
+        }
+    }
+
+    /// Some servers compare the login's own header with its parameter.
+    pub(super) fn put_on(&self, headers: &mut HeaderMap) {
+        if let Self::Referer(referer) = self {
+            headers.insert(header::REFERER, referer.clone());
+        }
+    }
 }
 
 /// Logs in with user name and password at a `generateToken` end point (ArcGIS REST API, "Generate Token").
@@ -55,21 +68,13 @@ pub enum ClientBinding {
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Debug)]
 pub struct GenerateToken {
-    service: Service,
+    endpoint: Endpoint,
     credential: Credential,
     binding: ClientBinding,
     lifetime: Duration,
-    insecure_http: bool,
     client: TokenClient,
-}
-
-enum Service {
-    Named(Uri),
-    Discovered {
-        discovery: Discovery,
-        found: Mutex<Option<Uri>>,
-    },
 }
 
 impl GenerateToken {
@@ -80,36 +85,15 @@ impl GenerateToken {
     ///
     /// If `url` is no absolute http or https URL, or holds a query: credentials and parameters go in the body.
     pub fn at(url: &str, credential: Credential, client: TokenClient) -> Result<Self, ConfigError> {
-        let uri: Uri = url
-            .parse()
-            .ok()
-            .filter(|uri: &Uri| Origin::of(uri).is_some() && uri.query().is_none())
-            .ok_or_else(|| {
-                ConfigError::new(format!(
-                    "the token URL `{}` is not of the form https://host/arcgis/tokens/generateToken, without a query",
-                    repeatable(url)
-                ))
-            })?;
-        Ok(Self::new(Service::Named(uri), credential, client))
+        Ok(Self::new(Endpoint::parse(url)?, credential, client))
     }
 
-    /// Logs in where the site's own `rest/info` says.
-    pub(crate) fn discovered(
-        discovery: Discovery,
-        credential: Credential,
-        client: TokenClient,
-    ) -> Self {
-        let found = Mutex::new(None);
-        Self::new(Service::Discovered { discovery, found }, credential, client)
-    }
-
-    fn new(service: Service, credential: Credential, client: TokenClient) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, credential: Credential, client: TokenClient) -> Self {
         Self {
-            service,
+            endpoint,
             credential,
             binding: ClientBinding::RequestIp,
-            lifetime: DEFAULT_LIFETIME,
-            insecure_http: false,
+            lifetime: super::DEFAULT_LIFETIME,
             client,
         }
     }
@@ -131,86 +115,29 @@ impl GenerateToken {
     /// Lets the password travel over plain http. Whoever listens on the way has it.
     #[must_use]
     pub fn allow_insecure_http(mut self) -> Self {
-        self.insecure_http = true;
+        self.endpoint = self.endpoint.allow_insecure_http();
         self
-    }
-
-    /// Where to log in, and whether that is only a guess.
-    async fn service(&self) -> Result<(Uri, bool), TokenError> {
-        match &self.service {
-            Service::Named(uri) => {
-                if let Some(origin) = Origin::of(uri) {
-                    require_https(uri, &origin, self.insecure_http)?;
-                }
-                Ok((uri.clone(), false))
-            }
-            Service::Discovered { discovery, found } => {
-                let known = found.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                if let Some(uri) = known {
-                    return Ok((uri, false));
-                }
-                match discovery.token_service(&self.client).await? {
-                    TokenService::Advertised(uri) => {
-                        *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(uri.clone());
-                        Ok((uri, false))
-                    }
-                    TokenService::Guessed(uri) => Ok((uri, true)),
-                }
-            }
-        }
-    }
-
-    fn form(&self) -> String {
-        let minutes = (self.lifetime.as_secs() / 60).max(1);
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("username", self.credential.user_name())
-            .append_pair("password", self.credential.password())
-            .append_pair("expiration", &minutes.to_string())
-            .append_pair("f", "json");
-        match &self.binding {
-            ClientBinding::Referer(referer) => form
-                .append_pair("client", "referer")
-                .append_pair("referer", &String::from_utf8_lossy(referer.as_bytes())),
-            ClientBinding::RequestIp => form.append_pair("client", "requestip"),
-        };
-        form.finish()
     }
 }
 
 impl TokenSource for GenerateToken {
     async fn token(&self, _request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let (uri, is_guess) = self.service().await?;
+        let uri = self.endpoint.checked()?;
         let asked = place(&uri);
-        let mut request = post_form(uri, self.form());
-        if let ClientBinding::Referer(referer) = &self.binding {
-            request
-                .headers_mut()
-                .insert(header::REFERER, referer.clone());
-        }
-        let answer = self.client.send(request).await;
-        let token =
-            answer.and_then(|answer| read_token(&answer, &asked, self.credential.password()));
-        if let (Err(error), Service::Discovered { found, .. }) = (&token, &self.service) {
-            // The server may have moved its token service, or not told of it while it was starting: look again.
-            if is_guess || !error.is_refused() {
-                *found.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            }
-        }
-        token
+        let (name, password) = self.credential.read_user()?;
+        let minutes = (self.lifetime.as_secs() / 60).max(1);
+        let form = Form::default()
+            .pair("username", name.expose_secret())
+            .pair("password", password.expose_secret())
+            .pair("expiration", &minutes.to_string())
+            .pair("f", "json");
+        let mut request = post_form(uri, self.binding.append_to(form));
+        self.binding.put_on(request.headers_mut());
+        let answer = self.client.send(request).await?;
+        read_token(&answer, &asked, &[password.expose_secret()])
     }
-}
 
-impl fmt::Debug for GenerateToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let service = match &self.service {
-            Service::Named(uri) => place(uri),
-            Service::Discovered { discovery, .. } => format!("discovered from {}", discovery.root),
-        };
-        f.debug_struct("GenerateToken")
-            .field("service", &service)
-            .field("credential", &self.credential)
-            .field("binding", &self.binding)
-            .field("lifetime", &self.lifetime)
-            .finish_non_exhaustive()
+    fn fingerprint(&self) -> u64 {
+        self.credential.fingerprint()
     }
 }

@@ -1,25 +1,49 @@
 //! Where tokens come from: the one open trait, and what a source is told.
 
 mod answer;
+mod automatic;
 mod client;
 mod credential;
 mod discovery;
+mod endpoint;
 mod generate_token;
+mod legacy_token;
+mod oauth;
 #[cfg(feature = "client")]
 mod platform_client;
+mod portal;
+mod ready_token;
+mod secret;
+#[cfg(feature = "sign-in")]
+mod sign_in;
 
-use std::{fmt, pin::Pin, sync::Arc};
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
-pub(crate) use self::discovery::Discovery;
+#[cfg(feature = "sign-in")]
+pub use self::sign_in::{SignIn, SignedIn, begin_sign_in, redeem_code};
+pub(crate) use self::{
+    automatic::{Automatic, Portals},
+    discovery::Discovery,
+    endpoint::Endpoint,
+};
 pub use self::{
     client::TokenClient,
     credential::Credential,
     generate_token::{ClientBinding, GenerateToken},
+    legacy_token::LegacyToken,
+    oauth::{OAuthApp, RefreshToken, RotatedToken, revoke_token},
+    portal::{FederatedServer, Portal},
+    ready_token::{ReadyToken, ReadyTokenOrElse},
+    secret::Secret,
 };
 use crate::{
     error::TokenError,
     token::{IssuedToken, Token},
 };
+
+/// ArcGIS Server 10.1 and 10.2 refuse a lifetime above their maximum, 60 minutes where nobody changed it; later ones
+/// cut it to that.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// A way of getting tokens: one of ArcGIS's own, or yours. Sources compose: one may wrap another.
 ///
@@ -59,6 +83,13 @@ pub trait TokenSource: Send + Sync + 'static {
         &self,
         request: TokenRequest,
     ) -> impl Future<Output = Result<IssuedToken, TokenError>> + Send;
+
+    /// A number that changes when the credential does, so that a remembered refusal can be lifted. Asked at most once
+    /// a second, and only while one is remembered; must not block for long. Always 0 unless you say otherwise: then a
+    /// refusal lasts its 15 minutes.
+    fn fingerprint(&self) -> u64 {
+        0
+    }
 }
 
 impl<T: TokenSource> TokenSource for Arc<T> {
@@ -67,6 +98,10 @@ impl<T: TokenSource> TokenSource for Arc<T> {
         request: TokenRequest,
     ) -> impl Future<Output = Result<IssuedToken, TokenError>> + Send {
         T::token(self, request)
+    }
+
+    fn fingerprint(&self) -> u64 {
+        T::fingerprint(self)
     }
 }
 
@@ -180,6 +215,8 @@ pub(crate) trait DynTokenSource: Send + Sync {
         &self,
         request: TokenRequest,
     ) -> Pin<Box<dyn Future<Output = Result<IssuedToken, TokenError>> + Send + '_>>;
+
+    fn fingerprint(&self) -> u64;
 }
 
 impl<T: TokenSource> DynTokenSource for T {
@@ -188,5 +225,9 @@ impl<T: TokenSource> DynTokenSource for T {
         request: TokenRequest,
     ) -> Pin<Box<dyn Future<Output = Result<IssuedToken, TokenError>> + Send + '_>> {
         Box::pin(TokenSource::token(self, request))
+    }
+
+    fn fingerprint(&self) -> u64 {
+        TokenSource::fingerprint(self)
     }
 }

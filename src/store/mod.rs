@@ -132,6 +132,38 @@ impl TokenStore {
         let _ = self.renew(Some(current), TokenReason::Expiring);
     }
 
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.source.fingerprint()
+    }
+
+    /// A token that is not past its end: for sources that log in with another's token.
+    pub(crate) async fn fresh(self: &Arc<Self>) -> Result<Arc<Token>, Withheld> {
+        match self.current() {
+            Some(current) => match current.freshness() {
+                Freshness::Fresh => Ok(current),
+                Freshness::NearEnd => {
+                    self.renew_ahead(&current);
+                    Ok(current)
+                }
+                Freshness::PastEnd => self.renewed(Some(&current), TokenReason::Expired).await,
+            },
+            None => self.renewed(None, TokenReason::Missing).await,
+        }
+    }
+
+    /// A token newer than the one that `failed`.
+    pub(crate) async fn renewed(
+        self: &Arc<Self>,
+        failed: Option<&Arc<Token>>,
+        reason: TokenReason,
+    ) -> Result<Arc<Token>, Withheld> {
+        match self.renew(failed, reason) {
+            Renewal::Token(token) => Ok(token),
+            Renewal::Login(login) => login.await.unwrap_or_else(|_| Err(broken_off())),
+            Renewal::Withheld(withheld) => Err(withheld),
+        }
+    }
+
     /// A request signed with `token` came back clean.
     pub(crate) fn note_clean(&self, token: &Token) {
         if !token.is_proven() {
@@ -243,6 +275,13 @@ impl Drop for Watch {
 
 /// A login that has not ended by itself this long after its time is on a runtime that nobody drives.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(1);
+
+/// What those are told who wait for a login that gave no answer at all.
+pub(crate) fn broken_off() -> Withheld {
+    Withheld::TokenServiceFault(TokenError::fault(
+        "the login broke off before it gave an answer",
+    ))
+}
 
 /// How long before its end a token of this `lifetime` is renewed. `jitter`, from 0 to 1, keeps the machines of a fleet
 /// apart.

@@ -1,0 +1,210 @@
+//! The way of getting tokens that fits a server and a credential, found by asking the server.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use http::Uri;
+
+use super::{
+    ClientBinding, Credential, Discovery, DynTokenSource, FederatedServer, GenerateToken,
+    LegacyToken, OAuthApp, Portal, ReadyToken, TokenClient, TokenRequest, TokenSource,
+    credential::CredentialKind, discovery::ServerInfo,
+};
+use crate::{error::TokenError, token::IssuedToken};
+
+/// The portals a layer's sites are logged in at, by URL and credential: one login serves all servers of a portal.
+#[derive(Clone, Default)]
+pub(crate) struct Portals {
+    known: Arc<Mutex<HashMap<(String, u64), Portal>>>,
+}
+
+impl Portals {
+    fn get(&self, url: &str, credential: &Credential, make: impl FnOnce() -> Portal) -> Portal {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (url.to_ascii_lowercase(), credential.fingerprint());
+        known.entry(key).or_insert_with(make).clone()
+    }
+}
+
+/// Asks the server once what it is, and then keeps to the source that fits.
+pub(crate) struct Automatic {
+    discovery: Discovery,
+    /// The portal the user named.
+    portal: Option<String>,
+    credential: Credential,
+    binding: ClientBinding,
+    client: TokenClient,
+    portals: Portals,
+    found: Mutex<Option<Arc<dyn DynTokenSource>>>,
+}
+
+impl Automatic {
+    pub(crate) fn new(
+        discovery: Discovery,
+        portal: Option<String>,
+        credential: Credential,
+        binding: ClientBinding,
+        client: TokenClient,
+        portals: Portals,
+    ) -> Self {
+        Self {
+            discovery,
+            portal,
+            credential,
+            binding,
+            client,
+            portals,
+            found: Mutex::new(None),
+        }
+    }
+
+    fn known(&self) -> Option<Arc<dyn DynTokenSource>> {
+        self.found
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set_known(&self, source: Option<Arc<dyn DynTokenSource>>) {
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = source;
+    }
+
+    /// The source that fits, and whether the server itself said so.
+    async fn find(&self) -> Result<(Arc<dyn DynTokenSource>, bool), TokenError> {
+        if let CredentialKind::Token(token) = self.credential.kind() {
+            return Ok((Arc::new(ReadyToken::new(token.clone())), true));
+        }
+        let info = match &self.portal {
+            Some(portal) => Some(ServerInfo {
+                portal: Some(portal.clone()),
+                token_service: None,
+            }),
+            None => self.discovery.server_info(&self.client).await?,
+        };
+        let is_app = matches!(self.credential.kind(), CredentialKind::App { .. });
+        match info {
+            Some(ServerInfo {
+                portal: Some(portal),
+                token_service,
+            }) => match (self.at_portal(&portal), token_service) {
+                (Ok(source), _) => Ok((source, true)),
+                // The portal is out of bounds; the server's own token service may not be.
+                (Err(out_of_bounds), Some(url)) if !is_app => self
+                    .discovery
+                    .checked(&url)
+                    .map(|endpoint| (self.generate_token(endpoint), true))
+                    .map_err(|_| out_of_bounds),
+                (Err(out_of_bounds), _) => Err(out_of_bounds),
+            },
+            _ if is_app => Err(TokenError::fault(format!(
+                "an application logs in at a portal, and the server at {} names none; name it with `portal`",
+                self.discovery.root
+            ))),
+            Some(ServerInfo {
+                token_service: Some(url),
+                ..
+            }) => Ok((self.generate_token(self.discovery.checked(&url)?), true)),
+            _ => Ok((self.without_info().await?, false)),
+        }
+    }
+
+    /// A server that says nothing of itself: its token service is where ArcGIS Server has it, the new one or the old.
+    async fn without_info(&self) -> Result<Arc<dyn DynTokenSource>, TokenError> {
+        if self.discovery.has_generate_token(&self.client).await? {
+            return Ok(self.generate_token(self.discovery.own_token_service()?));
+        }
+        let url = format!("{}/tokens", self.discovery.root);
+        let endpoint = super::Endpoint::parse(&url)
+            .map_err(|error| TokenError::fault(error.to_string()))?
+            .insecure_http(self.discovery.insecure_http);
+        let legacy = LegacyToken::new(endpoint, self.credential.clone(), self.client.clone());
+        Ok(Arc::new(legacy.binding(self.binding.clone())))
+    }
+
+    fn generate_token(&self, endpoint: super::Endpoint) -> Arc<dyn DynTokenSource> {
+        let source = GenerateToken::new(endpoint, self.credential.clone(), self.client.clone());
+        Arc::new(source.binding(self.binding.clone()))
+    }
+
+    fn at_portal(&self, portal: &str) -> Result<Arc<dyn DynTokenSource>, TokenError> {
+        let portal = portal.trim_end_matches('/');
+        let exchange = self
+            .discovery
+            .checked(&format!("{portal}/sharing/rest/generateToken"))?;
+        // Asked where it may be asked, which for `http://www.arcgis.com` is https.
+        let uri = exchange.checked()?;
+        let url = uri
+            .to_string()
+            .trim_end_matches("/sharing/rest/generateToken")
+            .to_owned();
+        let login: Arc<dyn DynTokenSource> = match self.credential.kind() {
+            CredentialKind::App { .. } => {
+                let endpoint = self
+                    .discovery
+                    .checked(&format!("{url}/sharing/rest/oauth2/token"))?;
+                Arc::new(OAuthApp::new(
+                    endpoint,
+                    self.credential.clone(),
+                    self.client.clone(),
+                ))
+            }
+            _ => self.generate_token(exchange.clone()),
+        };
+        let portal = self.portals.get(&url, &self.credential, || {
+            Portal::with(&url, exchange, login, self.client.clone())
+        });
+        if is_same_place(&self.discovery.root, &url) {
+            return Ok(Arc::new(portal));
+        }
+        let server = FederatedServer::new(&portal, self.discovery.root.clone());
+        Ok(Arc::new(server.binding(self.binding.clone())))
+    }
+}
+
+/// Whether the site is the portal itself, in whatever spelling.
+fn is_same_place(root: &str, portal: &str) -> bool {
+    let same = |url: &str| -> Option<(crate::site::Origin, String)> {
+        let uri: Uri = url.parse().ok()?;
+        let path = uri.path().trim_end_matches('/').to_ascii_lowercase();
+        Some((crate::site::Origin::of(&uri)?, path))
+    };
+    matches!((same(root), same(portal)), (Some(root), Some(portal)) if root == portal)
+}
+
+impl TokenSource for Automatic {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let (source, is_told) = match self.known() {
+            Some(source) => (source, true),
+            None => {
+                let (source, is_told) = self.find().await?;
+                self.set_known(Some(Arc::clone(&source)));
+                (source, is_told)
+            }
+        };
+        let token = source.token(request).await;
+        // The server may have moved its token service, or not told of it while it was starting: look again next time.
+        if token
+            .as_ref()
+            .is_err_and(|error| !is_told || !error.is_refused())
+        {
+            self.set_known(None);
+        }
+        token
+    }
+
+    fn fingerprint(&self) -> u64 {
+        self.credential.fingerprint()
+    }
+}
+
+impl fmt::Debug for Automatic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Automatic")
+            .field("root", &self.discovery.root)
+            .field("credential", &self.credential)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,160 @@
+//! `getToken`, as ArcGIS 9.3 to 10.2 have it: a plain-text answer, no JSON anywhere.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Response, StatusCode, Uri};
+use secrecy::ExposeSecret;
+
+use super::{
+    ClientBinding, Credential, Endpoint, TokenClient, TokenRequest, TokenSource,
+    client::{Form, get, place, post_form},
+};
+use crate::{
+    error::{ConfigError, TokenError},
+    token::IssuedToken,
+};
+
+/// Logs in at the token service of ArcGIS 9.3 to 10.2, `https://host/arcgis/tokens?request=getToken`.
+///
+/// A site whose server has nothing newer uses it by itself. By hand, where only it will do:
+///
+/// ```
+/// use tower_arcgis_auth::{Credential, LegacyToken, Site, TokenClient};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = TokenClient::new(tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
+/// #     Ok::<_, std::io::Error>(http::Response::new(http_body_util::Full::<bytes::Bytes>::default()))
+/// # }));
+/// let old = LegacyToken::at("https://old.example.com/arcgis/tokens", Credential::user("u", "p"), client)?;
+/// let site = Site::new("https://old.example.com/arcgis").token_source(old);
+/// # drop(site);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct LegacyToken {
+    endpoint: Endpoint,
+    credential: Credential,
+    binding: ClientBinding,
+    lifetime: Duration,
+    credentials_in_url: bool,
+    client: TokenClient,
+}
+
+impl LegacyToken {
+    /// Logs in at `url`, the token service without its query.
+    ///
+    /// # Errors
+    ///
+    /// If `url` is no absolute http or https URL, or holds a query.
+    pub fn at(url: &str, credential: Credential, client: TokenClient) -> Result<Self, ConfigError> {
+        Ok(Self::new(Endpoint::parse(url)?, credential, client))
+    }
+
+    pub(crate) fn new(endpoint: Endpoint, credential: Credential, client: TokenClient) -> Self {
+        Self {
+            endpoint,
+            credential,
+            binding: ClientBinding::RequestIp,
+            lifetime: super::DEFAULT_LIFETIME,
+            credentials_in_url: false,
+            client,
+        }
+    }
+
+    /// Binds the tokens to a `Referer` or an address. [`ClientBinding::RequestIp`] binds them to nothing: this
+    /// service knows no such thing.
+    #[must_use]
+    pub fn binding(mut self, binding: ClientBinding) -> Self {
+        self.binding = binding;
+        self
+    }
+
+    /// Asks for tokens good for `lifetime`, in whole minutes, at least one.
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// Lets the password travel over plain http.
+    #[must_use]
+    pub fn allow_insecure_http(mut self) -> Self {
+        self.endpoint = self.endpoint.allow_insecure_http();
+        self
+    }
+
+    /// Sends user name and password in the URL, for services that read them nowhere else. They will be in the logs of
+    /// every server on the way.
+    #[must_use]
+    pub fn credentials_in_url(mut self) -> Self {
+        self.credentials_in_url = true;
+        self
+    }
+}
+
+impl TokenSource for LegacyToken {
+    async fn token(&self, _request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let uri = self.endpoint.checked()?;
+        let asked = place(&uri);
+        let (name, password) = self.credential.read_user()?;
+        let minutes = (self.lifetime.as_secs() / 60).max(1);
+        let form = Form::default()
+            .pair("request", "getToken")
+            .pair("username", name.expose_secret())
+            .pair("password", password.expose_secret())
+            .pair("expiration", &minutes.to_string());
+        let form = match &self.binding {
+            ClientBinding::Referer(referer) => {
+                let referer = String::from_utf8_lossy(referer.as_bytes());
+                form.pair("clientid", &format!("ref.{referer}"))
+            }
+            ClientBinding::Ip(address) => form.pair("clientid", &format!("ip.{address}")),
+            ClientBinding::RequestIp => form,
+        };
+        let mut request = if self.credentials_in_url {
+            let url: Uri = format!("{uri}?{}", form.into_text()).parse().map_err(|_| {
+                TokenError::fault(format!("{asked} makes no URL with the login behind it"))
+            })?;
+            get(url)
+        } else {
+            post_form(uri, form)
+        };
+        self.binding.put_on(request.headers_mut());
+        let answer = self.client.send(request).await?;
+        read(&answer, &asked).map(|issued| issued.valid_for(self.lifetime))
+    }
+
+    fn fingerprint(&self) -> u64 {
+        self.credential.fingerprint()
+    }
+}
+
+/// The body is the token and nothing else; a page is never taken for one.
+fn read(answer: &Response<Bytes>, place: &str) -> Result<IssuedToken, TokenError> {
+    let status = answer.status();
+    let text = String::from_utf8_lossy(answer.body());
+    if status.is_success() {
+        if let Ok(token) = IssuedToken::new(text.trim()) {
+            // JSON and short words are visible ASCII too: a token of this service has 64 characters and more.
+            let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            if token.expose().len() >= 16 && token.expose().bytes().all(alphabet) {
+                return Ok(token);
+            }
+        }
+    }
+    let lower = text.to_ascii_lowercase();
+    let refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+        || (lower.contains("unable to generate token") || lower.contains("invalid credentials"))
+        || (lower.contains("invalid") && lower.contains("password"));
+    if refused {
+        return Err(TokenError::refused(format!(
+            "{place} refused the login with {status}; check user name and password, and that the account is not locked"
+        )));
+    }
+    Err(TokenError::fault(format!(
+        "{place} answered {status} with something that is no token; check that there is a token service of ArcGIS 9.3 \
+         to 10.2"
+    )))
+}

@@ -1,0 +1,438 @@
+//! OAuth 2.0 as portals speak it: applications, refresh tokens, sign-out. Esri's dialect answers errors under HTTP 200
+//! with `error` an object, counts `expires_in` in seconds and `expiration` in minutes, and rotates refresh tokens by a
+//! grant of its own; that is why the answers are read here and not by a general OAuth library.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Response;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use tokio::{sync::Mutex, time::Instant};
+
+use super::{
+    Credential, Endpoint, Secret, TokenClient, TokenRequest, TokenSource,
+    answer::{Failure, integer, neither, read_json},
+    client::{Form, place, post_form},
+    credential::CredentialKind,
+};
+use crate::{
+    error::{ConfigError, TokenError},
+    token::IssuedToken,
+};
+
+/// Logs an application in: `client_credentials` at a portal's `oauth2/token`.
+///
+/// ```
+/// use tower_arcgis_auth::{Credential, OAuthApp, Secret, Site, TokenClient};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = TokenClient::new(tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
+/// #     Ok::<_, std::io::Error>(http::Response::new(http_body_util::Full::<bytes::Bytes>::default()))
+/// # }));
+/// let app = Credential::app("aClientId", Secret::env("ARCGIS_CLIENT_SECRET"));
+/// let source = OAuthApp::at("https://www.arcgis.com", app, client)?;
+/// let site = Site::new("https://services.arcgis.com").token_source(source);
+/// # drop(site);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct OAuthApp {
+    endpoint: Endpoint,
+    credential: Credential,
+    lifetime: Duration,
+    client: TokenClient,
+}
+
+impl OAuthApp {
+    /// Logs in at the portal at `portal`, the part before `/sharing`.
+    ///
+    /// # Errors
+    ///
+    /// If `portal` is no absolute http or https URL.
+    pub fn at(
+        portal: &str,
+        credential: Credential,
+        client: TokenClient,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self::new(
+            oauth_endpoint(portal, "token")?,
+            credential,
+            client,
+        ))
+    }
+
+    pub(crate) fn new(endpoint: Endpoint, credential: Credential, client: TokenClient) -> Self {
+        Self {
+            endpoint,
+            credential,
+            lifetime: super::DEFAULT_LIFETIME,
+            client,
+        }
+    }
+
+    /// Asks for tokens good for `lifetime`, in whole minutes, at least one.
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// Lets the secret travel over plain http.
+    #[must_use]
+    pub fn allow_insecure_http(mut self) -> Self {
+        self.endpoint = self.endpoint.allow_insecure_http();
+        self
+    }
+}
+
+impl TokenSource for OAuthApp {
+    async fn token(&self, _request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let CredentialKind::App { id, secret } = self.credential.kind() else {
+            return Err(TokenError::refused(
+                "OAuth logs applications in here, and the credential is no application's; give `Credential::app`",
+            ));
+        };
+        let (id, secret) = (id.read()?, secret.read()?);
+        let minutes = (self.lifetime.as_secs() / 60).max(1).to_string();
+        let parameters = [
+            ("grant_type", "client_credentials"),
+            ("client_id", id.expose_secret()),
+            ("client_secret", secret.expose_secret()),
+            ("expiration", &minutes),
+        ];
+        let grant = ask(&self.endpoint, &self.client, &parameters).await?;
+        Ok(grant.access)
+    }
+
+    fn fingerprint(&self) -> u64 {
+        self.credential.fingerprint()
+    }
+}
+
+type Stored = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Store = Arc<dyn Fn(RotatedToken) -> Stored + Send + Sync>;
+
+/// A refresh token that took another's place. Keep it: the old one is dead.
+pub struct RotatedToken {
+    refresh_token: SecretString,
+    lifetime: Option<Duration>,
+}
+
+impl RotatedToken {
+    /// The new refresh token. Never log it.
+    pub fn expose(&self) -> &str {
+        self.refresh_token.expose_secret()
+    }
+
+    /// How long it is good for, if the portal said so.
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.lifetime
+    }
+}
+
+impl fmt::Debug for RotatedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RotatedToken")
+            .field("refresh_token", &"[redacted]")
+            .field("lifetime", &self.lifetime)
+            .finish()
+    }
+}
+
+/// Gets tokens for a person who signed in once, from the refresh token of that sign-in.
+///
+/// A refresh token has an end of its own, two weeks at most portals. With a
+/// [`redirect_uri`](Self::redirect_uri) it is exchanged for the next before that, and the new one handed to
+/// [`on_rotation`](Self::on_rotation): without a place to keep it the sign-in is lost with the process.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_arcgis_auth::{RefreshToken, Secret, TokenClient};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = TokenClient::new(tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
+/// #     Ok::<_, std::io::Error>(http::Response::new(http_body_util::Full::<bytes::Bytes>::default()))
+/// # }));
+/// let source = RefreshToken::at("https://www.arcgis.com", "aClientId", Secret::file("/var/lib/app/refresh"), client)?
+///     .valid_for(Duration::from_secs(14 * 24 * 3600))
+///     .redirect_uri("https://app.example.com/signed-in")
+///     .on_rotation(|rotated| async move {
+///         let _ = tokio::fs::write("/var/lib/app/refresh", rotated.expose()).await;
+///     });
+/// # drop(source);
+/// # Ok(())
+/// # }
+/// ```
+pub struct RefreshToken {
+    endpoint: Endpoint,
+    client_id: String,
+    given: Secret,
+    /// What rotation put in the given one's place. Locked across a login: the store makes one at a time anyway.
+    rotated: Mutex<Option<SecretString>>,
+    ends: std::sync::Mutex<Option<End>>,
+    redirect_uri: Option<String>,
+    on_rotation: Option<Store>,
+    client: TokenClient,
+}
+
+/// When a refresh token ends, and when it is exchanged for the next.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    rotate_at: Instant,
+}
+
+impl End {
+    /// At nine tenths of its life.
+    fn after(lifetime: Duration) -> Option<Self> {
+        let rotate_at = Instant::now().checked_add(lifetime.mul_f64(0.9))?;
+        Some(Self { rotate_at })
+    }
+}
+
+impl RefreshToken {
+    /// A refresh token of the application `client_id` at the portal at `portal`, the part before `/sharing`.
+    ///
+    /// # Errors
+    ///
+    /// If `portal` is no absolute http or https URL.
+    pub fn at(
+        portal: &str,
+        client_id: impl Into<String>,
+        refresh_token: impl Into<Secret>,
+        client: TokenClient,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self {
+            endpoint: oauth_endpoint(portal, "token")?,
+            client_id: client_id.into(),
+            given: refresh_token.into(),
+            rotated: Mutex::new(None),
+            ends: std::sync::Mutex::new(None),
+            redirect_uri: None,
+            on_rotation: None,
+            client,
+        })
+    }
+
+    /// How long the given refresh token is good for from now, if you know.
+    #[must_use]
+    pub fn valid_for(self, lifetime: Duration) -> Self {
+        self.set_end(End::after(lifetime));
+        self
+    }
+
+    /// The redirect URI of the sign-in, which the portal wants for an exchange.
+    #[must_use]
+    pub fn redirect_uri(mut self, redirect_uri: impl Into<String>) -> Self {
+        self.redirect_uri = Some(redirect_uri.into());
+        self
+    }
+
+    /// Where a new refresh token is kept. Awaited before anything else is done with it.
+    #[must_use]
+    pub fn on_rotation<F, Fut>(mut self, store: F) -> Self
+    where
+        F: Fn(RotatedToken) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.on_rotation = Some(Arc::new(move |rotated| Box::pin(store(rotated))));
+        self
+    }
+
+    /// Lets the refresh token travel over plain http.
+    #[must_use]
+    pub fn allow_insecure_http(mut self) -> Self {
+        self.endpoint = self.endpoint.allow_insecure_http();
+        self
+    }
+
+    fn set_end(&self, end: Option<End>) {
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = end;
+    }
+
+    fn is_near_its_end(&self) -> bool {
+        let end = *self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        end.is_some_and(|end| Instant::now() >= end.rotate_at)
+    }
+
+    async fn kept(&self, grant: &Grant) -> Option<SecretString> {
+        let refresh = grant.refresh.clone()?;
+        self.set_end(grant.refresh_lifetime.and_then(End::after));
+        if let Some(store) = &self.on_rotation {
+            store(RotatedToken {
+                refresh_token: refresh.clone(),
+                lifetime: grant.refresh_lifetime,
+            })
+            .await;
+        }
+        Some(refresh)
+    }
+}
+
+impl TokenSource for RefreshToken {
+    async fn token(&self, _request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let mut rotated = self.rotated.lock().await;
+        let refresh_token = match &*rotated {
+            Some(rotated) => rotated.clone(),
+            None => self.given.read()?,
+        };
+        let mut parameters = vec![
+            ("client_id", self.client_id.as_str()),
+            ("refresh_token", refresh_token.expose_secret()),
+        ];
+        match &self.redirect_uri {
+            Some(redirect_uri) if self.is_near_its_end() => {
+                parameters.push(("grant_type", "exchange_refresh_token"));
+                parameters.push(("redirect_uri", redirect_uri));
+            }
+            _ => parameters.push(("grant_type", "refresh_token")),
+        }
+        let grant = ask(&self.endpoint, &self.client, &parameters)
+            .await
+            .map_err(sign_in_again)?;
+        if let Some(refresh) = self.kept(&grant).await {
+            *rotated = Some(refresh);
+        }
+        Ok(grant.access)
+    }
+
+    fn fingerprint(&self) -> u64 {
+        self.given.fingerprint()
+    }
+}
+
+impl fmt::Debug for RefreshToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshToken")
+            .field("endpoint", &self.endpoint)
+            .field("client_id", &self.client_id)
+            .field("refresh_token", &self.given)
+            .field("redirect_uri", &self.redirect_uri)
+            .finish_non_exhaustive()
+    }
+}
+
+/// On this end point 498 is about the refresh token, and only a person can make another.
+fn sign_in_again(failure: Failure) -> TokenError {
+    if failure.code == Some(498) {
+        return TokenError::refused(
+            "the portal calls the refresh token invalid or expired; the person has to sign in again",
+        );
+    }
+    failure.error
+}
+
+/// What `oauth2/token` grants.
+pub(super) struct Grant {
+    pub(super) access: IssuedToken,
+    pub(super) refresh: Option<SecretString>,
+    pub(super) refresh_lifetime: Option<Duration>,
+    pub(super) user: Option<String>,
+}
+
+pub(super) async fn ask(
+    endpoint: &Endpoint,
+    client: &TokenClient,
+    parameters: &[(&str, &str)],
+) -> Result<Grant, Failure> {
+    let failed = |error| Failure { code: None, error };
+    let uri = endpoint.checked().map_err(failed)?;
+    let asked = place(&uri);
+    let form = parameters
+        .iter()
+        .fold(Form::default(), |form, (name, value)| {
+            form.pair(name, value)
+        })
+        .pair("f", "json");
+    let answer = client.send(post_form(uri, form)).await.map_err(failed)?;
+    let secrets: Vec<&str> = parameters
+        .iter()
+        .filter(|(name, _)| !matches!(*name, "grant_type" | "expiration" | "client_id"))
+        .map(|(_, value)| *value)
+        .collect();
+    let json = read_json(&answer, &asked, &secrets)?;
+    grant(&json)
+        .unwrap_or_else(|| Err(neither(&answer, &asked)))
+        .map_err(failed)
+}
+
+fn grant(json: &serde_json::Map<String, Value>) -> Option<Result<Grant, TokenError>> {
+    let seconds = |name| {
+        let seconds: u64 = json.get(name).and_then(integer)?.try_into().ok()?;
+        (seconds > 0).then(|| Duration::from_secs(seconds))
+    };
+    let access = json.get("access_token").and_then(Value::as_str)?;
+    Some(IssuedToken::new(access).map(|access| {
+        Grant {
+            access: match seconds("expires_in") {
+                Some(lifetime) => access.valid_for(lifetime),
+                None => access,
+            },
+            refresh: json
+                .get("refresh_token")
+                .and_then(Value::as_str)
+                .map(SecretString::from),
+            refresh_lifetime: seconds("refresh_token_expires_in"),
+            user: json
+                .get("username")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+        }
+    }))
+}
+
+/// `…/sharing/rest/oauth2/<what>` of the portal.
+pub(super) fn oauth_endpoint(portal: &str, what: &str) -> Result<Endpoint, ConfigError> {
+    Endpoint::parse(&format!(
+        "{}/sharing/rest/oauth2/{what}",
+        portal.trim_end_matches('/')
+    ))
+}
+
+/// Signs somebody out: tells the portal at `portal` that a refresh or access token of the application `client_id` is
+/// void. A portal says "success" for tokens it does not know as well.
+///
+/// # Errors
+///
+/// A [`TokenError`] if `portal` is no URL, cannot be reached, or does not confirm.
+///
+/// ```
+/// # use tower_arcgis_auth::{TokenClient, revoke_token};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = TokenClient::new(tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
+/// #     Ok::<_, std::io::Error>(http::Response::new(http_body_util::Full::from(r#"{"success":true}"#)))
+/// # }));
+/// revoke_token("https://www.arcgis.com", "aClientId", "the refresh token", &client).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn revoke_token(
+    portal: &str,
+    client_id: &str,
+    token: &str,
+    client: &TokenClient,
+) -> Result<(), TokenError> {
+    let endpoint = oauth_endpoint(portal, "revokeToken")
+        .map_err(|error| TokenError::fault(error.to_string()))?;
+    let uri = endpoint.checked()?;
+    let asked = place(&uri);
+    let form = Form::default()
+        .pair("auth_token", token)
+        .pair("client_id", client_id)
+        .pair("f", "json");
+    let answer: Response<Bytes> = client.send(post_form(uri, form)).await?;
+    let json = read_json(&answer, &asked, &[token])?;
+    if json.get("success").and_then(Value::as_bool) == Some(true) {
+        return Ok(());
+    }
+    Err(TokenError::fault(format!(
+        "{asked} did not confirm that the token is void; try again"
+    )))
+}

@@ -1,0 +1,287 @@
+//! A portal (ArcGIS Enterprise's or ArcGIS Online) and the servers federated with it: one portal login serves all, and
+//! each server gets a token of its own in exchange for the portal's.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use http::Uri;
+use tokio::time::Instant;
+
+use super::{
+    ClientBinding, DynTokenSource, Endpoint, TokenClient, TokenReason, TokenRequest, TokenSource,
+    answer::{neither, read_json, token_in},
+    client::{Form, place, post_form},
+};
+use crate::{
+    error::{ConfigError, TokenError},
+    outcome::Withheld,
+    store::TokenStore,
+    token::{IssuedToken, Token},
+};
+
+/// A portal somebody is logged in at. Clones share the login; so do all servers federated with it.
+///
+/// Sites with a [`Credential`](crate::Credential) find and share their portal by themselves. By hand:
+///
+/// ```
+/// use tower_arcgis_auth::{Credential, FederatedServer, GenerateToken, Portal, Site, TokenClient};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = TokenClient::new(tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
+/// #     Ok::<_, std::io::Error>(http::Response::new(http_body_util::Full::<bytes::Bytes>::default()))
+/// # }));
+/// let login = GenerateToken::at(
+///     "https://portal.example.com/portal/sharing/rest/generateToken",
+///     Credential::user("reader", "secret"),
+///     client.clone(),
+/// )?;
+/// let portal = Portal::new("https://portal.example.com/portal", login, client)?;
+/// let parcels = Site::new("https://gis1.example.com/server")
+///     .token_source(FederatedServer::new(&portal, "https://gis1.example.com/server"));
+/// let water = Site::new("https://gis2.example.com/server")
+///     .token_source(FederatedServer::new(&portal, "https://gis2.example.com/server"));
+/// # drop((parcels, water));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Portal {
+    store: Arc<TokenStore>,
+    exchange: Endpoint,
+    client: TokenClient,
+}
+
+impl Portal {
+    /// The portal at `url`, the part before `/sharing`, where `login` gets its tokens.
+    ///
+    /// # Errors
+    ///
+    /// If `url` is no absolute http or https URL.
+    pub fn new(
+        url: &str,
+        login: impl TokenSource,
+        client: TokenClient,
+    ) -> Result<Self, ConfigError> {
+        let exchange = Endpoint::parse(&format!(
+            "{}/sharing/rest/generateToken",
+            url.trim_end_matches('/')
+        ))?;
+        Ok(Self::with(url, exchange, Arc::new(login), client))
+    }
+
+    pub(crate) fn with(
+        url: &str,
+        exchange: Endpoint,
+        login: Arc<dyn DynTokenSource>,
+        client: TokenClient,
+    ) -> Self {
+        Self {
+            store: Arc::new(TokenStore::new(login, url.into(), LOGIN_TIMEOUT)),
+            exchange,
+            client,
+        }
+    }
+
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.store.fingerprint()
+    }
+}
+
+/// Within the limit of the login that waits for it.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl TokenSource for Portal {
+    /// The portal's own token, for a site that is the portal itself.
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let token = self.store.fresh().await.map_err(why)?;
+        if request
+            .dead()
+            .is_some_and(|dead| dead.expose() == token.expose())
+        {
+            let renewed = self.store.renewed(Some(&token), request.reason()).await;
+            let renewed = renewed.map_err(why)?;
+            return reissue(&renewed);
+        }
+        reissue(&token)
+    }
+
+    fn fingerprint(&self) -> u64 {
+        Portal::fingerprint(self)
+    }
+}
+
+impl fmt::Debug for Portal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Portal")
+            .field("store", &self.store)
+            .field("exchange", &self.exchange)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Gets tokens for one server federated with a portal: `generateToken` with `serverUrl` and the portal's token. A server
+/// that the portal makes no tokens for takes the portal's own.
+#[derive(Debug)]
+pub struct FederatedServer {
+    portal: Portal,
+    server: String,
+    binding: ClientBinding,
+    lifetime: Duration,
+    /// The portal said once that it makes no tokens for this server.
+    takes_portal_tokens: Mutex<bool>,
+}
+
+impl FederatedServer {
+    /// The server at `server_url`, its root.
+    pub fn new(portal: &Portal, server_url: impl Into<String>) -> Self {
+        Self {
+            portal: portal.clone(),
+            server: server_url.into(),
+            binding: ClientBinding::RequestIp,
+            lifetime: super::DEFAULT_LIFETIME,
+            takes_portal_tokens: Mutex::new(false),
+        }
+    }
+
+    /// Binds the tokens to something else.
+    #[must_use]
+    pub fn binding(mut self, binding: ClientBinding) -> Self {
+        self.binding = binding;
+        self
+    }
+
+    /// Asks for tokens good for `lifetime`, in whole minutes, at least one.
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    async fn exchange(&self, portal_token: &Token) -> Result<IssuedToken, Exchange> {
+        let uri: Uri = self.portal.exchange.checked().map_err(Exchange::Failed)?;
+        let asked = place(&uri);
+        let minutes = (self.lifetime.as_secs() / 60).max(1);
+        let form = Form::default()
+            .pair("request", "getToken")
+            .pair("serverUrl", &self.server)
+            .pair("token", portal_token.expose())
+            .pair("expiration", &minutes.to_string())
+            .pair("f", "json");
+        let mut request = post_form(uri, self.binding.append_to(form));
+        self.binding.put_on(request.headers_mut());
+        let answer = self.portal.client.send(request).await;
+        let answer = answer.map_err(Exchange::Failed)?;
+        match read_json(&answer, &asked, &[portal_token.expose()]) {
+            Ok(json) => {
+                // The portal took its own token: logins there bear fruit.
+                self.portal.store.note_clean(portal_token);
+                match token_in(&json, &answer) {
+                    Some(token) => token.map_err(Exchange::Failed),
+                    None => Err(Exchange::Failed(neither(&answer, &asked))),
+                }
+            }
+            // 498 and 499 are about the portal's token, 400 about the server.
+            Err(failure) if matches!(failure.code, Some(498 | 499)) => {
+                Err(Exchange::PortalTokenDead)
+            }
+            Err(failure) if failure.code == Some(400) => {
+                self.portal.store.note_clean(portal_token);
+                Err(Exchange::NotFederated(failure.error))
+            }
+            Err(failure) => Err(Exchange::Failed(failure.error)),
+        }
+    }
+
+    fn takes_portal_tokens(&self) -> bool {
+        *self
+            .takes_portal_tokens
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_takes_portal_tokens(&self, takes: bool) {
+        *self
+            .takes_portal_tokens
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = takes;
+    }
+}
+
+enum Exchange {
+    PortalTokenDead,
+    NotFederated(TokenError),
+    Failed(TokenError),
+}
+
+impl TokenSource for FederatedServer {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let mut portal_token = self.portal.store.fresh().await.map_err(why)?;
+        let is_dead = |token: &Token| {
+            request
+                .dead()
+                .is_some_and(|dead| dead.expose() == token.expose())
+        };
+        if self.takes_portal_tokens() && is_dead(&portal_token) {
+            let renewed = self
+                .portal
+                .store
+                .renewed(Some(&portal_token), request.reason());
+            portal_token = renewed.await.map_err(why)?;
+        }
+        let mut renewed_once = false;
+        loop {
+            match self.exchange(&portal_token).await {
+                Ok(token) => {
+                    self.set_takes_portal_tokens(false);
+                    return Ok(token);
+                }
+                Err(Exchange::PortalTokenDead) if !renewed_once => {
+                    renewed_once = true;
+                    let store = &self.portal.store;
+                    let renewed = store.renewed(Some(&portal_token), TokenReason::Rejected);
+                    portal_token = renewed.await.map_err(why)?;
+                }
+                Err(Exchange::PortalTokenDead) => {
+                    return Err(TokenError::fault(
+                        "the portal calls its own fresh token invalid; check that its clock and its address are right",
+                    ));
+                }
+                // Once it is clear that the server does not take the portal's own token either, the portal's word is
+                // the answer.
+                Err(Exchange::NotFederated(error))
+                    if self.takes_portal_tokens() && request.reason() == TokenReason::Rejected =>
+                {
+                    return Err(error);
+                }
+                Err(Exchange::NotFederated(_)) => {
+                    self.set_takes_portal_tokens(true);
+                    return reissue(&portal_token);
+                }
+                Err(Exchange::Failed(error)) => return Err(error),
+            }
+        }
+    }
+
+    fn fingerprint(&self) -> u64 {
+        self.portal.fingerprint()
+    }
+}
+
+fn reissue(token: &Token) -> Result<IssuedToken, TokenError> {
+    let issued = IssuedToken::new(token.expose())?;
+    Ok(match token.expires_at() {
+        Some(end) => issued.valid_for(end.saturating_duration_since(Instant::now())),
+        None => issued,
+    })
+}
+
+/// Why the portal's login gave nothing, as this source's own error.
+fn why(withheld: Withheld) -> TokenError {
+    match withheld {
+        Withheld::LoginRefused(error) | Withheld::TokenServiceFault(error) => error,
+        other => TokenError::fault(format!("the portal's token: {other}")),
+    }
+}
