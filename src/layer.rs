@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use http::HeaderValue;
 use tower_layer::Layer;
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     service::{ArcgisAuth, Shared},
     site::{Binding, Login, Origin, Root, Site, SiteTable},
     source::{
-        Automatic, ClientBinding, Credential, Discovery, DynTokenSource, GenerateToken, Portals,
+        Ask, Automatic, ClientBinding, Discovery, DynTokenSource, Endpoint, Portals, Recipe,
         TokenClient,
     },
     store::TokenStore,
@@ -201,7 +202,7 @@ fn account(
     roots: &[Root],
     token_client: &mut Option<TokenClient>,
     portals: &Portals,
-    login_timeout: Duration,
+    mut login_timeout: Duration,
 ) -> Result<Option<Arc<Account>>, ConfigError> {
     let Some(first) = roots.first() else {
         return Err(ConfigError::new("a site has no root"));
@@ -214,17 +215,19 @@ fn account(
         Login::None => return Ok(None),
         Login::Source(source) => Arc::clone(source),
         Login::Credential(credential) => {
-            let client = match token_client {
-                Some(client) => client.clone(),
-                None => match platform_client() {
-                    Ok(client) => token_client.insert(client).clone(),
-                    Err(error) => plain_client(site, first).ok_or(error)?,
-                },
-            };
-            let binding = referer
-                .clone()
-                .map_or(ClientBinding::RequestIp, ClientBinding::Referer);
-            token_source(site, first, credential.clone(), binding, client, portals)?
+            let found = recipe(site, first, &referer, token_client, portals)?;
+            Arc::new(Automatic::new(found, credential.clone()))
+        }
+        Login::Ask(function, deadline) => {
+            let found = recipe(site, first, &referer, token_client, portals)?;
+            // A person types slower than a server answers.
+            login_timeout += *deadline;
+            Arc::new(Ask::new(
+                first.to_url().into(),
+                function.clone(),
+                *deadline,
+                move |credential| Automatic::new(found.clone(), credential),
+            ))
         }
     };
     let store = TokenStore::new(source, first.to_url().into(), login_timeout);
@@ -236,22 +239,25 @@ fn account(
     })))
 }
 
-fn token_source(
+/// All that finding the right token source takes, but for the credential.
+fn recipe(
     site: &Site,
     root: &Root,
-    credential: Credential,
-    binding: ClientBinding,
-    client: TokenClient,
+    referer: &Option<HeaderValue>,
+    token_client: &mut Option<TokenClient>,
     portals: &Portals,
-) -> Result<Arc<dyn DynTokenSource>, ConfigError> {
-    if let Some(url) = &site.token_url {
-        let source = GenerateToken::at(url, credential, client)?.binding(binding);
-        return Ok(if site.insecure_http {
-            Arc::new(source.allow_insecure_http())
-        } else {
-            Arc::new(source)
-        });
-    }
+) -> Result<Recipe, ConfigError> {
+    let client = match token_client {
+        Some(client) => client.clone(),
+        None => match platform_client() {
+            Ok(client) => token_client.insert(client).clone(),
+            Err(error) => plain_client(site, root).ok_or(error)?,
+        },
+    };
+    let token_url = match &site.token_url {
+        Some(url) => Some(Endpoint::parse(url)?.insecure_http(site.insecure_http)),
+        None => None,
+    };
     let mut trusted = vec![root.origin.clone()];
     for service in site.trusted_token_services.iter().chain(&site.portal) {
         let origin = service.parse().ok().and_then(|uri| Origin::of(&uri));
@@ -267,14 +273,16 @@ fn token_source(
         trusted,
         insecure_http: site.insecure_http,
     };
-    Ok(Arc::new(Automatic::new(
+    Ok(Recipe {
         discovery,
-        site.portal.clone(),
-        credential,
-        binding,
+        token_url,
+        portal: site.portal.clone(),
+        binding: referer
+            .clone()
+            .map_or(ClientBinding::RequestIp, ClientBinding::Referer),
         client,
-        portals.clone(),
-    )))
+        portals: portals.clone(),
+    })
 }
 
 #[cfg(feature = "client")]

@@ -109,9 +109,10 @@ pub use self::{
     service::ArcgisAuth,
     site::{CallerToken, Site},
     source::{
-        ClientBinding, Credential, FederatedServer, GenerateToken, LegacyToken, OAuthApp, Portal,
-        ReadyToken, ReadyTokenOrElse, RefreshToken, RotatedToken, Secret, TokenClient, TokenReason,
-        TokenRequest, TokenSource, TokenSourceFn, revoke_token, token_source_fn,
+        Cancelled, ClientBinding, Credential, CredentialRequest, FederatedServer, GenerateToken,
+        LegacyToken, OAuthApp, Portal, ReadyToken, ReadyTokenOrElse, RefreshToken, RotatedToken,
+        Secret, TokenClient, TokenReason, TokenRequest, TokenSource, TokenSourceFn, revoke_token,
+        token_source_fn,
     },
     token::{IssuedToken, Token},
 };

@@ -1,13 +1,13 @@
 //! Sites: what the user says of a secured ArcGIS, and finding the one a request is for.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Uri};
 
 use crate::{
     error::{ConfigError, repeatable},
     placement::TokenPlacement,
-    source::{Credential, DynTokenSource, TokenSource},
+    source::{Cancelled, Credential, CredentialFn, CredentialRequest, DynTokenSource, TokenSource},
 };
 
 /// One secured ArcGIS: its root or roots, and how to get and place its token.
@@ -43,11 +43,15 @@ pub struct Site {
     pub(crate) insecure_http: bool,
 }
 
+/// How long a person may take to answer.
+const ASK_DEADLINE: Duration = Duration::from_secs(5 * 60);
+
 /// Where a site's tokens come from.
 #[derive(Clone)]
 pub(crate) enum Login {
     None,
     Credential(Credential),
+    Ask(CredentialFn, Duration),
     Source(Arc<dyn DynTokenSource>),
 }
 
@@ -101,6 +105,30 @@ impl Site {
     #[must_use]
     pub fn credential(mut self, credential: Credential) -> Self {
         self.login = Login::Credential(credential);
+        self
+    }
+
+    /// Asks `function` for the credential when one is wanted: once, however many requests wait, for at most five
+    /// minutes, and again, told so, when the token service refuses what it gave (at most four times in 15 minutes, for
+    /// ArcGIS locks an account after five). [`Cancelled`](crate::Cancelled) is remembered as a refusal is.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::{Cancelled, Credential, Site};
+    ///
+    /// let site = Site::new("https://gis.example.com/arcgis").credential_fn(|request| async move {
+    ///     println!("{} wants a login ({} refused so far)", request.site(), request.refused());
+    ///     // A prompt, a dialogue, a vault.
+    ///     if request.refused() > 0 { Err(Cancelled) } else { Ok(Credential::user("reader", "secret")) }
+    /// });
+    /// # drop(site);
+    /// ```
+    #[must_use]
+    pub fn credential_fn<F, Fut>(mut self, function: F) -> Self
+    where
+        F: Fn(CredentialRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Credential, Cancelled>> + Send + 'static,
+    {
+        self.login = Login::Ask(CredentialFn::new(function), ASK_DEADLINE);
         self
     }
 
@@ -183,6 +211,7 @@ impl fmt::Debug for Site {
         let login: &dyn fmt::Debug = match &self.login {
             Login::None => &"none",
             Login::Credential(credential) => credential,
+            Login::Ask(..) => &"asks for a credential",
             Login::Source(_) => &"a token source",
         };
         f.debug_struct("Site")

@@ -9,7 +9,7 @@ use std::{
 use http::Uri;
 
 use super::{
-    ClientBinding, Credential, Discovery, DynTokenSource, FederatedServer, GenerateToken,
+    ClientBinding, Credential, Discovery, DynTokenSource, Endpoint, FederatedServer, GenerateToken,
     LegacyToken, OAuthApp, Portal, ReadyToken, TokenClient, TokenRequest, TokenSource,
     credential::CredentialKind, discovery::ServerInfo,
 };
@@ -29,34 +29,31 @@ impl Portals {
     }
 }
 
+/// All that finding the right source takes, but for the credential.
+#[derive(Clone)]
+pub(crate) struct Recipe {
+    pub(crate) discovery: Discovery,
+    /// The `generateToken` the user named.
+    pub(crate) token_url: Option<Endpoint>,
+    /// The portal the user named.
+    pub(crate) portal: Option<String>,
+    pub(crate) binding: ClientBinding,
+    pub(crate) client: TokenClient,
+    pub(crate) portals: Portals,
+}
+
 /// Asks the server once what it is, and then keeps to the source that fits.
 pub(crate) struct Automatic {
-    discovery: Discovery,
-    /// The portal the user named.
-    portal: Option<String>,
+    recipe: Recipe,
     credential: Credential,
-    binding: ClientBinding,
-    client: TokenClient,
-    portals: Portals,
     found: Mutex<Option<Arc<dyn DynTokenSource>>>,
 }
 
 impl Automatic {
-    pub(crate) fn new(
-        discovery: Discovery,
-        portal: Option<String>,
-        credential: Credential,
-        binding: ClientBinding,
-        client: TokenClient,
-        portals: Portals,
-    ) -> Self {
+    pub(crate) fn new(recipe: Recipe, credential: Credential) -> Self {
         Self {
-            discovery,
-            portal,
+            recipe,
             credential,
-            binding,
-            client,
-            portals,
             found: Mutex::new(None),
         }
     }
@@ -77,12 +74,20 @@ impl Automatic {
         if let CredentialKind::Token(token) = self.credential.kind() {
             return Ok((Arc::new(ReadyToken::new(token.clone())), true));
         }
-        let info = match &self.portal {
+        if let Some(endpoint) = &self.recipe.token_url {
+            return Ok((self.generate_token(endpoint.clone()), true));
+        }
+        let info = match &self.recipe.portal {
             Some(portal) => Some(ServerInfo {
                 portal: Some(portal.clone()),
                 token_service: None,
             }),
-            None => self.discovery.server_info(&self.client).await?,
+            None => {
+                self.recipe
+                    .discovery
+                    .server_info(&self.recipe.client)
+                    .await?
+            }
         };
         let is_app = matches!(self.credential.kind(), CredentialKind::App { .. });
         match info {
@@ -93,6 +98,7 @@ impl Automatic {
                 (Ok(source), _) => Ok((source, true)),
                 // The portal is out of bounds; the server's own token service may not be.
                 (Err(out_of_bounds), Some(url)) if !is_app => self
+                    .recipe
                     .discovery
                     .checked(&url)
                     .map(|endpoint| (self.generate_token(endpoint), true))
@@ -101,37 +107,54 @@ impl Automatic {
             },
             _ if is_app => Err(TokenError::fault(format!(
                 "an application logs in at a portal, and the server at {} names none; name it with `portal`",
-                self.discovery.root
+                self.recipe.discovery.root
             ))),
             Some(ServerInfo {
                 token_service: Some(url),
                 ..
-            }) => Ok((self.generate_token(self.discovery.checked(&url)?), true)),
+            }) => Ok((
+                self.generate_token(self.recipe.discovery.checked(&url)?),
+                true,
+            )),
             _ => Ok((self.without_info().await?, false)),
         }
     }
 
     /// A server that says nothing of itself: its token service is where ArcGIS Server has it, the new one or the old.
     async fn without_info(&self) -> Result<Arc<dyn DynTokenSource>, TokenError> {
-        if self.discovery.has_generate_token(&self.client).await? {
-            return Ok(self.generate_token(self.discovery.own_token_service()?));
+        if self
+            .recipe
+            .discovery
+            .has_generate_token(&self.recipe.client)
+            .await?
+        {
+            return Ok(self.generate_token(self.recipe.discovery.own_token_service()?));
         }
-        let url = format!("{}/tokens", self.discovery.root);
-        let endpoint = super::Endpoint::parse(&url)
+        let url = format!("{}/tokens", self.recipe.discovery.root);
+        let endpoint = Endpoint::parse(&url)
             .map_err(|error| TokenError::fault(error.to_string()))?
-            .insecure_http(self.discovery.insecure_http);
-        let legacy = LegacyToken::new(endpoint, self.credential.clone(), self.client.clone());
-        Ok(Arc::new(legacy.binding(self.binding.clone())))
+            .insecure_http(self.recipe.discovery.insecure_http);
+        let legacy = LegacyToken::new(
+            endpoint,
+            self.credential.clone(),
+            self.recipe.client.clone(),
+        );
+        Ok(Arc::new(legacy.binding(self.recipe.binding.clone())))
     }
 
-    fn generate_token(&self, endpoint: super::Endpoint) -> Arc<dyn DynTokenSource> {
-        let source = GenerateToken::new(endpoint, self.credential.clone(), self.client.clone());
-        Arc::new(source.binding(self.binding.clone()))
+    fn generate_token(&self, endpoint: Endpoint) -> Arc<dyn DynTokenSource> {
+        let source = GenerateToken::new(
+            endpoint,
+            self.credential.clone(),
+            self.recipe.client.clone(),
+        );
+        Arc::new(source.binding(self.recipe.binding.clone()))
     }
 
     fn at_portal(&self, portal: &str) -> Result<Arc<dyn DynTokenSource>, TokenError> {
         let portal = portal.trim_end_matches('/');
         let exchange = self
+            .recipe
             .discovery
             .checked(&format!("{portal}/sharing/rest/generateToken"))?;
         // Asked where it may be asked, which for `http://www.arcgis.com` is https.
@@ -143,24 +166,25 @@ impl Automatic {
         let login: Arc<dyn DynTokenSource> = match self.credential.kind() {
             CredentialKind::App { .. } => {
                 let endpoint = self
+                    .recipe
                     .discovery
                     .checked(&format!("{url}/sharing/rest/oauth2/token"))?;
                 Arc::new(OAuthApp::new(
                     endpoint,
                     self.credential.clone(),
-                    self.client.clone(),
+                    self.recipe.client.clone(),
                 ))
             }
             _ => self.generate_token(exchange.clone()),
         };
-        let portal = self.portals.get(&url, &self.credential, || {
-            Portal::with(&url, exchange, login, self.client.clone())
+        let portal = self.recipe.portals.get(&url, &self.credential, || {
+            Portal::with(&url, exchange, login, self.recipe.client.clone())
         });
-        if is_same_place(&self.discovery.root, &url) {
+        if is_same_place(&self.recipe.discovery.root, &url) {
             return Ok(Arc::new(portal));
         }
-        let server = FederatedServer::new(&portal, self.discovery.root.clone());
-        Ok(Arc::new(server.binding(self.binding.clone())))
+        let server = FederatedServer::new(&portal, self.recipe.discovery.root.clone());
+        Ok(Arc::new(server.binding(self.recipe.binding.clone())))
     }
 }
 
@@ -203,7 +227,7 @@ impl TokenSource for Automatic {
 impl fmt::Debug for Automatic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Automatic")
-            .field("root", &self.discovery.root)
+            .field("root", &self.recipe.discovery.root)
             .field("credential", &self.credential)
             .finish_non_exhaustive()
     }

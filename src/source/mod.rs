@@ -1,6 +1,7 @@
 //! Where tokens come from: the one open trait, and what a source is told.
 
 mod answer;
+mod ask;
 mod automatic;
 mod client;
 mod credential;
@@ -22,11 +23,13 @@ use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 #[cfg(feature = "sign-in")]
 pub use self::sign_in::{SignIn, SignedIn, begin_sign_in, redeem_code};
 pub(crate) use self::{
-    automatic::{Automatic, Portals},
+    ask::{Ask, CredentialFn},
+    automatic::{Automatic, Portals, Recipe},
     discovery::Discovery,
     endpoint::Endpoint,
 };
 pub use self::{
+    ask::{Cancelled, CredentialRequest},
     client::TokenClient,
     credential::Credential,
     generate_token::{ClientBinding, GenerateToken},

@@ -81,11 +81,19 @@ impl TokenStore {
         if !self.login_refused.load(Ordering::Relaxed) {
             return None;
         }
-        let refused = self.state().login_is_refused(Instant::now());
+        let refusal = self.state().login_is_refused(Instant::now());
+        let is_changed = refusal
+            .as_ref()
+            .and_then(|refusal| refusal.compare)
+            .is_some_and(|refused| refused != self.source.fingerprint());
+        if is_changed {
+            self.state().lift_refusal();
+        }
+        let refused = refusal.filter(|_| !is_changed);
         if refused.is_none() {
             self.login_refused.store(false, Ordering::Relaxed);
         }
-        refused
+        refused.map(|refusal| refusal.error)
     }
 
     /// Whether any service is remembered as refused: only then is a request's service worth naming.
@@ -207,6 +215,7 @@ impl TokenStore {
         let flight = FlightGuard {
             store: Arc::clone(self),
             ticket,
+            fingerprint: 0,
             landed: false,
         };
         let Ok(runtime) = Handle::try_current() else {
@@ -230,7 +239,7 @@ impl TokenStore {
             let error = TokenError::fault(
                 "the login did not end in time, and the runtime it was begun on does not run any more",
             );
-            let waiters = store.state().failed(ticket, error, Instant::now(), 0.0);
+            let waiters = store.state().failed(ticket, error, 0, Instant::now(), 0.0);
             if let Some(waiters) = waiters {
                 waiters.tell();
             }
@@ -295,12 +304,15 @@ fn renew_margin(lifetime: Duration, jitter: f64) -> Duration {
 struct FlightGuard {
     store: Arc<TokenStore>,
     ticket: Ticket,
+    /// Of the credential, taken before the login: a change while it runs counts as a change.
+    fingerprint: u64,
     landed: bool,
 }
 
 impl FlightGuard {
-    async fn run(self, dead: Option<Arc<Token>>, reason: TokenReason) {
+    async fn run(mut self, dead: Option<Arc<Token>>, reason: TokenReason) {
         let started = Instant::now();
+        self.fingerprint = self.store.source.fingerprint();
         let request = TokenRequest::new(reason, dead);
         let login = self.store.source.token(request);
         let issued = match timeout(self.store.login_timeout, login).await {
@@ -347,10 +359,13 @@ impl FlightGuard {
             token.set_rejected(false);
         }
         let refused = error.is_refused();
-        let waiters =
-            self.store
-                .state()
-                .failed(self.ticket, error, Instant::now(), fastrand::f64());
+        let waiters = self.store.state().failed(
+            self.ticket,
+            error,
+            self.fingerprint,
+            Instant::now(),
+            fastrand::f64(),
+        );
         if let Some(waiters) = waiters {
             self.store.login_refused.store(refused, Ordering::Relaxed);
             waiters.tell();

@@ -17,6 +17,8 @@ use crate::{
 pub(crate) const REFUSAL_REMEMBERED: Duration = Duration::from_secs(15 * 60);
 /// How long a service that refuses this account is left alone.
 pub(crate) const SERVICE_REMEMBERED: Duration = Duration::from_secs(5 * 60);
+/// How often a refused credential is compared with what there is now: it may be read from a file.
+const CREDENTIAL_LOOKED_AT: Duration = Duration::from_secs(1);
 /// The first pause after a login that bore no fruit, and after a broken token service.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_FRUITLESS_PAUSE: Duration = Duration::from_secs(5 * 60);
@@ -87,6 +89,18 @@ struct Flight {
 struct HoldOff {
     until: Instant,
     error: TokenError,
+    /// Of the credential that failed.
+    fingerprint: u64,
+    /// When it is next worth looking whether the credential has changed.
+    look_at: Instant,
+}
+
+/// A refusal in force.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) error: TokenError,
+    /// The fingerprint of the refused credential, where it is time to compare.
+    pub(crate) compare: Option<u64>,
 }
 
 /// Logins since a signed request last came back clean.
@@ -202,11 +216,25 @@ impl State {
     }
 
     /// Whether a login would be refused out of hand now: then a copy of the request would be kept for nothing.
-    pub(crate) fn login_is_refused(&self, now: Instant) -> Option<TokenError> {
+    pub(crate) fn login_is_refused(&mut self, now: Instant) -> Option<Refusal> {
+        let hold_off = self
+            .hold_off
+            .as_mut()
+            .filter(|hold_off| hold_off.error.is_refused() && now < hold_off.until)?;
+        let is_due = hold_off.look_at <= now;
+        if is_due {
+            hold_off.look_at = now + CREDENTIAL_LOOKED_AT;
+        }
+        Some(Refusal {
+            error: hold_off.error.clone(),
+            compare: is_due.then_some(hold_off.fingerprint),
+        })
+    }
+
+    /// The credential is another than the refused one.
+    pub(crate) fn lift_refusal(&mut self) {
         self.hold_off
-            .as_ref()
-            .filter(|hold_off| hold_off.error.is_refused() && now < hold_off.until)
-            .map(|hold_off| hold_off.error.clone())
+            .take_if(|hold_off| hold_off.error.is_refused());
     }
 
     pub(crate) fn next_generation(&self) -> u64 {
@@ -254,6 +282,7 @@ impl State {
         &mut self,
         ticket: Ticket,
         error: TokenError,
+        fingerprint: u64,
         now: Instant,
         jitter: f64,
     ) -> Option<Waiters> {
@@ -272,6 +301,8 @@ impl State {
         self.hold_off = Some(HoldOff {
             until: now + pause,
             error,
+            fingerprint,
+            look_at: now,
         });
         Some(Waiters {
             waiters: flight.waiters,
@@ -524,7 +555,7 @@ mod tests {
                         if let Some(ticket) = outside.flight.take() {
                             let refused = matches!(event, Event::Refuse);
                             let error = if refused { TokenError::refused("no") } else { TokenError::fault("down") };
-                            if let Some(waiters) = state.failed(ticket, error, now, 0.0) {
+                            if let Some(waiters) = state.failed(ticket, error, 0, now, 0.0) {
                                 waiters.tell();
                             }
                             // Half a second at the least, whatever the jitter.
@@ -537,7 +568,7 @@ mod tests {
                     Event::LandLate => {
                         if let Some(ticket) = outside.spent.last().copied() {
                             prop_assert!(state.landed(ticket, token(99, now), now).is_none());
-                            prop_assert!(state.failed(ticket, TokenError::refused("late"), now, 0.5).is_none());
+                            prop_assert!(state.failed(ticket, TokenError::refused("late"), 0, now, 0.5).is_none());
                         }
                     }
                     Event::Prove => {
@@ -552,7 +583,7 @@ mod tests {
             }
             // Whatever happened, it heals: after the longest pause of all a login is made.
             if let Some(ticket) = outside.flight.take() {
-                if let Some(waiters) = state.failed(ticket, TokenError::fault("down"), now, 1.0) {
+                if let Some(waiters) = state.failed(ticket, TokenError::fault("down"), 0, now, 1.0) {
                     waiters.tell();
                 }
                 outside.all_told(false);
