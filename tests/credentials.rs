@@ -1,0 +1,267 @@
+//! Where credentials come from, what happens when they change, and asking somebody for them.
+
+mod support;
+
+use std::{
+    convert::Infallible,
+    fs,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use support::{CLEAN, Fake, INVALID, REQUIRED, answer, get, send, token_of};
+use tower::{Layer, service_fn};
+use tower_arcgis_auth::{
+    ArcgisAuth, ArcgisAuthLayer, Cancelled, Credential, IssuedToken, ReadyToken, Secret, Site,
+    TokenClient, Withheld, token_source_fn,
+};
+
+const ROOT: &str = "https://gis.test/arcgis";
+const ROADS: &str = "https://gis.test/arcgis/rest/services/Roads/MapServer?f=json";
+const RIGHT: &str = "right horse";
+
+/// A `generateToken` that knows one password, and counts.
+#[derive(Clone, Default)]
+struct Door {
+    attempts: Arc<AtomicUsize>,
+}
+
+impl Door {
+    fn client(&self) -> TokenClient {
+        let attempts = self.attempts.clone();
+        TokenClient::new(service_fn(move |request: Request<Full<Bytes>>| {
+            let attempts = attempts.clone();
+            async move {
+                let form = request.into_body().collect().await.unwrap().to_bytes();
+                let password = form_urlencoded::parse(&form)
+                    .find(|(name, _)| name == "password")
+                    .map(|(_, value)| value.into_owned());
+                attempts.fetch_add(1, Ordering::SeqCst);
+                Ok::<_, Infallible>(answer(if password.as_deref() == Some(RIGHT) {
+                    r#"{"token":"abc","expires":4102444800000}"#
+                } else {
+                    r#"{"error":{"code":400,"message":"Unable to generate token.","details":["Invalid username or password."]}}"#
+                }))
+            }
+        }))
+    }
+
+    fn attempts(&self) -> usize {
+        self.attempts.load(Ordering::SeqCst)
+    }
+}
+
+fn wants_a_token() -> Fake {
+    Fake::new(|request| {
+        answer(match token_of(request) {
+            Some(_) => CLEAN,
+            None => REQUIRED,
+        })
+    })
+}
+
+fn over(site: Site, door: &Door) -> ArcgisAuth<Fake> {
+    let layer = ArcgisAuthLayer::builder()
+        .site(site.token_url("https://gis.test/arcgis/tokens/generateToken"))
+        .token_client(door.client())
+        .build()
+        .unwrap();
+    layer.layer(wants_a_token())
+}
+
+/// A file of this test's own, gone with it.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn holding(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("arcgis-auth-{}-{name}", std::process::id()));
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mounted_secret_that_changes_lifts_a_remembered_refusal() {
+    let door = Door::default();
+    let file = Mounted::holding("changes", "wrong\n");
+    let credential = Credential::user("reader", Secret::file(&file.0));
+    let service = over(Site::new(ROOT).credential(credential), &door);
+    for _ in 0..10 {
+        let told = send(&service, get(ROADS)).await;
+        assert!(matches!(
+            told.outcome.withheld(),
+            Some(Withheld::LoginRefused(_))
+        ));
+        tokio::time::advance(Duration::from_secs(10)).await;
+    }
+    assert_eq!(door.attempts(), 1);
+
+    fs::write(&file.0, format!("{RIGHT}\n")).unwrap();
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!(send(&service, get(ROADS)).await.is_clean());
+    assert_eq!(door.attempts(), 2);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_not_there_is_a_fault_that_names_its_place() {
+    for (secret, named) in [
+        (Secret::file("/nowhere/password"), "/nowhere/password"),
+        (
+            Secret::env("ARCGIS_AUTH_TEST_UNSET"),
+            "ARCGIS_AUTH_TEST_UNSET",
+        ),
+    ] {
+        let door = Door::default();
+        let service = over(
+            Site::new(ROOT).credential(Credential::user("reader", secret)),
+            &door,
+        );
+        let told = send(&service, get(ROADS)).await;
+        let error = told
+            .outcome
+            .withheld()
+            .unwrap()
+            .token_error()
+            .unwrap()
+            .clone();
+        assert!(!error.is_refused());
+        assert!(error.to_string().contains(named), "{error}");
+        assert_eq!(door.attempts(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_is_asked_once_however_many_requests_wait() {
+    let door = Door::default();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let site = Site::new(ROOT).credential_fn(move |request| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async move {
+            assert_eq!(request.site(), ROOT);
+            tokio::time::sleep(Duration::from_secs(90)).await;
+            Ok(Credential::user("reader", RIGHT))
+        }
+    });
+    let service = over(site, &door);
+    let answers = join_all((0..1000).map(|_| send(&service, get(ROADS)))).await;
+    assert!(answers.iter().all(|told| told.is_clean()));
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(door.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_answer_is_asked_for_again_with_the_number_of_refusals() {
+    let door = Door::default();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = told.clone();
+    let site = Site::new(ROOT).credential_fn(move |request| {
+        heard.lock().unwrap().push(request.refused());
+        let password = if request.refused() < 2 {
+            "wrong"
+        } else {
+            RIGHT
+        };
+        async move { Ok(Credential::user("reader", password)) }
+    });
+    assert!(send(&over(site, &door), get(ROADS)).await.is_clean());
+    assert_eq!(*told.lock().unwrap(), [0, 1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_answers_stop_before_the_account_is_locked() {
+    let door = Door::default();
+    let site = Site::new(ROOT).credential_fn(|_| async { Ok(Credential::user("reader", "wrong")) });
+    let service = over(site, &door);
+    for _ in 0..10 {
+        send(&service, get(ROADS)).await;
+    }
+    assert_eq!(door.attempts(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cancels_is_not_asked_again_at_once() {
+    let door = Door::default();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let site = Site::new(ROOT).credential_fn(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { Err(Cancelled) }
+    });
+    let service = over(site, &door);
+    for _ in 0..5 {
+        let told = send(&service, get(ROADS)).await;
+        assert_eq!(told.body, REQUIRED);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(door.attempts(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_answer_in_five_minutes_has_not_answered() {
+    let door = Door::default();
+    let site = Site::new(ROOT).credential_fn(|_| std::future::pending());
+    let begun = tokio::time::Instant::now();
+    let told = send(&over(site, &door), get(ROADS)).await;
+    assert_eq!(begun.elapsed().as_secs(), 300);
+    assert!(
+        told.outcome
+            .withheld()
+            .unwrap()
+            .to_string()
+            .contains("300 seconds")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ready_token_is_used_until_it_dies_and_then_its_challenge_goes_up() {
+    let alive = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let living = alive.clone();
+    let fake = Fake::new(move |request| {
+        answer(match token_of(request).as_deref() {
+            Some("ready") if living.load(Ordering::SeqCst) => CLEAN,
+            Some("fresh") => CLEAN,
+            Some(_) => INVALID,
+            None => REQUIRED,
+        })
+    });
+    let ready =
+        ArcgisAuthLayer::new(Site::new(support::ROOT).credential(Credential::token("ready")))
+            .unwrap()
+            .layer(fake.clone());
+    let renewing =
+        ReadyToken::new("ready").or_else(token_source_fn(|_| async { IssuedToken::new("fresh") }));
+    let renewed = ArcgisAuthLayer::new(Site::new(support::ROOT).token_source(renewing))
+        .unwrap()
+        .layer(fake);
+    assert!(send(&ready, get(support::ROADS)).await.is_clean());
+    assert!(send(&renewed, get(support::ROADS)).await.is_clean());
+
+    alive.store(false, Ordering::SeqCst);
+    for _ in 0..3 {
+        let told = send(&ready, get(support::ROADS)).await;
+        assert_eq!(told.body, INVALID);
+        assert!(matches!(
+            told.outcome.withheld(),
+            Some(Withheld::LoginRefused(_))
+        ));
+    }
+    assert!(
+        send(&renewed, get(support::ROADS)).await.is_clean(),
+        "the next source was asked"
+    );
+}
