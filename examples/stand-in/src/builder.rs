@@ -12,12 +12,14 @@ use tokio::sync::watch;
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;
+use crate::hatch::Hatch;
+use crate::host::{Host, Observer};
 use crate::info::Info;
-use crate::journal::{Counters, Journal, Received};
+use crate::journal::{Counters, Received};
 use crate::server;
 use crate::services::Services;
 use crate::stand_in::StandIn;
-use crate::state::{Observer, Settings, State};
+use crate::state::{Settings, State};
 use crate::tokens::Tokens;
 use crate::{PASSWORD, USERNAME};
 
@@ -112,21 +114,18 @@ impl StandInBuilder {
             set_cookies: false,
             public_checks_tokens: false,
         };
+        let clock = Clock::start(Handle::current(), self.clock_skew);
         let state = Arc::new(State {
-            addr,
-            clock: Clock::start(Handle::current(), self.clock_skew),
+            host: Host::new(addr, clock, self.observer),
             settings: Mutex::new(settings),
             info: Mutex::new(info),
             accounts: Mutex::new(accounts),
             tokens: Mutex::new(Tokens::default()),
             services: Mutex::new(Services::with_defaults()),
-            journal: Mutex::new(Journal::default()),
             counters: watch::Sender::new(Counters::default()),
-            fault: watch::Sender::new(None),
-            logins_held: watch::Sender::new(0),
+            logins: Hatch::default(),
             services_held: watch::Sender::new(0),
             unread: Mutex::new(Vec::new()),
-            observer: self.observer,
         });
         let (stop, stopped) = watch::channel(false);
         server::spawn(listener, Arc::clone(&state), stopped);

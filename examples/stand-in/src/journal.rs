@@ -34,6 +34,8 @@ pub struct Counters {
     pub conflicting_tokens: u64,
     /// Requests whose token was good but bound to another `Referer`.
     pub referer_mismatches: u64,
+    /// Requests whose token was good but bound to another address.
+    pub address_mismatches: u64,
     /// Edits carried out (`applyEdits`, `addFeatures`, `addAttachment` and their like).
     pub edits: u64,
 }

@@ -29,13 +29,17 @@
 mod accounts;
 mod answer;
 mod asked;
+mod binding;
 mod body;
 mod builder;
 mod challenge;
 mod clock;
 mod digest;
+mod expiration;
 mod fault;
 mod gate;
+mod hatch;
+mod host;
 mod info;
 mod journal;
 mod pages;
@@ -48,6 +52,7 @@ mod server;
 mod services;
 mod stand_in;
 mod state;
+mod texts;
 mod token_service;
 mod tokens;
 

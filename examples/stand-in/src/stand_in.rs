@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::Response;
 use tokio::sync::watch;
 
+use crate::binding::Binding;
 use crate::builder::StandInBuilder;
 use crate::challenge::ChallengeShape;
 use crate::fault::TokenFault;
@@ -45,7 +46,7 @@ pub struct StandIn {
 impl fmt::Debug for StandIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StandIn")
-            .field("addr", &self.state.addr)
+            .field("addr", &self.state.host.addr)
             .field("counters", &self.counters())
             .finish_non_exhaustive()
     }
@@ -83,13 +84,13 @@ impl StandIn {
     /// Where it listens.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.state.addr
+        self.state.host.addr
     }
 
     /// `http://127.0.0.1:PORT`
     #[must_use]
     pub fn origin(&self) -> String {
-        self.state.origin()
+        self.state.host.origin()
     }
 
     /// `http://127.0.0.1:PORT/arcgis`
@@ -101,11 +102,7 @@ impl StandIn {
     /// The URL of `path`: below the origin if it starts with `/`, below [`StandIn::root`] if not.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        if path.starts_with('/') {
-            format!("{}{path}", self.origin())
-        } else {
-            format!("{}/{path}", self.root())
-        }
+        self.state.host.url("/arcgis", path)
     }
 }
 
@@ -174,13 +171,13 @@ impl StandIn {
     /// Whether an account is locked: five failures within 15 minutes lock it for 15 minutes.
     #[must_use]
     pub fn is_locked(&self, user: &str) -> bool {
-        lock(&self.state.accounts).locked(user, self.state.clock.now())
+        lock(&self.state.accounts).locked(user, self.state.host.clock.now())
     }
 
     /// How many failures count towards a lock of this account now.
     #[must_use]
     pub fn login_failures(&self, user: &str) -> usize {
-        lock(&self.state.accounts).failures(user, self.state.clock.now())
+        lock(&self.state.accounts).failures(user, self.state.host.clock.now())
     }
 
     /// Unlocks an account and forgets its failures.
@@ -200,24 +197,19 @@ impl StandIn {
 
     /// Lets all tokens expire now.
     pub fn expire_all_tokens(&self) {
-        lock(&self.state.tokens).expire_all(self.state.clock.now());
+        lock(&self.state.tokens).expire_all(self.state.host.clock.now());
     }
 
     /// How many tokens are good.
     #[must_use]
     pub fn live_tokens(&self) -> usize {
-        lock(&self.state.tokens).live(self.state.clock.now())
+        lock(&self.state.tokens).live(self.state.host.clock.now())
     }
 
     /// A good token for this user that took no login: bound to `referer` if there is one.
     #[must_use]
     pub fn issue_token(&self, user: &str, referer: Option<&str>) -> String {
-        let lifetime = lock(&self.state.settings).token_lifetime;
-        lock(&self.state.tokens).issue(
-            user,
-            referer.map(str::to_owned),
-            self.state.clock.now() + lifetime,
-        )
+        self.state.issue(user, Binding::of_referer(referer), None).0
     }
 
     /// How long tokens live from now on; tokens already given out keep theirs.
@@ -225,9 +217,15 @@ impl StandIn {
         lock(&self.state.settings).token_lifetime = lifetime;
     }
 
+    /// The address that all requests seem to come from, as behind a proxy; none: where they do come from. Tokens
+    /// made with `client=requestip` are bound to it, those and `client=ip` ones are good only from it.
+    pub fn set_seen_address(&self, address: Option<IpAddr>) {
+        self.state.host.set_seen_address(address);
+    }
+
     /// How many seconds the server's clock is ahead (negative: behind).
     pub fn set_clock_skew(&self, secs: i64) {
-        self.state.clock.set_skew(secs);
+        self.state.host.clock.set_skew(secs);
     }
 }
 
@@ -235,12 +233,12 @@ impl StandIn {
 impl StandIn {
     /// How the token service goes wrong; none mends it, and lets logins go on that hang.
     pub fn set_token_fault(&self, fault: Option<TokenFault>) {
-        self.state.fault.send_replace(fault);
+        self.state.logins.fault.send_replace(fault);
     }
 
     /// Holds logins, once counted, until the gate is released.
     pub fn hold_logins(&self) -> Gate {
-        Gate::close(&self.state.logins_held)
+        Gate::close(&self.state.logins.held)
     }
 
     /// Whether `expires` is written as a string; a number unless set. The administrator's door always writes a string.
@@ -291,12 +289,12 @@ impl StandIn {
     /// The last 1,000 requests, oldest first, those still waiting for their answer included.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
-        lock(&self.state.journal).all()
+        self.state.host.received()
     }
 
     /// Forgets the requests received so far.
     pub fn clear_received(&self) {
-        lock(&self.state.journal).clear();
+        self.state.host.clear_received();
     }
 
     /// Waits until `reached` says so of the counters; looks at once and after every change.

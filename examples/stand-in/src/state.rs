@@ -1,6 +1,5 @@
 //! All that a running stand-in knows, shared by its connections and its handles.
 
-use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,15 +7,13 @@ use hyper::body::Incoming;
 use tokio::sync::watch;
 
 use crate::accounts::Accounts;
-use crate::clock::Clock;
-use crate::fault::TokenFault;
+use crate::binding::Binding;
+use crate::hatch::Hatch;
+use crate::host::Host;
 use crate::info::Info;
-use crate::journal::{Counters, Journal, Received};
+use crate::journal::Counters;
 use crate::services::Services;
 use crate::tokens::Tokens;
-
-/// Called with each request once it is answered.
-pub(crate) type Observer = Box<dyn Fn(&Received) + Send + Sync>;
 
 /// Switches that are none of the parts' own.
 #[derive(Debug)]
@@ -28,30 +25,53 @@ pub(crate) struct Settings {
 }
 
 pub(crate) struct State {
-    pub(crate) addr: SocketAddr,
-    pub(crate) clock: Clock,
+    pub(crate) host: Host,
     pub(crate) settings: Mutex<Settings>,
     pub(crate) info: Mutex<Info>,
     pub(crate) accounts: Mutex<Accounts>,
     pub(crate) tokens: Mutex<Tokens>,
     pub(crate) services: Mutex<Services>,
-    pub(crate) journal: Mutex<Journal>,
     pub(crate) counters: watch::Sender<Counters>,
-    pub(crate) fault: watch::Sender<Option<TokenFault>>,
-    pub(crate) logins_held: watch::Sender<usize>,
+    pub(crate) logins: Hatch,
     pub(crate) services_held: watch::Sender<usize>,
     /// Bodies that are never to be read.
     pub(crate) unread: Mutex<Vec<Incoming>>,
-    pub(crate) observer: Option<Observer>,
 }
 
 impl State {
-    pub(crate) fn origin(&self) -> String {
-        format!("http://{}", self.addr)
-    }
-
     pub(crate) fn count(&self, change: impl FnOnce(&mut Counters)) {
         self.counters.send_modify(change);
+    }
+
+    /// A token and its life, if the credential is right and the account is not locked.
+    pub(crate) fn log_in(
+        &self,
+        user: &str,
+        password: &str,
+        binding: Binding,
+        asked_for: Option<Duration>,
+    ) -> Option<(String, Duration)> {
+        let now = self.host.clock.now();
+        if !lock(&self.accounts).check(user, password, now) {
+            return None;
+        }
+        let (text, lifetime) = self.issue(user, binding, asked_for);
+        self.count(|counters| counters.logins += 1);
+        Some((text, lifetime))
+    }
+
+    /// A token and its life: the one asked for, up to the longest.
+    pub(crate) fn issue(
+        &self,
+        user: &str,
+        binding: Binding,
+        asked_for: Option<Duration>,
+    ) -> (String, Duration) {
+        let longest = lock(&self.settings).token_lifetime;
+        let lifetime = asked_for.map_or(longest, |asked_for| asked_for.min(longest));
+        let expires = self.host.clock.now() + lifetime;
+        let text = lock(&self.tokens).issue(user, binding, expires);
+        (text, lifetime)
     }
 }
 

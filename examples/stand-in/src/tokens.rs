@@ -1,19 +1,16 @@
-//! Tokens: their text, what they are bound to, how long they live.
+//! Tokens: whose they are, what they are bound to, how long they live.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 
 use tokio::time::Instant;
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-/// Lengths before the padding: those of real servers.
-const LENGTHS: [usize; 3] = [64, 128, 160];
+use crate::binding::{Binding, Caller};
+use crate::texts::Texts;
 
 #[derive(Debug)]
 struct Issued {
     user: String,
-    /// The `Referer` every request must carry; none for tokens bound to an address or not bound.
-    referer: Option<String>,
+    binding: Binding,
     expires: Instant,
 }
 
@@ -27,29 +24,25 @@ pub(crate) enum Standing {
     Dead,
     /// Alive, but bound to another `Referer`.
     WrongReferer,
+    /// Alive, but bound to another address.
+    WrongAddress,
 }
 
-/// All tokens of one stand-in.
+/// All tokens of one server.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     issued: HashMap<String, Issued>,
-    random: RandomState,
-    count: u64,
+    texts: Texts,
 }
 
 impl Tokens {
-    pub(crate) fn issue(
-        &mut self,
-        user: &str,
-        referer: Option<String>,
-        expires: Instant,
-    ) -> String {
+    pub(crate) fn issue(&mut self, user: &str, binding: Binding, expires: Instant) -> String {
         let text = self.unused_text();
         self.issued.insert(
             text.clone(),
             Issued {
                 user: user.to_owned(),
-                referer,
+                binding,
                 expires,
             },
         );
@@ -58,36 +51,16 @@ impl Tokens {
 
     /// A token text never given out before.
     pub(crate) fn unused_text(&mut self) -> String {
-        self.count += 1;
-        let index = usize::try_from(self.count).unwrap_or_default();
-        let length = LENGTHS[index % LENGTHS.len()];
-        let mut text = String::with_capacity(length + 2);
-        let mut block = 0_u64;
-        while text.len() < length {
-            let mut hasher = self.random.build_hasher();
-            hasher.write_u64(self.count);
-            hasher.write_u64(block);
-            block += 1;
-            let bits = hasher.finish();
-            // Ten characters of six bits fit into 64.
-            for character in 0..10 {
-                if text.len() < length {
-                    let value = (bits >> (character * 6)) & 63;
-                    text.push(char::from(
-                        ALPHABET[usize::try_from(value).unwrap_or_default()],
-                    ));
-                }
-            }
-        }
-        // Real tokens end in none, one or two full stops.
-        text.push_str(&".."[..index % 3]);
-        text
+        self.texts.token()
     }
 
-    pub(crate) fn standing(&self, text: &str, referer: Option<&str>, now: Instant) -> Standing {
+    pub(crate) fn standing(&self, text: &str, caller: Caller<'_>, now: Instant) -> Standing {
         match self.issued.get(text) {
-            Some(token) if now < token.expires => match &token.referer {
-                Some(bound) if Some(bound.as_str()) != referer => Standing::WrongReferer,
+            Some(token) if now < token.expires => match &token.binding {
+                Binding::Referer(bound) if Some(bound.as_str()) != caller.referer => {
+                    Standing::WrongReferer
+                }
+                Binding::Address(bound) if *bound != caller.address => Standing::WrongAddress,
                 _ => Standing::Good {
                     user: token.user.clone(),
                 },
