@@ -20,6 +20,7 @@ use crate::server;
 use crate::services::Services;
 use crate::stand_in::StandIn;
 use crate::state::{Settings, State};
+use crate::tallies::Tallies;
 use crate::tokens::Tokens;
 use crate::{PASSWORD, USERNAME};
 
@@ -66,6 +67,17 @@ impl StandInBuilder {
     /// Adds a user. Without any, [`USERNAME`] with [`PASSWORD`] is the only one.
     pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
         self.users.push((name.into(), password.into()));
+        self
+    }
+
+    /// Adds many users.
+    pub fn users<N: Into<String>, P: Into<String>>(
+        mut self,
+        users: impl IntoIterator<Item = (N, P)>,
+    ) -> Self {
+        let users = users.into_iter();
+        self.users
+            .extend(users.map(|(name, password)| (name.into(), password.into())));
         self
     }
 
@@ -120,6 +132,7 @@ impl StandInBuilder {
             settings: Mutex::new(settings),
             info: Mutex::new(info),
             accounts: Mutex::new(accounts),
+            tallies: Mutex::new(Tallies::default()),
             tokens: Mutex::new(Tokens::default()),
             services: Mutex::new(Services::with_defaults()),
             counters: watch::Sender::new(Counters::default()),

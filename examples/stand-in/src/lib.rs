@@ -52,6 +52,7 @@ mod server;
 mod services;
 mod stand_in;
 mod state;
+mod tallies;
 mod texts;
 mod token_service;
 mod tokens;
@@ -64,6 +65,7 @@ pub use gate::Gate;
 pub use journal::{Counters, Received};
 pub use services::Refusal;
 pub use stand_in::StandIn;
+pub use tallies::UserCounters;
 
 /// The user every stand-in knows unless the builder says otherwise.
 pub const USERNAME: &str = "gis";

@@ -186,11 +186,11 @@ async fn service(state: &State, asked: &Asked, body: Incoming) -> io::Result<Ans
         || (presented.token.is_some() && lock(&state.settings).public_checks_tokens);
     if checked {
         let shape = lock(&state.services).shape(&asked.path);
-        let user = match judged {
+        let user = match &judged {
             Ok(user) => user,
-            Err(demand) => return Ok(challenge(state, shape, demand, asked)),
+            Err(demand) => return Ok(challenge(state, shape, *demand, asked)),
         };
-        let refusal = lock(&state.services).refusal(&user, &asked.path);
+        let refusal = lock(&state.services).refusal(user, &asked.path);
         match refusal {
             Some(Refusal::TokenRequired) => {
                 return Ok(challenge(state, shape, Demand::Required, asked));
@@ -209,7 +209,7 @@ async fn service(state: &State, asked: &Asked, body: Incoming) -> io::Result<Ans
             *answer.headers_mut() = parts.headers;
             answer
         }
-        None => resources::answer(state, asked, &arrived, tail),
+        None => resources::answer(state, asked, &arrived, tail, judged.as_deref().ok()),
     };
     if let Some(token) = &presented.token {
         if lock(&state.settings).set_cookies {

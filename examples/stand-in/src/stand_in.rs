@@ -18,6 +18,7 @@ use crate::gate::Gate;
 use crate::journal::{Counters, Received};
 use crate::services::{Access, Refusal};
 use crate::state::{State, lock};
+use crate::tallies::UserCounters;
 
 /// A running ArcGIS stand-in. Clones are handles on the same server, which stops when the last is dropped.
 ///
@@ -168,6 +169,13 @@ impl StandIn {
         lock(&self.state.accounts).set(name, password);
     }
 
+    /// Adds many users or changes their passwords.
+    pub fn set_users<N: AsRef<str>, P: AsRef<str>>(&self, users: impl IntoIterator<Item = (N, P)>) {
+        let users = users.into_iter();
+        let mut accounts = lock(&self.state.accounts);
+        users.for_each(|(name, password)| accounts.set(name.as_ref(), password.as_ref()));
+    }
+
     /// Whether an account is locked: five failures within 15 minutes lock it for 15 minutes.
     #[must_use]
     pub fn is_locked(&self, user: &str) -> bool {
@@ -281,8 +289,15 @@ impl StandIn {
         *self.state.counters.borrow()
     }
 
-    /// Sets all counters to zero.
+    /// The counters of one user name.
+    #[must_use]
+    pub fn counters_of(&self, user: &str) -> UserCounters {
+        lock(&self.state.tallies).of(user)
+    }
+
+    /// Sets all counters to zero, those of the users too.
     pub fn reset_counters(&self) {
+        lock(&self.state.tallies).clear();
         self.state.counters.send_replace(Counters::default());
     }
 

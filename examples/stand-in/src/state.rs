@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::info::Info;
 use crate::journal::Counters;
 use crate::services::Services;
+use crate::tallies::Tallies;
 use crate::tokens::Tokens;
 
 /// Switches that are none of the parts' own.
@@ -29,6 +30,7 @@ pub(crate) struct State {
     pub(crate) settings: Mutex<Settings>,
     pub(crate) info: Mutex<Info>,
     pub(crate) accounts: Mutex<Accounts>,
+    pub(crate) tallies: Mutex<Tallies>,
     pub(crate) tokens: Mutex<Tokens>,
     pub(crate) services: Mutex<Services>,
     pub(crate) counters: watch::Sender<Counters>,
@@ -41,6 +43,20 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn count(&self, change: impl FnOnce(&mut Counters)) {
         self.counters.send_modify(change);
+    }
+
+    /// Counts a login attempt; who waits for the common counter finds the user's changed too.
+    pub(crate) fn count_attempt(&self, user: Option<&str>) {
+        lock(&self.tallies).count(user.unwrap_or_default(), |of_user| {
+            of_user.login_attempts += 1;
+        });
+        self.count(|counters| counters.login_attempts += 1);
+    }
+
+    /// Counts a login.
+    pub(crate) fn count_login(&self, user: Option<&str>) {
+        lock(&self.tallies).count(user.unwrap_or_default(), |of_user| of_user.logins += 1);
+        self.count(|counters| counters.logins += 1);
     }
 
     /// A token and its life, if the credential is right and the account is not locked.
@@ -56,7 +72,7 @@ impl State {
             return None;
         }
         let (text, lifetime) = self.issue(user, binding, asked_for);
-        self.count(|counters| counters.logins += 1);
+        self.count_login(Some(user));
         Some((text, lifetime))
     }
 

@@ -33,7 +33,7 @@ pub(crate) async fn generate(
     door: Door,
 ) -> io::Result<Answer> {
     let form = state.host.read(asked, body).await.form;
-    state.count(|counters| counters.login_attempts += 1);
+    state.count_attempt(form.get("username"));
     let login = Login {
         state,
         asked,
@@ -103,7 +103,7 @@ impl Maker for Login<'_> {
     }
 
     fn dead(&self) -> Answer {
-        self.state.count(|counters| counters.logins += 1);
+        self.state.count_login(self.form.get("username"));
         let text = lock(&self.state.tokens).unused_text();
         let lifetime = lock(&self.state.settings).token_lifetime;
         self.issued(&text, lifetime)
@@ -144,7 +144,7 @@ impl Login<'_> {
 /// The login page's form: a cookie and a way back, or the page again.
 pub(crate) async fn sign_in(state: &State, asked: &Asked, body: Incoming) -> io::Result<Answer> {
     let form = state.host.read(asked, body).await.form;
-    state.count(|counters| counters.login_attempts += 1);
+    state.count_attempt(form.get("username"));
     let user = form.get("username").unwrap_or_default();
     let password = form.get("password").unwrap_or_default();
     let back = form.get("redirect").unwrap_or("/arcgis/rest/services");
