@@ -16,6 +16,8 @@ use crate::hatch::Hatch;
 use crate::host::{Host, Observer};
 use crate::info::Info;
 use crate::journal::{Counters, Received};
+use crate::legacy::Legacy;
+use crate::personality::Personality;
 use crate::server;
 use crate::services::Services;
 use crate::stand_in::StandIn;
@@ -32,6 +34,7 @@ pub struct StandInBuilder {
     token_lifetime: Duration,
     clock_skew: i64,
     observer: Option<Observer>,
+    personality: Personality,
 }
 
 impl Default for StandInBuilder {
@@ -42,6 +45,7 @@ impl Default for StandInBuilder {
             token_lifetime: Duration::from_secs(60 * 60),
             clock_skew: 0,
             observer: None,
+            personality: Personality::default(),
         }
     }
 }
@@ -53,6 +57,7 @@ impl fmt::Debug for StandInBuilder {
             .field("users", &self.users)
             .field("token_lifetime", &self.token_lifetime)
             .field("clock_skew", &self.clock_skew)
+            .field("personality", &self.personality)
             .finish_non_exhaustive()
     }
 }
@@ -78,6 +83,12 @@ impl StandInBuilder {
         let users = users.into_iter();
         self.users
             .extend(users.map(|(name, password)| (name.into(), password.into())));
+        self
+    }
+
+    /// Which kind of server it is; [`Personality::Standalone`] unless said otherwise.
+    pub fn personality(mut self, personality: Personality) -> Self {
+        self.personality = personality;
         self
     }
 
@@ -115,9 +126,12 @@ impl StandInBuilder {
             accounts.set(name, password);
         }
         let info = Info {
-            present: true,
+            present: self.personality != Personality::Legacy,
             token_based: true,
-            token_services_url: Some(format!("http://{addr}/arcgis/tokens/")),
+            token_services_url: Some(format!(
+                "http://{addr}{}",
+                self.personality.token_services_path()
+            )),
             owning_system_url: None,
         };
         let settings = Settings {
@@ -129,7 +143,9 @@ impl StandInBuilder {
         let clock = Clock::start(Handle::current(), self.clock_skew);
         let state = Arc::new(State {
             host: Host::new(addr, clock, self.observer),
+            personality: self.personality,
             settings: Mutex::new(settings),
+            legacy: Mutex::new(Legacy::default()),
             info: Mutex::new(info),
             accounts: Mutex::new(accounts),
             tallies: Mutex::new(Tallies::default()),

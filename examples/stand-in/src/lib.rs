@@ -4,6 +4,8 @@
 //! challenge comes in ([`ChallengeShape`]), every way a token service breaks ([`TokenFault`]), and gates that hold
 //! requests until a test lets them go, so that no test has to sleep. It counts and keeps what it received.
 //!
+//! It comes in several personalities ([`Personality`]).
+//!
 //! HTTP/1 and HTTP/2 (prior knowledge, clear text) are spoken on the same port. Time is tokio's: `tokio::time::advance`
 //! expires tokens and opens locked accounts.
 //!
@@ -42,7 +44,9 @@ mod hatch;
 mod host;
 mod info;
 mod journal;
+mod legacy;
 mod pages;
+mod personality;
 mod png;
 mod prefixes;
 mod presented;
@@ -63,6 +67,8 @@ pub use digest::digest;
 pub use fault::TokenFault;
 pub use gate::Gate;
 pub use journal::{Counters, Received};
+pub use legacy::LegacyRefusal;
+pub use personality::Personality;
 pub use services::Refusal;
 pub use stand_in::StandIn;
 pub use tallies::UserCounters;

@@ -12,7 +12,9 @@ use crate::answer::{self, Answer};
 use crate::asked::{Arrived, Asked, Pairs};
 use crate::challenge::{self, ChallengeShape, Demand};
 use crate::gate;
+use crate::legacy;
 use crate::pages;
+use crate::personality::Personality;
 use crate::prefixes::{SERVICES, covers};
 use crate::presented::Presented;
 use crate::resources;
@@ -39,8 +41,14 @@ impl Answers for State {
 
 async fn route(state: &State, asked: &Asked, body: Incoming) -> io::Result<Answer> {
     let path = asked.path.as_str();
+    if state.personality.lacks(path) {
+        return Ok(not_there(state, asked, body).await);
+    }
     match path {
         "/arcgis/rest/info" => Ok(info(state)),
+        "/arcgis/tokens" | "/arcgis/tokens/" if state.personality == Personality::Legacy => {
+            legacy::tokens(state, asked, body).await
+        }
         "/arcgis/tokens" | "/arcgis/tokens/" => Ok(answer::html(pages::token_service())),
         "/arcgis/tokens/generateToken" => {
             token_service::generate(state, asked, body, Door::Services).await

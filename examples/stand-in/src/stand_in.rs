@@ -16,6 +16,7 @@ use crate::challenge::ChallengeShape;
 use crate::fault::TokenFault;
 use crate::gate::Gate;
 use crate::journal::{Counters, Received};
+use crate::legacy::LegacyRefusal;
 use crate::services::{Access, Refusal};
 use crate::state::{State, lock};
 use crate::tallies::UserCounters;
@@ -254,10 +255,34 @@ impl StandIn {
         lock(&self.state.settings).string_expires = on;
     }
 
-    /// The token service as `rest/info` gives it unless told otherwise: `…/arcgis/tokens/`.
+    /// The token service as `rest/info` gives it unless told otherwise: `…/arcgis/tokens/` of a
+    /// [`Personality::Standalone`](crate::Personality::Standalone).
     #[must_use]
     pub fn token_services_url(&self) -> String {
-        format!("{}/tokens/", self.root())
+        self.url(self.state.personality.token_services_path())
+    }
+
+    /// Whether a [`Personality::Legacy`](crate::Personality::Legacy) server takes logins by GET, else 403; it does
+    /// unless set.
+    pub fn set_legacy_get_allowed(&self, on: bool) {
+        lock(&self.state.legacy).get_allowed = on;
+    }
+
+    /// Whether a [`Personality::Legacy`](crate::Personality::Legacy) server takes logins by POST, else 403; it does
+    /// unless set.
+    pub fn set_legacy_post_allowed(&self, on: bool) {
+        lock(&self.state.legacy).post_allowed = on;
+    }
+
+    /// How a [`Personality::Legacy`](crate::Personality::Legacy) server refuses logins.
+    pub fn set_legacy_refusal(&self, refusal: LegacyRefusal) {
+        lock(&self.state.legacy).refusal = refusal;
+    }
+
+    /// Whether a [`Personality::Legacy`](crate::Personality::Legacy) server answers every login, good or bad, with
+    /// the page a browser sees; off unless set.
+    pub fn set_legacy_only_pages(&self, on: bool) {
+        lock(&self.state.legacy).only_pages = on;
     }
 
     /// The `tokenServicesUrl` in `rest/info`; none leaves it out.

@@ -12,6 +12,8 @@ use crate::hatch::Hatch;
 use crate::host::Host;
 use crate::info::Info;
 use crate::journal::Counters;
+use crate::legacy::Legacy;
+use crate::personality::Personality;
 use crate::services::Services;
 use crate::tallies::Tallies;
 use crate::tokens::Tokens;
@@ -27,7 +29,9 @@ pub(crate) struct Settings {
 
 pub(crate) struct State {
     pub(crate) host: Host,
+    pub(crate) personality: Personality,
     pub(crate) settings: Mutex<Settings>,
+    pub(crate) legacy: Mutex<Legacy>,
     pub(crate) info: Mutex<Info>,
     pub(crate) accounts: Mutex<Accounts>,
     pub(crate) tallies: Mutex<Tallies>,
