@@ -18,6 +18,7 @@ use crate::info::Info;
 use crate::journal::{Counters, Received};
 use crate::legacy::Legacy;
 use crate::personality::Personality;
+use crate::portal::{Portal, PortalState};
 use crate::server;
 use crate::services::Services;
 use crate::stand_in::StandIn;
@@ -35,6 +36,7 @@ pub struct StandInBuilder {
     clock_skew: i64,
     observer: Option<Observer>,
     personality: Personality,
+    portal: Option<Arc<PortalState>>,
 }
 
 impl Default for StandInBuilder {
@@ -46,6 +48,7 @@ impl Default for StandInBuilder {
             clock_skew: 0,
             observer: None,
             personality: Personality::default(),
+            portal: None,
         }
     }
 }
@@ -58,6 +61,7 @@ impl fmt::Debug for StandInBuilder {
             .field("token_lifetime", &self.token_lifetime)
             .field("clock_skew", &self.clock_skew)
             .field("personality", &self.personality)
+            .field("federated", &self.portal.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -69,7 +73,7 @@ impl StandInBuilder {
         self
     }
 
-    /// Adds a user. Without any, [`USERNAME`] with [`PASSWORD`] is the only one.
+    /// Adds a user. Without any, [`USERNAME`] with [`PASSWORD`] is the only one; a federated server then has none.
     pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
         self.users.push((name.into(), password.into()));
         self
@@ -89,6 +93,15 @@ impl StandInBuilder {
     /// Which kind of server it is; [`Personality::Standalone`] unless said otherwise.
     pub fn personality(mut self, personality: Personality) -> Self {
         self.personality = personality;
+        self
+    }
+
+    /// Federates the server with `portal`: `rest/info` names the portal, and services take the server tokens that the
+    /// portal gives out for this server, and its API keys. The server has no users of its own unless some are added.
+    ///
+    /// The portal stops when its own last handle is dropped, federated servers or not.
+    pub fn federated_with(mut self, portal: &Portal) -> Self {
+        self.portal = Some(portal.state());
         self
     }
 
@@ -119,31 +132,41 @@ impl StandInBuilder {
         let listener = TcpListener::bind(self.listen).await?;
         let addr = listener.local_addr()?;
         let mut accounts = Accounts::default();
-        if self.users.is_empty() {
+        if self.users.is_empty() && self.portal.is_none() {
             accounts.set(USERNAME, PASSWORD);
         }
         for (name, password) in &self.users {
             accounts.set(name, password);
         }
-        let info = Info {
-            present: self.personality != Personality::Legacy,
-            token_based: true,
-            token_services_url: Some(format!(
-                "http://{addr}{}",
-                self.personality.token_services_path()
-            )),
-            owning_system_url: None,
+        let info = match &self.portal {
+            Some(portal) => Info {
+                present: true,
+                token_based: true,
+                token_services_url: Some(portal.token_services_url()),
+                owning_system_url: Some(portal.root()),
+            },
+            None => Info {
+                present: self.personality != Personality::Legacy,
+                token_based: true,
+                token_services_url: Some(format!(
+                    "http://{addr}{}",
+                    self.personality.token_services_path()
+                )),
+                owning_system_url: None,
+            },
         };
         let settings = Settings {
             token_lifetime: self.token_lifetime,
             string_expires: false,
             set_cookies: false,
             public_checks_tokens: false,
+            takes_portal_tokens: false,
         };
         let clock = Clock::start(Handle::current(), self.clock_skew);
         let state = Arc::new(State {
             host: Host::new(addr, clock, self.observer),
             personality: self.personality,
+            portal: self.portal,
             settings: Mutex::new(settings),
             legacy: Mutex::new(Legacy::default()),
             info: Mutex::new(info),
@@ -156,6 +179,9 @@ impl StandInBuilder {
             services_held: watch::Sender::new(0),
             unread: Mutex::new(Vec::new()),
         });
+        if let Some(portal) = &state.portal {
+            portal.federate(&state);
+        }
         let (stop, stopped) = watch::channel(false);
         server::spawn(listener, Arc::clone(&state), stopped);
         Ok(StandIn::new(state, stop))

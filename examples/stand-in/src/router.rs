@@ -132,9 +132,7 @@ fn judge(state: &State, asked: &Asked, presented: &Presented) -> Result<String, 
         counters.signed_requests += 1;
         counters.conflicting_tokens += u64::from(presented.conflicting);
     });
-    let now = state.host.clock.now();
-    let standing = lock(&state.tokens).standing(token, asked.caller(), now);
-    match standing {
+    match standing(state, asked, token) {
         Standing::Good { user } => Ok(user),
         Standing::Dead => Err(Demand::Invalid),
         Standing::WrongReferer => {
@@ -145,6 +143,20 @@ fn judge(state: &State, asked: &Asked, presented: &Presented) -> Result<String, 
             state.count(|counters| counters.address_mismatches += 1);
             Err(Demand::Invalid)
         }
+    }
+}
+
+/// What a token is worth here: as one of the server's own, or as one the portal vouches for.
+fn standing(state: &State, asked: &Asked, token: &str) -> Standing {
+    let now = state.host.clock.now();
+    let own = lock(&state.tokens).standing(token, asked.caller(), now);
+    let takes_portal_tokens = lock(&state.settings).takes_portal_tokens;
+    match (own, &state.portal) {
+        (Standing::Dead, Some(portal)) if takes_portal_tokens => {
+            portal.standing(token, asked.caller())
+        }
+        (Standing::Dead, Some(portal)) => portal.key_standing(token, asked.caller()),
+        (own, _) => own,
     }
 }
 

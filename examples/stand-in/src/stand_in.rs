@@ -232,6 +232,12 @@ impl StandIn {
         self.state.host.set_seen_address(address);
     }
 
+    /// Whether a federated server takes portal tokens as they are; off unless set: "Invalid Token" (498), they have to
+    /// be exchanged.
+    pub fn set_takes_portal_tokens(&self, on: bool) {
+        lock(&self.state.settings).takes_portal_tokens = on;
+    }
+
     /// How many seconds the server's clock is ahead (negative: behind).
     pub fn set_clock_skew(&self, secs: i64) {
         self.state.host.clock.set_skew(secs);
@@ -256,10 +262,13 @@ impl StandIn {
     }
 
     /// The token service as `rest/info` gives it unless told otherwise: `…/arcgis/tokens/` of a
-    /// [`Personality::Standalone`](crate::Personality::Standalone).
+    /// [`Personality::Standalone`](crate::Personality::Standalone), the portal's of a federated server.
     #[must_use]
     pub fn token_services_url(&self) -> String {
-        self.url(self.state.personality.token_services_path())
+        match &self.state.portal {
+            Some(portal) => portal.token_services_url(),
+            None => self.url(self.state.personality.token_services_path()),
+        }
     }
 
     /// Whether a [`Personality::Legacy`](crate::Personality::Legacy) server takes logins by GET, else 403; it does

@@ -1,6 +1,6 @@
 //! All that a running stand-in knows, shared by its connections and its handles.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -14,6 +14,7 @@ use crate::info::Info;
 use crate::journal::Counters;
 use crate::legacy::Legacy;
 use crate::personality::Personality;
+use crate::portal::PortalState;
 use crate::services::Services;
 use crate::tallies::Tallies;
 use crate::tokens::Tokens;
@@ -25,11 +26,14 @@ pub(crate) struct Settings {
     pub(crate) string_expires: bool,
     pub(crate) set_cookies: bool,
     pub(crate) public_checks_tokens: bool,
+    pub(crate) takes_portal_tokens: bool,
 }
 
 pub(crate) struct State {
     pub(crate) host: Host,
     pub(crate) personality: Personality,
+    /// The portal it is federated with.
+    pub(crate) portal: Option<Arc<PortalState>>,
     pub(crate) settings: Mutex<Settings>,
     pub(crate) legacy: Mutex<Legacy>,
     pub(crate) info: Mutex<Info>,

@@ -12,6 +12,8 @@ pub struct UserCounters {
     pub login_attempts: u64,
     /// Those of them that were given a token.
     pub logins: u64,
+    /// Server tokens a portal gave out for this user's portal tokens.
+    pub exchanges: u64,
 }
 
 /// The counters of all users.
