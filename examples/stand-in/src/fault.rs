@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A fault of a token service: how `generateToken` or `getToken` answers while it is set. See
+/// A fault of a token service: how `generateToken`, `getToken` or `oauth2/token` answers while it is set. See
 /// [`crate::StandIn::set_token_fault`] and [`crate::Portal::set_token_fault`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -4,8 +4,8 @@
 //! challenge comes in ([`ChallengeShape`]), every way a token service breaks ([`TokenFault`]), and gates that hold
 //! requests until a test lets them go, so that no test has to sleep. It counts and keeps what it received.
 //!
-//! It comes in several personalities ([`Personality`]), and federated with a [`Portal`] that has logins, token exchange
-//! and API keys of its own.
+//! It comes in several personalities ([`Personality`]), and federated with a [`Portal`] that has logins, token exchange,
+//! OAuth and API keys of its own.
 //!
 //! HTTP/1 and HTTP/2 (prior knowledge, clear text) are spoken on the same port. Time is tokio's: `tokio::time::advance`
 //! expires tokens and opens locked accounts.

@@ -11,6 +11,8 @@ use crate::texts::Texts;
 struct Issued {
     user: String,
     binding: Binding,
+    /// The refresh token it came from.
+    parent: Option<String>,
     expires: Instant,
 }
 
@@ -37,12 +39,28 @@ pub(crate) struct Tokens {
 
 impl Tokens {
     pub(crate) fn issue(&mut self, user: &str, binding: Binding, expires: Instant) -> String {
+        self.add(user, binding, None, expires)
+    }
+
+    /// A token that dies with the refresh token `parent`.
+    pub(crate) fn issue_child(&mut self, user: &str, parent: &str, expires: Instant) -> String {
+        self.add(user, Binding::Free, Some(parent.to_owned()), expires)
+    }
+
+    fn add(
+        &mut self,
+        user: &str,
+        binding: Binding,
+        parent: Option<String>,
+        expires: Instant,
+    ) -> String {
         let text = self.unused_text();
         self.issued.insert(
             text.clone(),
             Issued {
                 user: user.to_owned(),
                 binding,
+                parent,
                 expires,
             },
         );
@@ -71,6 +89,12 @@ impl Tokens {
 
     pub(crate) fn revoke(&mut self, text: &str) -> bool {
         self.issued.remove(text).is_some()
+    }
+
+    /// Revokes the tokens that came from the refresh token `parent`.
+    pub(crate) fn revoke_children(&mut self, parent: &str) {
+        self.issued
+            .retain(|_, token| token.parent.as_deref() != Some(parent));
     }
 
     pub(crate) fn revoke_all(&mut self) -> usize {

@@ -16,6 +16,7 @@ use crate::hatch::Hatch;
 use crate::host::{Host, Observer};
 use crate::info::Info;
 use crate::journal::Received;
+use crate::portal::apps::Apps;
 use crate::portal::counters::PortalCounters;
 use crate::portal::handle::Portal;
 use crate::portal::keys::Keys;
@@ -33,6 +34,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub struct PortalBuilder {
     listen: SocketAddr,
     users: Vec<(String, String)>,
+    apps: Apps,
     keys: Keys,
     settings: Settings,
     clock_skew: i64,
@@ -44,10 +46,13 @@ impl Default for PortalBuilder {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             users: Vec::new(),
+            apps: Apps::default(),
             keys: Keys::default(),
             settings: Settings {
                 token_lifetime: MINUTE * 120,
                 longest_token_lifetime: MINUTE * 20_160,
+                access_token_lifetime: MINUTE * 30,
+                refresh_token_lifetime: MINUTE * 20_160,
                 ssl: false,
             },
             clock_skew: 0,
@@ -90,6 +95,12 @@ impl PortalBuilder {
         self
     }
 
+    /// Registers an OAuth app.
+    pub fn app(mut self, client_id: &str, secret: &str) -> Self {
+        self.apps.set(client_id, secret);
+        self
+    }
+
     /// Adds an API key, locked to `referers` if there are any. See [`Portal::set_api_key`].
     pub fn api_key(mut self, text: &str, referers: &[&str]) -> Self {
         let referers = referers.iter().map(|&referer| referer.to_owned());
@@ -97,15 +108,27 @@ impl PortalBuilder {
         self
     }
 
-    /// How long tokens live when a login does not ask for a life; 120 minutes unless said otherwise.
+    /// How long tokens live when a login or an app does not ask for a life; 120 minutes unless said otherwise.
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.token_lifetime = lifetime;
         self
     }
 
-    /// The longest life a login is given; 20,160 minutes unless said otherwise.
+    /// The longest life a login or an app is given; 20,160 minutes unless said otherwise.
     pub fn longest_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.longest_token_lifetime = lifetime;
+        self
+    }
+
+    /// How long access tokens of a signed-in person live; 30 minutes unless said otherwise.
+    pub fn access_token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.access_token_lifetime = lifetime;
+        self
+    }
+
+    /// How long refresh tokens live; two weeks unless said otherwise.
+    pub fn refresh_token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.refresh_token_lifetime = lifetime;
         self
     }
 
@@ -149,10 +172,12 @@ impl PortalBuilder {
             accounts: Mutex::new(accounts),
             tallies: Mutex::new(Tallies::default()),
             tokens: Mutex::new(Tokens::default()),
+            apps: Mutex::new(self.apps),
             keys: Mutex::new(self.keys),
             counters: watch::Sender::new(PortalCounters::default()),
             logins: Hatch::default(),
             exchanges: Hatch::default(),
+            grants: Hatch::default(),
             servers: Mutex::default(),
         });
         {

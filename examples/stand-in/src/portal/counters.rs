@@ -22,6 +22,22 @@ pub struct PortalCounters {
     pub exchanges: u64,
     /// Requests for a server token refused: for their form, the portal token, or the server.
     pub exchange_refusals: u64,
+    /// Requests to `oauth2/token`, counted when they have arrived in full.
+    pub oauth_attempts: u64,
+    /// `client_credentials` grants that were given a token.
+    pub client_credentials: u64,
+    /// `authorization_code` grants that were given a token.
+    pub authorization_codes: u64,
+    /// `refresh_token` grants that were given a token.
+    pub refreshes: u64,
+    /// `exchange_refresh_token` grants that were given a token.
+    pub refresh_token_exchanges: u64,
+    /// OAuth grants refused.
+    pub oauth_refusals: u64,
+    /// Requests for the sign-in page, `oauth2/authorize`.
+    pub authorize_requests: u64,
+    /// Requests to `oauth2/revokeToken` that were answered with success.
+    pub revocations: u64,
     /// Requests to items, `portals/self` and `community/self`.
     pub content_requests: u64,
     /// Those of them that carried a token or an API key, good or bad.

@@ -12,11 +12,16 @@ use crate::binding::Binding;
 use crate::fault::TokenFault;
 use crate::gate::Gate;
 use crate::journal::Received;
+use crate::portal::apps::Code;
 use crate::portal::builder::PortalBuilder;
 use crate::portal::counters::PortalCounters;
+use crate::portal::pkce::Challenge;
 use crate::portal::state::{CONTEXT, PortalState};
 use crate::state::lock;
 use crate::tallies::UserCounters;
+
+/// How long a code waits to be used.
+const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 /// A running portal stand-in. Clones are handles on the same portal, which stops when the last is dropped.
 ///
@@ -28,7 +33,7 @@ use crate::tallies::UserCounters;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> std::io::Result<()> {
-/// let portal = Portal::builder().user("ada", "s3cret").start().await?;
+/// let portal = Portal::builder().user("ada", "s3cret").app("planner", "app secret").start().await?;
 /// let arcgis = StandIn::builder().federated_with(&portal).start().await?;
 ///
 /// // Run the code under test against `arcgis.root()`, then:
@@ -66,7 +71,7 @@ impl Portal {
         Arc::clone(&self.state)
     }
 
-    /// Starts one with the defaults: a free port on 127.0.0.1, [`crate::USERNAME`] with [`crate::PASSWORD`].
+    /// Starts one with the defaults: a free port on 127.0.0.1, [`crate::USERNAME`] with [`crate::PASSWORD`], no apps.
     ///
     /// # Errors
     ///
@@ -156,8 +161,8 @@ impl Portal {
             .issue(user, Binding::of_referer(referer), lifetime)
     }
 
-    /// Makes all portal tokens invalid. Returns how many there were. Server tokens and API
-    /// keys stay good.
+    /// Makes all portal tokens invalid, those of apps too. Returns how many there were. Server tokens, refresh tokens
+    /// and API keys stay good.
     pub fn revoke_all_tokens(&self) -> usize {
         lock(&self.state.tokens).revoke_all()
     }
@@ -213,6 +218,60 @@ impl Portal {
     }
 }
 
+/// OAuth.
+impl Portal {
+    /// Registers an OAuth app or changes its secret.
+    pub fn set_app(&self, client_id: &str, secret: &str) {
+        lock(&self.state.apps).set(client_id, secret);
+    }
+
+    /// A code, as if `user` had just signed in for the app: good once, for ten minutes, with this `redirect_uri`, and
+    /// with a verifier that meets the challenge, if there is one. The method is `S256` or `plain`; none is `plain`.
+    #[must_use]
+    pub fn authorize(
+        &self,
+        client_id: &str,
+        redirect_uri: &str,
+        challenge: Option<&str>,
+        method: Option<&str>,
+        user: &str,
+    ) -> String {
+        let code = Code {
+            client_id: client_id.to_owned(),
+            redirect_uri: redirect_uri.to_owned(),
+            challenge: challenge.map(|challenge| Challenge::new(challenge, method)),
+            user: user.to_owned(),
+            expires: self.state.host.clock.now() + CODE_LIFETIME,
+        };
+        lock(&self.state.apps).add_code(code)
+    }
+
+    /// A good refresh token, as if `user` had signed in for the app earlier.
+    #[must_use]
+    pub fn issue_refresh_token(&self, client_id: &str, user: &str) -> String {
+        self.state.issue_refresh_token(client_id, user).0
+    }
+
+    /// Makes a refresh token and its access tokens invalid. Returns whether it was known.
+    pub fn revoke_refresh_token(&self, text: &str) -> bool {
+        self.state.revoke_refresh_token(text)
+    }
+
+    /// Makes all refresh tokens and their access tokens invalid. Returns how many refresh tokens there were.
+    pub fn revoke_all_refresh_tokens(&self) -> usize {
+        let revoked = lock(&self.state.apps).revoke_all_refresh_tokens();
+        let mut tokens = lock(&self.state.tokens);
+        revoked.iter().for_each(|text| tokens.revoke_children(text));
+        revoked.len()
+    }
+
+    /// Lets all refresh tokens expire now; their access tokens stay good.
+    pub fn expire_all_refresh_tokens(&self) {
+        let now = self.state.host.clock.now();
+        lock(&self.state.apps).expire_all_refresh_tokens(now);
+    }
+}
+
 /// What goes wrong, what waits, and what is said.
 impl Portal {
     /// How logins at `generateToken` go wrong; none mends it, and lets logins go on that hang.
@@ -225,6 +284,11 @@ impl Portal {
         self.state.exchanges.fault.send_replace(fault);
     }
 
+    /// How `oauth2/token` goes wrong. [`TokenFault::Refuse`] is the error of a bad secret, code or refresh token.
+    pub fn set_oauth_fault(&self, fault: Option<TokenFault>) {
+        self.state.grants.fault.send_replace(fault);
+    }
+
     /// Holds logins, once counted, until the gate is released.
     pub fn hold_logins(&self) -> Gate {
         Gate::close(&self.state.logins.held)
@@ -233,6 +297,11 @@ impl Portal {
     /// Holds exchanges, once counted, until the gate is released. Portal tokens are judged after that.
     pub fn hold_exchanges(&self) -> Gate {
         Gate::close(&self.state.exchanges.held)
+    }
+
+    /// Holds requests to `oauth2/token`, once counted, until the gate is released.
+    pub fn hold_oauth(&self) -> Gate {
+        Gate::close(&self.state.grants.held)
     }
 
     /// The `tokenServicesUrl` in `sharing/rest/info`; none leaves it out.
@@ -302,6 +371,12 @@ impl Portal {
     /// Waits until `n` exchanges have arrived, held or not.
     pub async fn wait_for_exchanges(&self, n: u64) {
         self.wait_until(|counters| counters.exchange_attempts >= n)
+            .await;
+    }
+
+    /// Waits until `n` requests to `oauth2/token` have arrived, held or not.
+    pub async fn wait_for_oauth(&self, n: u64) {
+        self.wait_until(|counters| counters.oauth_attempts >= n)
             .await;
     }
 }

@@ -1,5 +1,6 @@
-//! A portal: logins, tokens for the servers federated with it, and a few things that want a token.
+//! A portal: logins, tokens for the servers federated with it, OAuth, and a few things that want a token.
 
+mod apps;
 mod builder;
 mod content;
 mod counters;
@@ -7,8 +8,11 @@ mod exchange;
 mod handle;
 mod keys;
 mod login;
+mod oauth;
+mod pkce;
 mod reply;
 mod router;
+mod sha256;
 mod state;
 
 pub use builder::PortalBuilder;

@@ -45,3 +45,14 @@ fn coded(code: u16, message: &str) -> Answer {
         r#"{{"error":{{"code":{code},"messageCode":"GWM_0003","message":{message},"details":[]}}}}"#
     ))
 }
+
+/// An error of the OAuth end points: their own fields, but inside an object and under HTTP 200.
+pub(crate) fn oauth_error(code: u16, error: &str, description: &str) -> Answer {
+    json(&json!({ "error": {
+        "code": code,
+        "error": error,
+        "error_description": description,
+        "message": description,
+        "details": [],
+    } }))
+}

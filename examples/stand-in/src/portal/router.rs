@@ -9,9 +9,11 @@ use serde_json::json;
 
 use crate::answer::{self, Answer};
 use crate::asked::Asked;
+use crate::pages;
 use crate::portal::content::Content;
 use crate::portal::exchange::Exchange;
 use crate::portal::login::Login;
+use crate::portal::oauth::{self, Grant};
 use crate::portal::reply;
 use crate::portal::state::{CONTEXT, PortalState};
 use crate::server::Answers;
@@ -57,6 +59,20 @@ async fn route(portal: &PortalState, asked: &Asked, body: Incoming) -> io::Resul
             };
             portal.logins.serve(&login).await
         }
+        "oauth2/token" => {
+            portal.count(|counters| counters.oauth_attempts += 1);
+            let grant = Grant {
+                portal,
+                asked,
+                form,
+            };
+            portal.grants.serve(&grant).await
+        }
+        "oauth2/revokeToken" => Ok(oauth::revoke(portal, asked, form)),
+        "oauth2/authorize" => {
+            portal.count(|counters| counters.authorize_requests += 1);
+            Ok(answer::html(pages::oauth_sign_in(CONTEXT)))
+        }
         path => Ok(match Content::at(path) {
             Some(content) => content.answer(portal, asked, form),
             None => answer::not_found(),
@@ -97,6 +113,13 @@ fn control(portal: &PortalState, asked: &Asked) -> Answer {
                 "exchangeAttempts": counters.exchange_attempts,
                 "exchanges": counters.exchanges,
                 "exchangeRefusals": counters.exchange_refusals,
+                "oauthAttempts": counters.oauth_attempts,
+                "clientCredentials": counters.client_credentials,
+                "authorizationCodes": counters.authorization_codes,
+                "refreshes": counters.refreshes,
+                "refreshTokenExchanges": counters.refresh_token_exchanges,
+                "oauthRefusals": counters.oauth_refusals,
+                "revocations": counters.revocations,
                 "contentRequests": counters.content_requests,
                 "challenges": counters.challenges,
                 "liveTokens": lock(&portal.tokens).live(portal.host.clock.now()),

@@ -12,6 +12,7 @@ use crate::binding::{Binding, Caller};
 use crate::hatch::Hatch;
 use crate::host::Host;
 use crate::info::Info;
+use crate::portal::apps::{Apps, Refresh};
 use crate::portal::counters::PortalCounters;
 use crate::portal::keys::Keys;
 use crate::prefixes::covers;
@@ -29,6 +30,8 @@ const SERVER: &str = "/arcgis";
 pub(crate) struct Settings {
     pub(crate) token_lifetime: Duration,
     pub(crate) longest_token_lifetime: Duration,
+    pub(crate) access_token_lifetime: Duration,
+    pub(crate) refresh_token_lifetime: Duration,
     pub(crate) ssl: bool,
 }
 
@@ -39,10 +42,12 @@ pub(crate) struct PortalState {
     pub(crate) accounts: Mutex<Accounts>,
     pub(crate) tallies: Mutex<Tallies>,
     pub(crate) tokens: Mutex<Tokens>,
+    pub(crate) apps: Mutex<Apps>,
     pub(crate) keys: Mutex<Keys>,
     pub(crate) counters: watch::Sender<PortalCounters>,
     pub(crate) logins: Hatch,
     pub(crate) exchanges: Hatch,
+    pub(crate) grants: Hatch,
     pub(crate) servers: Mutex<Vec<Weak<State>>>,
 }
 
@@ -91,10 +96,28 @@ impl PortalState {
             .min(settings.longest_token_lifetime)
     }
 
-    /// A portal token.
+    /// A portal token that is no child of a refresh token.
     pub(crate) fn issue(&self, user: &str, binding: Binding, lifetime: Duration) -> String {
         let expires = self.host.clock.now() + lifetime;
         lock(&self.tokens).issue(user, binding, expires)
+    }
+
+    /// A refresh token and its life.
+    pub(crate) fn issue_refresh_token(&self, client_id: &str, user: &str) -> (String, Duration) {
+        let lifetime = lock(&self.settings).refresh_token_lifetime;
+        let text = lock(&self.apps).add_refresh_token(Refresh {
+            client_id: client_id.to_owned(),
+            user: user.to_owned(),
+            expires: self.host.clock.now() + lifetime,
+        });
+        (text, lifetime)
+    }
+
+    /// Ends a refresh token and its access tokens. Returns whether it was known.
+    pub(crate) fn revoke_refresh_token(&self, text: &str) -> bool {
+        let known = lock(&self.apps).revoke_refresh_token(text);
+        lock(&self.tokens).revoke_children(text);
+        known
     }
 
     /// What a portal token or an API key is worth.
