@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 
 use crate::body::Body;
+use crate::pages;
 
 /// What ArcGIS Server calls its JSON.
 pub(crate) const JSON: &str = "text/plain;charset=utf-8";
@@ -63,6 +64,11 @@ pub(crate) fn status(answer: Answer, status: u16) -> Answer {
     *answer.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     answer
+}
+
+/// The 404 of a place that is not there at all.
+pub(crate) fn not_found() -> Answer {
+    status(html(pages::plain("404 Not Found")), 404)
 }
 
 pub(crate) fn redirect(location: &str) -> Answer {

@@ -1,11 +1,14 @@
 //! What a request asks: its head in the terms handlers need, and its body as it arrived.
 
+use std::net::IpAddr;
+
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HOST, REFERER};
 use http::{HeaderMap, Method, Request, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
+use crate::binding::Caller;
 use crate::digest::Digest;
 
 /// Bodies are kept up to this size; of longer ones only length and checksum are known.
@@ -22,11 +25,13 @@ pub(crate) struct Asked {
     pub(crate) path_and_query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) query: Pairs,
+    /// The address it came from, as far as the server can see.
+    pub(crate) from: IpAddr,
     authority: String,
 }
 
 impl Asked {
-    pub(crate) fn new(request: &Request<Incoming>, own_authority: &str) -> Self {
+    pub(crate) fn new(request: &Request<Incoming>, own_authority: &str, from: IpAddr) -> Self {
         let uri = request.uri();
         let authority = uri
             .authority()
@@ -43,6 +48,7 @@ impl Asked {
                 .map_or_else(|| uri.path().to_owned(), ToString::to_string),
             headers: request.headers().clone(),
             query: Pairs::parse(uri.query().unwrap_or_default().as_bytes()),
+            from: from.to_canonical(),
             authority: authority.to_owned(),
         }
     }
@@ -63,6 +69,14 @@ impl Asked {
 
     pub(crate) fn referer(&self) -> Option<&str> {
         self.header(REFERER.as_str())
+    }
+
+    /// Who asks, as far as bound tokens care.
+    pub(crate) fn caller(&self) -> Caller<'_> {
+        Caller {
+            referer: self.referer(),
+            address: self.from,
+        }
     }
 
     pub(crate) fn is_form(&self) -> bool {

@@ -12,12 +12,18 @@ use tokio::sync::watch;
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;
+use crate::hatch::Hatch;
+use crate::host::{Host, Observer};
 use crate::info::Info;
-use crate::journal::{Counters, Journal, Received};
+use crate::journal::{Counters, Received};
+use crate::legacy::Legacy;
+use crate::personality::Personality;
+use crate::portal::{Portal, PortalState};
 use crate::server;
 use crate::services::Services;
 use crate::stand_in::StandIn;
-use crate::state::{Observer, Settings, State};
+use crate::state::{Settings, State};
+use crate::tallies::Tallies;
 use crate::tokens::Tokens;
 use crate::{PASSWORD, USERNAME};
 
@@ -29,6 +35,8 @@ pub struct StandInBuilder {
     token_lifetime: Duration,
     clock_skew: i64,
     observer: Option<Observer>,
+    personality: Personality,
+    portal: Option<Arc<PortalState>>,
 }
 
 impl Default for StandInBuilder {
@@ -39,6 +47,8 @@ impl Default for StandInBuilder {
             token_lifetime: Duration::from_secs(60 * 60),
             clock_skew: 0,
             observer: None,
+            personality: Personality::default(),
+            portal: None,
         }
     }
 }
@@ -50,6 +60,8 @@ impl fmt::Debug for StandInBuilder {
             .field("users", &self.users)
             .field("token_lifetime", &self.token_lifetime)
             .field("clock_skew", &self.clock_skew)
+            .field("personality", &self.personality)
+            .field("federated", &self.portal.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -61,9 +73,35 @@ impl StandInBuilder {
         self
     }
 
-    /// Adds a user. Without any, [`USERNAME`] with [`PASSWORD`] is the only one.
+    /// Adds a user. Without any, [`USERNAME`] with [`PASSWORD`] is the only one; a federated server then has none.
     pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
         self.users.push((name.into(), password.into()));
+        self
+    }
+
+    /// Adds many users.
+    pub fn users<N: Into<String>, P: Into<String>>(
+        mut self,
+        users: impl IntoIterator<Item = (N, P)>,
+    ) -> Self {
+        let users = users.into_iter();
+        self.users
+            .extend(users.map(|(name, password)| (name.into(), password.into())));
+        self
+    }
+
+    /// Which kind of server it is; [`Personality::Standalone`] unless said otherwise.
+    pub fn personality(mut self, personality: Personality) -> Self {
+        self.personality = personality;
+        self
+    }
+
+    /// Federates the server with `portal`: `rest/info` names the portal, and services take the server tokens that the
+    /// portal gives out for this server, and its API keys. The server has no users of its own unless some are added.
+    ///
+    /// The portal stops when its own last handle is dropped, federated servers or not.
+    pub fn federated_with(mut self, portal: &Portal) -> Self {
+        self.portal = Some(portal.state());
         self
     }
 
@@ -94,40 +132,56 @@ impl StandInBuilder {
         let listener = TcpListener::bind(self.listen).await?;
         let addr = listener.local_addr()?;
         let mut accounts = Accounts::default();
-        if self.users.is_empty() {
+        if self.users.is_empty() && self.portal.is_none() {
             accounts.set(USERNAME, PASSWORD);
         }
         for (name, password) in &self.users {
             accounts.set(name, password);
         }
-        let info = Info {
-            present: true,
-            token_based: true,
-            token_services_url: Some(format!("http://{addr}/arcgis/tokens/")),
-            owning_system_url: None,
+        let info = match &self.portal {
+            Some(portal) => Info {
+                present: true,
+                token_based: true,
+                token_services_url: Some(portal.token_services_url()),
+                owning_system_url: Some(portal.root()),
+            },
+            None => Info {
+                present: self.personality != Personality::Legacy,
+                token_based: true,
+                token_services_url: Some(format!(
+                    "http://{addr}{}",
+                    self.personality.token_services_path()
+                )),
+                owning_system_url: None,
+            },
         };
         let settings = Settings {
             token_lifetime: self.token_lifetime,
             string_expires: false,
             set_cookies: false,
             public_checks_tokens: false,
+            takes_portal_tokens: false,
         };
+        let clock = Clock::start(Handle::current(), self.clock_skew);
         let state = Arc::new(State {
-            addr,
-            clock: Clock::start(Handle::current(), self.clock_skew),
+            host: Host::new(addr, clock, self.observer),
+            personality: self.personality,
+            portal: self.portal,
             settings: Mutex::new(settings),
+            legacy: Mutex::new(Legacy::default()),
             info: Mutex::new(info),
             accounts: Mutex::new(accounts),
+            tallies: Mutex::new(Tallies::default()),
             tokens: Mutex::new(Tokens::default()),
             services: Mutex::new(Services::with_defaults()),
-            journal: Mutex::new(Journal::default()),
             counters: watch::Sender::new(Counters::default()),
-            fault: watch::Sender::new(None),
-            logins_held: watch::Sender::new(0),
+            logins: Hatch::default(),
             services_held: watch::Sender::new(0),
             unread: Mutex::new(Vec::new()),
-            observer: self.observer,
         });
+        if let Some(portal) = &state.portal {
+            portal.federate(&state);
+        }
         let (stop, stopped) = watch::channel(false);
         server::spawn(listener, Arc::clone(&state), stopped);
         Ok(StandIn::new(state, stop))

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// A fault of the token service: how `generateToken` answers while it is set. See
-/// [`crate::StandIn::set_token_fault`].
+/// A fault of a token service: how `generateToken`, `getToken` or `oauth2/token` answers while it is set. See
+/// [`crate::StandIn::set_token_fault`] and [`crate::Portal::set_token_fault`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenFault {
@@ -23,7 +23,7 @@ pub enum TokenFault {
     Hang,
     /// The usual answer, so much later (tokio's clock).
     Slow(Duration),
-    /// Every login is refused as if the password were wrong. The account is not locked by it.
+    /// Every login is refused as if the password were wrong, in the service's own words. The account is not locked by it.
     Refuse,
     /// The refusal in a portal's words: 400 "Unable to generate token."
     PortalRefuse,

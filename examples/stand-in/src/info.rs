@@ -1,4 +1,4 @@
-//! `rest/info`: where the token service is.
+//! `rest/info`, of a server and of a portal: where the token service is.
 
 use serde_json::{Map, Value, json};
 
@@ -22,6 +22,18 @@ impl Info {
         auth.insert("shortLivedTokenValidity".into(), short_lived_minutes.into());
         let mut info =
             json!({ "currentVersion": 10.91, "fullVersion": "10.9.1", "authInfo": auth });
+        if let Some(url) = &self.owning_system_url {
+            info["owningSystemUrl"] = url.as_str().into();
+        }
+        info
+    }
+
+    /// What a portal's says: no version, and itself as the owner.
+    pub(crate) fn portal_json(&self) -> Value {
+        let mut info = json!({ "authInfo": { "isTokenBasedSecurity": self.token_based } });
+        if let Some(url) = &self.token_services_url {
+            info["authInfo"]["tokenServicesUrl"] = url.as_str().into();
+        }
         if let Some(url) = &self.owning_system_url {
             info["owningSystemUrl"] = url.as_str().into();
         }

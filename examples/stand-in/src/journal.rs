@@ -22,7 +22,7 @@ pub struct Counters {
     pub signed_requests: u64,
     /// Answers that asked for a token or refused one, in whatever shape, or that refused the account with a 499.
     pub challenges: u64,
-    /// Requests to `generateToken` and sign-ins on the login page, counted when they have arrived in full.
+    /// Requests to `generateToken` (or `getToken`) and sign-ins on the login page, counted when they have arrived in full.
     pub login_attempts: u64,
     /// Login attempts that were given a token.
     pub logins: u64,
@@ -34,6 +34,8 @@ pub struct Counters {
     pub conflicting_tokens: u64,
     /// Requests whose token was good but bound to another `Referer`.
     pub referer_mismatches: u64,
+    /// Requests whose token was good but bound to another address.
+    pub address_mismatches: u64,
     /// Edits carried out (`applyEdits`, `addFeatures`, `addAttachment` and their like).
     pub edits: u64,
 }

@@ -4,6 +4,9 @@
 //! challenge comes in ([`ChallengeShape`]), every way a token service breaks ([`TokenFault`]), and gates that hold
 //! requests until a test lets them go, so that no test has to sleep. It counts and keeps what it received.
 //!
+//! It comes in several personalities ([`Personality`]), and federated with a [`Portal`] that has logins, token exchange,
+//! OAuth and API keys of its own.
+//!
 //! HTTP/1 and HTTP/2 (prior knowledge, clear text) are spoken on the same port. Time is tokio's: `tokio::time::advance`
 //! expires tokens and opens locked accounts.
 //!
@@ -29,17 +32,24 @@
 mod accounts;
 mod answer;
 mod asked;
+mod binding;
 mod body;
 mod builder;
 mod challenge;
 mod clock;
 mod digest;
+mod expiration;
 mod fault;
 mod gate;
+mod hatch;
+mod host;
 mod info;
 mod journal;
+mod legacy;
 mod pages;
+mod personality;
 mod png;
+mod portal;
 mod prefixes;
 mod presented;
 mod resources;
@@ -48,6 +58,8 @@ mod server;
 mod services;
 mod stand_in;
 mod state;
+mod tallies;
+mod texts;
 mod token_service;
 mod tokens;
 
@@ -57,8 +69,12 @@ pub use digest::digest;
 pub use fault::TokenFault;
 pub use gate::Gate;
 pub use journal::{Counters, Received};
+pub use legacy::LegacyRefusal;
+pub use personality::Personality;
+pub use portal::{Portal, PortalBuilder, PortalCounters};
 pub use services::Refusal;
 pub use stand_in::StandIn;
+pub use tallies::UserCounters;
 
 /// The user every stand-in knows unless the builder says otherwise.
 pub const USERNAME: &str = "gis";

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use arcgis_stand_in::{PASSWORD, Received, StandIn, USERNAME};
-use clap::Parser;
+use arcgis_stand_in::{PASSWORD, Personality, Portal, Received, StandIn, USERNAME};
+use clap::{Parser, ValueEnum};
 
 /// An ArcGIS Server for tests: secured services and tokens, no ArcGIS.
 #[derive(Debug, Parser)]
@@ -25,44 +25,121 @@ struct Arguments {
     /// How long tokens live
     #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     token_minutes: u32,
+    /// What kind of server it is
+    #[arg(long, value_enum, default_value_t = Kind::Standalone)]
+    personality: Kind,
+    /// Address of the portal a federated server has
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7080")]
+    portal_listen: SocketAddr,
+}
+
+/// What it may stand in for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// ArcGIS Server 10.1 or later on its own
+    Standalone,
+    /// ArcGIS Server 10.0: getToken in plain text, no rest/info
+    Legacy,
+    /// ArcGIS Server with nothing but the administrator's generateToken
+    Admin,
+    /// ArcGIS Server federated with a portal, which is started too
+    Federated,
+}
+
+impl Arguments {
+    fn token_lifetime(&self) -> Duration {
+        Duration::from_secs(u64::from(self.token_minutes) * 60)
+    }
 }
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
-    let arcgis = StandIn::builder()
-        .listen(arguments.listen)
-        .user(&arguments.username, &arguments.password)
-        .token_lifetime(Duration::from_secs(u64::from(arguments.token_minutes) * 60))
-        .observe(log)
-        .start()
-        .await?;
+    let portal = match arguments.personality {
+        Kind::Federated => Some(start_portal(&arguments).await?),
+        Kind::Standalone | Kind::Legacy | Kind::Admin => None,
+    };
+    let arcgis = start_server(&arguments, portal.as_ref()).await?;
 
     let mut out = io::stdout();
     writeln!(out, "listening on {}", arcgis.origin())?;
-    writeln!(
-        out,
-        "secured    {}/rest/services/{{Parcels/MapServer, Water/FeatureServer, Zoning/MapServer}}",
-        arcgis.root()
-    )?;
-    writeln!(
-        out,
-        "public     {}/rest/services/Basemap/MapServer",
-        arcgis.root()
-    )?;
-    writeln!(
-        out,
-        "tokens     {}generateToken",
-        arcgis.token_services_url()
-    )?;
-    writeln!(out, "revoke     POST {}", arcgis.url("/stand-in/revoke"))?;
-    writeln!(out, "counters   {}", arcgis.url("/stand-in/counters"))?;
+    for (name, value) in told(arguments.personality, &arcgis, portal.as_ref()) {
+        writeln!(out, "{name:<10} {value}")?;
+    }
     out.flush()?;
 
     tokio::signal::ctrl_c().await?;
     arcgis.stop().await;
+    if let Some(portal) = portal {
+        portal.stop().await;
+    }
     Ok(())
 }
+
+async fn start_portal(arguments: &Arguments) -> io::Result<Portal> {
+    Portal::builder()
+        .listen(arguments.portal_listen)
+        .user(&arguments.username, &arguments.password)
+        .token_lifetime(arguments.token_lifetime())
+        .observe(log)
+        .start()
+        .await
+}
+
+async fn start_server(arguments: &Arguments, portal: Option<&Portal>) -> io::Result<StandIn> {
+    let builder = StandIn::builder()
+        .listen(arguments.listen)
+        .token_lifetime(arguments.token_lifetime())
+        .personality(match arguments.personality {
+            Kind::Standalone | Kind::Federated => Personality::Standalone,
+            Kind::Legacy => Personality::Legacy,
+            Kind::Admin => Personality::AdminOnly,
+        })
+        .observe(log);
+    let builder = match portal {
+        Some(portal) => builder.federated_with(portal),
+        None => builder.user(&arguments.username, &arguments.password),
+    };
+    builder.start().await
+}
+
+/// What a person with curl wants to know, by name.
+fn told(kind: Kind, arcgis: &StandIn, portal: Option<&Portal>) -> Vec<(&'static str, String)> {
+    let services = arcgis.url("rest/services");
+    let tokens = arcgis.token_services_url();
+    let mut told = vec![
+        (
+            "secured",
+            format!("{services}/{{Parcels/MapServer, Water/FeatureServer, Zoning/MapServer}}"),
+        ),
+        ("public", format!("{services}/Basemap/MapServer")),
+        (
+            "tokens",
+            match kind {
+                Kind::Standalone => format!("{tokens}generateToken"),
+                Kind::Legacy => format!("{tokens}?request=getToken"),
+                Kind::Admin | Kind::Federated => tokens,
+            },
+        ),
+    ];
+    if let Some(portal) = portal {
+        told.push(("portal", portal.root()));
+    }
+    told.push(("revoke", format!("POST {}", arcgis.url("/stand-in/revoke"))));
+    told.push(("counters", arcgis.url("/stand-in/counters")));
+    told
+}
+
+/// Fields of queries that are not for the log.
+const SECRET: [&str; 7] = [
+    "auth_token",
+    "client_secret",
+    "code",
+    "code_verifier",
+    "password",
+    "refresh_token",
+    "token",
+];
 
 /// One line a request, tokens left out.
 fn log(received: &Received) {
@@ -80,12 +157,11 @@ fn without_tokens(path_and_query: &str) -> String {
     let Some((path, query)) = path_and_query.split_once('?') else {
         return path_and_query.to_owned();
     };
-    let query: Vec<&str> = query
+    let query: Vec<String> = query
         .split('&')
         .map(|pair| match pair.split_once('=') {
-            Some(("token", _)) => "token=...",
-            Some(("password", _)) => "password=...",
-            _ => pair,
+            Some((name, _)) if SECRET.contains(&name) => format!("{name}=..."),
+            _ => pair.to_owned(),
         })
         .collect();
     format!("{path}?{}", query.join("&"))

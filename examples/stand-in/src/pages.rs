@@ -100,17 +100,17 @@ pub(crate) fn token_service() -> String {
     )
 }
 
-/// A portal's OAuth sign-in.
-pub(crate) fn oauth_sign_in() -> String {
+/// A portal's OAuth sign-in, below `context`.
+pub(crate) fn oauth_sign_in(context: &str) -> String {
     r#"<!DOCTYPE html>
 <html lang="en">
 <head><title>Sign In</title><script>var oAuthInfo = {"oauth_state":"stand-in","client_id":"stand-in"};</script></head>
-<body><form method="post" action="/arcgis/sharing/oauth2/signin">
+<body><form method="post" action="CONTEXT/sharing/oauth2/signin">
 <input type="text" name="username"><input type="password" name="password"><button>Sign In</button>
 </form></body>
 </html>
 "#
-    .to_owned()
+    .replace("CONTEXT", context)
 }
 
 /// A page that is no answer to any question.

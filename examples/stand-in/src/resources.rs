@@ -29,8 +29,14 @@ const EDITS: [&str; 7] = [
     "deleteAttachments",
 ];
 
-/// The answer to `asked`, `tail` being what follows the service in its path.
-pub(crate) fn answer(state: &State, asked: &Asked, arrived: &Arrived, tail: &str) -> Answer {
+/// The answer to `asked`, `tail` being what follows the service in its path and `user` whose token came with it.
+pub(crate) fn answer(
+    state: &State,
+    asked: &Asked,
+    arrived: &Arrived,
+    tail: &str,
+    user: Option<&str>,
+) -> Answer {
     let segments: Vec<&str> = tail
         .split('/')
         .filter(|segment| !segment.is_empty())
@@ -38,7 +44,7 @@ pub(crate) fn answer(state: &State, asked: &Asked, arrived: &Arrived, tail: &str
     let last = segments.last().copied().unwrap_or_default();
     let format = asked.query.get("f").or_else(|| arrived.form.get("f"));
     match last {
-        "echo" | "redirected" => echo(asked, arrived),
+        "echo" | "redirected" => echo(asked, arrived, user),
         "stream" => stream(asked),
         "events" => events(),
         "redirect" => redirect(asked),
@@ -76,8 +82,8 @@ pub(crate) fn directory(services: &[String]) -> Answer {
     answer::json(&json!({ "currentVersion": 10.91, "folders": [], "services": services }))
 }
 
-/// What arrived, to the letter.
-fn echo(asked: &Asked, arrived: &Arrived) -> Answer {
+/// What arrived, to the letter, and whose token came with it.
+fn echo(asked: &Asked, arrived: &Arrived, user: Option<&str>) -> Answer {
     let text = arrived
         .kept
         .as_ref()
@@ -92,6 +98,7 @@ fn echo(asked: &Asked, arrived: &Arrived) -> Answer {
         "bodyDigest": arrived.digest.text(),
         "body": text,
         "trailers": arrived.trailers.as_ref().map(pairs),
+        "user": user,
     }))
 }
 

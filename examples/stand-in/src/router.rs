@@ -1,10 +1,9 @@
 //! Which part of the server a request is for.
 
 use std::io;
-use std::sync::Arc;
+use std::net::IpAddr;
 
-use bytes::Bytes;
-use http::header::{DATE, HeaderValue, SET_COOKIE};
+use http::header::SET_COOKIE;
 use http::{Method, Request};
 use hyper::body::Incoming;
 use serde_json::json;
@@ -13,54 +12,43 @@ use crate::answer::{self, Answer};
 use crate::asked::{Arrived, Asked, Pairs};
 use crate::challenge::{self, ChallengeShape, Demand};
 use crate::gate;
-use crate::journal::{Journal, Received};
+use crate::legacy;
 use crate::pages;
+use crate::personality::Personality;
 use crate::prefixes::{SERVICES, covers};
 use crate::presented::Presented;
 use crate::resources;
+use crate::server::Answers;
 use crate::services::{Access, Refusal};
 use crate::state::{State, lock};
 use crate::token_service::{self, Door};
 use crate::tokens::Standing;
 
-/// Answers one request. An error breaks the connection off.
-pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> io::Result<Answer> {
-    let mut asked = Asked::new(&request, &state.addr.to_string());
-    let body = request.into_body();
-    if asked.path.starts_with("/stand-in/") {
-        return Ok(control(&state, &asked));
+impl Answers for State {
+    /// Answers one request. An error breaks the connection off.
+    async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> io::Result<Answer> {
+        let mut asked = self.host.head(&request, peer);
+        let body = request.into_body();
+        if asked.path.starts_with("/stand-in/") {
+            return Ok(control(self, &asked));
+        }
+        self.host.note(&mut asked);
+        self.count(|counters| counters.requests += 1);
+        let answer = route(self, &asked, body).await?;
+        Ok(self.host.finish(&asked, answer))
     }
-
-    asked.number = lock(&state.journal).note(Received {
-        version: asked.version,
-        method: asked.method.clone(),
-        path_and_query: asked.path_and_query.clone(),
-        headers: asked.headers.clone(),
-        body: Bytes::new(),
-        status: None,
-    });
-    state.count(|counters| counters.requests += 1);
-
-    let mut answer = route(&state, &asked, body).await?;
-
-    let date = httpdate::fmt_http_date(state.clock.wall(state.clock.now()));
-    if let Ok(date) = HeaderValue::from_str(&date) {
-        answer.headers_mut().insert(DATE, date);
-    }
-    let status = answer.status();
-    let seen = lock(&state.journal)
-        .amend(asked.number, |received| received.status = Some(status))
-        .cloned();
-    if let (Some(observe), Some(received)) = (&state.observer, seen) {
-        observe(&received);
-    }
-    Ok(answer)
 }
 
 async fn route(state: &State, asked: &Asked, body: Incoming) -> io::Result<Answer> {
     let path = asked.path.as_str();
+    if state.personality.lacks(path) {
+        return Ok(not_there(state, asked, body).await);
+    }
     match path {
         "/arcgis/rest/info" => Ok(info(state)),
+        "/arcgis/tokens" | "/arcgis/tokens/" if state.personality == Personality::Legacy => {
+            legacy::tokens(state, asked, body).await
+        }
         "/arcgis/tokens" | "/arcgis/tokens/" => Ok(answer::html(pages::token_service())),
         "/arcgis/tokens/generateToken" => {
             token_service::generate(state, asked, body, Door::Services).await
@@ -77,18 +65,23 @@ async fn route(state: &State, asked: &Asked, body: Incoming) -> io::Result<Answe
                 .get("redirect")
                 .unwrap_or("/arcgis/rest/services"),
         ))),
-        "/arcgis/sharing/rest/oauth2/authorize" => Ok(answer::html(pages::oauth_sign_in())),
+        "/arcgis/sharing/rest/oauth2/authorize" => {
+            Ok(answer::html(pages::oauth_sign_in("/arcgis")))
+        }
         "/arcgis/admin" => Ok(answer::redirect(&format!(
             "{}/arcgis/admin/",
             asked.origin()
         ))),
         _ if covers("/arcgis/admin", path) => admin(state, asked, body).await,
         _ if covers(SERVICES, path) => service(state, asked, body).await,
-        _ => Ok(answer::status(
-            answer::html(pages::plain("404 Not Found")),
-            404,
-        )),
+        _ => Ok(not_there(state, asked, body).await),
     }
+}
+
+/// 404. The body is read all the same: the journal is to show what was sent astray.
+async fn not_there(state: &State, asked: &Asked, body: Incoming) -> Answer {
+    state.host.read(asked, body).await;
+    answer::not_found()
 }
 
 /// The little API for a person with curl.
@@ -110,11 +103,12 @@ fn control(state: &State, asked: &Asked) -> Answer {
                 "infoRequests": counters.info_requests,
                 "conflictingTokens": counters.conflicting_tokens,
                 "refererMismatches": counters.referer_mismatches,
+                "addressMismatches": counters.address_mismatches,
                 "edits": counters.edits,
-                "liveTokens": lock(&state.tokens).live(state.clock.now()),
+                "liveTokens": lock(&state.tokens).live(state.host.clock.now()),
             }))
         }
-        _ => answer::status(answer::html(pages::plain("404 Not Found")), 404),
+        _ => answer::not_found(),
     }
 }
 
@@ -125,18 +119,8 @@ fn info(state: &State) -> Answer {
     if info.present {
         answer::json(&info.json(minutes))
     } else {
-        answer::status(answer::html(pages::plain("404 Not Found")), 404)
+        answer::not_found()
     }
-}
-
-/// Reads a body and notes it in the journal.
-pub(crate) async fn read(state: &State, asked: &Asked, body: Incoming) -> Arrived {
-    let arrived = Arrived::read(body, asked.is_form()).await;
-    if let Some(kept) = &arrived.kept {
-        let noted = kept.slice(..kept.len().min(Journal::BODY));
-        lock(&state.journal).amend(asked.number, |received| received.body = noted);
-    }
-    arrived
 }
 
 /// Finds the token of a request, counts what is to be counted, and says whose it is or what is wrong with it.
@@ -148,13 +132,31 @@ fn judge(state: &State, asked: &Asked, presented: &Presented) -> Result<String, 
         counters.signed_requests += 1;
         counters.conflicting_tokens += u64::from(presented.conflicting);
     });
-    match lock(&state.tokens).standing(token, asked.referer(), state.clock.now()) {
+    match standing(state, asked, token) {
         Standing::Good { user } => Ok(user),
         Standing::Dead => Err(Demand::Invalid),
         Standing::WrongReferer => {
             state.count(|counters| counters.referer_mismatches += 1);
             Err(Demand::Invalid)
         }
+        Standing::WrongAddress => {
+            state.count(|counters| counters.address_mismatches += 1);
+            Err(Demand::Invalid)
+        }
+    }
+}
+
+/// What a token is worth here: as one of the server's own, or as one the portal vouches for.
+fn standing(state: &State, asked: &Asked, token: &str) -> Standing {
+    let now = state.host.clock.now();
+    let own = lock(&state.tokens).standing(token, asked.caller(), now);
+    let takes_portal_tokens = lock(&state.settings).takes_portal_tokens;
+    match (own, &state.portal) {
+        (Standing::Dead, Some(portal)) if takes_portal_tokens => {
+            portal.standing(token, asked.caller())
+        }
+        (Standing::Dead, Some(portal)) => portal.key_standing(token, asked.caller()),
+        (own, _) => own,
     }
 }
 
@@ -165,7 +167,7 @@ fn challenge(state: &State, shape: ChallengeShape, demand: Demand, asked: &Asked
 
 /// The administrator API: its own error shape, and deaf to tokens in forms.
 async fn admin(state: &State, asked: &Asked, body: Incoming) -> io::Result<Answer> {
-    read(state, asked, body).await;
+    state.host.read(asked, body).await;
     let presented = Presented::find(asked, &Pairs::default());
     Ok(match judge(state, asked, &presented) {
         Ok(_) => answer::json(&json!({ "status": "success", "currentVersion": 10.91 })),
@@ -178,7 +180,7 @@ async fn service(state: &State, asked: &Asked, body: Incoming) -> io::Result<Ans
     gate::pass(&state.services_held).await;
 
     let arrived = if !asked.path.ends_with("/early") {
-        read(state, asked, body).await
+        state.host.read(asked, body).await
     } else {
         if asked.query.get("hold") == Some("true") {
             // Kept but not read: a dropped body would be drained (HTTP/1) or reset (HTTP/2).
@@ -204,11 +206,11 @@ async fn service(state: &State, asked: &Asked, body: Incoming) -> io::Result<Ans
         || (presented.token.is_some() && lock(&state.settings).public_checks_tokens);
     if checked {
         let shape = lock(&state.services).shape(&asked.path);
-        let user = match judged {
+        let user = match &judged {
             Ok(user) => user,
-            Err(demand) => return Ok(challenge(state, shape, demand, asked)),
+            Err(demand) => return Ok(challenge(state, shape, *demand, asked)),
         };
-        let refusal = lock(&state.services).refusal(&user, &asked.path);
+        let refusal = lock(&state.services).refusal(user, &asked.path);
         match refusal {
             Some(Refusal::TokenRequired) => {
                 return Ok(challenge(state, shape, Demand::Required, asked));
@@ -227,7 +229,7 @@ async fn service(state: &State, asked: &Asked, body: Incoming) -> io::Result<Ans
             *answer.headers_mut() = parts.headers;
             answer
         }
-        None => resources::answer(state, asked, &arrived, tail),
+        None => resources::answer(state, asked, &arrived, tail, judged.as_deref().ok()),
     };
     if let Some(token) = &presented.token {
         if lock(&state.settings).set_cookies {

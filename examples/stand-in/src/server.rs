@@ -1,8 +1,12 @@
 //! The listening socket, its connections, and stopping them.
 
 use std::future::Future;
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::Request;
+use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -10,8 +14,17 @@ use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::router;
-use crate::state::State;
+use crate::answer::Answer;
+
+/// What answers the requests of a server.
+pub(crate) trait Answers: Send + Sync + 'static {
+    /// Answers one request that came from `peer`. An error breaks the connection off.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> impl Future<Output = io::Result<Answer>> + Send;
+}
 
 /// Spawns tasks that end when the stand-in stops.
 #[derive(Clone, Debug)]
@@ -44,14 +57,15 @@ where
 }
 
 /// Serves on `listener` until `stop` says so or its sender is gone. All receivers are gone once all has ended.
-pub(crate) fn spawn(listener: TcpListener, state: Arc<State>, stop: watch::Receiver<bool>) {
+pub(crate) fn spawn(listener: TcpListener, state: Arc<impl Answers>, stop: watch::Receiver<bool>) {
     let tasks = Tasks(stop);
     let connections = tasks.clone();
     tasks.spawn(async move {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    connections.spawn(serve(stream, state.clone(), connections.clone()))
+                Ok((stream, peer)) => {
+                    let tasks = connections.clone();
+                    connections.spawn(serve(stream, peer.ip(), state.clone(), tasks));
                 }
                 // Out of file descriptors, or a connection that was gone before it was accepted.
                 Err(_) => tokio::task::yield_now().await,
@@ -60,10 +74,13 @@ pub(crate) fn spawn(listener: TcpListener, state: Arc<State>, stop: watch::Recei
     });
 }
 
-async fn serve(stream: TcpStream, state: Arc<State>, tasks: Tasks) {
+async fn serve(stream: TcpStream, peer: IpAddr, state: Arc<impl Answers>, tasks: Tasks) {
     // Small answers should not wait for the other side's acknowledgement.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| router::answer(state.clone(), request));
+    let service = service_fn(move |request| {
+        let state = state.clone();
+        async move { state.answer(request, peer).await }
+    });
     let server = auto::Builder::new(tasks);
     // A client that goes away or breaks the protocol is no concern of ours.
     let _ = server.serve_connection(TokioIo::new(stream), service).await;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +10,16 @@ use bytes::Bytes;
 use http::Response;
 use tokio::sync::watch;
 
+use crate::binding::Binding;
 use crate::builder::StandInBuilder;
 use crate::challenge::ChallengeShape;
 use crate::fault::TokenFault;
 use crate::gate::Gate;
 use crate::journal::{Counters, Received};
+use crate::legacy::LegacyRefusal;
 use crate::services::{Access, Refusal};
 use crate::state::{State, lock};
+use crate::tallies::UserCounters;
 
 /// A running ArcGIS stand-in. Clones are handles on the same server, which stops when the last is dropped.
 ///
@@ -45,7 +48,7 @@ pub struct StandIn {
 impl fmt::Debug for StandIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StandIn")
-            .field("addr", &self.state.addr)
+            .field("addr", &self.state.host.addr)
             .field("counters", &self.counters())
             .finish_non_exhaustive()
     }
@@ -83,13 +86,13 @@ impl StandIn {
     /// Where it listens.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.state.addr
+        self.state.host.addr
     }
 
     /// `http://127.0.0.1:PORT`
     #[must_use]
     pub fn origin(&self) -> String {
-        self.state.origin()
+        self.state.host.origin()
     }
 
     /// `http://127.0.0.1:PORT/arcgis`
@@ -101,11 +104,7 @@ impl StandIn {
     /// The URL of `path`: below the origin if it starts with `/`, below [`StandIn::root`] if not.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        if path.starts_with('/') {
-            format!("{}{path}", self.origin())
-        } else {
-            format!("{}/{path}", self.root())
-        }
+        self.state.host.url("/arcgis", path)
     }
 }
 
@@ -171,16 +170,23 @@ impl StandIn {
         lock(&self.state.accounts).set(name, password);
     }
 
+    /// Adds many users or changes their passwords.
+    pub fn set_users<N: AsRef<str>, P: AsRef<str>>(&self, users: impl IntoIterator<Item = (N, P)>) {
+        let users = users.into_iter();
+        let mut accounts = lock(&self.state.accounts);
+        users.for_each(|(name, password)| accounts.set(name.as_ref(), password.as_ref()));
+    }
+
     /// Whether an account is locked: five failures within 15 minutes lock it for 15 minutes.
     #[must_use]
     pub fn is_locked(&self, user: &str) -> bool {
-        lock(&self.state.accounts).locked(user, self.state.clock.now())
+        lock(&self.state.accounts).locked(user, self.state.host.clock.now())
     }
 
     /// How many failures count towards a lock of this account now.
     #[must_use]
     pub fn login_failures(&self, user: &str) -> usize {
-        lock(&self.state.accounts).failures(user, self.state.clock.now())
+        lock(&self.state.accounts).failures(user, self.state.host.clock.now())
     }
 
     /// Unlocks an account and forgets its failures.
@@ -200,24 +206,19 @@ impl StandIn {
 
     /// Lets all tokens expire now.
     pub fn expire_all_tokens(&self) {
-        lock(&self.state.tokens).expire_all(self.state.clock.now());
+        lock(&self.state.tokens).expire_all(self.state.host.clock.now());
     }
 
     /// How many tokens are good.
     #[must_use]
     pub fn live_tokens(&self) -> usize {
-        lock(&self.state.tokens).live(self.state.clock.now())
+        lock(&self.state.tokens).live(self.state.host.clock.now())
     }
 
     /// A good token for this user that took no login: bound to `referer` if there is one.
     #[must_use]
     pub fn issue_token(&self, user: &str, referer: Option<&str>) -> String {
-        let lifetime = lock(&self.state.settings).token_lifetime;
-        lock(&self.state.tokens).issue(
-            user,
-            referer.map(str::to_owned),
-            self.state.clock.now() + lifetime,
-        )
+        self.state.issue(user, Binding::of_referer(referer), None).0
     }
 
     /// How long tokens live from now on; tokens already given out keep theirs.
@@ -225,9 +226,21 @@ impl StandIn {
         lock(&self.state.settings).token_lifetime = lifetime;
     }
 
+    /// The address that all requests seem to come from, as behind a proxy; none: where they do come from. Tokens
+    /// made with `client=requestip` are bound to it, those and `client=ip` ones are good only from it.
+    pub fn set_seen_address(&self, address: Option<IpAddr>) {
+        self.state.host.set_seen_address(address);
+    }
+
+    /// Whether a federated server takes portal tokens as they are; off unless set: "Invalid Token" (498), they have to
+    /// be exchanged.
+    pub fn set_takes_portal_tokens(&self, on: bool) {
+        lock(&self.state.settings).takes_portal_tokens = on;
+    }
+
     /// How many seconds the server's clock is ahead (negative: behind).
     pub fn set_clock_skew(&self, secs: i64) {
-        self.state.clock.set_skew(secs);
+        self.state.host.clock.set_skew(secs);
     }
 }
 
@@ -235,12 +248,12 @@ impl StandIn {
 impl StandIn {
     /// How the token service goes wrong; none mends it, and lets logins go on that hang.
     pub fn set_token_fault(&self, fault: Option<TokenFault>) {
-        self.state.fault.send_replace(fault);
+        self.state.logins.fault.send_replace(fault);
     }
 
     /// Holds logins, once counted, until the gate is released.
     pub fn hold_logins(&self) -> Gate {
-        Gate::close(&self.state.logins_held)
+        Gate::close(&self.state.logins.held)
     }
 
     /// Whether `expires` is written as a string; a number unless set. The administrator's door always writes a string.
@@ -248,10 +261,37 @@ impl StandIn {
         lock(&self.state.settings).string_expires = on;
     }
 
-    /// The token service as `rest/info` gives it unless told otherwise: `…/arcgis/tokens/`.
+    /// The token service as `rest/info` gives it unless told otherwise: `…/arcgis/tokens/` of a
+    /// [`Personality::Standalone`](crate::Personality::Standalone), the portal's of a federated server.
     #[must_use]
     pub fn token_services_url(&self) -> String {
-        format!("{}/tokens/", self.root())
+        match &self.state.portal {
+            Some(portal) => portal.token_services_url(),
+            None => self.url(self.state.personality.token_services_path()),
+        }
+    }
+
+    /// Whether a [`Personality::Legacy`](crate::Personality::Legacy) server takes logins by GET, else 403; it does
+    /// unless set.
+    pub fn set_legacy_get_allowed(&self, on: bool) {
+        lock(&self.state.legacy).get_allowed = on;
+    }
+
+    /// Whether a [`Personality::Legacy`](crate::Personality::Legacy) server takes logins by POST, else 403; it does
+    /// unless set.
+    pub fn set_legacy_post_allowed(&self, on: bool) {
+        lock(&self.state.legacy).post_allowed = on;
+    }
+
+    /// How a [`Personality::Legacy`](crate::Personality::Legacy) server refuses logins.
+    pub fn set_legacy_refusal(&self, refusal: LegacyRefusal) {
+        lock(&self.state.legacy).refusal = refusal;
+    }
+
+    /// Whether a [`Personality::Legacy`](crate::Personality::Legacy) server answers every login, good or bad, with
+    /// the page a browser sees; off unless set.
+    pub fn set_legacy_only_pages(&self, on: bool) {
+        lock(&self.state.legacy).only_pages = on;
     }
 
     /// The `tokenServicesUrl` in `rest/info`; none leaves it out.
@@ -283,20 +323,27 @@ impl StandIn {
         *self.state.counters.borrow()
     }
 
-    /// Sets all counters to zero.
+    /// The counters of one user name.
+    #[must_use]
+    pub fn counters_of(&self, user: &str) -> UserCounters {
+        lock(&self.state.tallies).of(user)
+    }
+
+    /// Sets all counters to zero, those of the users too.
     pub fn reset_counters(&self) {
+        lock(&self.state.tallies).clear();
         self.state.counters.send_replace(Counters::default());
     }
 
     /// The last 1,000 requests, oldest first, those still waiting for their answer included.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
-        lock(&self.state.journal).all()
+        self.state.host.received()
     }
 
     /// Forgets the requests received so far.
     pub fn clear_received(&self) {
-        lock(&self.state.journal).clear();
+        self.state.host.clear_received();
     }
 
     /// Waits until `reached` says so of the counters; looks at once and after every change.

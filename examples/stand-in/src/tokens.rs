@@ -1,19 +1,18 @@
-//! Tokens: their text, what they are bound to, how long they live.
+//! Tokens: whose they are, what they are bound to, how long they live.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 
 use tokio::time::Instant;
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-/// Lengths before the padding: those of real servers.
-const LENGTHS: [usize; 3] = [64, 128, 160];
+use crate::binding::{Binding, Caller};
+use crate::texts::Texts;
 
 #[derive(Debug)]
 struct Issued {
     user: String,
-    /// The `Referer` every request must carry; none for tokens bound to an address or not bound.
-    referer: Option<String>,
+    binding: Binding,
+    /// The refresh token it came from.
+    parent: Option<String>,
     expires: Instant,
 }
 
@@ -27,21 +26,32 @@ pub(crate) enum Standing {
     Dead,
     /// Alive, but bound to another `Referer`.
     WrongReferer,
+    /// Alive, but bound to another address.
+    WrongAddress,
 }
 
-/// All tokens of one stand-in.
+/// All tokens of one server.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     issued: HashMap<String, Issued>,
-    random: RandomState,
-    count: u64,
+    texts: Texts,
 }
 
 impl Tokens {
-    pub(crate) fn issue(
+    pub(crate) fn issue(&mut self, user: &str, binding: Binding, expires: Instant) -> String {
+        self.add(user, binding, None, expires)
+    }
+
+    /// A token that dies with the refresh token `parent`.
+    pub(crate) fn issue_child(&mut self, user: &str, parent: &str, expires: Instant) -> String {
+        self.add(user, Binding::Free, Some(parent.to_owned()), expires)
+    }
+
+    fn add(
         &mut self,
         user: &str,
-        referer: Option<String>,
+        binding: Binding,
+        parent: Option<String>,
         expires: Instant,
     ) -> String {
         let text = self.unused_text();
@@ -49,7 +59,8 @@ impl Tokens {
             text.clone(),
             Issued {
                 user: user.to_owned(),
-                referer,
+                binding,
+                parent,
                 expires,
             },
         );
@@ -58,36 +69,16 @@ impl Tokens {
 
     /// A token text never given out before.
     pub(crate) fn unused_text(&mut self) -> String {
-        self.count += 1;
-        let index = usize::try_from(self.count).unwrap_or_default();
-        let length = LENGTHS[index % LENGTHS.len()];
-        let mut text = String::with_capacity(length + 2);
-        let mut block = 0_u64;
-        while text.len() < length {
-            let mut hasher = self.random.build_hasher();
-            hasher.write_u64(self.count);
-            hasher.write_u64(block);
-            block += 1;
-            let bits = hasher.finish();
-            // Ten characters of six bits fit into 64.
-            for character in 0..10 {
-                if text.len() < length {
-                    let value = (bits >> (character * 6)) & 63;
-                    text.push(char::from(
-                        ALPHABET[usize::try_from(value).unwrap_or_default()],
-                    ));
-                }
-            }
-        }
-        // Real tokens end in none, one or two full stops.
-        text.push_str(&".."[..index % 3]);
-        text
+        self.texts.token()
     }
 
-    pub(crate) fn standing(&self, text: &str, referer: Option<&str>, now: Instant) -> Standing {
+    pub(crate) fn standing(&self, text: &str, caller: Caller<'_>, now: Instant) -> Standing {
         match self.issued.get(text) {
-            Some(token) if now < token.expires => match &token.referer {
-                Some(bound) if Some(bound.as_str()) != referer => Standing::WrongReferer,
+            Some(token) if now < token.expires => match &token.binding {
+                Binding::Referer(bound) if Some(bound.as_str()) != caller.referer => {
+                    Standing::WrongReferer
+                }
+                Binding::Address(bound) if *bound != caller.address => Standing::WrongAddress,
                 _ => Standing::Good {
                     user: token.user.clone(),
                 },
@@ -98,6 +89,12 @@ impl Tokens {
 
     pub(crate) fn revoke(&mut self, text: &str) -> bool {
         self.issued.remove(text).is_some()
+    }
+
+    /// Revokes the tokens that came from the refresh token `parent`.
+    pub(crate) fn revoke_children(&mut self, parent: &str) {
+        self.issued
+            .retain(|_, token| token.parent.as_deref() != Some(parent));
     }
 
     pub(crate) fn revoke_all(&mut self) -> usize {

@@ -18,38 +18,81 @@ impl Drop for Running {
     }
 }
 
-#[tokio::test]
-async fn the_program_serves_where_it_says() {
+/// Starts the program on free ports and returns what it says until it says where its counters are.
+fn start(arguments: &[&str]) -> (Running, Vec<String>) {
     let program = Command::new(env!("CARGO_BIN_EXE_arcgis-stand-in"))
-        .args([
-            "--listen",
-            "127.0.0.1:0",
-            "--username",
-            "ada",
-            "--password",
-            "p&w",
-            "--token-minutes",
-            "5",
-        ])
+        .args(["--listen", "127.0.0.1:0", "--portal-listen", "127.0.0.1:0"])
+        .args(["--username", "ada", "--password", "p&w"])
+        .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn();
     let mut running = Running(program.unwrap());
     let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
-    let ready = lines.next().unwrap().unwrap();
-    let origin = ready.strip_prefix("listening on ").unwrap();
+    let mut told = Vec::new();
+    while !told
+        .last()
+        .is_some_and(|line: &String| line.starts_with("counters"))
+    {
+        told.push(lines.next().unwrap().unwrap());
+    }
+    (running, told)
+}
+
+/// What the program says under a name.
+fn told<'a>(lines: &'a [String], name: &str) -> &'a str {
+    let mut found = lines.iter().filter_map(|line| line.strip_prefix(name));
+    found.next().unwrap().trim()
+}
+
+const CREDENTIAL: [(&str, &str); 2] = [("username", "ada"), ("password", "p&w")];
+
+#[tokio::test]
+async fn the_program_serves_where_it_says() {
+    let (_running, lines) = start(&["--token-minutes", "5"]);
+    let origin = lines[0].strip_prefix("listening on ").unwrap();
 
     let info = get(&format!("{origin}/arcgis/rest/info?f=json"))
         .await
         .json();
     assert_eq!(info["authInfo"]["shortLivedTokenValidity"], 5);
     let login = format!("{origin}/arcgis/tokens/generateToken");
-    assert_eq!(
-        post_form(&login, &[("username", "ada"), ("password", "p&w")])
-            .await
-            .code(),
-        0
-    );
-    let counters = get(&format!("{origin}/stand-in/counters")).await.json();
+    assert_eq!(told(&lines, "tokens"), login);
+    assert_eq!(post_form(&login, &CREDENTIAL).await.code(), 0);
+    let counters = get(told(&lines, "counters")).await.json();
     assert_eq!(counters["logins"], 1);
+}
+
+#[tokio::test]
+async fn a_legacy_program_gives_out_plain_tokens() {
+    let (_running, lines) = start(&["--personality", "legacy"]);
+    let got = post_form(told(&lines, "tokens"), &CREDENTIAL).await;
+    assert!(got.header("content-type").starts_with("text/plain"));
+}
+
+#[tokio::test]
+async fn a_program_with_only_the_administrators_door_says_where_it_is() {
+    let (_running, lines) = start(&["--personality", "admin"]);
+    let answer = post_form(told(&lines, "tokens"), &CREDENTIAL).await.json();
+    assert!(answer["expires"].is_string());
+}
+
+#[tokio::test]
+async fn a_federated_program_brings_its_portal() {
+    let (_running, lines) = start(&["--personality", "federated"]);
+    let origin = lines[0].strip_prefix("listening on ").unwrap();
+    let info = get(&format!("{origin}/arcgis/rest/info?f=json"))
+        .await
+        .json();
+    assert_eq!(info["owningSystemUrl"], told(&lines, "portal"));
+
+    let url = told(&lines, "tokens");
+    let answer = post_form(url, &CREDENTIAL).await.json();
+    let root = format!("{origin}/arcgis");
+    let fields = [
+        ("request", "getToken"),
+        ("serverUrl", root.as_str()),
+        ("token", answer["token"].as_str().unwrap()),
+    ];
+    assert!(post_form(url, &fields).await.json()["token"].is_string());
 }

@@ -1,0 +1,118 @@
+//! What every listening server has: an address, a clock, a journal, and an eye for who is asking.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use http::Request;
+use http::header::{DATE, HeaderValue};
+use hyper::body::Incoming;
+
+use crate::answer::Answer;
+use crate::asked::{Arrived, Asked};
+use crate::clock::Clock;
+use crate::journal::{Journal, Received};
+use crate::state::lock;
+
+/// Called with each request once it is answered.
+pub(crate) type Observer = Box<dyn Fn(&Received) + Send + Sync>;
+
+/// One server on one port.
+pub(crate) struct Host {
+    pub(crate) addr: SocketAddr,
+    pub(crate) clock: Clock,
+    journal: Mutex<Journal>,
+    observer: Option<Observer>,
+    /// The address all requests seem to come from; none: where they do come from.
+    seen_address: Mutex<Option<IpAddr>>,
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host")
+            .field("addr", &self.addr)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Host {
+    pub(crate) fn new(addr: SocketAddr, clock: Clock, observer: Option<Observer>) -> Self {
+        Self {
+            addr,
+            clock,
+            journal: Mutex::default(),
+            observer,
+            seen_address: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// The URL of `path`: below the origin if it starts with `/`, below `context` if not.
+    pub(crate) fn url(&self, context: &str, path: &str) -> String {
+        if path.starts_with('/') {
+            format!("{}{path}", self.origin())
+        } else {
+            format!("{}{context}/{path}", self.origin())
+        }
+    }
+
+    /// The head of a request that came from `peer`.
+    pub(crate) fn head(&self, request: &Request<Incoming>, peer: IpAddr) -> Asked {
+        let from = (*lock(&self.seen_address)).unwrap_or(peer);
+        Asked::new(request, &self.addr.to_string(), from)
+    }
+
+    /// Notes a request in the journal.
+    pub(crate) fn note(&self, asked: &mut Asked) {
+        asked.number = lock(&self.journal).note(Received {
+            version: asked.version,
+            method: asked.method.clone(),
+            path_and_query: asked.path_and_query.clone(),
+            headers: asked.headers.clone(),
+            body: Bytes::new(),
+            status: None,
+        });
+    }
+
+    /// Reads a body and notes it in the journal.
+    pub(crate) async fn read(&self, asked: &Asked, body: Incoming) -> Arrived {
+        let arrived = Arrived::read(body, asked.is_form()).await;
+        if let Some(kept) = &arrived.kept {
+            let noted = kept.slice(..kept.len().min(Journal::BODY));
+            lock(&self.journal).amend(asked.number, |received| received.body = noted);
+        }
+        arrived
+    }
+
+    /// Dates an answer, notes its status, and shows the request to the observer.
+    pub(crate) fn finish(&self, asked: &Asked, mut answer: Answer) -> Answer {
+        let date = httpdate::fmt_http_date(self.clock.wall(self.clock.now()));
+        if let Ok(date) = HeaderValue::from_str(&date) {
+            answer.headers_mut().insert(DATE, date);
+        }
+        let status = answer.status();
+        let seen = lock(&self.journal)
+            .amend(asked.number, |received| received.status = Some(status))
+            .cloned();
+        if let (Some(observe), Some(received)) = (&self.observer, seen) {
+            observe(&received);
+        }
+        answer
+    }
+
+    pub(crate) fn received(&self) -> Vec<Received> {
+        lock(&self.journal).all()
+    }
+
+    pub(crate) fn clear_received(&self) {
+        lock(&self.journal).clear();
+    }
+
+    pub(crate) fn set_seen_address(&self, address: Option<IpAddr>) {
+        *lock(&self.seen_address) = address.map(|address| address.to_canonical());
+    }
+}
