@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use http::Uri;
+use http::{HeaderValue, Uri};
 
 use super::{
     ClientBinding, Credential, Discovery, DynTokenSource, Endpoint, FederatedServer, GenerateToken,
@@ -15,16 +15,29 @@ use super::{
 };
 use crate::{error::TokenError, token::IssuedToken};
 
+/// A portal's URL, what its tokens are bound to, and whose they are.
+type PortalKey = (String, String, u64);
+
 /// The portals a layer's sites are logged in at, by URL and credential: one login serves all servers of a portal.
 #[derive(Clone, Default)]
 pub(crate) struct Portals {
-    known: Arc<Mutex<HashMap<(String, u64), Portal>>>,
+    known: Arc<Mutex<HashMap<PortalKey, Portal>>>,
 }
 
 impl Portals {
-    fn get(&self, url: &str, credential: &Credential, make: impl FnOnce() -> Portal) -> Portal {
+    fn get(
+        &self,
+        url: &str,
+        binding: &ClientBinding,
+        credential: &Credential,
+        make: impl FnOnce() -> Portal,
+    ) -> Portal {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (url.to_ascii_lowercase(), credential.fingerprint());
+        let key = (
+            url.to_ascii_lowercase(),
+            format!("{binding:?}"),
+            credential.fingerprint(),
+        );
         known.entry(key).or_insert_with(make).clone()
     }
 }
@@ -163,28 +176,47 @@ impl Automatic {
             .to_string()
             .trim_end_matches("/sharing/rest/generateToken")
             .to_owned();
-        let login: Arc<dyn DynTokenSource> = match self.credential.kind() {
-            CredentialKind::App { .. } => {
-                let endpoint = self
-                    .recipe
-                    .discovery
-                    .checked(&format!("{url}/sharing/rest/oauth2/token"))?;
-                Arc::new(OAuthApp::new(
-                    endpoint,
-                    self.credential.clone(),
-                    self.recipe.client.clone(),
-                ))
-            }
-            _ => self.generate_token(exchange.clone()),
+        let is_portal = is_same_place(&self.recipe.discovery.root, &url);
+        let binding = match &self.recipe.binding {
+            own if is_portal => own.clone(),
+            // One login serves servers with a `Referer` each: it has the portal's.
+            ClientBinding::Referer(_) => HeaderValue::from_str(&format!("{url}/"))
+                .map_or(ClientBinding::RequestIp, ClientBinding::Referer),
+            other => other.clone(),
         };
-        let portal = self.recipe.portals.get(&url, &self.credential, || {
-            Portal::with(&url, exchange, login, self.recipe.client.clone())
-        });
-        if is_same_place(&self.recipe.discovery.root, &url) {
+        let login = self.portal_login(&url, &exchange, &binding)?;
+        let portal = self
+            .recipe
+            .portals
+            .get(&url, &binding, &self.credential, || {
+                let client = self.recipe.client.clone();
+                Portal::with(&url, exchange.clone(), login, binding.clone(), client)
+            });
+        if is_portal {
             return Ok(Arc::new(portal));
         }
+        let direct = self.portal_login(&url, &exchange, &self.recipe.binding)?;
         let server = FederatedServer::new(&portal, self.recipe.discovery.root.clone());
-        Ok(Arc::new(server.binding(self.recipe.binding.clone())))
+        Ok(Arc::new(
+            server.binding(self.recipe.binding.clone()).direct(direct),
+        ))
+    }
+
+    fn portal_login(
+        &self,
+        url: &str,
+        exchange: &Endpoint,
+        binding: &ClientBinding,
+    ) -> Result<Arc<dyn DynTokenSource>, TokenError> {
+        let credential = self.credential.clone();
+        let client = self.recipe.client.clone();
+        if let CredentialKind::App { .. } = self.credential.kind() {
+            let oauth = format!("{url}/sharing/rest/oauth2/token");
+            let endpoint = self.recipe.discovery.checked(&oauth)?;
+            return Ok(Arc::new(OAuthApp::new(endpoint, credential, client)));
+        }
+        let source = GenerateToken::new(exchange.clone(), credential, client);
+        Ok(Arc::new(source.binding(binding.clone())))
     }
 }
 

@@ -51,6 +51,8 @@ use crate::{
 pub struct Portal {
     store: Arc<TokenStore>,
     exchange: Endpoint,
+    /// What the portal's token is bound to: its exchange is one of the requests that must show it.
+    binding: ClientBinding,
     client: TokenClient,
 }
 
@@ -69,18 +71,28 @@ impl Portal {
             "{}/sharing/rest/generateToken",
             url.trim_end_matches('/')
         ))?;
-        Ok(Self::with(url, exchange, Arc::new(login), client))
+        let binding = ClientBinding::RequestIp;
+        Ok(Self::with(url, exchange, Arc::new(login), binding, client))
+    }
+
+    /// Says what `login` binds its tokens to, if that is a `Referer`: it is sent with every exchange.
+    #[must_use]
+    pub fn bound_to(mut self, binding: ClientBinding) -> Self {
+        self.binding = binding;
+        self
     }
 
     pub(crate) fn with(
         url: &str,
         exchange: Endpoint,
         login: Arc<dyn DynTokenSource>,
+        binding: ClientBinding,
         client: TokenClient,
     ) -> Self {
         Self {
             store: Arc::new(TokenStore::new(login, url.into(), LOGIN_TIMEOUT)),
             exchange,
+            binding,
             client,
         }
     }
@@ -124,12 +136,13 @@ impl fmt::Debug for Portal {
 
 /// Gets tokens for one server federated with a portal: `generateToken` with `serverUrl` and the portal's token. A server
 /// that the portal makes no tokens for takes the portal's own.
-#[derive(Debug)]
 pub struct FederatedServer {
     portal: Portal,
     server: String,
     binding: ClientBinding,
     lifetime: Duration,
+    /// Logs in at the portal for this server alone, with its own binding.
+    direct: Option<Arc<dyn DynTokenSource>>,
     /// The portal said once that it makes no tokens for this server.
     takes_portal_tokens: Mutex<bool>,
 }
@@ -142,6 +155,7 @@ impl FederatedServer {
             server: server_url.into(),
             binding: ClientBinding::RequestIp,
             lifetime: super::DEFAULT_LIFETIME,
+            direct: None,
             takes_portal_tokens: Mutex::new(false),
         }
     }
@@ -160,6 +174,12 @@ impl FederatedServer {
         self
     }
 
+    /// Where a token of the portal's comes from that this server may take as it is.
+    pub(crate) fn direct(mut self, login: Arc<dyn DynTokenSource>) -> Self {
+        self.direct = Some(login);
+        self
+    }
+
     async fn exchange(&self, portal_token: &Token) -> Result<IssuedToken, Exchange> {
         let uri: Uri = self.portal.exchange.checked().map_err(Exchange::Failed)?;
         let asked = place(&uri);
@@ -171,7 +191,7 @@ impl FederatedServer {
             .pair("expiration", &minutes.to_string())
             .pair("f", "json");
         let mut request = post_form(uri, self.binding.append_to(form));
-        self.binding.put_on(request.headers_mut());
+        self.portal.binding.put_on(request.headers_mut());
         let answer = self.portal.client.send(request).await;
         let answer = answer.map_err(Exchange::Failed)?;
         match read_json(&answer, &asked, &[portal_token.expose()]) {
@@ -210,6 +230,17 @@ impl FederatedServer {
     }
 }
 
+impl fmt::Debug for FederatedServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FederatedServer")
+            .field("portal", &self.portal)
+            .field("server", &self.server)
+            .field("binding", &self.binding)
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
+    }
+}
+
 enum Exchange {
     PortalTokenDead,
     NotFederated(TokenError),
@@ -219,18 +250,6 @@ enum Exchange {
 impl TokenSource for FederatedServer {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         let mut portal_token = self.portal.store.fresh().await.map_err(why)?;
-        let is_dead = |token: &Token| {
-            request
-                .dead()
-                .is_some_and(|dead| dead.expose() == token.expose())
-        };
-        if self.takes_portal_tokens() && is_dead(&portal_token) {
-            let renewed = self
-                .portal
-                .store
-                .renewed(Some(&portal_token), request.reason());
-            portal_token = renewed.await.map_err(why)?;
-        }
         let mut renewed_once = false;
         loop {
             match self.exchange(&portal_token).await {
@@ -252,13 +271,16 @@ impl TokenSource for FederatedServer {
                 // Once it is clear that the server does not take the portal's own token either, the portal's word is
                 // the answer.
                 Err(Exchange::NotFederated(error))
-                    if self.takes_portal_tokens() && request.reason() == TokenReason::Rejected =>
+                    if self.takes_portal_tokens() && was_refused_at_once(&request) =>
                 {
                     return Err(error);
                 }
                 Err(Exchange::NotFederated(_)) => {
                     self.set_takes_portal_tokens(true);
-                    return reissue(&portal_token);
+                    return match &self.direct {
+                        Some(direct) => direct.token(request).await,
+                        None => TokenSource::token(&self.portal, request).await,
+                    };
                 }
                 Err(Exchange::Failed(error)) => return Err(error),
             }
@@ -268,6 +290,11 @@ impl TokenSource for FederatedServer {
     fn fingerprint(&self) -> u64 {
         self.portal.fingerprint()
     }
+}
+
+/// Whether the token that died never worked.
+fn was_refused_at_once(request: &TokenRequest) -> bool {
+    request.dead().is_some_and(|dead| !dead.is_proven())
 }
 
 fn reissue(token: &Token) -> Result<IssuedToken, TokenError> {
