@@ -333,6 +333,7 @@ pub(super) struct Grant {
     pub(super) access: IssuedToken,
     pub(super) refresh: Option<SecretString>,
     pub(super) refresh_lifetime: Option<Duration>,
+    #[cfg(feature = "sign-in")]
     pub(super) user: Option<String>,
 }
 
@@ -379,6 +380,7 @@ fn grant(json: &serde_json::Map<String, Value>) -> Option<Result<Grant, TokenErr
                 .and_then(Value::as_str)
                 .map(SecretString::from),
             refresh_lifetime: seconds("refresh_token_expires_in"),
+            #[cfg(feature = "sign-in")]
             user: json
                 .get("username")
                 .and_then(Value::as_str)
@@ -407,7 +409,7 @@ pub(super) fn oauth_endpoint(portal: &str, what: &str) -> Result<Endpoint, Confi
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let client = TokenClient::new(tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
-/// #     Ok::<_, std::io::Error>(http::Response::new(http_body_util::Full::from(r#"{"success":true}"#)))
+/// #     Ok::<_, std::io::Error>(http::Response::new(http_body_util::Full::<bytes::Bytes>::from(r#"{"success":true}"#)))
 /// # }));
 /// revoke_token("https://www.arcgis.com", "aClientId", "the refresh token", &client).await?;
 /// # Ok(())
