@@ -272,10 +272,11 @@ async fn the_portal_itself_is_a_site_like_any_other() {
     let portal = Portal::start().await.unwrap();
     let service = with(Site::new(portal.root()).credential(user()));
     let item = portal.url("sharing/rest/content/items/abc?f=json");
-    assert_open(&get(&service, item.clone()).await);
-    portal.revoke_all_tokens();
-    assert_open(&get(&service, item).await);
-    assert_eq!(portal.counters().logins, 2);
+    for logins in 1..6 {
+        assert_open(&get(&service, item.clone()).await);
+        assert_eq!(portal.counters().logins, logins);
+        portal.revoke_all_tokens();
+    }
 }
 
 // --- OAuth

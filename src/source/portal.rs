@@ -109,10 +109,13 @@ impl TokenSource for Portal {
     /// The portal's own token, for a site that is the portal itself.
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         let token = self.store.fresh().await.map_err(why)?;
-        if request
+        if let Some(dead) = request
             .dead()
-            .is_some_and(|dead| dead.expose() == token.expose())
+            .filter(|dead| dead.expose() == token.expose())
         {
+            if dead.is_proven() {
+                self.store.note_clean(&token);
+            }
             let renewed = self.store.renewed(Some(&token), request.reason()).await;
             let renewed = renewed.map_err(why)?;
             return reissue(&renewed);
