@@ -1,19 +1,27 @@
 //! The command line, and what is made of it: settings that can work, or one clear sentence why not.
 
-use std::{env, fs, io, net::SocketAddr, path::Path, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::{Parser, ValueEnum};
+use http::Uri;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tower_arcgis_auth::{CallerToken, TokenPlacement};
 
-use crate::origin::Upstream;
-
-const PASSWORD_VARIABLE: &str = "ARCGIS_PASSWORD";
+use crate::{
+    login::{Login, Named},
+    origin::Upstream,
+};
 
 /// A reverse proxy in front of a secured ArcGIS: it logs in, signs what passes, and callers never see a login.
 ///
-/// The password comes from the environment variable ARCGIS_PASSWORD or from --password-file, never from the command
-/// line. RUST_LOG says how much is logged on stderr: `info` unless set, `debug` for a line per request.
+/// It logs in as a user (--username) or an application (--client-id), or sends the API key in the environment variable
+/// ARCGIS_API_KEY or the token in ARCGIS_TOKEN: one of these. Secrets come from the environment (ARCGIS_PASSWORD,
+/// ARCGIS_CLIENT_SECRET) or from files, never from the command line.
+///
+/// RUST_LOG says how much is logged on stderr: `info` unless set, `debug` for a line per request.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Arguments {
@@ -30,7 +38,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
 
-    /// The user to log in as; case counts. Without one nothing is signed
+    /// The user to log in as; case counts. Without any credential nothing is signed
     #[arg(
         long,
         value_name = "NAME",
@@ -40,8 +48,32 @@ pub(crate) struct Arguments {
     username: Option<String>,
 
     /// File with the user's password, in place of ARCGIS_PASSWORD; a line break at its end is left out
+    ///
+    /// It is read again for every login.
     #[arg(long, value_name = "FILE", requires = "upstream")]
     password_file: Option<PathBuf>,
+
+    /// The application to log in as at a portal, with its secret in ARCGIS_CLIENT_SECRET
+    #[arg(
+        long,
+        value_name = "ID",
+        env = "ARCGIS_CLIENT_ID",
+        hide_env_values = true
+    )]
+    client_id: Option<String>,
+
+    /// File with the application's secret, in place of ARCGIS_CLIENT_SECRET; read like the password's
+    #[arg(long, value_name = "FILE", requires = "upstream")]
+    client_secret_file: Option<PathBuf>,
+
+    /// The portal to log in at, in place of what the server says: `https://portal.example.com/portal`
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "upstream",
+        conflicts_with = "token_url"
+    )]
+    portal: Option<String>,
 
     /// Where to log in, in place of what the server says: `https://gis.example.com/arcgis/tokens/generateToken`
     #[arg(long, value_name = "URL", requires = "upstream")]
@@ -49,7 +81,7 @@ pub(crate) struct Arguments {
 
     /// An origin, `https://portal.example.com`, that the server may name as its token service's; repeatable
     ///
-    /// Without it the password goes to the upstream's own origin only, whatever the server says.
+    /// Without it the credential goes to the upstream's own origin and --portal's only, whatever the server says.
     #[arg(long, value_name = "ORIGIN", requires = "upstream")]
     trust_token_service: Vec<String>,
 
@@ -73,7 +105,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PEM", requires = "upstream")]
     ca_file: Option<PathBuf>,
 
-    /// Let the password travel over plain http: whoever listens on the way has it
+    /// Let the password or secret travel over plain http: whoever listens on the way has it
     #[arg(long, requires = "upstream")]
     allow_insecure_http: bool,
 }
@@ -104,23 +136,10 @@ pub(crate) struct Target {
     pub(crate) upstream: Upstream,
     pub(crate) login: Option<Login>,
     pub(crate) token_url: Option<String>,
+    pub(crate) portal: Option<String>,
     pub(crate) trusted_token_services: Vec<String>,
     pub(crate) certificates: Vec<CertificateDer<'static>>,
     pub(crate) insecure_http: bool,
-}
-
-/// Who to log in as.
-pub(crate) struct Login {
-    pub(crate) username: String,
-    pub(crate) password: String,
-}
-
-impl std::fmt::Debug for Login {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Login")
-            .field("username", &self.username)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Arguments {
@@ -148,31 +167,46 @@ impl Arguments {
     ///
     /// What is wrong is said without repeating what might be a secret.
     pub(crate) fn target(&self) -> Result<Option<Target>, String> {
-        // An empty variable is how service managers spell "none".
-        let username = self.username.as_deref().filter(|name| !name.is_empty());
+        let named = Named {
+            username: stated(self.username.as_deref()),
+            password_file: self.password_file.as_deref(),
+            client_id: stated(self.client_id.as_deref()),
+            client_secret_file: self.client_secret_file.as_deref(),
+        };
         let Some(upstream) = &self.upstream else {
-            return match username {
+            return match named.identity()? {
                 None => Ok(None),
-                Some(_) => Err(
-                    "there is a user (--username or ARCGIS_USERNAME) and nothing to log in to; add --upstream"
-                        .to_owned(),
-                ),
+                Some(identity) => Err(format!(
+                    "there is {identity} and nothing to log in to; add --upstream"
+                )),
             };
         };
         let upstream = Upstream::parse(upstream)?;
-        for url in self.token_url.iter().chain(&self.trust_token_service) {
+        let urls = self.token_url.iter().chain(&self.portal);
+        for url in urls.chain(&self.trust_token_service) {
             if url.contains('@') {
                 return Err(
-                    "a URL of --token-url or --trust-token-service has a user name in it; the user goes into \
-                     --username, the password into ARCGIS_PASSWORD or --password-file"
+                    "a URL of --token-url, --portal or --trust-token-service has a user name in it; the user goes \
+                     into --username, the password into ARCGIS_PASSWORD or --password-file"
                         .to_owned(),
                 );
             }
         }
+        if let Some(portal) = &self.portal {
+            check_portal(portal)?;
+        }
+        let login = named.login()?;
+        if self.token_url.is_some() && login.as_ref().is_some_and(Login::is_app) {
+            return Err(
+                "--token-url names where users log in, and --client-id an application; name its portal with --portal"
+                    .to_owned(),
+            );
+        }
         Ok(Some(Target {
             upstream,
-            login: self.login(username)?,
+            login,
             token_url: self.token_url.clone(),
+            portal: self.portal.clone(),
             trusted_token_services: self.trust_token_service.clone(),
             certificates: match &self.ca_file {
                 Some(file) => certificates(file)?,
@@ -181,36 +215,11 @@ impl Arguments {
             insecure_http: self.allow_insecure_http,
         }))
     }
+}
 
-    fn login(&self, username: Option<&str>) -> Result<Option<Login>, String> {
-        let password = match &self.password_file {
-            Some(file) => Some(password_from(file)?),
-            None => match env::var(PASSWORD_VARIABLE) {
-                Ok(password) => Some(password).filter(|password| !password.is_empty()),
-                Err(env::VarError::NotPresent) => None,
-                Err(env::VarError::NotUnicode(_)) => {
-                    return Err(format!(
-                        "{PASSWORD_VARIABLE} is not UTF-8; ArcGIS takes passwords in UTF-8"
-                    ));
-                }
-            },
-        };
-        match (username, password) {
-            (Some(username), Some(password)) => Ok(Some(Login {
-                username: username.to_owned(),
-                password,
-            })),
-            (None, None) => Ok(None),
-            (Some(_), None) => Err(format!(
-                "there is a user and no password; put it into the environment variable {PASSWORD_VARIABLE} or name a \
-                 file with --password-file"
-            )),
-            (None, Some(_)) => Err(format!(
-                "there is a password ({PASSWORD_VARIABLE} or --password-file) and no user; add --username or \
-                 ARCGIS_USERNAME"
-            )),
-        }
-    }
+/// An empty variable is how service managers spell "none".
+fn stated(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
 }
 
 fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
@@ -218,20 +227,22 @@ fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
         .map_err(|_| "write an IP address and a port, like 127.0.0.1:8080, 0.0.0.0:80 or [::]:8080")
 }
 
-fn password_from(file: &Path) -> Result<String, String> {
-    let shown = file.display();
-    let text = fs::read_to_string(file).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => {
-            format!("the password file {shown} is not UTF-8; ArcGIS takes passwords in UTF-8")
-        }
-        _ => format!("the password file {shown} cannot be read: {error}"),
-    })?;
-    let password = text.strip_suffix('\n').unwrap_or(&text);
-    let password = password.strip_suffix('\r').unwrap_or(password);
-    if password.is_empty() {
-        return Err(format!("the password file {shown} is empty"));
+/// What is refused is not repeated: it may hold a secret.
+fn check_portal(url: &str) -> Result<(), String> {
+    let uri: Option<Uri> = url.parse().ok();
+    let is_usable = uri.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.authority().is_some()
+            && uri.query().is_none()
+            && !uri.path().split('/').any(|segment| segment == "sharing")
+    });
+    if is_usable && !url.contains('#') {
+        return Ok(());
     }
-    Ok(password.to_owned())
+    Err(
+        "the URL of --portal cannot be used; write the part before /sharing, like https://portal.example.com/portal"
+            .to_owned(),
+    )
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

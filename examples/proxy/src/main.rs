@@ -5,6 +5,7 @@
 mod arguments;
 mod forward;
 mod headers;
+mod login;
 mod origin;
 mod serve;
 mod try_out;
@@ -19,7 +20,7 @@ use std::{
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use tokio::{net::TcpListener, runtime::Runtime};
 use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site, TokenClient};
+use tower_arcgis_auth::{ArcgisAuthLayer, Site, TokenClient};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -126,22 +127,24 @@ fn announce(target: &Target) {
     let Some(login) = &target.login else {
         tracing::warn!(
             site,
-            "no user to log in as: requests pass untouched; set --username, and ARCGIS_PASSWORD or --password-file"
+            "no credential: requests pass untouched; set --username, --client-id, ARCGIS_API_KEY or ARCGIS_TOKEN"
         );
         return;
     };
     tracing::info!(
         site,
-        user = login.username,
+        account = %login.account(),
         "requests to the site are signed, all others passed on"
     );
     if !upstream.is_https() && !upstream.is_loopback() {
         tracing::warn!(
             "the upstream is plain http: whoever listens on the way can read tokens and answers{}",
-            if target.insecure_http {
-                ", and the password"
+            if login.is_ready_token() {
+                ""
+            } else if target.insecure_http {
+                ", and the password or secret"
             } else {
-                "; no password goes there without --allow-insecure-http"
+                "; no password or secret goes there without --allow-insecure-http"
             }
         );
     }
@@ -153,6 +156,7 @@ fn signing_client(arguments: &Arguments, target: &Target) -> Result<SigningClien
         || target
             .token_url
             .iter()
+            .chain(&target.portal)
             .chain(&target.trusted_token_services)
             .any(|url| url.starts_with("https:"));
     let tls = tls(&target.certificates, needs_tls).map_err(Failure::Arguments)?;
@@ -161,13 +165,16 @@ fn signing_client(arguments: &Arguments, target: &Target) -> Result<SigningClien
         .placement(arguments.placement())
         .caller_token(arguments.caller_token());
     if let Some(login) = &target.login {
-        site = site.credential(Credential::user(&login.username, &login.password));
+        site = site.credential(login.credential());
     }
     if let Some(referer) = arguments.referer() {
         site = site.referer(referer);
     }
     if let Some(url) = &target.token_url {
         site = site.token_url(url);
+    }
+    if let Some(url) = &target.portal {
+        site = site.portal(url);
     }
     for origin in &target.trusted_token_services {
         site = site.trust_token_service(origin);

@@ -7,10 +7,7 @@ use std::{
 
 use arcgis_stand_in::{PASSWORD, StandIn, USERNAME};
 
-use crate::{
-    arguments::{Login, Target},
-    origin::Upstream,
-};
+use crate::{arguments::Target, login::Login, origin::Upstream};
 
 /// Runs as long as it is kept.
 pub(crate) struct TryOut {
@@ -28,11 +25,9 @@ impl TryOut {
     pub(crate) fn target(&self) -> Result<Target, String> {
         Ok(Target {
             upstream: Upstream::parse(&self.arcgis.root())?,
-            login: Some(Login {
-                username: USERNAME.to_owned(),
-                password: PASSWORD.to_owned(),
-            }),
+            login: Some(Login::user(USERNAME, PASSWORD)),
             token_url: None,
+            portal: None,
             trusted_token_services: Vec::new(),
             certificates: Vec::new(),
             insecure_http: false,

@@ -3,34 +3,11 @@
 
 mod support;
 
-use std::{fs, path::PathBuf};
-
 use arcgis_stand_in::{PASSWORD, StandIn, USERNAME};
-use support::{ECHO, PARCELS, Proxy, program, tokens};
+use support::{ECHO, File, PARCELS, Proxy, program, tokens};
 
 /// Not https: where the platform has no certificates, that alone would be refused.
 const UPSTREAM: [&str; 2] = ["--upstream", "http://gis.example.com/arcgis"];
-
-/// A file of the test's own; removed when dropped.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str, content: &[u8]) -> Self {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::write(&path, content).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
 
 /// Starts the program with arguments that cannot work; returns what it says on stderr.
 async fn refused(arguments: &[&str], variables: &[(&str, &str)]) -> String {
@@ -69,6 +46,57 @@ async fn arguments_that_cannot_work_are_refused_with_a_reason() {
             "`..`",
         ),
         (vec!["--username", "ada"], "add --upstream"),
+        (vec!["--client-id", "mapApp"], "add --upstream"),
+        (
+            [&UPSTREAM[..], &["--client-id", "mapApp"]].concat(),
+            "ARCGIS_CLIENT_SECRET",
+        ),
+        (
+            [&UPSTREAM[..], &["--client-secret-file", "/nowhere/at/all"]].concat(),
+            "the client secret file /nowhere/at/all cannot be read",
+        ),
+        (
+            [&UPSTREAM[..], &["--client-secret-file", empty.path()]].concat(),
+            "is empty",
+        ),
+        (
+            [&UPSTREAM[..], &["--client-secret-file", no_pem.path()]].concat(),
+            "no application",
+        ),
+        (
+            [
+                &UPSTREAM[..],
+                &["--client-id", "mapApp", "--client-secret-file"],
+                &[
+                    no_pem.path(),
+                    "--token-url",
+                    "https://gis.example.com/tokens",
+                ],
+            ]
+            .concat(),
+            "--portal",
+        ),
+        (
+            [
+                &UPSTREAM[..],
+                &["--portal", "https://portal.example.com/portal"],
+                &["--token-url", "https://gis.example.com/tokens"],
+            ]
+            .concat(),
+            "cannot be used with",
+        ),
+        (
+            [&UPSTREAM[..], &["--portal", "portal.example.com/portal"]].concat(),
+            "like https://portal.example.com/portal",
+        ),
+        (
+            [
+                &UPSTREAM[..],
+                &["--portal", "https://portal.example.com/portal/sharing/rest"],
+            ]
+            .concat(),
+            "before /sharing",
+        ),
         (
             [&UPSTREAM[..], &["--username", "ada"]].concat(),
             "ARCGIS_PASSWORD",
@@ -136,6 +164,80 @@ async fn a_password_without_a_user_is_refused() {
 }
 
 #[tokio::test]
+async fn several_credentials_are_refused_by_name() {
+    let user = [
+        ("ARCGIS_USERNAME", "ada"),
+        ("ARCGIS_PASSWORD", "hunter2-password"),
+    ];
+    let app = [
+        ("ARCGIS_CLIENT_ID", "mapApp"),
+        ("ARCGIS_CLIENT_SECRET", "hunter2-secret"),
+    ];
+    let key = [("ARCGIS_API_KEY", "hunter2-key")];
+    let token = [("ARCGIS_TOKEN", "hunter2-token")];
+    for (variables, named, not_named) in [
+        (
+            [&user[..], &app[..]].concat(),
+            vec![
+                "--username or ARCGIS_USERNAME",
+                "--client-id or ARCGIS_CLIENT_ID",
+            ],
+            vec!["ARCGIS_API_KEY", "ARCGIS_TOKEN"],
+        ),
+        (
+            [&user[..], &key[..]].concat(),
+            vec!["ARCGIS_USERNAME", "ARCGIS_API_KEY"],
+            vec!["ARCGIS_CLIENT_ID", "ARCGIS_TOKEN"],
+        ),
+        (
+            [&app[1..], &key[..]].concat(),
+            vec!["(ARCGIS_CLIENT_SECRET)", "ARCGIS_API_KEY"],
+            vec!["ARCGIS_USERNAME"],
+        ),
+        (
+            [&key[..], &token[..]].concat(),
+            vec!["ARCGIS_API_KEY", "ARCGIS_TOKEN"],
+            vec!["ARCGIS_USERNAME", "ARCGIS_CLIENT_ID"],
+        ),
+        (
+            [&user[1..], &token[..]].concat(),
+            vec!["(ARCGIS_PASSWORD)", "ARCGIS_TOKEN"],
+            vec!["ARCGIS_USERNAME"],
+        ),
+    ] {
+        let said = refused(&UPSTREAM, &variables).await;
+        assert!(said.contains("several credentials"), "{said}");
+        assert!(named.iter().all(|name| said.contains(name)), "{said}");
+        assert!(!not_named.iter().any(|name| said.contains(name)), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_variable_is_no_credential() {
+    let arcgis = StandIn::start().await.unwrap();
+    let variables = [
+        ("ARCGIS_CLIENT_ID", ""),
+        ("ARCGIS_CLIENT_SECRET", ""),
+        ("ARCGIS_API_KEY", ""),
+        ("ARCGIS_TOKEN", "\n"),
+        ("ARCGIS_USERNAME", USERNAME),
+        ("ARCGIS_PASSWORD", PASSWORD),
+    ];
+    let proxy = Proxy::start(&["--upstream", &arcgis.root()], &variables).await;
+    assert!(proxy.get(PARCELS).await.is_the_service());
+}
+
+#[tokio::test]
+async fn an_api_key_that_is_none_is_refused_and_not_repeated() {
+    let said = refused(&UPSTREAM, &[("ARCGIS_API_KEY", "hunter2 hunter2")]).await;
+    assert!(said.contains("ARCGIS_API_KEY"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+    let said = refused(&[], &[("ARCGIS_API_KEY", "hunter2")]).await;
+    assert!(said.contains("add --upstream"), "{said}");
+}
+
+#[tokio::test]
 async fn a_filter_that_is_none_is_refused() {
     let said = refused(&[], &[("RUST_LOG", "arcgis_proxy=loud")]).await;
     assert!(said.contains("RUST_LOG"), "{said}");
@@ -154,6 +256,16 @@ async fn a_password_in_the_wrong_place_is_not_repeated() {
         [
             &UPSTREAM[..],
             &["--trust-token-service", "https://ada:hunter2@a.example"],
+        ]
+        .concat(),
+        [
+            &UPSTREAM[..],
+            &["--portal", "https://ada:hunter2@a.example"],
+        ]
+        .concat(),
+        [
+            &UPSTREAM[..],
+            &["--portal", "https://a.example/portal?token=hunter2"],
         ]
         .concat(),
         [&UPSTREAM[..], &["--password=hunter2"]].concat(),

@@ -167,7 +167,7 @@ async fn an_upstream_without_a_path_has_its_site_at_arcgis() {
 }
 
 #[tokio::test]
-async fn without_a_user_requests_pass_untouched() {
+async fn without_a_credential_requests_pass_untouched() {
     let arcgis = StandIn::start().await.unwrap();
     let proxy = Proxy::start(&["--upstream", &arcgis.root()], &[]).await;
     let got = proxy.get(PARCELS).await;
@@ -182,7 +182,7 @@ async fn without_a_user_requests_pass_untouched() {
     assert_eq!(arcgis.counters().login_attempts, 0);
     assert!(tokens(&arcgis).is_empty());
     let ended = proxy.terminate().await;
-    assert!(ended.log.contains("no user to log in as"), "{}", ended.log);
+    assert!(ended.log.contains("no credential"), "{}", ended.log);
 }
 
 #[tokio::test]

@@ -7,7 +7,9 @@
 )]
 
 use std::{
+    fs,
     net::SocketAddr,
+    path::PathBuf,
     process::{ExitStatus, Stdio},
 };
 
@@ -34,13 +36,49 @@ pub(crate) const PUBLIC_ECHO: &str = "/arcgis/rest/services/Basemap/MapServer/ec
 /// What the services are, if nothing asks for a login.
 pub(crate) const CAPABILITIES: &str = "Map,Query,Data";
 
+/// A file of the test's own; removed when dropped.
+pub(crate) struct File(PathBuf);
+
+impl File {
+    pub(crate) fn new(name: &str, content: &[u8]) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::write(&path, content).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+
+    /// Puts other content in its place, all at once.
+    pub(crate) fn replace(&self, content: &[u8]) {
+        let next = self.0.with_extension("next");
+        fs::write(&next, content).unwrap();
+        fs::rename(&next, &self.0).unwrap();
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
 /// The program, with nothing of the test's own surroundings.
 pub(crate) fn program(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_arcgis-proxy"));
+    for name in [
+        "ARCGIS_USERNAME",
+        "ARCGIS_PASSWORD",
+        "ARCGIS_CLIENT_ID",
+        "ARCGIS_CLIENT_SECRET",
+        "ARCGIS_API_KEY",
+        "ARCGIS_TOKEN",
+    ] {
+        command.env_remove(name);
+    }
     command
         .args(arguments)
-        .env_remove("ARCGIS_USERNAME")
-        .env_remove("ARCGIS_PASSWORD")
         .env("RUST_LOG", "arcgis_proxy=trace,tower_arcgis_auth=trace")
         .envs(variables.iter().copied())
         .stdin(Stdio::null())
