@@ -259,7 +259,16 @@ fn recipe(
         None => None,
     };
     let mut trusted = vec![root.origin.clone()];
-    for service in site.trusted_token_services.iter().chain(&site.portal) {
+    if let Some(portal) = &site.portal {
+        let origin = portal.parse().ok().and_then(|uri| Origin::of(&uri));
+        trusted.push(origin.ok_or_else(|| {
+            ConfigError::new(format!(
+                "the portal `{}` is not a URL; write it like https://portal.example.com/portal",
+                repeatable(portal)
+            ))
+        })?);
+    }
+    for service in &site.trusted_token_services {
         let origin = service.parse().ok().and_then(|uri| Origin::of(&uri));
         trusted.push(origin.ok_or_else(|| {
             ConfigError::new(format!(

@@ -165,6 +165,11 @@ impl TokenStore {
         failed: Option<&Arc<Token>>,
         reason: TokenReason,
     ) -> Result<Arc<Token>, Withheld> {
+        // Whoever asks here is at a login already: nothing is gained by looking seldom.
+        let refused = self.state().refused_fingerprint();
+        if refused.is_some_and(|refused| refused != self.source.fingerprint()) {
+            self.state().lift_refusal();
+        }
         match self.renew(failed, reason) {
             Renewal::Token(token) => Ok(token),
             Renewal::Login(login) => login.await.unwrap_or_else(|_| Err(broken_off())),

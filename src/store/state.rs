@@ -231,6 +231,12 @@ impl State {
         })
     }
 
+    /// The fingerprint of the credential refused last, if that still counts.
+    pub(crate) fn refused_fingerprint(&self) -> Option<u64> {
+        let hold_off = self.hold_off.as_ref()?;
+        hold_off.error.is_refused().then_some(hold_off.fingerprint)
+    }
+
     /// The credential is another than the refused one.
     pub(crate) fn lift_refusal(&mut self) {
         self.hold_off

@@ -77,7 +77,6 @@ async fn an_application_signs_requests_to_a_federated_server() {
 }
 
 #[tokio::test]
-#[ignore = "the layer remembers a portal's refusal whatever becomes of the secret"]
 async fn an_applications_changed_secret_heals_a_refused_login() {
     let (portal, server) = federated().await;
     let file = File::new("client-secret-changing", b"wr0ng-secret");
@@ -176,7 +175,6 @@ async fn a_changed_password_file_heals_a_refused_login() {
 }
 
 #[tokio::test]
-#[ignore = "the layer remembers a portal's refusal whatever becomes of the secret"]
 async fn a_changed_password_file_heals_a_login_refused_at_the_portal() {
     let (portal, server) = federated().await;
     let file = File::new("password-changing-portal", b"wr0ng-password");
