@@ -127,7 +127,8 @@ impl ArcgisAuthLayerBuilder {
     /// How long a login may take, discovery included; 30 seconds unless set.
     #[must_use]
     pub fn login_timeout(mut self, timeout: Duration) -> Self {
-        self.login_timeout = timeout;
+        // A day is for ever, and sums of it do not overflow.
+        self.login_timeout = timeout.min(Duration::from_secs(24 * 60 * 60));
         self
     }
 
@@ -260,7 +261,11 @@ fn recipe(
     };
     let mut trusted = vec![root.origin.clone()];
     if let Some(portal) = &site.portal {
-        let origin = portal.parse().ok().and_then(|uri| Origin::of(&uri));
+        let origin = portal
+            .parse()
+            .ok()
+            .filter(|_| !portal.contains(['?', '#']))
+            .and_then(|uri| Origin::of(&uri));
         trusted.push(origin.ok_or_else(|| {
             ConfigError::new(format!(
                 "the portal `{}` is not a URL; write it like https://portal.example.com/portal",
@@ -286,6 +291,7 @@ fn recipe(
         discovery,
         token_url,
         portal: site.portal.clone(),
+        sends_portal_token: site.sends_portal_token,
         binding: referer
             .clone()
             .map_or(ClientBinding::RequestIp, ClientBinding::Referer),

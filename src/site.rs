@@ -40,6 +40,7 @@ pub struct Site {
     pub(crate) token_url: Option<String>,
     pub(crate) trusted_token_services: Vec<String>,
     pub(crate) portal: Option<String>,
+    pub(crate) sends_portal_token: bool,
     pub(crate) insecure_http: bool,
 }
 
@@ -89,6 +90,7 @@ impl Site {
             token_url: None,
             trusted_token_services: Vec::new(),
             portal: None,
+            sends_portal_token: false,
             insecure_http: false,
         }
     }
@@ -193,6 +195,14 @@ impl Site {
         self
     }
 
+    /// Sends this site the portal's own token where the portal makes none for it, as for services that ArcGIS Online
+    /// hosts. Such a token opens all of the portal: only for servers you trust with that.
+    #[must_use]
+    pub fn send_portal_token(mut self) -> Self {
+        self.sends_portal_token = true;
+        self
+    }
+
     /// Lets the password travel over plain http. Whoever listens on the way has it. Not needed on loopback.
     #[must_use]
     pub fn allow_insecure_http(mut self) -> Self {
@@ -225,6 +235,7 @@ impl fmt::Debug for Site {
                 "trusted_token_services",
                 &shown(&self.trusted_token_services),
             )
+            .field("sends_portal_token", &self.sends_portal_token)
             .field("portal", &self.portal.as_deref().map(repeatable))
             .field("insecure_http", &self.insecure_http)
             .finish()

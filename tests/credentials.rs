@@ -185,7 +185,10 @@ async fn a_refused_answer_is_asked_for_again_with_the_number_of_refusals() {
 #[tokio::test(start_paused = true)]
 async fn wrong_answers_stop_before_the_account_is_locked() {
     let door = Door::default();
-    let site = Site::new(ROOT).credential_fn(|_| async { Ok(Credential::user("reader", "wrong")) });
+    let site = Site::new(ROOT).credential_fn(|request| async move {
+        let guess = format!("guess {}", request.refused());
+        Ok(Credential::user("reader", guess))
+    });
     let service = over(site, &door);
     for _ in 0..10 {
         send(&service, get(ROADS)).await;

@@ -53,6 +53,7 @@ pub(super) fn read_json(
     let Ok(Value::Object(json)) = serde_json::from_slice::<Value>(answer.body()) else {
         return Err(Failure {
             code: None,
+            says_not_this_server: false,
             error: no_json(answer, place),
         });
     };
@@ -76,6 +77,7 @@ pub(super) fn read_json(
     match refusal {
         Some(refusal) => Err(Failure {
             code: refusal.code,
+            says_not_this_server: refusal.words.contains("for this server"),
             error: refusal.into_error(answer, place, secrets),
         }),
         None => Ok(json),
@@ -85,6 +87,8 @@ pub(super) fn read_json(
 /// An answer that is no token, with the code ArcGIS gave it.
 pub(super) struct Failure {
     pub(super) code: Option<i64>,
+    /// A portal's word for a server it makes no tokens for.
+    pub(super) says_not_this_server: bool,
     pub(super) error: TokenError,
 }
 
@@ -143,12 +147,14 @@ fn repeats(body: &[u8], secret: &str) -> bool {
 }
 
 /// 400 and 401 are wrong credentials (portal, server), 201 an account that cannot get tokens or a `client` without its
-/// address, 405 and 403 a way of asking that the service forbids: none is cured by asking again. What else there is,
-/// is about the service and not the account, and so is 400 for a URL that nothing is at.
+/// address, 405 and 403 a way of asking that the service forbids: none is cured by asking again. Other 4xx are taken for
+/// refusals as well, because a failed login too many locks the account; but for those that are about the service, and
+/// 400 for a URL that nothing is at.
 fn is_refusal(code: Option<i64>, words: &str, status: StatusCode) -> bool {
     match code {
         Some(400) => !words.starts_with("Invalid URL"),
-        Some(code) => matches!(code, 201 | 401 | 403 | 405),
+        Some(404 | 408 | 429 | 498 | 499) => false,
+        Some(code) => code == 201 || (400..500).contains(&code),
         None => !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS,
     }
 }

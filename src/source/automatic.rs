@@ -7,24 +7,89 @@ use std::{
 };
 
 use http::{HeaderValue, Uri};
+use tokio::time::Instant;
 
 use super::{
     ClientBinding, Credential, Discovery, DynTokenSource, Endpoint, FederatedServer, GenerateToken,
     LegacyToken, OAuthApp, Portal, ReadyToken, TokenClient, TokenRequest, TokenSource,
     credential::CredentialKind, discovery::ServerInfo,
 };
-use crate::{error::TokenError, token::IssuedToken};
+use crate::{error::TokenError, store::REFUSAL_REMEMBERED, token::IssuedToken};
 
 /// A portal's URL, what its tokens are bound to, and whose they are.
-type PortalKey = (String, String, u64);
+type PortalKey = (String, String, (u8, u64, u64));
 
 /// The portals a layer's sites are logged in at, by URL and credential: one login serves all servers of a portal.
 #[derive(Clone, Default)]
 pub(crate) struct Portals {
     known: Arc<Mutex<HashMap<PortalKey, Portal>>>,
+    turns: Arc<Mutex<HashMap<TurnKey, Turn>>>,
+}
+
+/// A token service's URL, and a credential.
+type TurnKey = (String, (u8, u64, u64));
+/// Held by the site that logs in; keeps the refusal for the next.
+type Turn = Arc<tokio::sync::Mutex<Option<Refused>>>;
+
+/// One credential at one token service, whatever the number of sites that log in with it: one at a time, and what was
+/// refused to one is not tried for the next. ArcGIS counts failures by account, not by site.
+struct InTurn {
+    login: Arc<dyn DynTokenSource>,
+    turn: Turn,
+}
+
+struct Refused {
+    until: Instant,
+    fingerprint: Option<u64>,
+    error: TokenError,
+}
+
+impl TokenSource for InTurn {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let mut refused = self.turn.lock().await;
+        let fingerprint = self.login.fingerprint();
+        if let Some(refused) = &*refused {
+            if Instant::now() < refused.until && refused.fingerprint == fingerprint {
+                return Err(refused.error.clone());
+            }
+        }
+        let token = self.login.token(request).await;
+        *refused = token
+            .as_ref()
+            .err()
+            .filter(|error| error.is_refused())
+            .map(|error| Refused {
+                until: Instant::now() + REFUSAL_REMEMBERED,
+                fingerprint,
+                error: error.clone(),
+            });
+        token
+    }
+
+    fn fingerprint(&self) -> Option<u64> {
+        self.login.fingerprint()
+    }
 }
 
 impl Portals {
+    fn in_turn(
+        &self,
+        service: &Endpoint,
+        credential: &Credential,
+        login: impl TokenSource,
+    ) -> Arc<dyn DynTokenSource> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (
+            format!("{service:?}").to_ascii_lowercase(),
+            credential.identity(),
+        );
+        let turn = Arc::clone(turns.entry(key).or_default());
+        Arc::new(InTurn {
+            login: Arc::new(login),
+            turn,
+        })
+    }
+
     fn get(
         &self,
         url: &str,
@@ -36,7 +101,7 @@ impl Portals {
         let key = (
             url.to_ascii_lowercase(),
             format!("{binding:?}"),
-            credential.fingerprint(),
+            credential.identity(),
         );
         known.entry(key).or_insert_with(make).clone()
     }
@@ -50,6 +115,8 @@ pub(crate) struct Recipe {
     pub(crate) token_url: Option<Endpoint>,
     /// The portal the user named.
     pub(crate) portal: Option<String>,
+    /// The site may get the portal's own token where the portal makes none for it.
+    pub(crate) sends_portal_token: bool,
     pub(crate) binding: ClientBinding,
     pub(crate) client: TokenClient,
     pub(crate) portals: Portals,
@@ -156,12 +223,12 @@ impl Automatic {
     }
 
     fn generate_token(&self, endpoint: Endpoint) -> Arc<dyn DynTokenSource> {
-        let source = GenerateToken::new(
-            endpoint,
-            self.credential.clone(),
-            self.recipe.client.clone(),
-        );
-        Arc::new(source.binding(self.recipe.binding.clone()))
+        let client = self.recipe.client.clone();
+        let source = GenerateToken::new(endpoint.clone(), self.credential.clone(), client)
+            .binding(self.recipe.binding.clone());
+        self.recipe
+            .portals
+            .in_turn(&endpoint, &self.credential, source)
     }
 
     fn at_portal(&self, portal: &str) -> Result<Arc<dyn DynTokenSource>, TokenError> {
@@ -195,11 +262,13 @@ impl Automatic {
         if is_portal {
             return Ok(Arc::new(portal));
         }
-        let direct = self.portal_login(&url, &exchange, &self.recipe.binding)?;
-        let server = FederatedServer::new(&portal, self.recipe.discovery.root.clone());
-        Ok(Arc::new(
-            server.binding(self.recipe.binding.clone()).direct(direct),
-        ))
+        let server = FederatedServer::new(&portal, self.recipe.discovery.root.clone())
+            .binding(self.recipe.binding.clone());
+        Ok(Arc::new(if self.recipe.sends_portal_token {
+            server.direct(self.portal_login(&url, &exchange, &self.recipe.binding)?)
+        } else {
+            server
+        }))
     }
 
     fn portal_login(
@@ -216,7 +285,11 @@ impl Automatic {
             return Ok(Arc::new(OAuthApp::new(endpoint, credential, client)));
         }
         let source = GenerateToken::new(exchange.clone(), credential, client);
-        Ok(Arc::new(source.binding(binding.clone())))
+        let source = source.binding(binding.clone());
+        Ok(self
+            .recipe
+            .portals
+            .in_turn(exchange, &self.credential, source))
     }
 }
 
@@ -251,7 +324,7 @@ impl TokenSource for Automatic {
         token
     }
 
-    fn fingerprint(&self) -> u64 {
+    fn fingerprint(&self) -> Option<u64> {
         self.credential.fingerprint()
     }
 }

@@ -68,16 +68,32 @@ impl Credential {
         }
     }
 
-    /// A number that changes when the credential does.
-    pub(crate) fn fingerprint(&self) -> u64 {
+    /// A number that changes when the credential does; `None` while a part of it cannot be read.
+    pub(crate) fn fingerprint(&self) -> Option<u64> {
+        let (first, second) = self.parts();
+        let second = match second {
+            Some(second) => second.fingerprint()?,
+            None => 0,
+        };
+        Some(first.fingerprint()?.rotate_left(1) ^ second)
+    }
+
+    /// Tells credentials apart: by kind, and by the values or places they were made of.
+    pub(crate) fn identity(&self) -> (u8, u64, u64) {
+        let (first, second) = self.parts();
+        let kind = match &self.kind {
+            CredentialKind::User { .. } => 0,
+            CredentialKind::App { .. } => 1,
+            CredentialKind::Token(_) => 2,
+        };
+        (kind, first.identity(), second.map_or(0, Secret::identity))
+    }
+
+    fn parts(&self) -> (&Secret, Option<&Secret>) {
         match &self.kind {
-            CredentialKind::User { name, password } => {
-                name.fingerprint().rotate_left(1) ^ password.fingerprint()
-            }
-            CredentialKind::App { id, secret } => {
-                id.fingerprint().rotate_left(1) ^ secret.fingerprint()
-            }
-            CredentialKind::Token(text) => text.fingerprint(),
+            CredentialKind::User { name, password } => (name, Some(password)),
+            CredentialKind::App { id, secret } => (id, Some(secret)),
+            CredentialKind::Token(text) => (text, None),
         }
     }
 }

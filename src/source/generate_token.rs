@@ -137,7 +137,7 @@ impl TokenSource for GenerateToken {
         read_token(&answer, &asked, &[password.expose_secret()])
     }
 
-    fn fingerprint(&self) -> u64 {
+    fn fingerprint(&self) -> Option<u64> {
         self.credential.fingerprint()
     }
 }

@@ -126,7 +126,7 @@ impl TokenSource for LegacyToken {
         read(&answer, &asked).map(|issued| issued.valid_for(self.lifetime))
     }
 
-    fn fingerprint(&self) -> u64 {
+    fn fingerprint(&self) -> Option<u64> {
         self.credential.fingerprint()
     }
 }
@@ -139,18 +139,19 @@ fn read(answer: &Response<Bytes>, place: &str) -> Result<IssuedToken, TokenError
         if let Ok(token) = IssuedToken::new(text.trim()) {
             // JSON and short words are visible ASCII too: a token of this service has 64 characters and more.
             let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-            if token.expose().len() >= 16 && token.expose().bytes().all(alphabet) {
+            if token.expose().len() >= 32 && token.expose().bytes().all(alphabet) {
                 return Ok(token);
             }
         }
     }
-    let lower = text.to_ascii_lowercase();
-    let refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-        || (lower.contains("unable to generate token") || lower.contains("invalid credentials"))
-        || (lower.contains("invalid") && lower.contains("password"));
+    // In whatever language it says no: a page where a token should be may be a failed login, and too many lock the
+    // account.
+    let refused =
+        status.is_success() || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     if refused {
         return Err(TokenError::refused(format!(
-            "{place} refused the login with {status}; check user name and password, and that the account is not locked"
+            "{place} gave no token ({status}); check user name and password, that the account is not locked, and that \
+             there is a token service of ArcGIS 9.3 to 10.2"
         )));
     }
     Err(TokenError::fault(format!(

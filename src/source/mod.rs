@@ -87,11 +87,11 @@ pub trait TokenSource: Send + Sync + 'static {
         request: TokenRequest,
     ) -> impl Future<Output = Result<IssuedToken, TokenError>> + Send;
 
-    /// A number that changes when the credential does, so that a remembered refusal can be lifted. Asked at most once
-    /// a second, and only while one is remembered; must not block for long. Always 0 unless you say otherwise: then a
-    /// refusal lasts its 15 minutes.
-    fn fingerprint(&self) -> u64 {
-        0
+    /// A number that changes when the credential does, so that a remembered refusal can be lifted; `None` while it
+    /// cannot be told, which is no change. Asked at most once a second, and only while a refusal is remembered; must not
+    /// block for long. `None` unless you say otherwise: then a refusal lasts its 15 minutes.
+    fn fingerprint(&self) -> Option<u64> {
+        None
     }
 }
 
@@ -103,7 +103,7 @@ impl<T: TokenSource> TokenSource for Arc<T> {
         T::token(self, request)
     }
 
-    fn fingerprint(&self) -> u64 {
+    fn fingerprint(&self) -> Option<u64> {
         T::fingerprint(self)
     }
 }
@@ -219,7 +219,7 @@ pub(crate) trait DynTokenSource: Send + Sync {
         request: TokenRequest,
     ) -> Pin<Box<dyn Future<Output = Result<IssuedToken, TokenError>> + Send + '_>>;
 
-    fn fingerprint(&self) -> u64;
+    fn fingerprint(&self) -> Option<u64>;
 }
 
 impl<T: TokenSource> DynTokenSource for T {
@@ -230,7 +230,7 @@ impl<T: TokenSource> DynTokenSource for T {
         Box::pin(TokenSource::token(self, request))
     }
 
-    fn fingerprint(&self) -> u64 {
+    fn fingerprint(&self) -> Option<u64> {
         TokenSource::fingerprint(self)
     }
 }

@@ -2,12 +2,7 @@
 //! with `error` an object, counts `expires_in` in seconds and `expiration` in minutes, and rotates refresh tokens by a
 //! grant of its own; that is why the answers are read here and not by a general OAuth library.
 
-use std::{
-    fmt,
-    pin::Pin,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::Response;
@@ -111,7 +106,7 @@ impl TokenSource for OAuthApp {
         Ok(grant.access)
     }
 
-    fn fingerprint(&self) -> u64 {
+    fn fingerprint(&self) -> Option<u64> {
         self.credential.fingerprint()
     }
 }
@@ -170,29 +165,48 @@ impl fmt::Debug for RotatedToken {
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Clone)]
 pub struct RefreshToken {
     endpoint: Endpoint,
     client_id: String,
     given: Secret,
-    /// What rotation put in the given one's place. Locked across a login: the store makes one at a time anyway.
-    rotated: Mutex<Option<SecretString>>,
-    ends: std::sync::Mutex<Option<End>>,
+    /// Locked across a login: the store makes one at a time anyway.
+    kept: Arc<Mutex<Kept>>,
     redirect_uri: Option<String>,
     on_rotation: Option<Store>,
     client: TokenClient,
 }
 
-/// When a refresh token ends, and when it is exchanged for the next.
-#[derive(Clone, Copy, Debug)]
-struct End {
-    rotate_at: Instant,
+/// What is known of the refresh token in use.
+#[derive(Default)]
+struct Kept {
+    /// The given one that rotation began with, and what it put in its place.
+    rotated: Option<(SecretString, SecretString)>,
+    lifetime: Option<Duration>,
+    /// When it is exchanged for the next: at nine tenths of its life.
+    rotate_at: Option<Instant>,
 }
 
-impl End {
-    /// At nine tenths of its life.
-    fn after(lifetime: Duration) -> Option<Self> {
-        let rotate_at = Instant::now().checked_add(lifetime.mul_f64(0.9))?;
-        Some(Self { rotate_at })
+impl Kept {
+    /// Rotation's, unless somebody has signed in anew since.
+    fn newest(&self, given: SecretString) -> SecretString {
+        match &self.rotated {
+            Some((began_with, rotated))
+                if began_with.expose_secret() == given.expose_secret()
+                    || rotated.expose_secret() == given.expose_secret() =>
+            {
+                rotated.clone()
+            }
+            _ => given,
+        }
+    }
+
+    fn set_lifetime(&mut self, lifetime: Option<Duration>) {
+        // A portal that does not say gives the next as long a life as the last.
+        self.lifetime = lifetime.or(self.lifetime);
+        self.rotate_at = self
+            .lifetime
+            .and_then(|lifetime| Instant::now().checked_add(lifetime.mul_f64(0.9)));
     }
 }
 
@@ -212,8 +226,7 @@ impl RefreshToken {
             endpoint: oauth_endpoint(portal, "token")?,
             client_id: client_id.into(),
             given: refresh_token.into(),
-            rotated: Mutex::new(None),
-            ends: std::sync::Mutex::new(None),
+            kept: Arc::default(),
             redirect_uri: None,
             on_rotation: None,
             client,
@@ -223,8 +236,12 @@ impl RefreshToken {
     /// How long the given refresh token is good for from now, if you know.
     #[must_use]
     pub fn valid_for(self, lifetime: Duration) -> Self {
-        self.set_end(End::after(lifetime));
-        self
+        let mut kept = Kept::default();
+        kept.set_lifetime(Some(lifetime));
+        Self {
+            kept: Arc::new(Mutex::new(kept)),
+            ..self
+        }
     }
 
     /// The redirect URI of the sign-in, which the portal wants for an exchange.
@@ -234,7 +251,7 @@ impl RefreshToken {
         self
     }
 
-    /// Where a new refresh token is kept. Awaited before anything else is done with it.
+    /// Where a new refresh token is kept. Runs to its end in a task of its own, whatever becomes of the login.
     #[must_use]
     pub fn on_rotation<F, Fut>(mut self, store: F) -> Self
     where
@@ -252,57 +269,74 @@ impl RefreshToken {
         self
     }
 
-    fn set_end(&self, end: Option<End>) {
-        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = end;
-    }
-
-    fn is_near_its_end(&self) -> bool {
-        let end = *self.ends.lock().unwrap_or_else(PoisonError::into_inner);
-        end.is_some_and(|end| Instant::now() >= end.rotate_at)
-    }
-
-    async fn kept(&self, grant: &Grant) -> Option<SecretString> {
-        let refresh = grant.refresh.clone()?;
-        self.set_end(grant.refresh_lifetime.and_then(End::after));
-        if let Some(store) = &self.on_rotation {
-            store(RotatedToken {
-                refresh_token: refresh.clone(),
-                lifetime: grant.refresh_lifetime,
-            })
-            .await;
+    /// Asks with the newest refresh token there is. What comes of it is kept before anything can be cut off: the old
+    /// one is dead by then.
+    async fn ask(self, given: SecretString) -> Result<IssuedToken, TokenError> {
+        let mut kept = self.kept.lock().await;
+        let refresh_token = kept.newest(given.clone());
+        let plain = [
+            ("client_id", self.client_id.as_str()),
+            ("refresh_token", refresh_token.expose_secret()),
+            ("grant_type", "refresh_token"),
+        ];
+        let is_near_its_end = kept.rotate_at.is_some_and(|at| Instant::now() >= at);
+        let exchanged = match &self.redirect_uri {
+            Some(redirect_uri) if is_near_its_end => {
+                let exchange = [
+                    plain[0],
+                    plain[1],
+                    ("grant_type", "exchange_refresh_token"),
+                    ("redirect_uri", redirect_uri),
+                ];
+                match ask(&self.endpoint, &self.client, &exchange).await {
+                    Ok(grant) => Some(grant),
+                    // About the refresh token itself: the plain grant would say the same.
+                    Err(failure) if failure.code == Some(498) => {
+                        return Err(sign_in_again(failure));
+                    }
+                    Err(failure) if !failure.error.is_refused() => return Err(failure.error),
+                    // Refused for its redirect URI, say: the refresh token is still good.
+                    Err(_) => None,
+                }
+            }
+            _ => None,
+        };
+        let grant = match exchanged {
+            Some(grant) => grant,
+            None => ask(&self.endpoint, &self.client, &plain)
+                .await
+                .map_err(sign_in_again)?,
+        };
+        if let Some(refresh) = grant.refresh {
+            let began_with = match kept.rotated.take() {
+                Some((began_with, _)) if refresh_token.expose_secret() != given.expose_secret() => {
+                    began_with
+                }
+                _ => given,
+            };
+            kept.rotated = Some((began_with, refresh.clone()));
+            kept.set_lifetime(grant.refresh_lifetime);
+            if let Some(store) = &self.on_rotation {
+                tokio::spawn(store(RotatedToken {
+                    refresh_token: refresh,
+                    lifetime: grant.refresh_lifetime,
+                }));
+            }
         }
-        Some(refresh)
+        Ok(grant.access)
     }
 }
 
 impl TokenSource for RefreshToken {
     async fn token(&self, _request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let mut rotated = self.rotated.lock().await;
-        let refresh_token = match &*rotated {
-            Some(rotated) => rotated.clone(),
-            None => self.given.read()?,
-        };
-        let mut parameters = vec![
-            ("client_id", self.client_id.as_str()),
-            ("refresh_token", refresh_token.expose_secret()),
-        ];
-        match &self.redirect_uri {
-            Some(redirect_uri) if self.is_near_its_end() => {
-                parameters.push(("grant_type", "exchange_refresh_token"));
-                parameters.push(("redirect_uri", redirect_uri));
-            }
-            _ => parameters.push(("grant_type", "refresh_token")),
-        }
-        let grant = ask(&self.endpoint, &self.client, &parameters)
+        let given = self.given.read()?;
+        // A task of its own: a login given up half-way must not lose the token that came in the old one's place.
+        tokio::spawn(self.clone().ask(given))
             .await
-            .map_err(sign_in_again)?;
-        if let Some(refresh) = self.kept(&grant).await {
-            *rotated = Some(refresh);
-        }
-        Ok(grant.access)
+            .unwrap_or_else(|_| Err(TokenError::fault("the refresh of a token broke off")))
     }
 
-    fn fingerprint(&self) -> u64 {
+    fn fingerprint(&self) -> Option<u64> {
         self.given.fingerprint()
     }
 }
@@ -342,7 +376,11 @@ pub(super) async fn ask(
     client: &TokenClient,
     parameters: &[(&str, &str)],
 ) -> Result<Grant, Failure> {
-    let failed = |error| Failure { code: None, error };
+    let failed = |error| Failure {
+        code: None,
+        says_not_this_server: false,
+        error,
+    };
     let uri = endpoint.checked().map_err(failed)?;
     let asked = place(&uri);
     let form = parameters

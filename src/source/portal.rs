@@ -97,7 +97,7 @@ impl Portal {
         }
     }
 
-    pub(crate) fn fingerprint(&self) -> u64 {
+    pub(crate) fn fingerprint(&self) -> Option<u64> {
         self.store.fingerprint()
     }
 }
@@ -123,7 +123,7 @@ impl TokenSource for Portal {
         reissue(&token)
     }
 
-    fn fingerprint(&self) -> u64 {
+    fn fingerprint(&self) -> Option<u64> {
         Portal::fingerprint(self)
     }
 }
@@ -138,7 +138,8 @@ impl fmt::Debug for Portal {
 }
 
 /// Gets tokens for one server federated with a portal: `generateToken` with `serverUrl` and the portal's token. A server
-/// that the portal makes no tokens for takes the portal's own.
+/// that the portal makes no tokens for gets the portal's own only where that is allowed
+/// ([`Site::send_portal_token`](crate::Site::send_portal_token)).
 pub struct FederatedServer {
     portal: Portal,
     server: String,
@@ -210,7 +211,7 @@ impl FederatedServer {
             Err(failure) if matches!(failure.code, Some(498 | 499)) => {
                 Err(Exchange::PortalTokenDead)
             }
-            Err(failure) if failure.code == Some(400) => {
+            Err(failure) if failure.says_not_this_server => {
                 self.portal.store.note_clean(portal_token);
                 Err(Exchange::NotFederated(failure.error))
             }
@@ -278,19 +279,20 @@ impl TokenSource for FederatedServer {
                 {
                     return Err(error);
                 }
-                Err(Exchange::NotFederated(_)) => {
-                    self.set_takes_portal_tokens(true);
-                    return match &self.direct {
-                        Some(direct) => direct.token(request).await,
-                        None => TokenSource::token(&self.portal, request).await,
+                Err(Exchange::NotFederated(error)) => {
+                    // The portal's token opens more than this server's would.
+                    let Some(direct) = &self.direct else {
+                        return Err(error);
                     };
+                    self.set_takes_portal_tokens(true);
+                    return direct.token(request).await;
                 }
                 Err(Exchange::Failed(error)) => return Err(error),
             }
         }
     }
 
-    fn fingerprint(&self) -> u64 {
+    fn fingerprint(&self) -> Option<u64> {
         self.portal.fingerprint()
     }
 }

@@ -50,7 +50,7 @@ impl TokenSource for ReadyToken {
         IssuedToken::new(text)
     }
 
-    fn fingerprint(&self) -> u64 {
+    fn fingerprint(&self) -> Option<u64> {
         self.token.fingerprint()
     }
 }
@@ -64,17 +64,14 @@ pub struct ReadyTokenOrElse<S> {
 
 impl<S: TokenSource> TokenSource for ReadyTokenOrElse<S> {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        // A second token can only have come from the next source.
-        if request.dead().is_some_and(|dead| dead.generation() > 1) {
-            return self.next.token(request).await;
-        }
         match self.ready.token(request.clone()).await {
             Ok(token) => Ok(token),
             Err(_) => self.next.token(request).await,
         }
     }
 
-    fn fingerprint(&self) -> u64 {
-        self.ready.fingerprint() ^ self.next.fingerprint().rotate_left(1)
+    fn fingerprint(&self) -> Option<u64> {
+        let next = self.next.fingerprint().unwrap_or_default();
+        Some(self.ready.fingerprint()? ^ next.rotate_left(1))
     }
 }

@@ -4,7 +4,7 @@
 //! Codes, verifiers and the URL are the `oauth2` crate's; the portal's answer is not, since it tells errors under HTTP
 //! 200 in an object and has fields of its own.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use oauth2::{
     AuthUrl, AuthorizationCode, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier,
@@ -22,7 +22,6 @@ use crate::{
 };
 
 /// Where to send a person to sign in, and what to keep until the person comes back.
-#[derive(Debug)]
 pub struct SignIn {
     /// The portal's sign-in page, to redirect the person's browser to.
     pub url: String,
@@ -30,6 +29,13 @@ pub struct SignIn {
     pub state: CsrfToken,
     /// To redeem the code with.
     pub verifier: PkceCodeVerifier,
+}
+
+impl fmt::Debug for SignIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL holds the state.
+        f.debug_struct("SignIn").finish_non_exhaustive()
+    }
 }
 
 /// What a person's sign-in gives.

@@ -18,8 +18,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-pub(crate) use self::state::LoginResult;
 use self::state::{Asker, State, Step, Ticket};
+pub(crate) use self::state::{LoginResult, REFUSAL_REMEMBERED};
 use crate::{
     account::ServiceKey,
     challenge::Challenge,
@@ -82,18 +82,23 @@ impl TokenStore {
             return None;
         }
         let refusal = self.state().login_is_refused(Instant::now());
-        let is_changed = refusal
-            .as_ref()
-            .and_then(|refusal| refusal.compare)
-            .is_some_and(|refused| refused != self.source.fingerprint());
-        if is_changed {
-            self.state().lift_refusal();
-        }
+        let compare = refusal.as_ref().and_then(|refusal| refusal.compare);
+        let is_changed = compare.is_some_and(|refused| self.lift_if_changed(refused));
         let refused = refusal.filter(|_| !is_changed);
         if refused.is_none() {
             self.login_refused.store(false, Ordering::Relaxed);
         }
         refused.map(|refusal| refusal.error)
+    }
+
+    /// Lifts the refusal of the credential of this fingerprint if there is another now.
+    fn lift_if_changed(&self, refused: u64) -> bool {
+        let now = self.source.fingerprint();
+        let is_changed = now.is_some_and(|now| now != refused);
+        if is_changed {
+            self.state().lift_refusal(refused);
+        }
+        is_changed
     }
 
     /// Whether any service is remembered as refused: only then is a request's service worth naming.
@@ -140,7 +145,7 @@ impl TokenStore {
         let _ = self.renew(Some(current), TokenReason::Expiring);
     }
 
-    pub(crate) fn fingerprint(&self) -> u64 {
+    pub(crate) fn fingerprint(&self) -> Option<u64> {
         self.source.fingerprint()
     }
 
@@ -167,8 +172,8 @@ impl TokenStore {
     ) -> Result<Arc<Token>, Withheld> {
         // Whoever asks here is at a login already: nothing is gained by looking seldom.
         let refused = self.state().refused_fingerprint();
-        if refused.is_some_and(|refused| refused != self.source.fingerprint()) {
-            self.state().lift_refusal();
+        if let Some(refused) = refused {
+            self.lift_if_changed(refused);
         }
         match self.renew(failed, reason) {
             Renewal::Token(token) => Ok(token),
@@ -220,7 +225,7 @@ impl TokenStore {
         let flight = FlightGuard {
             store: Arc::clone(self),
             ticket,
-            fingerprint: 0,
+            fingerprint: None,
             landed: false,
         };
         let Ok(runtime) = Handle::try_current() else {
@@ -244,7 +249,9 @@ impl TokenStore {
             let error = TokenError::fault(
                 "the login did not end in time, and the runtime it was begun on does not run any more",
             );
-            let waiters = store.state().failed(ticket, error, 0, Instant::now(), 0.0);
+            let waiters = store
+                .state()
+                .failed(ticket, error, None, Instant::now(), 0.0);
             if let Some(waiters) = waiters {
                 waiters.tell();
             }
@@ -310,7 +317,7 @@ struct FlightGuard {
     store: Arc<TokenStore>,
     ticket: Ticket,
     /// Of the credential, taken before the login: a change while it runs counts as a change.
-    fingerprint: u64,
+    fingerprint: Option<u64>,
     landed: bool,
 }
 

@@ -90,7 +90,7 @@ struct HoldOff {
     until: Instant,
     error: TokenError,
     /// Of the credential that failed.
-    fingerprint: u64,
+    fingerprint: Option<u64>,
     /// When it is next worth looking whether the credential has changed.
     look_at: Instant,
 }
@@ -227,20 +227,21 @@ impl State {
         }
         Some(Refusal {
             error: hold_off.error.clone(),
-            compare: is_due.then_some(hold_off.fingerprint),
+            compare: is_due.then_some(hold_off.fingerprint).flatten(),
         })
     }
 
     /// The fingerprint of the credential refused last, if that still counts.
     pub(crate) fn refused_fingerprint(&self) -> Option<u64> {
         let hold_off = self.hold_off.as_ref()?;
-        hold_off.error.is_refused().then_some(hold_off.fingerprint)
+        hold_off.fingerprint.filter(|_| hold_off.error.is_refused())
     }
 
-    /// The credential is another than the refused one.
-    pub(crate) fn lift_refusal(&mut self) {
-        self.hold_off
-            .take_if(|hold_off| hold_off.error.is_refused());
+    /// The credential is another than the one of this fingerprint, which was refused.
+    pub(crate) fn lift_refusal(&mut self, refused: u64) {
+        self.hold_off.take_if(|hold_off| {
+            hold_off.error.is_refused() && hold_off.fingerprint == Some(refused)
+        });
     }
 
     pub(crate) fn next_generation(&self) -> u64 {
@@ -288,7 +289,7 @@ impl State {
         &mut self,
         ticket: Ticket,
         error: TokenError,
-        fingerprint: u64,
+        fingerprint: Option<u64>,
         now: Instant,
         jitter: f64,
     ) -> Option<Waiters> {
@@ -561,7 +562,7 @@ mod tests {
                         if let Some(ticket) = outside.flight.take() {
                             let refused = matches!(event, Event::Refuse);
                             let error = if refused { TokenError::refused("no") } else { TokenError::fault("down") };
-                            if let Some(waiters) = state.failed(ticket, error, 0, now, 0.0) {
+                            if let Some(waiters) = state.failed(ticket, error, None, now, 0.0) {
                                 waiters.tell();
                             }
                             // Half a second at the least, whatever the jitter.
@@ -574,7 +575,7 @@ mod tests {
                     Event::LandLate => {
                         if let Some(ticket) = outside.spent.last().copied() {
                             prop_assert!(state.landed(ticket, token(99, now), now).is_none());
-                            prop_assert!(state.failed(ticket, TokenError::refused("late"), 0, now, 0.5).is_none());
+                            prop_assert!(state.failed(ticket, TokenError::refused("late"), None, now, 0.5).is_none());
                         }
                     }
                     Event::Prove => {
@@ -589,7 +590,7 @@ mod tests {
             }
             // Whatever happened, it heals: after the longest pause of all a login is made.
             if let Some(ticket) = outside.flight.take() {
-                if let Some(waiters) = state.failed(ticket, TokenError::fault("down"), 0, now, 1.0) {
+                if let Some(waiters) = state.failed(ticket, TokenError::fault("down"), None, now, 1.0) {
                     waiters.tell();
                 }
                 outside.all_told(false);
