@@ -404,6 +404,13 @@ async fn a_password_cut_off_in_a_servers_words_is_in_no_error() {
     assert!(!e.contains("correct-horse-batter"), "{e}");
 }
 #[tokio::test]
+async fn a_password_in_jsons_escapes_is_in_no_error() {
+    // `serde_json` writes the line break as an escape; a server may write any character as one.
+    let e = error_saying("two\nlines of p/w", |_, p| format!("bad: {p}")).await;
+    assert!(!e.contains("lines of p/w"), "{e}");
+}
+
+#[tokio::test]
 async fn a_form_a_server_repeats_is_in_no_error() {
     let e = error_saying("p&ss word", |body, _| format!("bad request: {body}")).await;
     assert!(!e.contains("p%26ss+word"), "{e}");

@@ -106,10 +106,14 @@ struct Refusal {
 impl Refusal {
     fn into_error(self, answer: &Response<Bytes>, place: &str, secrets: &[&str]) -> TokenError {
         let status = answer.status();
-        let said = if secrets.iter().any(|secret| repeats(answer.body(), secret)) {
-            "(its words are left out: they repeat a secret)"
+        // As sent, and as JSON's own escapes resolve; before anything is cut off or made fit for a line.
+        let repeats = |secret: &&str| {
+            repeats(answer.body(), secret) || repeats(self.words.as_bytes(), secret)
+        };
+        let said = if secrets.iter().any(repeats) {
+            "(its words are left out: they repeat a secret)".to_owned()
         } else {
-            &self.words
+            one_line(&self.words)
         };
         let code = self
             .code
@@ -202,7 +206,7 @@ pub(super) fn integer(value: &Value) -> Option<i64> {
     }
 }
 
-/// A server's own words, made fit for one line.
+/// A server's own words, all of them.
 fn words<const N: usize>(values: [Option<&Value>; N]) -> String {
     let mut all = String::new();
     for value in values.into_iter().flatten() {
@@ -223,11 +227,14 @@ fn append(all: &mut String, words: &str) {
     if !all.is_empty() {
         all.push_str(": ");
     }
-    let room = LONGEST_MESSAGE.saturating_sub(all.chars().count());
-    all.extend(
-        words
-            .chars()
-            .map(|char| if char.is_control() { ' ' } else { char })
-            .take(room),
-    );
+    all.push_str(words);
+}
+
+/// The beginning of `words`, fit for one line.
+fn one_line(words: &str) -> String {
+    words
+        .chars()
+        .map(|char| if char.is_control() { ' ' } else { char })
+        .take(LONGEST_MESSAGE)
+        .collect()
 }
