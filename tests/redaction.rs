@@ -1,5 +1,7 @@
 //! No `Debug` shows a secret.
 
+#[path = "support/secrets.rs"]
+mod secrets;
 mod support;
 
 use std::sync::{Arc, Mutex};
@@ -7,34 +9,13 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
+use secrets::{PASSWORD, TOKEN, assert_silent, token_client};
 use support::{Fake, ROADS, get};
 use tower::{Layer, Service, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Credential, GenerateToken, IssuedToken, ReplayBody, Site, TokenClient,
-    TokenPlacement, TokenRequest, TokenSource, token_source_fn,
+    ArcgisAuthLayer, Credential, GenerateToken, IssuedToken, ReplayBody, Site, TokenPlacement,
+    TokenRequest, TokenSource, token_source_fn,
 };
-
-const PASSWORD: &str = "hunter2-hunter2";
-const TOKEN: &str = "S3CR3T-S3CR3T";
-
-fn assert_silent(what: &str, text: &str) {
-    for secret in [PASSWORD, TOKEN] {
-        assert!(!text.contains(secret), "{what} shows a secret: {text}");
-    }
-}
-
-fn token_client() -> TokenClient {
-    TokenClient::new(tower::service_fn(
-        |request: Request<Full<Bytes>>| async move {
-            let body = if request.uri().path().ends_with("/rest/info") {
-                r#"{"authInfo":{"tokenServicesUrl":"https://gis.test/arcgis/tokens/"}}"#.to_owned()
-            } else {
-                format!(r#"{{"token":"{TOKEN}","expires":4102444800000}}"#)
-            };
-            Ok::<_, std::io::Error>(http::Response::new(Full::new(Bytes::from(body))))
-        },
-    ))
-}
 
 #[tokio::test]
 async fn no_debug_shows_a_secret() {

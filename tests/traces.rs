@@ -2,6 +2,8 @@
 //! for the whole process who was interested first.
 #![cfg(feature = "tracing")]
 
+#[path = "support/secrets.rs"]
+mod secrets;
 mod support;
 
 use std::{
@@ -9,34 +11,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use bytes::Bytes;
-use http::Request;
-use http_body_util::Full;
+use secrets::{PASSWORD, assert_silent, token_client};
 use support::{Fake, get};
 use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site, TokenClient};
-
-const PASSWORD: &str = "hunter2-hunter2";
-const TOKEN: &str = "S3CR3T-S3CR3T";
-
-fn assert_silent(what: &str, text: &str) {
-    for secret in [PASSWORD, TOKEN] {
-        assert!(!text.contains(secret), "{what} shows a secret: {text}");
-    }
-}
-
-fn token_client() -> TokenClient {
-    TokenClient::new(tower::service_fn(
-        |request: Request<Full<Bytes>>| async move {
-            let body = if request.uri().path().ends_with("/rest/info") {
-                r#"{"authInfo":{"tokenServicesUrl":"https://gis.test/arcgis/tokens/"}}"#.to_owned()
-            } else {
-                format!(r#"{{"token":"{TOKEN}","expires":4102444800000}}"#)
-            };
-            Ok::<_, std::io::Error>(http::Response::new(Full::new(Bytes::from(body))))
-        },
-    ))
-}
+use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site};
 
 /// Where `tracing` writes, for reading.
 #[derive(Clone, Default)]

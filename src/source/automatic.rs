@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use http::{HeaderValue, Uri};
+use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     LegacyToken, OAuthApp, Portal, ReadyToken, TokenClient, TokenRequest, TokenSource,
     credential::CredentialKind, discovery::ServerInfo,
 };
-use crate::{error::TokenError, store::REFUSAL_REMEMBERED, token::IssuedToken};
+use crate::{error::TokenError, site::Root, store::REFUSAL_REMEMBERED, token::IssuedToken};
 
 /// A portal's URL, what its tokens are bound to, and whose they are.
 type PortalKey = (String, String, (u8, u64, u64));
@@ -222,10 +222,19 @@ impl Automatic {
         Ok(Arc::new(legacy.binding(self.recipe.binding.clone())))
     }
 
+    /// User and password at this end point, for tokens bound as the site's are.
     fn generate_token(&self, endpoint: Endpoint) -> Arc<dyn DynTokenSource> {
+        self.generate_token_bound(endpoint, &self.recipe.binding)
+    }
+
+    fn generate_token_bound(
+        &self,
+        endpoint: Endpoint,
+        binding: &ClientBinding,
+    ) -> Arc<dyn DynTokenSource> {
         let client = self.recipe.client.clone();
         let source = GenerateToken::new(endpoint.clone(), self.credential.clone(), client)
-            .binding(self.recipe.binding.clone());
+            .binding(binding.clone());
         self.recipe
             .portals
             .in_turn(&endpoint, &self.credential, source)
@@ -277,30 +286,20 @@ impl Automatic {
         exchange: &Endpoint,
         binding: &ClientBinding,
     ) -> Result<Arc<dyn DynTokenSource>, TokenError> {
-        let credential = self.credential.clone();
-        let client = self.recipe.client.clone();
         if let CredentialKind::App { .. } = self.credential.kind() {
             let oauth = format!("{url}/sharing/rest/oauth2/token");
             let endpoint = self.recipe.discovery.checked(&oauth)?;
+            let credential = self.credential.clone();
+            let client = self.recipe.client.clone();
             return Ok(Arc::new(OAuthApp::new(endpoint, credential, client)));
         }
-        let source = GenerateToken::new(exchange.clone(), credential, client);
-        let source = source.binding(binding.clone());
-        Ok(self
-            .recipe
-            .portals
-            .in_turn(exchange, &self.credential, source))
+        Ok(self.generate_token_bound(exchange.clone(), binding))
     }
 }
 
 /// Whether the site is the portal itself, in whatever spelling.
 fn is_same_place(root: &str, portal: &str) -> bool {
-    let same = |url: &str| -> Option<(crate::site::Origin, String)> {
-        let uri: Uri = url.parse().ok()?;
-        let path = uri.path().trim_end_matches('/').to_ascii_lowercase();
-        Some((crate::site::Origin::of(&uri)?, path))
-    };
-    matches!((same(root), same(portal)), (Some(root), Some(portal)) if root == portal)
+    matches!((Root::parse(root), Root::parse(portal)), (Ok(root), Ok(portal)) if root.is_same(&portal))
 }
 
 impl TokenSource for Automatic {

@@ -125,11 +125,11 @@ impl TokenSource for GenerateToken {
         let uri = self.endpoint.checked()?;
         let asked = place(&uri);
         let (name, password) = self.credential.read_user()?;
-        let minutes = (self.lifetime.as_secs() / 60).max(1);
+        let minutes = super::in_minutes(self.lifetime);
         let form = Form::default()
             .pair("username", name.expose_secret())
             .pair("password", password.expose_secret())
-            .pair("expiration", &minutes.to_string())
+            .pair("expiration", &minutes)
             .pair("f", "json");
         let mut request = post_form(uri, self.binding.append_to(form));
         self.binding.put_on(request.headers_mut());

@@ -99,12 +99,12 @@ impl TokenSource for LegacyToken {
         let uri = self.endpoint.checked()?;
         let asked = place(&uri);
         let (name, password) = self.credential.read_user()?;
-        let minutes = (self.lifetime.as_secs() / 60).max(1);
+        let minutes = super::in_minutes(self.lifetime);
         let form = Form::default()
             .pair("request", "getToken")
             .pair("username", name.expose_secret())
             .pair("password", password.expose_secret())
-            .pair("expiration", &minutes.to_string());
+            .pair("expiration", &minutes);
         let form = match &self.binding {
             ClientBinding::Referer(referer) => {
                 let referer = String::from_utf8_lossy(referer.as_bytes());

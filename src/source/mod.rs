@@ -48,6 +48,11 @@ use crate::{
 /// cut it to that.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
+/// A lifetime as token services are asked for it: in whole minutes, at least one.
+fn in_minutes(lifetime: Duration) -> String {
+    (lifetime.as_secs() / 60).max(1).to_string()
+}
+
 /// A way of getting tokens: one of ArcGIS's own, or yours. Sources compose: one may wrap another.
 ///
 /// The layer calls it from a task of its own, once at a time per site, with a time limit

@@ -95,7 +95,7 @@ impl TokenSource for OAuthApp {
             ));
         };
         let (id, secret) = (id.read()?, secret.read()?);
-        let minutes = (self.lifetime.as_secs() / 60).max(1).to_string();
+        let minutes = super::in_minutes(self.lifetime);
         let parameters = [
             ("grant_type", "client_credentials"),
             ("client_id", id.expose_secret()),

@@ -187,12 +187,12 @@ impl FederatedServer {
     async fn exchange(&self, portal_token: &Token) -> Result<IssuedToken, Exchange> {
         let uri: Uri = self.portal.exchange.checked().map_err(Exchange::Failed)?;
         let asked = place(&uri);
-        let minutes = (self.lifetime.as_secs() / 60).max(1);
+        let minutes = super::in_minutes(self.lifetime);
         let form = Form::default()
             .pair("request", "getToken")
             .pair("serverUrl", &self.server)
             .pair("token", portal_token.expose())
-            .pair("expiration", &minutes.to_string())
+            .pair("expiration", &minutes)
             .pair("f", "json");
         let mut request = post_form(uri, self.binding.append_to(form));
         self.portal.binding.put_on(request.headers_mut());
