@@ -214,12 +214,10 @@ impl Automatic {
         let endpoint = Endpoint::parse(&url)
             .map_err(|error| TokenError::fault(error.to_string()))?
             .insecure_http(self.recipe.discovery.insecure_http);
-        let legacy = LegacyToken::new(
-            endpoint,
-            self.credential.clone(),
-            self.recipe.client.clone(),
-        );
-        Ok(Arc::new(legacy.binding(self.recipe.binding.clone())))
+        let client = self.recipe.client.clone();
+        let source = LegacyToken::new(endpoint.clone(), self.credential.clone(), client)
+            .binding(self.recipe.binding.clone());
+        Ok(self.in_turn(&endpoint, source))
     }
 
     /// User and password at this end point, for tokens bound as the site's are.
@@ -235,9 +233,12 @@ impl Automatic {
         let client = self.recipe.client.clone();
         let source = GenerateToken::new(endpoint.clone(), self.credential.clone(), client)
             .binding(binding.clone());
-        self.recipe
-            .portals
-            .in_turn(&endpoint, &self.credential, source)
+        self.in_turn(&endpoint, source)
+    }
+
+    fn in_turn(&self, service: &Endpoint, login: impl TokenSource) -> Arc<dyn DynTokenSource> {
+        let portals = &self.recipe.portals;
+        portals.in_turn(service, &self.credential, login)
     }
 
     fn at_portal(&self, portal: &str) -> Result<Arc<dyn DynTokenSource>, TokenError> {
@@ -291,7 +292,8 @@ impl Automatic {
             let endpoint = self.recipe.discovery.checked(&oauth)?;
             let credential = self.credential.clone();
             let client = self.recipe.client.clone();
-            return Ok(Arc::new(OAuthApp::new(endpoint, credential, client)));
+            let source = OAuthApp::new(endpoint.clone(), credential, client);
+            return Ok(self.in_turn(&endpoint, source));
         }
         Ok(self.generate_token_bound(exchange.clone(), binding))
     }
