@@ -1,6 +1,8 @@
 //! What can go wrong outside the request itself: a configuration that cannot work, a token that cannot be had.
 
-use std::{borrow::Cow, error::Error, fmt, sync::Arc};
+use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
 
 /// A boxed error, as tower and hyper use it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -23,11 +25,20 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// ```
 #[derive(Clone)]
 pub struct TokenError {
+    kind: Kind,
+    remembered_until: Option<Instant>,
     inner: Arc<TokenErrorInner>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Refused,
+    Fault,
+    /// A fault where the token service may have seen the credential, and counted it.
+    Unanswered,
+}
+
 struct TokenErrorInner {
-    refused: bool,
     message: Cow<'static, str>,
     source: Option<BoxError>,
 }
@@ -38,32 +49,60 @@ impl TokenError {
     ///
     /// `message` reaches users and logs: it says what failed and what to do, and holds no secret.
     pub fn refused(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(true, message.into())
+        Self::new(Kind::Refused, message.into())
     }
 
     /// The token service could not be asked, or gave no usable answer: tried again after a pause.
     ///
     /// `message` reaches users and logs: it says what failed and what to do, and holds no secret.
     pub fn fault(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(false, message.into())
+        Self::new(Kind::Fault, message.into())
     }
 
-    fn new(refused: bool, message: Cow<'static, str>) -> Self {
+    /// The token service did not answer in time.
+    pub(crate) fn unanswered(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Unanswered, message.into())
+    }
+
+    fn new(kind: Kind, message: Cow<'static, str>) -> Self {
         Self {
+            kind,
+            remembered_until: None,
             inner: Arc::new(TokenErrorInner {
-                refused,
                 message,
                 source: None,
             }),
         }
     }
 
+    /// The same refusal, to be remembered for no longer than this: for a source that has known of it for a while.
+    #[must_use]
+    pub fn remember_for(self, duration: Duration) -> Self {
+        let until = Instant::now().checked_add(duration);
+        Self {
+            remembered_until: until,
+            ..self
+        }
+    }
+
+    pub(crate) fn remember_until(self, until: Instant) -> Self {
+        Self {
+            remembered_until: Some(until),
+            ..self
+        }
+    }
+
+    pub(crate) fn remembered_until(&self) -> Option<Instant> {
+        self.remembered_until
+    }
+
     /// The same error with its cause. The cause is printed by error reporters: it must hold no secret either.
     #[must_use]
     pub fn with_source(self, source: impl Into<BoxError>) -> Self {
         Self {
+            kind: self.kind,
+            remembered_until: self.remembered_until,
             inner: Arc::new(TokenErrorInner {
-                refused: self.inner.refused,
                 message: self.inner.message.clone(),
                 source: Some(source.into()),
             }),
@@ -72,7 +111,11 @@ impl TokenError {
 
     /// Whether the token service refused the credential, as against being broken.
     pub fn is_refused(&self) -> bool {
-        self.inner.refused
+        self.kind == Kind::Refused
+    }
+
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.kind == Kind::Unanswered
     }
 }
 
@@ -85,7 +128,7 @@ impl fmt::Display for TokenError {
 impl fmt::Debug for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenError")
-            .field("refused", &self.inner.refused)
+            .field("kind", &self.kind)
             .field("message", &self.inner.message)
             .field("source", &self.inner.source)
             .finish()

@@ -11,7 +11,7 @@ use crate::{
     service::{ArcgisAuth, Shared},
     site::{Binding, Login, Origin, Root, Site, SiteTable},
     source::{
-        Ask, Automatic, ClientBinding, Discovery, DynTokenSource, Endpoint, Portals, Recipe,
+        Ask, Automatic, ClientBinding, Discovery, DynTokenSource, Endpoint, Owner, Portals, Recipe,
         TokenClient,
     },
     store::TokenStore,
@@ -221,17 +221,21 @@ fn account(
         }
         Login::Ask(function, deadline) => {
             let found = recipe(site, first, &referer, token_client, portals)?;
-            // A person types slower than a server answers.
-            login_timeout += *deadline;
+            let each_login = login_timeout;
+            login_timeout = Ask::longest(*deadline, each_login);
             Arc::new(Ask::new(
-                first.to_url().into(),
                 function.clone(),
                 *deadline,
-                move |credential| Automatic::new(found.clone(), credential),
+                each_login,
+                move |credential| Arc::new(Automatic::new(found.clone(), credential)),
             ))
         }
     };
-    let store = TokenStore::new(source, first.to_url().into(), login_timeout);
+    let owner = Owner {
+        site: first.to_url().into(),
+        identity: None,
+    };
+    let store = TokenStore::new(source, owner, login_timeout, Arc::default());
     Ok(Some(Arc::new(Account {
         store: Arc::new(store),
         placement: site.placement,

@@ -87,6 +87,7 @@ mod endpoint;
 mod error;
 mod future;
 mod head;
+mod identity;
 mod layer;
 mod outcome;
 mod placement;
@@ -104,16 +105,17 @@ pub use self::{
     challenge::{Challenge, RequestFacts, Verdict, detect},
     error::{BoxError, ConfigError, TokenError},
     future::ResponseFuture,
+    identity::Identity,
     layer::{ArcgisAuthLayer, ArcgisAuthLayerBuilder},
     outcome::{AuthOutcome, Withheld},
     placement::TokenPlacement,
     service::ArcgisAuth,
     site::{CallerToken, Site},
     source::{
-        Cancelled, ClientBinding, Credential, CredentialRequest, FederatedServer, GenerateToken,
-        LegacyToken, OAuthApp, Portal, ReadyToken, ReadyTokenOrElse, RefreshToken, RotatedToken,
-        Secret, TokenClient, TokenReason, TokenRequest, TokenSource, TokenSourceFn, revoke_token,
-        token_source_fn,
+        Cancelled, ClientBinding, Credential, CredentialRequest, FederatedServer, Fingerprint,
+        GenerateToken, LegacyToken, OAuthApp, Portal, ReadyToken, ReadyTokenOrElse, RefreshToken,
+        RotatedToken, Secret, SignOut, TokenClient, TokenReason, TokenRequest, TokenSource,
+        TokenSourceFn, revoke_token, token_source_fn,
     },
     token::{IssuedToken, Token},
 };

@@ -101,6 +101,10 @@ pub enum Withheld {
     LoginRefused(TokenError),
     /// The token service is broken or out of reach; tried again after a pause.
     TokenServiceFault(TokenError),
+    /// Somebody signed out while the request waited for a login.
+    SignedOut,
+    /// The site has a token for each caller, and the request does not say whose it is.
+    NoIdentity,
     /// The last login bore no fruit: since then no signed request came back clean. Tried again after a pause.
     FruitlessLogins,
 }
@@ -127,6 +131,8 @@ impl fmt::Display for Withheld {
             ),
             Self::LoginRefused(error) => write!(f, "login refused: {error}"),
             Self::TokenServiceFault(error) => write!(f, "login failed: {error}"),
+            Self::SignedOut => f.write_str("somebody signed out meanwhile"),
+            Self::NoIdentity => f.write_str("nothing says which caller the request is made for"),
             Self::FruitlessLogins => {
                 f.write_str("the last login bore no fruit; the next is made after a pause")
             }

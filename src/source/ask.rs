@@ -10,8 +10,8 @@ use std::{
 
 use tokio::time::{Instant, timeout};
 
-use super::{Credential, TokenReason, TokenRequest, TokenSource, automatic::Automatic};
-use crate::{error::TokenError, token::IssuedToken};
+use super::{Credential, DynTokenSource, Owner, SignOut, TokenReason, TokenRequest, TokenSource};
+use crate::{error::TokenError, identity::Identity, token::IssuedToken};
 
 /// ArcGIS locks an account after 5 failed logins in 15 minutes. One of them may come from elsewhere.
 const MOST_REFUSALS: u32 = 4;
@@ -20,7 +20,7 @@ const REFUSALS_COUNTED: Duration = Duration::from_secs(15 * 60);
 /// What a [`credential_fn`](crate::Site::credential_fn) is told.
 #[derive(Clone, Debug)]
 pub struct CredentialRequest {
-    site: Arc<str>,
+    owner: Owner,
     reason: TokenReason,
     refused: u32,
 }
@@ -28,7 +28,13 @@ pub struct CredentialRequest {
 impl CredentialRequest {
     /// The site's first root.
     pub fn site(&self) -> &str {
-        &self.site
+        &self.owner.site
+    }
+
+    /// Whose credential is wanted, where the site has a token for each caller
+    /// ([`identity_fn`](crate::Site::identity_fn)).
+    pub fn identity(&self) -> Option<&Identity> {
+        self.owner.identity.as_ref()
     }
 
     /// Why a token, and with it a credential, is wanted.
@@ -54,6 +60,8 @@ impl fmt::Display for Cancelled {
 
 impl std::error::Error for Cancelled {}
 
+/// What logs in with a credential somebody gave.
+type LogsIn = Arc<dyn DynTokenSource>;
 type Asked = Pin<Box<dyn Future<Output = Result<Credential, Cancelled>> + Send>>;
 
 /// The user's function, behind a pointer.
@@ -72,38 +80,45 @@ impl CredentialFn {
 
 /// Logs in with what somebody is asked for, and asks again when that is refused.
 pub(crate) struct Ask {
-    site: Arc<str>,
     function: CredentialFn,
+    /// How long somebody may take to answer.
     deadline: Duration,
+    /// How long each login with an answer may take.
+    login_timeout: Duration,
     /// Makes the source that logs in with a credential.
-    log_in_with: Box<dyn Fn(Credential) -> Automatic + Send + Sync>,
-    given: Mutex<Option<Arc<Automatic>>>,
+    log_in_with: Box<dyn Fn(Credential) -> LogsIn + Send + Sync>,
+    given: Mutex<Option<LogsIn>>,
     refusals: Mutex<Vec<Instant>>,
 }
 
 impl Ask {
     pub(crate) fn new(
-        site: Arc<str>,
         function: CredentialFn,
         deadline: Duration,
-        log_in_with: impl Fn(Credential) -> Automatic + Send + Sync + 'static,
+        login_timeout: Duration,
+        log_in_with: impl Fn(Credential) -> LogsIn + Send + Sync + 'static,
     ) -> Self {
         Self {
-            site,
             function,
             deadline,
+            login_timeout,
             log_in_with: Box::new(log_in_with),
             given: Mutex::new(None),
             refusals: Mutex::new(Vec::new()),
         }
     }
 
-    fn given(&self) -> Option<Arc<Automatic>> {
+    /// How long all of it may take: every answer, and every login with one.
+    pub(crate) fn longest(deadline: Duration, login_timeout: Duration) -> Duration {
+        MOST_REFUSALS * (deadline + login_timeout)
+    }
+
+    fn given(&self) -> Option<LogsIn> {
         let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         given.clone()
     }
 
-    fn set_given(&self, source: Option<Arc<Automatic>>) {
+    fn set_given(&self, source: Option<LogsIn>) {
         *self.given.lock().unwrap_or_else(PoisonError::into_inner) = source;
     }
 
@@ -118,16 +133,16 @@ impl Ask {
         u32::try_from(refusals.len()).unwrap_or(u32::MAX)
     }
 
-    async fn ask(&self, reason: TokenReason) -> Result<Arc<Automatic>, TokenError> {
+    async fn ask(&self, wanted: &TokenRequest) -> Result<LogsIn, TokenError> {
         let refused = self.refusals(false);
         let request = CredentialRequest {
-            site: Arc::clone(&self.site),
-            reason,
+            owner: wanted.owner().clone(),
+            reason: wanted.reason(),
             refused,
         };
         let answer = timeout(self.deadline, (self.function.0)(request)).await;
         match answer {
-            Ok(Ok(credential)) => Ok(Arc::new((self.log_in_with)(credential))),
+            Ok(Ok(credential)) => Ok((self.log_in_with)(credential)),
             Ok(Err(cancelled)) => {
                 Err(TokenError::refused("nobody gave a credential for the site")
                     .with_source(cancelled))
@@ -145,9 +160,16 @@ impl TokenSource for Ask {
         loop {
             let source = match self.given() {
                 Some(source) => source,
-                None => self.ask(request.reason()).await?,
+                None => self.ask(&request).await?,
             };
-            match source.token(request.clone()).await {
+            let login = timeout(self.login_timeout, source.token(request.clone())).await;
+            let login = login.unwrap_or_else(|_| {
+                Err(TokenError::unanswered(format!(
+                    "the login did not end within {} seconds; check that the token service answers",
+                    self.login_timeout.as_secs()
+                )))
+            });
+            match login {
                 Ok(token) => {
                     self.set_given(Some(source));
                     return Ok(token);
@@ -166,12 +188,21 @@ impl TokenSource for Ask {
             }
         }
     }
+
+    /// Whoever wants a token next is asked.
+    async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
+        let given = self.given();
+        self.set_given(None);
+        match given {
+            Some(source) => source.sign_out(sign_out).await,
+            None => Ok(()),
+        }
+    }
 }
 
 impl fmt::Debug for Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ask")
-            .field("site", &self.site)
             .field("deadline", &self.deadline)
             .finish_non_exhaustive()
     }

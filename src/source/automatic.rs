@@ -10,9 +10,9 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::{
-    ClientBinding, Credential, Discovery, DynTokenSource, Endpoint, FederatedServer, GenerateToken,
-    LegacyToken, OAuthApp, Portal, ReadyToken, TokenClient, TokenRequest, TokenSource,
-    credential::CredentialKind, discovery::ServerInfo,
+    ClientBinding, Credential, Discovery, DynTokenSource, Endpoint, FederatedServer, Fingerprint,
+    GenerateToken, LegacyToken, OAuthApp, Portal, ReadyToken, SignOut, TokenClient, TokenRequest,
+    TokenSource, credential::CredentialKind, discovery::ServerInfo,
 };
 use crate::{error::TokenError, site::Root, store::REFUSAL_REMEMBERED, token::IssuedToken};
 
@@ -47,10 +47,10 @@ struct Refused {
 impl TokenSource for InTurn {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         let mut refused = self.turn.lock().await;
-        let fingerprint = self.login.fingerprint();
+        let fingerprint = self.login.hashed_fingerprint();
         if let Some(refused) = &*refused {
             if Instant::now() < refused.until && refused.fingerprint == fingerprint {
-                return Err(refused.error.clone());
+                return Err(refused.error.clone().remember_until(refused.until));
             }
         }
         let token = self.login.token(request).await;
@@ -66,8 +66,12 @@ impl TokenSource for InTurn {
         token
     }
 
-    fn fingerprint(&self) -> Option<u64> {
-        self.login.fingerprint()
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        self.login.fingerprint(fingerprint);
+    }
+
+    async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
+        self.login.sign_out(sign_out).await
     }
 }
 
@@ -325,8 +329,15 @@ impl TokenSource for Automatic {
         token
     }
 
-    fn fingerprint(&self) -> Option<u64> {
-        self.credential.fingerprint()
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        self.credential.fingerprint(fingerprint);
+    }
+
+    async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
+        match self.known() {
+            Some(source) => source.sign_out(sign_out).await,
+            None => Ok(()),
+        }
     }
 }
 

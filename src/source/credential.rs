@@ -4,7 +4,7 @@ use std::fmt;
 
 use secrecy::SecretString;
 
-use super::secret::Secret;
+use super::{Fingerprint, secret::Secret};
 use crate::error::TokenError;
 
 /// What a login needs. Which way of getting a token it fits is found out from the server, unless you name one.
@@ -68,14 +68,14 @@ impl Credential {
         }
     }
 
-    /// A number that changes when the credential does; `None` while a part of it cannot be read.
-    pub(crate) fn fingerprint(&self) -> Option<u64> {
-        let (first, second) = self.parts();
-        let second = match second {
-            Some(second) => second.fingerprint()?,
-            None => 0,
-        };
-        Some(first.fingerprint()?.rotate_left(1) ^ second)
+    pub(crate) fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        match self.parts() {
+            (account, Some(secret)) => {
+                fingerprint.account_of(account);
+                fingerprint.secret_of(secret);
+            }
+            (secret, None) => fingerprint.secret_of(secret),
+        }
     }
 
     /// Tells credentials apart: by kind, and by the values or places they were made of.

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 use secrecy::ExposeSecret;
 
 use super::{
-    Credential, Endpoint, TokenRequest, TokenSource,
+    Credential, Endpoint, Fingerprint, TokenRequest, TokenSource,
     answer::read_token,
     client::{Form, TokenClient, place, post_form},
 };
@@ -137,7 +137,7 @@ impl TokenSource for GenerateToken {
         read_token(&answer, &asked, &[password.expose_secret()])
     }
 
-    fn fingerprint(&self) -> Option<u64> {
-        self.credential.fingerprint()
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        self.credential.fingerprint(fingerprint);
     }
 }

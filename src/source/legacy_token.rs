@@ -7,7 +7,7 @@ use http::{Response, StatusCode, Uri};
 use secrecy::ExposeSecret;
 
 use super::{
-    ClientBinding, Credential, Endpoint, TokenClient, TokenRequest, TokenSource,
+    ClientBinding, Credential, Endpoint, Fingerprint, TokenClient, TokenRequest, TokenSource,
     client::{Form, get, place, post_form},
 };
 use crate::{
@@ -126,8 +126,8 @@ impl TokenSource for LegacyToken {
         read(&answer, &asked).map(|issued| issued.valid_for(self.lifetime))
     }
 
-    fn fingerprint(&self) -> Option<u64> {
-        self.credential.fingerprint()
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        self.credential.fingerprint(fingerprint);
     }
 }
 

@@ -7,6 +7,7 @@ mod client;
 mod credential;
 mod discovery;
 mod endpoint;
+mod fingerprint;
 mod generate_token;
 mod legacy_token;
 mod oauth;
@@ -14,6 +15,7 @@ mod oauth;
 mod platform_client;
 mod portal;
 mod ready_token;
+mod request;
 mod secret;
 #[cfg(feature = "sign-in")]
 mod sign_in;
@@ -27,22 +29,22 @@ pub(crate) use self::{
     automatic::{Automatic, Portals, Recipe},
     discovery::Discovery,
     endpoint::Endpoint,
+    request::Owner,
 };
 pub use self::{
     ask::{Cancelled, CredentialRequest},
     client::TokenClient,
     credential::Credential,
+    fingerprint::Fingerprint,
     generate_token::{ClientBinding, GenerateToken},
     legacy_token::LegacyToken,
     oauth::{OAuthApp, RefreshToken, RotatedToken, revoke_token},
     portal::{FederatedServer, Portal},
     ready_token::{ReadyToken, ReadyTokenOrElse},
+    request::{SignOut, TokenReason, TokenRequest},
     secret::Secret,
 };
-use crate::{
-    error::TokenError,
-    token::{IssuedToken, Token},
-};
+use crate::{error::TokenError, token::IssuedToken};
 
 /// ArcGIS Server 10.1 and 10.2 refuse a lifetime above their maximum, 60 minutes where nobody changed it; later ones
 /// cut it to that.
@@ -92,11 +94,22 @@ pub trait TokenSource: Send + Sync + 'static {
         request: TokenRequest,
     ) -> impl Future<Output = Result<IssuedToken, TokenError>> + Send;
 
-    /// A number that changes when the credential does, so that a remembered refusal can be lifted; `None` while it
-    /// cannot be told, which is no change. Asked at most once a second, and only while a refusal is remembered; must not
-    /// block for long. `None` unless you say otherwise: then a refusal lasts its 15 minutes.
-    fn fingerprint(&self) -> Option<u64> {
-        None
+    /// Tells what the credential is recognised by, so that a remembered refusal is lifted when it changes. Asked with
+    /// every login, and at most once a second while a refusal is remembered; must not block for long. A source that does
+    /// not say is one that [cannot tell](Fingerprint::cannot_tell): then a refusal lasts its 15 minutes.
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        fingerprint.cannot_tell();
+    }
+
+    /// Somebody signs out: forgets what is kept of them, and tells whoever else has to know. The layer has forgotten
+    /// the token by itself. Does nothing unless you say otherwise.
+    ///
+    /// # Errors
+    ///
+    /// A [`TokenError`] where somebody who had to be told was not.
+    fn sign_out(&self, sign_out: SignOut) -> impl Future<Output = Result<(), TokenError>> + Send {
+        let _ = sign_out;
+        std::future::ready(Ok(()))
     }
 }
 
@@ -108,8 +121,12 @@ impl<T: TokenSource> TokenSource for Arc<T> {
         T::token(self, request)
     }
 
-    fn fingerprint(&self) -> Option<u64> {
-        T::fingerprint(self)
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        T::fingerprint(self, fingerprint);
+    }
+
+    fn sign_out(&self, sign_out: SignOut) -> impl Future<Output = Result<(), TokenError>> + Send {
+        T::sign_out(self, sign_out)
     }
 }
 
@@ -158,84 +175,36 @@ impl<F> fmt::Debug for TokenSourceFn<F> {
     }
 }
 
-/// Why a token is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TokenReason {
-    /// There is none yet.
-    Missing,
-    /// The current one nears its end, and still works.
-    Expiring,
-    /// The current one is past its end by the clock.
-    Expired,
-    /// A server called the current one invalid.
-    Rejected,
-    /// A server asked for a token though it had the current one: a dead one may be treated like none, and so may an
-    /// account that lacks a right.
-    RejectedAsMissing,
-}
-
-impl TokenReason {
-    /// The reason as one lower-case word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::Expiring => "expiring",
-            Self::Expired => "expired",
-            Self::Rejected => "rejected",
-            Self::RejectedAsMissing => "rejected as missing",
-        }
-    }
-}
-
-impl fmt::Display for TokenReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// What a [`TokenSource`] is told.
-#[derive(Clone, Debug)]
-pub struct TokenRequest {
-    reason: TokenReason,
-    dead: Option<Arc<Token>>,
-}
-
-impl TokenRequest {
-    pub(crate) fn new(reason: TokenReason, dead: Option<Arc<Token>>) -> Self {
-        Self { reason, dead }
-    }
-
-    /// Why a token is wanted.
-    pub fn reason(&self) -> TokenReason {
-        self.reason
-    }
-
-    /// The token that died or is about to. A source that keeps tokens must not hand this one out again.
-    pub fn dead(&self) -> Option<&Token> {
-        self.dead.as_deref()
-    }
-}
-
 /// [`TokenSource`] behind a pointer. Boxes a future a login, never one a request.
 pub(crate) trait DynTokenSource: Send + Sync {
-    fn token(
-        &self,
-        request: TokenRequest,
-    ) -> Pin<Box<dyn Future<Output = Result<IssuedToken, TokenError>> + Send + '_>>;
+    fn token(&self, request: TokenRequest) -> Boxed<'_, Result<IssuedToken, TokenError>>;
 
-    fn fingerprint(&self) -> Option<u64>;
+    fn fingerprint(&self, fingerprint: &mut Fingerprint);
+
+    fn sign_out(&self, sign_out: SignOut) -> Boxed<'_, Result<(), TokenError>>;
 }
 
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 impl<T: TokenSource> DynTokenSource for T {
-    fn token(
-        &self,
-        request: TokenRequest,
-    ) -> Pin<Box<dyn Future<Output = Result<IssuedToken, TokenError>> + Send + '_>> {
+    fn token(&self, request: TokenRequest) -> Boxed<'_, Result<IssuedToken, TokenError>> {
         Box::pin(TokenSource::token(self, request))
     }
 
-    fn fingerprint(&self) -> Option<u64> {
-        TokenSource::fingerprint(self)
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        TokenSource::fingerprint(self, fingerprint);
+    }
+
+    fn sign_out(&self, sign_out: SignOut) -> Boxed<'_, Result<(), TokenError>> {
+        Box::pin(TokenSource::sign_out(self, sign_out))
+    }
+}
+
+impl dyn DynTokenSource {
+    /// The credential's fingerprint as this process compares it.
+    pub(crate) fn hashed_fingerprint(&self) -> Option<u64> {
+        let mut fingerprint = Fingerprint::empty();
+        self.fingerprint(&mut fingerprint);
+        fingerprint.hashed()
     }
 }

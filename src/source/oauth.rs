@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
-    Credential, Endpoint, Secret, TokenClient, TokenRequest, TokenSource,
+    Credential, Endpoint, Fingerprint, Secret, SignOut, TokenClient, TokenRequest, TokenSource,
     answer::{Failure, integer, neither, read_json},
     client::{Form, place, post_form},
     credential::CredentialKind,
@@ -106,8 +106,8 @@ impl TokenSource for OAuthApp {
         Ok(grant.access)
     }
 
-    fn fingerprint(&self) -> Option<u64> {
-        self.credential.fingerprint()
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        self.credential.fingerprint(fingerprint);
     }
 }
 
@@ -168,6 +168,7 @@ impl fmt::Debug for RotatedToken {
 #[derive(Clone)]
 pub struct RefreshToken {
     endpoint: Endpoint,
+    revocation: Endpoint,
     client_id: String,
     given: Secret,
     /// Locked across a login: the store makes one at a time anyway.
@@ -224,6 +225,7 @@ impl RefreshToken {
     ) -> Result<Self, ConfigError> {
         Ok(Self {
             endpoint: oauth_endpoint(portal, "token")?,
+            revocation: oauth_endpoint(portal, "revokeToken")?,
             client_id: client_id.into(),
             given: refresh_token.into(),
             kept: Arc::default(),
@@ -266,6 +268,7 @@ impl RefreshToken {
     #[must_use]
     pub fn allow_insecure_http(mut self) -> Self {
         self.endpoint = self.endpoint.allow_insecure_http();
+        self.revocation = self.revocation.allow_insecure_http();
         self
     }
 
@@ -336,8 +339,23 @@ impl TokenSource for RefreshToken {
             .unwrap_or_else(|_| Err(TokenError::fault("the refresh of a token broke off")))
     }
 
-    fn fingerprint(&self) -> Option<u64> {
-        self.given.fingerprint()
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        fingerprint.account(&self.client_id);
+        fingerprint.secret_of(&self.given);
+    }
+
+    /// Tells the portal that the refresh token is void. Whoever wants a token after that has to sign in anew.
+    async fn sign_out(&self, _sign_out: SignOut) -> Result<(), TokenError> {
+        let given = self.given.read()?;
+        let kept = self.kept.lock().await;
+        let newest = kept.newest(given);
+        revoke(
+            &self.revocation,
+            &self.client_id,
+            newest.expose_secret(),
+            &self.client,
+        )
+        .await
     }
 }
 
@@ -461,6 +479,15 @@ pub async fn revoke_token(
 ) -> Result<(), TokenError> {
     let endpoint = oauth_endpoint(portal, "revokeToken")
         .map_err(|error| TokenError::fault(error.to_string()))?;
+    revoke(&endpoint, client_id, token, client).await
+}
+
+async fn revoke(
+    endpoint: &Endpoint,
+    client_id: &str,
+    token: &str,
+    client: &TokenClient,
+) -> Result<(), TokenError> {
     let uri = endpoint.checked()?;
     let asked = place(&uri);
     let form = Form::default()

@@ -11,7 +11,8 @@ use http::Uri;
 use tokio::time::Instant;
 
 use super::{
-    ClientBinding, DynTokenSource, Endpoint, TokenClient, TokenReason, TokenRequest, TokenSource,
+    ClientBinding, DynTokenSource, Endpoint, Fingerprint, Owner, SignOut, TokenClient, TokenReason,
+    TokenRequest, TokenSource,
     answer::{neither, read_json, token_in},
     client::{Form, place, post_form},
 };
@@ -89,16 +90,17 @@ impl Portal {
         binding: ClientBinding,
         client: TokenClient,
     ) -> Self {
+        let owner = Owner {
+            site: url.into(),
+            identity: None,
+        };
+        let tally = Arc::default();
         Self {
-            store: Arc::new(TokenStore::new(login, url.into(), LOGIN_TIMEOUT)),
+            store: Arc::new(TokenStore::new(login, owner, LOGIN_TIMEOUT, tally)),
             exchange,
             binding,
             client,
         }
-    }
-
-    pub(crate) fn fingerprint(&self) -> Option<u64> {
-        self.store.fingerprint()
     }
 }
 
@@ -123,8 +125,12 @@ impl TokenSource for Portal {
         reissue(&token)
     }
 
-    fn fingerprint(&self) -> Option<u64> {
-        Portal::fingerprint(self)
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        self.store.fingerprint(fingerprint);
+    }
+
+    async fn sign_out(&self, _sign_out: SignOut) -> Result<(), TokenError> {
+        self.store.sign_out().await
     }
 }
 
@@ -292,8 +298,16 @@ impl TokenSource for FederatedServer {
         }
     }
 
-    fn fingerprint(&self) -> Option<u64> {
-        self.portal.fingerprint()
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        self.portal.store.fingerprint(fingerprint);
+    }
+
+    /// Signs out of the portal too: whoever signs out of one of its servers expects to be asked again.
+    async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
+        if let Some(direct) = &self.direct {
+            direct.sign_out(sign_out).await?;
+        }
+        self.portal.store.sign_out().await
     }
 }
 

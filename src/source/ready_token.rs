@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret;
 
-use super::{Secret, TokenRequest, TokenSource};
+use super::{Fingerprint, Secret, SignOut, TokenRequest, TokenSource};
 use crate::{error::TokenError, token::IssuedToken};
 
 /// Hands out a token made elsewhere. When a server refuses it, it is refused here too: nobody can renew it but whoever
@@ -50,8 +50,8 @@ impl TokenSource for ReadyToken {
         IssuedToken::new(text)
     }
 
-    fn fingerprint(&self) -> Option<u64> {
-        self.token.fingerprint()
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        fingerprint.secret_of(&self.token);
     }
 }
 
@@ -70,8 +70,12 @@ impl<S: TokenSource> TokenSource for ReadyTokenOrElse<S> {
         }
     }
 
-    fn fingerprint(&self) -> Option<u64> {
-        let next = self.next.fingerprint().unwrap_or_default();
-        Some(self.ready.fingerprint()? ^ next.rotate_left(1))
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        self.ready.fingerprint(fingerprint);
+        fingerprint.also(&self.next);
+    }
+
+    async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
+        self.next.sign_out(sign_out).await
     }
 }

@@ -91,16 +91,9 @@ impl Secret {
         Ok(SecretString::from(trimmed.to_owned()))
     }
 
-    /// A number that changes with the secret, and tells nothing of it outside this process. `None` where it cannot be
-    /// read just now, which is no change.
-    pub(crate) fn fingerprint(&self) -> Option<u64> {
-        self.read()
-            .ok()
-            .map(|text| HASHER.hash_one(text.expose_secret()))
-    }
-
     /// Tells secrets of different places apart, whatever they hold just now.
     pub(crate) fn identity(&self) -> u64 {
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         match &self.place {
             Place::Value(text) => HASHER.hash_one((0, text.expose_secret())),
             Place::Environment(name) => HASHER.hash_one((1, name)),
@@ -108,8 +101,6 @@ impl Secret {
         }
     }
 }
-
-static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 impl From<&str> for Secret {
     fn from(text: &str) -> Self {

@@ -1,6 +1,7 @@
 //! The shared current token of one site and caller: read without a lock, renewed by one login at a time.
 
 mod state;
+mod tally;
 
 use std::{
     fmt,
@@ -19,13 +20,16 @@ use tokio::{
 };
 
 use self::state::{Asker, State, Step, Ticket};
-pub(crate) use self::state::{LoginResult, REFUSAL_REMEMBERED};
+pub(crate) use self::{
+    state::{LoginResult, REFUSAL_REMEMBERED},
+    tally::Tally,
+};
 use crate::{
     account::ServiceKey,
     challenge::Challenge,
     error::TokenError,
     outcome::Withheld,
-    source::{DynTokenSource, TokenReason, TokenRequest},
+    source::{DynTokenSource, Fingerprint, Owner, SignOut, TokenReason, TokenRequest},
     token::{Freshness, Token},
     trace,
 };
@@ -34,10 +38,10 @@ use crate::{
 pub(crate) struct TokenStore {
     current: ArcSwapOption<Token>,
     source: Arc<dyn DynTokenSource>,
-    /// What the site is called in logs: its first root.
-    name: Arc<str>,
+    owner: Owner,
     login_timeout: Duration,
     state: Mutex<State>,
+    pub(crate) tally: Arc<Tally>,
     /// Lets the hot path skip the lock while no service is remembered as refused, which is nearly always.
     remembers_services: AtomicBool,
     /// Likewise for a refused login.
@@ -57,15 +61,17 @@ pub(crate) enum Renewal {
 impl TokenStore {
     pub(crate) fn new(
         source: Arc<dyn DynTokenSource>,
-        name: Arc<str>,
+        owner: Owner,
         login_timeout: Duration,
+        tally: Arc<Tally>,
     ) -> Self {
         Self {
             current: ArcSwapOption::empty(),
             source,
-            name,
+            owner,
             login_timeout,
             state: Mutex::default(),
+            tally,
             remembers_services: AtomicBool::new(false),
             login_refused: AtomicBool::new(false),
         }
@@ -93,7 +99,7 @@ impl TokenStore {
 
     /// Lifts the refusal of the credential of this fingerprint if there is another now.
     fn lift_if_changed(&self, refused: u64) -> bool {
-        let now = self.source.fingerprint();
+        let now = self.source.hashed_fingerprint();
         let is_changed = now.is_some_and(|now| now != refused);
         if is_changed {
             self.state().lift_refusal(refused);
@@ -145,8 +151,43 @@ impl TokenStore {
         let _ = self.renew(Some(current), TokenReason::Expiring);
     }
 
-    pub(crate) fn fingerprint(&self) -> Option<u64> {
-        self.source.fingerprint()
+    pub(crate) fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        self.source.fingerprint(fingerprint);
+    }
+
+    /// Forgets the token and all that is known of it, and ends a login under way.
+    ///
+    /// # Errors
+    ///
+    /// The source's, and a fault where it takes too long. The token is forgotten all the same.
+    pub(crate) async fn sign_out(&self) -> Result<(), TokenError> {
+        self.tally.sign_outs.add_one();
+        let token = self.forget();
+        let sign_out = SignOut::new(self.owner.clone(), token);
+        let told = timeout(self.login_timeout, self.source.sign_out(sign_out)).await;
+        // Whoever came meanwhile may have logged in with what the source had not forgotten yet.
+        self.forget();
+        told.unwrap_or_else(|_| {
+            Err(TokenError::fault(
+                "the token is forgotten here, but the token source was not told in time that somebody signed out",
+            ))
+        })
+    }
+
+    fn forget(&self) -> Option<Arc<Token>> {
+        let mut state = self.state();
+        let ended = state.sign_out();
+        let token = self.current.swap(None);
+        self.login_refused.store(false, Ordering::Relaxed);
+        self.remembers_services.store(false, Ordering::Relaxed);
+        drop(state);
+        if let Some((waiters, login)) = ended {
+            if let Some(login) = login {
+                login.abort();
+            }
+            waiters.tell();
+        }
+        token
     }
 
     /// A token that is not past its end: for sources that log in with another's token.
@@ -212,7 +253,7 @@ impl TokenStore {
         self.state()
             .service_refused(service, invalid, Instant::now());
         self.remembers_services.store(true, Ordering::Relaxed);
-        trace::service_refused(&self.name, path, challenge);
+        trace::service_refused(&self.owner.site, path, challenge);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -234,7 +275,12 @@ impl TokenStore {
             ));
             return;
         };
-        runtime.spawn(trace::login(&self.name, reason, flight.run(dead, reason)));
+        let login = trace::login(&self.owner.site, reason, flight.run(dead, reason));
+        let login = runtime.spawn(login).abort_handle();
+        if !self.state().set_login(ticket, login.clone()) {
+            // It has ended, or somebody has signed out since.
+            login.abort();
+        }
     }
 
     /// Gives the login under `ticket` up at `deadline`. It ends by itself long before, unless its runtime stopped
@@ -253,6 +299,7 @@ impl TokenStore {
                 .state()
                 .failed(ticket, error, None, Instant::now(), 0.0);
             if let Some(waiters) = waiters {
+                store.tally.failed_logins.add_one();
                 waiters.tell();
             }
         });
@@ -324,12 +371,12 @@ struct FlightGuard {
 impl FlightGuard {
     async fn run(mut self, dead: Option<Arc<Token>>, reason: TokenReason) {
         let started = Instant::now();
-        self.fingerprint = self.store.source.fingerprint();
-        let request = TokenRequest::new(reason, dead);
+        self.fingerprint = self.store.source.hashed_fingerprint();
+        let request = TokenRequest::new(self.store.owner.clone(), reason, dead);
         let login = self.store.source.token(request);
         let issued = match timeout(self.store.login_timeout, login).await {
             Ok(issued) => issued,
-            Err(_) => Err(TokenError::fault(format!(
+            Err(_) => Err(TokenError::unanswered(format!(
                 "the login did not end within {} seconds; check that the token service answers",
                 self.store.login_timeout.as_secs()
             ))),
@@ -352,6 +399,7 @@ impl FlightGuard {
         let Some((token, waiters)) = state.landed(self.ticket, token, now) else {
             return;
         };
+        self.store.tally.logins.add_one();
         self.store.current.store(Some(Arc::clone(&token)));
         self.store.login_refused.store(false, Ordering::Relaxed);
         drop(state);
@@ -365,7 +413,6 @@ impl FlightGuard {
     }
 
     fn report(&self, error: TokenError) {
-        trace::login_failed(&self.store.name, &error);
         if let Some(token) = &*self.store.current.load() {
             // Until a login answers the rejection, the old token is as good as any.
             token.set_rejected(false);
@@ -373,12 +420,20 @@ impl FlightGuard {
         let refused = error.is_refused();
         let waiters = self.store.state().failed(
             self.ticket,
-            error,
+            error.clone(),
             self.fingerprint,
             Instant::now(),
             fastrand::f64(),
         );
+        // A void ticket is that of a login somebody has signed out of, or given up already.
         if let Some(waiters) = waiters {
+            trace::login_failed(&self.store.owner.site, &error);
+            let tally = &self.store.tally;
+            if refused {
+                tally.refused_logins.add_one();
+            } else {
+                tally.failed_logins.add_one();
+            }
             self.store.login_refused.store(refused, Ordering::Relaxed);
             waiters.tell();
         }
@@ -398,7 +453,8 @@ impl Drop for FlightGuard {
 impl fmt::Debug for TokenStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenStore")
-            .field("site", &self.name)
+            .field("site", &self.owner.site)
+            .field("identity", &self.owner.identity)
             .field("current", &*self.current.load())
             .finish_non_exhaustive()
     }

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio::{runtime::Id, sync::oneshot, time::Instant};
+use tokio::{runtime::Id, sync::oneshot, task::AbortHandle, time::Instant};
 
 use crate::{
     account::ServiceKey,
@@ -17,6 +17,8 @@ use crate::{
 pub(crate) const REFUSAL_REMEMBERED: Duration = Duration::from_secs(15 * 60);
 /// How long a service that refuses this account is left alone.
 pub(crate) const SERVICE_REMEMBERED: Duration = Duration::from_secs(5 * 60);
+/// Logins that were not answered in time may have been counted by the token service all the same.
+const MOST_UNANSWERED: usize = 4;
 /// How often a refused credential is compared with what there is now: it may be read from a file.
 const CREDENTIAL_LOOKED_AT: Duration = Duration::from_secs(1);
 /// The first pause after a login that bore no fruit, and after a broken token service.
@@ -68,6 +70,8 @@ pub(crate) struct State {
     tickets: u64,
     hold_off: Option<HoldOff>,
     faults: u32,
+    /// When logins failed without an answer, in the last 15 minutes.
+    unanswered: Vec<Instant>,
     fruitless: Option<Fruitless>,
     vain: Option<Vain>,
     services: HashMap<ServiceKey, RefusedService>,
@@ -82,6 +86,7 @@ struct Flight {
     runtime: Option<Id>,
     /// Somebody on another runtime watches it.
     is_watched: bool,
+    login: Option<AbortHandle>,
 }
 
 /// No login before `until`, because the last one failed.
@@ -93,6 +98,8 @@ struct HoldOff {
     fingerprint: Option<u64>,
     /// When it is next worth looking whether the credential has changed.
     look_at: Instant,
+    /// One login more might lock the account.
+    is_firm: bool,
 }
 
 /// A refusal in force.
@@ -189,12 +196,17 @@ impl State {
             deadline: now + asker.patience,
             runtime: asker.runtime,
             is_watched: false,
+            login: None,
         });
         Step::Lead(ticket, receiver)
     }
 
     fn denial(&self, reason: TokenReason, now: Instant) -> Option<Withheld> {
-        if let Some(hold_off) = self.hold_off.as_ref().filter(|held| now < held.until) {
+        let is_ordered = reason == TokenReason::Ordered;
+        let hold_off = self.hold_off.as_ref().filter(|held| {
+            now < held.until && (held.error.is_refused() || held.is_firm || !is_ordered)
+        });
+        if let Some(hold_off) = hold_off {
             let error = hold_off.error.clone();
             return Some(if error.is_refused() {
                 Withheld::LoginRefused(error)
@@ -207,7 +219,7 @@ impl State {
             .vain
             .as_ref()
             .filter(|_| reason == TokenReason::RejectedAsMissing);
-        if fruitless.is_some_and(|pause| now < pause.until)
+        if fruitless.is_some_and(|pause| now < pause.until && !is_ordered)
             || vain.is_some_and(|pause| now < pause.until)
         {
             return Some(Withheld::FruitlessLogins);
@@ -261,6 +273,7 @@ impl State {
         self.logins += 1;
         self.hold_off = None;
         self.faults = 0;
+        self.unanswered.clear();
         let logins = self
             .fruitless
             .as_ref()
@@ -294,27 +307,81 @@ impl State {
         jitter: f64,
     ) -> Option<Waiters> {
         let flight = self.flight.take_if(|flight| flight.ticket == ticket)?;
-        let (pause, withheld) = if error.is_refused() {
+        let longest = now + REFUSAL_REMEMBERED;
+        let mut is_firm = false;
+        let (until, withheld) = if error.is_refused() {
             self.faults = 0;
-            (REFUSAL_REMEMBERED, Withheld::LoginRefused(error.clone()))
+            let until = error
+                .remembered_until()
+                .map_or(longest, |until| until.min(longest));
+            // Whoever it is handed on to remembers it no longer than it is remembered here.
+            let error = error.clone().remember_until(until);
+            (until, Withheld::LoginRefused(error))
         } else {
             let pause = doubled(FIRST_PAUSE, self.faults, LONGEST_FAULT_PAUSE);
             self.faults = self.faults.saturating_add(1);
-            (
-                pause.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0)),
-                Withheld::TokenServiceFault(error.clone()),
-            )
+            let mut until = now + pause.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
+            if error.is_unanswered() {
+                self.unanswered.retain(|at| *at + REFUSAL_REMEMBERED > now);
+                self.unanswered.push(now);
+                if self.unanswered.len() >= MOST_UNANSWERED {
+                    is_firm = true;
+                    until = self
+                        .unanswered
+                        .first()
+                        .map_or(until, |first| *first + REFUSAL_REMEMBERED);
+                }
+            }
+            (until, Withheld::TokenServiceFault(error))
         };
-        self.hold_off = Some(HoldOff {
-            until: now + pause,
-            error,
+        self.hold_off = withheld.token_error().map(|error| HoldOff {
+            until,
+            error: error.clone(),
             fingerprint,
             look_at: now,
+            is_firm,
         });
         Some(Waiters {
             waiters: flight.waiters,
             result: Err(withheld),
         })
+    }
+
+    /// The login under `ticket` runs in this task.
+    /// Returns whether it still counts.
+    pub(crate) fn set_login(&mut self, ticket: Ticket, login: AbortHandle) -> bool {
+        let flight = self.flight.as_mut();
+        let flight = flight.filter(|flight| flight.ticket == ticket);
+        flight.map(|flight| flight.login = Some(login)).is_some()
+    }
+
+    /// Forgets all but how many logins there were. Returns those who wait for a login under way, and its task.
+    pub(crate) fn sign_out(&mut self) -> Option<(Waiters, Option<AbortHandle>)> {
+        let before = std::mem::take(self);
+        self.logins = before.logins;
+        self.tickets = before.tickets;
+        // The token service has not forgotten them.
+        self.unanswered = before.unanswered;
+        before.flight.map(|flight| {
+            let waiters = Waiters {
+                waiters: flight.waiters,
+                result: Err(Withheld::SignedOut),
+            };
+            (waiters, flight.login)
+        })
+    }
+
+    /// Whether a login is under way, or must not be made for a while: then the state must not be lost.
+    pub(crate) fn is_worth_keeping(&self, now: Instant) -> bool {
+        self.flight.is_some()
+            || self
+                .unanswered
+                .iter()
+                .any(|at| *at + REFUSAL_REMEMBERED > now)
+            || self
+                .hold_off
+                .as_ref()
+                .is_some_and(|hold_off| now < hold_off.until)
     }
 
     /// A request signed with `generation` came back clean: logins bear fruit. A token that has been replaced since

@@ -1,0 +1,113 @@
+//! What a credential is recognised by without being shown.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::LazyLock,
+};
+
+use secrecy::{ExposeSecret, zeroize::Zeroizing};
+
+use super::{Secret, TokenSource};
+
+/// What a credential is recognised by: gathered from a [`TokenSource`] to be hashed and compared, wiped when dropped,
+/// never stored or sent as it is.
+///
+/// ```
+/// use tower_arcgis_auth::{Fingerprint, IssuedToken, TokenError, TokenRequest, TokenSource};
+///
+/// struct Robot { name: String, key: String }
+///
+/// impl TokenSource for Robot {
+///     async fn token(&self, _request: TokenRequest) -> Result<IssuedToken, TokenError> {
+///         Err(TokenError::refused("robots may not"))
+///     }
+///
+///     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+///         fingerprint.account(&self.name);
+///         fingerprint.secret(&self.key);
+///     }
+/// }
+/// # let _ = Robot { name: String::new(), key: String::new() };
+/// ```
+pub struct Fingerprint {
+    account: Zeroizing<Vec<u8>>,
+    secret: Zeroizing<Vec<u8>>,
+    is_known: bool,
+}
+
+impl Fingerprint {
+    pub(crate) fn empty() -> Self {
+        Self {
+            // Growing would leave copies behind that nobody wipes.
+            account: Zeroizing::new(Vec::with_capacity(256)),
+            secret: Zeroizing::new(Vec::with_capacity(1024)),
+            is_known: true,
+        }
+    }
+
+    /// Adds whose credential it is: what stays when a password changes.
+    pub fn account(&mut self, part: &str) {
+        add(&mut self.account, part);
+    }
+
+    /// Adds what proves it: what changes when the credential does.
+    pub fn secret(&mut self, part: &str) {
+        add(&mut self.secret, part);
+    }
+
+    /// Says that the credential cannot be told just now, or never: that counts as no change.
+    pub fn cannot_tell(&mut self) {
+        self.is_known = false;
+    }
+
+    /// Adds what another source tells of its credential, if it can.
+    pub fn also(&mut self, source: &impl TokenSource) {
+        let mut other = Self::empty();
+        source.fingerprint(&mut other);
+        if other.is_known {
+            add_bytes(&mut self.account, &other.account);
+            add_bytes(&mut self.secret, &other.secret);
+        }
+    }
+
+    pub(crate) fn account_of(&mut self, secret: &Secret) {
+        match secret.read() {
+            Ok(text) => self.account(text.expose_secret()),
+            Err(_) => self.cannot_tell(),
+        }
+    }
+
+    pub(crate) fn secret_of(&mut self, secret: &Secret) {
+        match secret.read() {
+            Ok(text) => self.secret(text.expose_secret()),
+            Err(_) => self.cannot_tell(),
+        }
+    }
+
+    /// A number that changes with the credential, and tells nothing of it outside this process; `None` while the
+    /// credential cannot be told.
+    pub(crate) fn hashed(&self) -> Option<u64> {
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        self.is_known
+            .then(|| HASHER.hash_one((self.account.as_slice(), self.secret.as_slice())))
+    }
+}
+
+/// With its length before it, so that no two lists of parts are spelled alike.
+fn add(to: &mut Vec<u8>, part: &str) {
+    add_bytes(to, part.as_bytes());
+}
+
+fn add_bytes(to: &mut Vec<u8>, part: &[u8]) {
+    to.extend((part.len() as u64).to_le_bytes());
+    to.extend(part);
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fingerprint")
+            .field("is_known", &self.is_known)
+            .finish_non_exhaustive()
+    }
+}

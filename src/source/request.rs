@@ -1,0 +1,122 @@
+//! What a source is told: why a token is wanted, for whom, and which one died.
+
+use std::{fmt, sync::Arc};
+
+use crate::{identity::Identity, token::Token};
+
+/// Why a token is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenReason {
+    /// There is none yet.
+    Missing,
+    /// The current one nears its end, and still works.
+    Expiring,
+    /// The current one is past its end by the clock.
+    Expired,
+    /// A server called the current one invalid.
+    Rejected,
+    /// A server asked for a token though it had the current one: a dead one may be treated like none, and so may an
+    /// account that lacks a right.
+    RejectedAsMissing,
+    /// Somebody asked for a new one from the outside.
+    Ordered,
+}
+
+impl TokenReason {
+    /// The reason in lower-case words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Expiring => "expiring",
+            Self::Expired => "expired",
+            Self::Rejected => "rejected",
+            Self::RejectedAsMissing => "rejected as missing",
+            Self::Ordered => "ordered",
+        }
+    }
+}
+
+impl fmt::Display for TokenReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whose token it is: a site, and the caller where the site has a token for each.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    /// The site's first root.
+    pub(crate) site: Arc<str>,
+    pub(crate) identity: Option<Identity>,
+}
+
+/// What a [`TokenSource`](crate::TokenSource) is told.
+#[derive(Clone, Debug)]
+pub struct TokenRequest {
+    owner: Owner,
+    reason: TokenReason,
+    dead: Option<Arc<Token>>,
+}
+
+impl TokenRequest {
+    pub(crate) fn new(owner: Owner, reason: TokenReason, dead: Option<Arc<Token>>) -> Self {
+        Self {
+            owner,
+            reason,
+            dead,
+        }
+    }
+
+    /// The site's first root.
+    pub fn site(&self) -> &str {
+        &self.owner.site
+    }
+
+    /// Whose token is wanted, where the site has one for each caller ([`identity_fn`](crate::Site::identity_fn)).
+    pub fn identity(&self) -> Option<&Identity> {
+        self.owner.identity.as_ref()
+    }
+
+    /// Why a token is wanted.
+    pub fn reason(&self) -> TokenReason {
+        self.reason
+    }
+
+    /// The token that died or is about to. A source that keeps tokens must not hand this one out again.
+    pub fn dead(&self) -> Option<&Token> {
+        self.dead.as_deref()
+    }
+
+    pub(crate) fn owner(&self) -> &Owner {
+        &self.owner
+    }
+}
+
+/// What a [`TokenSource`](crate::TokenSource) is told when somebody signs out.
+#[derive(Clone, Debug)]
+pub struct SignOut {
+    owner: Owner,
+    token: Option<Arc<Token>>,
+}
+
+impl SignOut {
+    pub(crate) fn new(owner: Owner, token: Option<Arc<Token>>) -> Self {
+        Self { owner, token }
+    }
+
+    /// The site's first root.
+    pub fn site(&self) -> &str {
+        &self.owner.site
+    }
+
+    /// Who signs out, where the site has a token for each caller.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.owner.identity.as_ref()
+    }
+
+    /// The token used until now, if there was one.
+    pub fn token(&self) -> Option<&Token> {
+        self.token.as_deref()
+    }
+}
