@@ -7,8 +7,11 @@ use std::{
 
 use http::{HeaderValue, Request, Uri};
 
+#[cfg(feature = "identities")]
+use crate::callers::Callers;
 use crate::{
     endpoint::service_of,
+    identity::Identity,
     placement::{self, TokenPlacement},
     site::CallerToken,
     store::TokenStore,
@@ -18,13 +21,81 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) store: Arc<TokenStore>,
+    pub(crate) signing: Signing,
+}
+
+/// How a site's tokens travel.
+#[derive(Clone, Debug)]
+pub(crate) struct Signing {
     pub(crate) placement: TokenPlacement,
     pub(crate) caller_token: CallerToken,
     /// What the token is bound to, if it is bound to a `Referer`.
     pub(crate) referer: Option<HeaderValue>,
+    /// What comes back is for one caller: no cache may hand it to another.
+    pub(crate) private_answers: bool,
 }
 
-impl Account {
+/// Whose token a request to a site gets.
+#[derive(Clone, Debug)]
+pub(crate) enum Accounts {
+    /// There is no credential.
+    None,
+    /// All requests are one account's.
+    One(Arc<Account>),
+    /// Each caller has an account.
+    #[cfg(feature = "identities")]
+    Each(Arc<Callers>),
+}
+
+impl Accounts {
+    /// How requests are signed, if they are.
+    pub(crate) fn signing(&self) -> Option<&Signing> {
+        match self {
+            Self::None => None,
+            Self::One(account) => Some(&account.signing),
+            #[cfg(feature = "identities")]
+            Self::Each(callers) => Some(callers.signing()),
+        }
+    }
+
+    /// The account a request is signed for.
+    // Of two variants without the feature `identities`.
+    #[inline]
+    pub(crate) fn of<B>(&self, request: Request<B>) -> (Request<B>, Option<Arc<Account>>) {
+        match self {
+            Self::None => (request, None),
+            Self::One(account) => (request, Some(Arc::clone(account))),
+            #[cfg(feature = "identities")]
+            Self::Each(callers) => {
+                let (head, body) = request.into_parts();
+                let account = callers.account_of(&head);
+                (Request::from_parts(head, body), account)
+            }
+        }
+    }
+
+    /// All stores there are.
+    pub(crate) fn stores(&self) -> Vec<Arc<TokenStore>> {
+        match self {
+            Self::None => Vec::new(),
+            Self::One(account) => vec![Arc::clone(&account.store)],
+            #[cfg(feature = "identities")]
+            Self::Each(callers) => callers.stores(),
+        }
+    }
+
+    /// The store of one caller, or the one there is for requests without a caller.
+    pub(crate) fn store(&self, identity: Option<&Identity>) -> Option<Arc<TokenStore>> {
+        match (self, identity) {
+            (Self::One(account), None) => Some(Arc::clone(&account.store)),
+            #[cfg(feature = "identities")]
+            (Self::Each(callers), identity) => callers.store(identity),
+            _ => None,
+        }
+    }
+}
+
+impl Signing {
     pub(crate) fn has_token<B>(&self, request: &Request<B>) -> bool {
         placement::has_token(request.uri(), request.headers(), self.placement)
     }
@@ -33,6 +104,7 @@ impl Account {
         placement::remove_token(request, self.placement);
     }
 
+    #[inline]
     pub(crate) fn sign<B>(&self, request: &mut Request<B>, token: &Token) {
         placement::sign(request, token, self.placement, self.referer.as_ref());
     }

@@ -22,6 +22,7 @@ use crate::{
     error::BoxError,
     head::Noted,
     outcome::{AuthOutcome, Withheld},
+    private::make_private,
     service::Login,
     source::TokenReason,
     store::{Renewal, broken_off},
@@ -195,7 +196,7 @@ impl<S, B> Exchange<S, B> {
     }
 
     fn sign<T>(&mut self, request: &mut Request<T>, token: Arc<Token>) {
-        self.account.sign(request, &token);
+        self.account.signing.sign(request, &token);
         self.outcome.signed = true;
         self.token = Some(token);
     }
@@ -223,6 +224,10 @@ impl<S, B> Exchange<S, B> {
     /// Attaches what happened to what goes up.
     fn finish<R: Body>(&mut self, response: &mut Response<ResponseBody<R>>) {
         let outcome = mem::take(&mut self.outcome);
+        let is_callers_own = outcome.signed || outcome.unanswered.is_some();
+        if self.account.signing.private_answers && is_callers_own {
+            make_private(response.headers_mut());
+        }
         if self.always_tell || outcome.is_worth_telling() {
             response.extensions_mut().insert(outcome.clone());
         }
@@ -260,6 +265,7 @@ impl<S, B> Exchange<S, B> {
     fn challenged(&mut self, challenge: Challenge) -> Reaction {
         self.outcome.unanswered = Some(challenge);
         let store = &self.account.store;
+        store.tally.challenges.add_one();
         let generation = self.token.as_ref().map_or(0, |token| token.generation());
         if self.outcome.resent {
             // Without a fresh login the token may be as dead as the first.
@@ -391,6 +397,7 @@ where
         self.path = request.uri().path().chars().take(200).collect();
         self.sign(&mut request, token);
         self.outcome.resent = true;
+        self.account.store.tally.sent_again.add_one();
         self.outcome.unanswered = None;
         self.outcome.withheld = None;
         Some(Box::new(Second { service, request }))

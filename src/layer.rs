@@ -5,16 +5,20 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::HeaderValue;
 use tower_layer::Layer;
 
+#[cfg(feature = "identities")]
+use crate::callers::Callers;
 use crate::{
-    account::Account,
+    account::{Account, Accounts, Signing},
     error::{ConfigError, repeatable},
+    handle::{ArcgisAuthHandle, KnownSite},
+    identity::Identity,
     service::{ArcgisAuth, Shared},
-    site::{Binding, Login, Origin, Root, Site, SiteTable},
+    site::{Binding, Login, Origin, Root, Site, SiteTable, SourceFor},
     source::{
         Ask, Automatic, ClientBinding, Discovery, DynTokenSource, Endpoint, Owner, Portals, Recipe,
         TokenClient,
     },
-    store::TokenStore,
+    store::{Tally, TokenStore},
 };
 
 const DEFAULT_REPLAY_LIMIT: usize = 1024 * 1024;
@@ -62,6 +66,11 @@ impl ArcgisAuthLayer {
             login_timeout: DEFAULT_LOGIN_TIMEOUT,
             outcome_in_every_response: false,
         }
+    }
+
+    /// A handle on the layer's sites and tokens, whatever services it makes.
+    pub fn handle(&self) -> ArcgisAuthHandle {
+        ArcgisAuthHandle::new(Arc::clone(&self.shared))
     }
 }
 
@@ -155,7 +164,8 @@ impl ArcgisAuthLayerBuilder {
             login_timeout,
             outcome_in_every_response,
         } = self;
-        let mut roots: Vec<(Root, Option<Arc<Account>>)> = Vec::new();
+        let mut roots: Vec<(Root, Accounts)> = Vec::new();
+        let mut known = Vec::new();
         let mut default_roots = Vec::new();
         let portals = Portals::default();
         let all = sites
@@ -168,13 +178,21 @@ impl ArcgisAuthLayerBuilder {
                 .iter()
                 .map(|root| Root::parse(root))
                 .collect::<Result<Vec<_>, _>>()?;
-            let account = account(
+            let tally = Arc::default();
+            let accounts = accounts(
                 &site,
                 &site_roots,
                 &mut token_client,
                 &portals,
                 login_timeout,
+                &tally,
             )?;
+            known.push(Arc::new(KnownSite {
+                urls: site_roots.iter().map(Root::to_url).collect(),
+                roots: site_roots.clone(),
+                accounts: accounts.clone(),
+                tally,
+            }));
             for root in site_roots {
                 if let Some((other, _)) = roots.iter().find(|(other, _)| other.is_same(&root)) {
                     return Err(ConfigError::new(format!(
@@ -183,14 +201,15 @@ impl ArcgisAuthLayerBuilder {
                     )));
                 }
                 if is_default {
-                    default_roots.push((root.clone(), account.clone()));
+                    default_roots.push((root.clone(), accounts.clone()));
                 }
-                roots.push((root, account.clone()));
+                roots.push((root, accounts.clone()));
             }
         }
         Ok(ArcgisAuthLayer {
             shared: Arc::new(Shared {
                 sites: SiteTable::new(roots, default_roots),
+                known,
                 replay_limit,
                 outcome_in_every_response,
             }),
@@ -198,49 +217,78 @@ impl ArcgisAuthLayerBuilder {
     }
 }
 
-fn account(
+/// What a site's requests are signed with: nothing, one account, or one for each caller.
+fn accounts(
     site: &Site,
     roots: &[Root],
     token_client: &mut Option<TokenClient>,
     portals: &Portals,
-    mut login_timeout: Duration,
-) -> Result<Option<Arc<Account>>, ConfigError> {
+    login_timeout: Duration,
+    tally: &Arc<Tally>,
+) -> Result<Accounts, ConfigError> {
     let Some(first) = roots.first() else {
         return Err(ConfigError::new("a site has no root"));
     };
     let referer = match (&site.login, &site.binding) {
-        (Login::Source(_), Binding::Root) => None,
+        (Login::Sources(_), Binding::Root) => None,
         (_, binding) => binding.referer(first)?,
     };
-    let source: Arc<dyn DynTokenSource> = match &site.login {
-        Login::None => return Ok(None),
-        Login::Source(source) => Arc::clone(source),
+    let mut store_timeout = login_timeout;
+    let source_for: SourceFor = match &site.login {
+        Login::None => return Ok(Accounts::None),
+        Login::Sources(source_for) => Arc::clone(source_for),
         Login::Credential(credential) => {
-            let found = recipe(site, first, &referer, token_client, portals)?;
-            Arc::new(Automatic::new(found, credential.clone()))
+            let found = Arc::new(recipe(site, first, &referer, token_client, portals)?);
+            let credential = credential.clone();
+            Arc::new(move |_| Arc::new(Automatic::new(Arc::clone(&found), credential.clone())))
         }
         Login::Ask(function, deadline) => {
-            let found = recipe(site, first, &referer, token_client, portals)?;
-            let each_login = login_timeout;
-            login_timeout = Ask::longest(*deadline, each_login);
-            Arc::new(Ask::new(
-                function.clone(),
-                *deadline,
-                each_login,
-                move |credential| Arc::new(Automatic::new(found.clone(), credential)),
-            ))
+            let found = Arc::new(recipe(site, first, &referer, token_client, portals)?);
+            let (function, deadline) = (function.clone(), *deadline);
+            store_timeout = Ask::longest(deadline, login_timeout);
+            Arc::new(move |_| {
+                let found = Arc::clone(&found);
+                let log_in_with = move |credential| -> Arc<dyn DynTokenSource> {
+                    Arc::new(Automatic::new(Arc::clone(&found), credential))
+                };
+                Arc::new(Ask::new(
+                    function.clone(),
+                    deadline,
+                    login_timeout,
+                    log_in_with,
+                ))
+            })
         }
     };
-    let owner = Owner {
-        site: first.to_url().into(),
-        identity: None,
+    let name: Arc<str> = first.to_url().into();
+    let tally = Arc::clone(tally);
+    let new_store = move |identity: Option<Identity>| {
+        let source = source_for(identity.as_ref());
+        let owner = Owner {
+            site: Arc::clone(&name),
+            identity,
+        };
+        Arc::new(TokenStore::new(
+            source,
+            owner,
+            store_timeout,
+            Arc::clone(&tally),
+        ))
     };
-    let store = TokenStore::new(source, owner, login_timeout, Arc::default());
-    Ok(Some(Arc::new(Account {
-        store: Arc::new(store),
+    let signing = Signing {
         placement: site.placement,
         caller_token: site.caller_token,
         referer,
+        private_answers: site.has_private_answers(),
+    };
+    #[cfg(feature = "identities")]
+    if let Some(callers) = &site.callers {
+        let callers = Callers::new(callers.clone(), signing, Box::new(new_store));
+        return Ok(Accounts::Each(Arc::new(callers)));
+    }
+    Ok(Accounts::One(Arc::new(Account {
+        store: new_store(None),
+        signing,
     })))
 }
 

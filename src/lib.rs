@@ -81,16 +81,21 @@
 
 mod account;
 mod body;
+#[cfg(feature = "identities")]
+mod callers;
 mod challenge;
 mod clean;
 mod endpoint;
 mod error;
 mod future;
+mod handle;
 mod head;
 mod identity;
 mod layer;
 mod outcome;
 mod placement;
+mod private;
+mod registry;
 mod service;
 mod site;
 mod source;
@@ -105,6 +110,7 @@ pub use self::{
     challenge::{Challenge, RequestFacts, Verdict, detect},
     error::{BoxError, ConfigError, TokenError},
     future::ResponseFuture,
+    handle::{AccountState, ArcgisAuthHandle, Counters, SiteHandle, TokenState},
     identity::Identity,
     layer::{ArcgisAuthLayer, ArcgisAuthLayerBuilder},
     outcome::{AuthOutcome, Withheld},

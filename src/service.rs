@@ -11,11 +11,12 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::{
-    account::Account,
+    account::Accounts,
     body::{ReplayBody, ResponseBody},
     endpoint::is_exempt,
     error::BoxError,
     future::{Exchange, ResponseFuture, Unsent},
+    handle::{ArcgisAuthHandle, KnownSite},
     outcome::Withheld,
     site::{CallerToken, SiteTable},
     source::TokenReason,
@@ -64,8 +65,8 @@ pub struct ArcgisAuth<S> {
 
 /// What all clones of a layer and its services share.
 pub(crate) struct Shared {
-    /// `None` for a site without a credential.
-    pub(crate) sites: SiteTable<Option<Arc<Account>>>,
+    pub(crate) sites: SiteTable<Accounts>,
+    pub(crate) known: Vec<Arc<KnownSite>>,
     pub(crate) replay_limit: usize,
     pub(crate) outcome_in_every_response: bool,
 }
@@ -73,6 +74,11 @@ pub(crate) struct Shared {
 impl<S> ArcgisAuth<S> {
     pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
         Self { inner, shared }
+    }
+
+    /// A handle on this service's sites and tokens, and those of all services its layer made.
+    pub fn handle(&self) -> ArcgisAuthHandle {
+        ArcgisAuthHandle::new(Arc::clone(&self.shared))
     }
 
     /// The inner service.
@@ -110,21 +116,26 @@ where
         let Some((site, path)) = self.shared.sites.find(request.uri()) else {
             return self.pass(request, None);
         };
-        let account = match site {
-            None => return self.pass(request, Some(Withheld::NoCredential)),
-            // The answer to TRACE is the request itself, and would hold the token.
-            Some(_) if is_exempt(path) || *request.method() == Method::TRACE => {
-                return self.pass(request, Some(Withheld::Exempt));
-            }
-            Some(account) => Arc::clone(account),
+        let Some(signing) = site.signing() else {
+            return self.pass(request, Some(Withheld::NoCredential));
         };
+        // The answer to TRACE is the request itself, and would hold the token.
+        if is_exempt(path) || *request.method() == Method::TRACE {
+            return self.pass(request, Some(Withheld::Exempt));
+        }
+        let replaces_token = signing.caller_token == CallerToken::Replace;
+        if !replaces_token && signing.has_token(&request) {
+            return self.pass(request, Some(Withheld::CallersToken));
+        }
         let root = request.uri().path().len() - path.len();
-        match account.caller_token {
-            CallerToken::Keep if account.has_token(&request) => {
-                return self.pass(request, Some(Withheld::CallersToken));
-            }
-            CallerToken::Keep => {}
-            CallerToken::Replace => account.remove_token(&mut request),
+        // Settled here and now: a second sending is for whom the first was for.
+        let (same, account) = site.of(request);
+        request = same;
+        let Some(account) = account else {
+            return self.pass(request, Some(Withheld::NoIdentity));
+        };
+        if replaces_token {
+            account.signing.remove_token(&mut request);
         }
 
         let mut exchange = Exchange::new(
@@ -255,7 +266,7 @@ impl<S: fmt::Debug> fmt::Debug for ArcgisAuth<S> {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
-            .field("sites", &self.sites)
+            .field("sites", &self.known)
             .field("replay_limit", &self.replay_limit)
             .field("outcome_in_every_response", &self.outcome_in_every_response)
             .finish()

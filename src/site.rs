@@ -4,8 +4,11 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Uri};
 
+#[cfg(feature = "identities")]
+use crate::callers::CallerSettings;
 use crate::{
     error::{ConfigError, repeatable},
+    identity::Identity,
     placement::TokenPlacement,
     source::{Cancelled, Credential, CredentialFn, CredentialRequest, DynTokenSource, TokenSource},
 };
@@ -42,10 +45,18 @@ pub struct Site {
     pub(crate) portal: Option<String>,
     pub(crate) sends_portal_token: bool,
     pub(crate) insecure_http: bool,
+    pub(crate) private_answers: Option<bool>,
+    #[cfg(feature = "identities")]
+    pub(crate) callers: Option<CallerSettings>,
 }
 
 /// How long a person may take to answer.
 const ASK_DEADLINE: Duration = Duration::from_secs(5 * 60);
+
+#[cfg(feature = "identities")]
+const MOST_CALLERS: u64 = 10_000;
+#[cfg(feature = "identities")]
+const LONGEST_IDLE: Duration = Duration::from_secs(60 * 60);
 
 /// Where a site's tokens come from.
 #[derive(Clone)]
@@ -53,8 +64,11 @@ pub(crate) enum Login {
     None,
     Credential(Credential),
     Ask(CredentialFn, Duration),
-    Source(Arc<dyn DynTokenSource>),
+    /// What gives each caller its source, or all the same.
+    Sources(SourceFor),
 }
+
+pub(crate) type SourceFor = Arc<dyn Fn(Option<&Identity>) -> Arc<dyn DynTokenSource> + Send + Sync>;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Binding {
@@ -92,6 +106,9 @@ impl Site {
             portal: None,
             sends_portal_token: false,
             insecure_http: false,
+            private_answers: None,
+            #[cfg(feature = "identities")]
+            callers: None,
         }
     }
 
@@ -137,7 +154,114 @@ impl Site {
     /// Where tokens come from, in place of a [`credential`](Self::credential).
     #[must_use]
     pub fn token_source(mut self, source: impl TokenSource) -> Self {
-        self.login = Login::Source(Arc::new(source));
+        let source: Arc<dyn DynTokenSource> = Arc::new(source);
+        self.login = Login::Sources(Arc::new(move |_| Arc::clone(&source)));
+        self
+    }
+
+    /// Where the tokens of each caller come from: `function` makes a source for each identity, when it first comes.
+    ///
+    /// ```
+    /// use http::request::Parts;
+    /// use tower_arcgis_auth::{Identity, RefreshToken, Secret, Site, TokenClient};
+    ///
+    /// # fn site(client: TokenClient) -> Result<Site, Box<dyn std::error::Error>> {
+    /// let signed_in = RefreshToken::at("https://www.arcgis.com", "aClientId", "", client)?;
+    /// let site = Site::new("https://services.arcgis.com")
+    ///     .identity_fn(|head: &Parts| head.extensions.get::<Identity>().cloned())
+    ///     .token_source_for(move |identity| {
+    ///         let name = identity.map_or("nobody", Identity::as_str);
+    ///         signed_in.clone().refresh_token(Secret::file(format!("/var/lib/app/{name}.refresh")))
+    ///     });
+    /// # Ok(site)
+    /// # }
+    /// ```
+    #[cfg(feature = "identities")]
+    #[must_use]
+    pub fn token_source_for<F, S>(mut self, function: F) -> Self
+    where
+        F: Fn(Option<&Identity>) -> S + Send + Sync + 'static,
+        S: TokenSource,
+    {
+        self.login = Login::Sources(Arc::new(move |identity| Arc::new(function(identity))));
+        self
+    }
+
+    /// Gives each caller a token of its own: `function` reads from a request's head whom it is made for. Refusals and
+    /// pauses are each caller's own as well: one wrong password never touches another caller. A request that is nobody's
+    /// is not signed ([`Withheld::NoIdentity`](crate::Withheld::NoIdentity)).
+    ///
+    /// Read the identity from what your own code put there, an extension, or from a header that whatever stands before
+    /// you sets and callers cannot. What it logs in with: [`credential_fn`](Self::credential_fn), told the identity;
+    /// [`token_source`](Self::token_source), told it too; [`token_source_for`](Self::token_source_for). With a
+    /// [`credential`](Self::credential) all callers are one account, each with a token of its own.
+    ///
+    /// Answers get `Cache-Control: private` ([`private_answers`](Self::private_answers)).
+    ///
+    /// ```
+    /// use http::request::Parts;
+    /// use tower_arcgis_auth::{Cancelled, Credential, Identity, Site};
+    ///
+    /// # async fn password_of(_: &str) -> Option<String> { None }
+    /// let site = Site::new("https://gis.example.com/arcgis")
+    ///     .identity_fn(|head: &Parts| head.extensions.get::<Identity>().cloned())
+    ///     .credential_fn(|request| async move {
+    ///         let caller = request.identity().ok_or(Cancelled)?.as_str();
+    ///         let password = password_of(caller).await.ok_or(Cancelled)?;
+    ///         Ok(Credential::user(caller, password))
+    ///     });
+    /// # drop(site);
+    /// ```
+    #[cfg(feature = "identities")]
+    #[must_use]
+    pub fn identity_fn<F>(mut self, function: F) -> Self
+    where
+        F: Fn(&http::request::Parts) -> Option<Identity> + Send + Sync + 'static,
+    {
+        let settings = CallerSettings {
+            identity_fn: Arc::new(function),
+            signs_without_identity: false,
+            most: MOST_CALLERS,
+            longest_idle: LONGEST_IDLE,
+        };
+        self.callers = Some(match self.callers {
+            None => settings,
+            Some(before) => CallerSettings {
+                identity_fn: settings.identity_fn,
+                ..before
+            },
+        });
+        self
+    }
+
+    /// Signs requests that are nobody's as well, with a token of their own. After [`identity_fn`](Self::identity_fn).
+    #[cfg(feature = "identities")]
+    #[must_use]
+    pub fn sign_without_identity(mut self) -> Self {
+        if let Some(callers) = &mut self.callers {
+            callers.signs_without_identity = true;
+        }
+        self
+    }
+
+    /// How many callers are remembered, 10,000 unless set, and for how long without a request, an hour unless set. Who
+    /// is forgotten logs in again; a remembered refusal is never forgotten before its time. After
+    /// [`identity_fn`](Self::identity_fn).
+    #[cfg(feature = "identities")]
+    #[must_use]
+    pub fn remember_callers(mut self, most: u64, longest_idle: Duration) -> Self {
+        if let Some(callers) = &mut self.callers {
+            callers.most = most;
+            callers.longest_idle = longest_idle;
+        }
+        self
+    }
+
+    /// Whether answers to signed requests, and challenges, get `Cache-Control: private`, so that no cache on the way
+    /// hands them to somebody else. On with [`identity_fn`](Self::identity_fn), else off, unless set.
+    #[must_use]
+    pub fn private_answers(mut self, private: bool) -> Self {
+        self.private_answers = Some(private);
         self
     }
 
@@ -203,6 +327,14 @@ impl Site {
         self
     }
 
+    pub(crate) fn has_private_answers(&self) -> bool {
+        #[cfg(feature = "identities")]
+        let by_default = self.callers.is_some();
+        #[cfg(not(feature = "identities"))]
+        let by_default = false;
+        self.private_answers.unwrap_or(by_default)
+    }
+
     /// Lets the password travel over plain http. Whoever listens on the way has it. Not needed on loopback.
     #[must_use]
     pub fn allow_insecure_http(mut self) -> Self {
@@ -222,7 +354,7 @@ impl fmt::Debug for Site {
             Login::None => &"none",
             Login::Credential(credential) => credential,
             Login::Ask(..) => &"asks for a credential",
-            Login::Source(_) => &"a token source",
+            Login::Sources(_) => &"a token source",
         };
         f.debug_struct("Site")
             .field("roots", &shown(&self.roots))
@@ -238,7 +370,8 @@ impl fmt::Debug for Site {
             .field("sends_portal_token", &self.sends_portal_token)
             .field("portal", &self.portal.as_deref().map(repeatable))
             .field("insecure_http", &self.insecure_http)
-            .finish()
+            .field("private_answers", &self.private_answers)
+            .finish_non_exhaustive()
     }
 }
 

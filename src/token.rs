@@ -101,6 +101,7 @@ impl fmt::Debug for IssuedToken {
 pub struct Token {
     text: SecretString,
     generation: u64,
+    got_at: Instant,
     expires_at: Option<Instant>,
     /// `token=…`, ready for a query.
     query_pair: Bytes,
@@ -140,6 +141,7 @@ impl Token {
             cookie_pair: sensitive(format!("agstoken={encoded}"))?,
             bearer: sensitive(format!("Bearer {text}"))?,
             generation,
+            got_at: now,
             expires_at: issued
                 .lifetime
                 .and_then(|lifetime| now.checked_add(lifetime)),
@@ -164,6 +166,16 @@ impl Token {
     /// When the server said it ends, on tokio's clock; `None` where the server did not say.
     pub fn expires_at(&self) -> Option<Instant> {
         self.expires_at
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        Instant::now().saturating_duration_since(self.got_at)
+    }
+
+    /// Zero past its end.
+    pub(crate) fn expires_in(&self) -> Option<Duration> {
+        let end = self.expires_at?;
+        Some(end.saturating_duration_since(Instant::now()))
     }
 
     pub(crate) fn query_pair(&self) -> &Bytes {

@@ -384,6 +384,38 @@ async fn a_refresh_token_gives_access_tokens_until_it_is_revoked() {
 }
 
 #[tokio::test]
+async fn signing_out_revokes_the_refresh_token_at_its_portal() {
+    let portal = portal_with_app().await;
+    let refresh = portal.issue_refresh_token(APP.0, USERNAME);
+    let client = TokenClient::platform().unwrap();
+    let source = RefreshToken::at(&portal.root(), APP.0, refresh.as_str(), client).unwrap();
+    let layer = ArcgisAuthLayer::new(Site::new(portal.root()).token_source(source)).unwrap();
+    let service = over(&layer);
+    let item = portal.url("sharing/rest/content/items/abc?f=json");
+    assert_open(&get(&service, item.clone()).await);
+
+    layer.handle().sign_out().await.unwrap();
+
+    let (outcome, _) = get(&service, item).await;
+    let withheld = outcome.withheld().unwrap().to_string();
+    assert!(withheld.contains("sign in again"), "{outcome}");
+}
+
+#[tokio::test]
+async fn signing_out_of_a_server_ends_the_login_at_its_portal() {
+    let portal = Portal::start().await.unwrap();
+    let server = federated(&portal).await;
+    let layer = ArcgisAuthLayer::new(member(&server, &portal)).unwrap();
+    let service = over(&layer);
+    assert_open(&get(&service, server.url(PARCELS)).await);
+
+    layer.handle().sign_out().await.unwrap();
+
+    assert_open(&get(&service, server.url(PARCELS)).await);
+    assert_eq!(portal.counters().logins, 2);
+}
+
+#[tokio::test]
 async fn a_refresh_token_near_its_end_is_exchanged_and_the_new_one_handed_over() {
     let portal = portal_with_app().await;
     let refresh = portal.issue_refresh_token(APP.0, USERNAME);

@@ -2,12 +2,16 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
-use support::{Fake, REQUIRED, ROADS, Scripted, Source, answer, get, over, send, token_of};
-use tokio::time::advance;
-use tower_arcgis_auth::{Challenge, TokenReason, Withheld};
+use support::{Fake, REQUIRED, ROADS, ROOT, Scripted, Source, answer, get, over, send, token_of};
+use tokio::time::{Instant, advance};
+use tower::Layer;
+use tower_arcgis_auth::{ArcgisAuthLayer, Challenge, Site, TokenReason, Withheld, token_source_fn};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -376,4 +380,31 @@ fn without_a_runtime_a_challenge_goes_up_with_the_reason() {
     assert_eq!(answer.body, REQUIRED);
     let withheld = answer.outcome.withheld().unwrap().to_string();
     assert!(withheld.contains("runtime"), "{withheld}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn logins_without_an_answer_may_have_been_counted_and_are_at_most_four_in_15_minutes() {
+    let window = Duration::from_secs(15 * 60);
+    let attempts = Arc::new(Mutex::new(Vec::new()));
+    let log = attempts.clone();
+    let never = token_source_fn(move |_| {
+        log.lock().unwrap().push(Instant::now());
+        std::future::pending()
+    });
+    let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(never)).unwrap();
+    let service = layer.layer(Fake::new(|_| answer(REQUIRED)));
+    let started = Instant::now();
+    while started.elapsed() < 4 * window {
+        send(&service, get(ROADS)).await;
+        advance(Duration::from_secs(1)).await;
+    }
+    let attempts = attempts.lock().unwrap().clone();
+    for five in attempts.windows(5) {
+        assert!(five[4] - five[0] >= window);
+    }
+    assert!(
+        attempts.len() > 12,
+        "and it is tried again: {}",
+        attempts.len()
+    );
 }

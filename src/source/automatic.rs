@@ -1,7 +1,6 @@
 //! The way of getting tokens that fits a server and a credential, found by asking the server.
 
 use std::{
-    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -14,7 +13,13 @@ use super::{
     GenerateToken, LegacyToken, OAuthApp, Portal, ReadyToken, SignOut, TokenClient, TokenRequest,
     TokenSource, credential::CredentialKind, discovery::ServerInfo,
 };
-use crate::{error::TokenError, site::Root, store::REFUSAL_REMEMBERED, token::IssuedToken};
+use crate::{
+    error::TokenError,
+    registry::{self, Registry},
+    site::Root,
+    store::REFUSAL_REMEMBERED,
+    token::IssuedToken,
+};
 
 /// A portal's URL, what its tokens are bound to, and whose they are.
 type PortalKey = (String, String, (u8, u64, u64));
@@ -22,14 +27,25 @@ type PortalKey = (String, String, (u8, u64, u64));
 /// The portals a layer's sites are logged in at, by URL and credential: one login serves all servers of a portal.
 #[derive(Clone, Default)]
 pub(crate) struct Portals {
-    known: Arc<Mutex<HashMap<PortalKey, Portal>>>,
-    turns: Arc<Mutex<HashMap<TurnKey, Turn>>>,
+    known: Arc<Mutex<Registry<PortalKey, Portal>>>,
+    turns: Arc<Mutex<Registry<TurnKey, Turn>>>,
 }
 
 /// A token service's URL, and a credential.
 type TurnKey = (String, (u8, u64, u64));
 /// Held by the site that logs in; keeps the refusal for the next.
 type Turn = Arc<tokio::sync::Mutex<Option<Refused>>>;
+
+impl registry::Shared for Turn {
+    fn is_needed(&self, now: Instant) -> bool {
+        let is_refused = |refused: &Option<Refused>| {
+            let refused = refused.as_ref();
+            refused.is_some_and(|refused| now < refused.until)
+        };
+        // Whose turn it is holds the lock.
+        Arc::strong_count(self) > 1 || self.try_lock().map_or(true, |refused| is_refused(&refused))
+    }
+}
 
 /// One credential at one token service, whatever the number of sites that log in with it: one at a time, and what was
 /// refused to one is not tried for the next. ArcGIS counts failures by account, not by site.
@@ -87,7 +103,7 @@ impl Portals {
             format!("{service:?}").to_ascii_lowercase(),
             credential.identity(),
         );
-        let turn = Arc::clone(turns.entry(key).or_default());
+        let turn = turns.get_or_insert(key, Turn::default);
         Arc::new(InTurn {
             login: Arc::new(login),
             turn,
@@ -107,7 +123,7 @@ impl Portals {
             format!("{binding:?}"),
             credential.identity(),
         );
-        known.entry(key).or_insert_with(make).clone()
+        known.get_or_insert(key, make)
     }
 }
 
@@ -128,13 +144,13 @@ pub(crate) struct Recipe {
 
 /// Asks the server once what it is, and then keeps to the source that fits.
 pub(crate) struct Automatic {
-    recipe: Recipe,
+    recipe: Arc<Recipe>,
     credential: Credential,
     found: Mutex<Option<Arc<dyn DynTokenSource>>>,
 }
 
 impl Automatic {
-    pub(crate) fn new(recipe: Recipe, credential: Credential) -> Self {
+    pub(crate) fn new(recipe: Arc<Recipe>, credential: Credential) -> Self {
         Self {
             recipe,
             credential,

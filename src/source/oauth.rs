@@ -235,6 +235,16 @@ impl RefreshToken {
         })
     }
 
+    /// The same with another refresh token, of which nothing is known yet: another person's, say.
+    #[must_use]
+    pub fn refresh_token(self, refresh_token: impl Into<Secret>) -> Self {
+        Self {
+            given: refresh_token.into(),
+            kept: Arc::default(),
+            ..self
+        }
+    }
+
     /// How long the given refresh token is good for from now, if you know.
     #[must_use]
     pub fn valid_for(self, lifetime: Duration) -> Self {

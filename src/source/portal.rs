@@ -19,6 +19,7 @@ use super::{
 use crate::{
     error::{ConfigError, TokenError},
     outcome::Withheld,
+    registry,
     store::TokenStore,
     token::{IssuedToken, Token},
 };
@@ -106,6 +107,12 @@ impl Portal {
 
 /// Within the limit of the login that waits for it.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl registry::Shared for Portal {
+    fn is_needed(&self, _: Instant) -> bool {
+        Arc::strong_count(&self.store) > 1 || self.store.is_worth_keeping()
+    }
+}
 
 impl TokenSource for Portal {
     /// The portal's own token, for a site that is the portal itself.

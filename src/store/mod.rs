@@ -28,6 +28,7 @@ use crate::{
     account::ServiceKey,
     challenge::Challenge,
     error::TokenError,
+    handle::{AccountState, TokenState},
     outcome::Withheld,
     source::{DynTokenSource, Fingerprint, Owner, SignOut, TokenReason, TokenRequest},
     token::{Freshness, Token},
@@ -161,8 +162,13 @@ impl TokenStore {
     ///
     /// The source's, and a fault where it takes too long. The token is forgotten all the same.
     pub(crate) async fn sign_out(&self) -> Result<(), TokenError> {
-        self.tally.sign_outs.add_one();
         let token = self.forget();
+        self.signed_out(token).await
+    }
+
+    /// Lets the source forget as well, `token` being what was forgotten here.
+    pub(crate) async fn signed_out(&self, token: Option<Arc<Token>>) -> Result<(), TokenError> {
+        self.tally.sign_outs.add_one();
         let sign_out = SignOut::new(self.owner.clone(), token);
         let told = timeout(self.login_timeout, self.source.sign_out(sign_out)).await;
         // Whoever came meanwhile may have logged in with what the source had not forgotten yet.
@@ -174,7 +180,8 @@ impl TokenStore {
         })
     }
 
-    fn forget(&self) -> Option<Arc<Token>> {
+    /// Forgets the token here, and ends a login under way.
+    pub(crate) fn forget(&self) -> Option<Arc<Token>> {
         let mut state = self.state();
         let ended = state.sign_out();
         let token = self.current.swap(None);
@@ -221,6 +228,27 @@ impl TokenStore {
             Renewal::Login(login) => login.await.unwrap_or_else(|_| Err(broken_off())),
             Renewal::Withheld(withheld) => Err(withheld),
         }
+    }
+
+    /// A new token, because somebody wants one.
+    pub(crate) async fn renewed_on_order(self: &Arc<Self>) -> Result<Arc<Token>, Withheld> {
+        let current = self.current();
+        self.renewed(current.as_ref(), TokenReason::Ordered).await
+    }
+
+    pub(crate) fn account_state(&self) -> AccountState {
+        let (withheld, is_logging_in) = self.state().outlook(Instant::now());
+        AccountState {
+            identity: self.owner.identity.clone(),
+            token: self.current.load().as_deref().map(TokenState::of),
+            withheld,
+            is_logging_in,
+        }
+    }
+
+    /// Whether something would be lost with this store that a new one would have to know.
+    pub(crate) fn is_worth_keeping(&self) -> bool {
+        self.state().is_worth_keeping(Instant::now())
     }
 
     /// A request signed with `token` came back clean.

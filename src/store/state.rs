@@ -227,6 +227,14 @@ impl State {
         None
     }
 
+    /// Why no login would be made now for a token that is missing, and whether one is under way.
+    pub(crate) fn outlook(&self, now: Instant) -> (Option<Withheld>, bool) {
+        (
+            self.denial(TokenReason::Missing, now),
+            self.flight.is_some(),
+        )
+    }
+
     /// Whether a login would be refused out of hand now: then a copy of the request would be kept for nothing.
     pub(crate) fn login_is_refused(&mut self, now: Instant) -> Option<Refusal> {
         let hold_off = self

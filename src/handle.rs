@@ -1,0 +1,393 @@
+//! A handle on a running layer: what it knows of its sites, signing out, renewing, counting.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::{
+    account::Accounts,
+    error::TokenError,
+    identity::Identity,
+    outcome::Withheld,
+    service::Shared,
+    site::Root,
+    store::{Tally, TokenStore},
+    token::Token,
+};
+
+/// A handle on a running layer and all services it made: lists sites and tokens, signs out, renews, counts. Never gives
+/// a token's text away. Cheap to clone.
+///
+/// ```
+/// use http::Request;
+/// use tower::{Layer, ServiceExt};
+/// use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, Site, token_source_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let layer = ArcgisAuthLayer::new(
+///     Site::new("https://gis.example.com/arcgis")
+///         .token_source(token_source_fn(|_| async { IssuedToken::new("secret") })),
+/// )?;
+/// let handle = layer.handle();
+///
+/// // Logs in before the first request does.
+/// let site = handle.site("https://gis.example.com/arcgis").ok_or("no such site")?;
+/// let token = site.renew().await.map_err(|withheld| withheld.to_string())?;
+/// assert_eq!(token.generation(), 1);
+///
+/// for site in handle.sites() {
+///     for account in site.accounts() {
+///         println!("{}: {account}", site.root());
+///     }
+/// }
+/// handle.sign_out().await?;
+/// assert_eq!(handle.counters().logins(), 1);
+/// assert!(site.accounts()[0].token().is_none());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ArcgisAuthHandle {
+    shared: Arc<Shared>,
+}
+
+/// What a layer keeps of a site for its handles.
+#[derive(Debug)]
+pub(crate) struct KnownSite {
+    pub(crate) roots: Vec<Root>,
+    pub(crate) urls: Vec<String>,
+    pub(crate) accounts: Accounts,
+    pub(crate) tally: Arc<Tally>,
+}
+
+impl ArcgisAuthHandle {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// All sites, in the order they were given.
+    pub fn sites(&self) -> Vec<SiteHandle> {
+        let sites = self.shared.known.iter();
+        sites
+            .map(|site| SiteHandle {
+                site: Arc::clone(site),
+            })
+            .collect()
+    }
+
+    /// The site with this root, in whatever spelling.
+    pub fn site(&self, root: &str) -> Option<SiteHandle> {
+        let root = Root::parse(root).ok()?;
+        let mut sites = self.shared.known.iter();
+        let site = sites.find(|site| site.roots.iter().any(|other| other.is_same(&root)))?;
+        Some(SiteHandle {
+            site: Arc::clone(site),
+        })
+    }
+
+    /// What was counted at all sites together.
+    pub fn counters(&self) -> Counters {
+        let mut all = Counters::default();
+        for site in &self.shared.known {
+            all.add(&site.tally);
+        }
+        all
+    }
+
+    /// Signs all callers out of all sites. See [`SiteHandle::sign_out`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SiteHandle::sign_out`].
+    pub async fn sign_out(&self) -> Result<(), TokenError> {
+        let known = self.shared.known.iter();
+        sign_out(known.flat_map(|site| site.accounts.stores()).collect()).await
+    }
+}
+
+impl fmt::Debug for ArcgisAuthHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ArcgisAuthHandle")
+            .field("sites", &self.shared.known)
+            .finish()
+    }
+}
+
+/// One site of a running layer. Made by [`ArcgisAuthHandle`].
+#[derive(Clone)]
+pub struct SiteHandle {
+    site: Arc<KnownSite>,
+}
+
+impl SiteHandle {
+    /// The site's first root, by which it goes.
+    pub fn root(&self) -> &str {
+        self.site.urls.first().map_or("", String::as_str)
+    }
+
+    /// All roots of the site.
+    pub fn roots(&self) -> &[String] {
+        &self.site.urls
+    }
+
+    /// The accounts requests are signed for: one, or one for each caller that came lately. None where the site has no
+    /// credential.
+    pub fn accounts(&self) -> Vec<AccountState> {
+        let stores = self.site.accounts.stores();
+        stores.iter().map(|store| store.account_state()).collect()
+    }
+
+    /// The account of one caller; that of requests without a caller for `None`.
+    pub fn account(&self, identity: Option<&Identity>) -> Option<AccountState> {
+        let store = self.site.accounts.store(identity)?;
+        Some(store.account_state())
+    }
+
+    /// What was counted at this site.
+    pub fn counters(&self) -> Counters {
+        let mut counters = Counters::default();
+        counters.add(&self.site.tally);
+        counters
+    }
+
+    /// Signs all callers out: ends logins under way, forgets tokens and refusals, and lets the token sources forget
+    /// (who was asked for a credential is asked again; a refresh token is revoked; a portal's login ends). With a
+    /// credential that is at hand the next request logs in again.
+    ///
+    /// # Errors
+    ///
+    /// The first error of a token source that could not tell whoever had to be told. The tokens are forgotten here all
+    /// the same.
+    pub async fn sign_out(&self) -> Result<(), TokenError> {
+        sign_out(self.site.accounts.stores()).await
+    }
+
+    /// Signs one caller out. Nobody else is touched.
+    ///
+    /// # Errors
+    ///
+    /// As [`sign_out`](Self::sign_out).
+    pub async fn sign_out_caller(&self, identity: &Identity) -> Result<(), TokenError> {
+        let store = self.site.accounts.store(Some(identity));
+        sign_out(store.into_iter().collect()).await
+    }
+
+    /// Logs in now, whatever the age of the token, and whatever pause a broken token service has earned. A refused
+    /// login is not repeated before its time: that is what locks accounts.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no new token. An older one stays in use.
+    pub async fn renew(&self) -> Result<TokenState, Withheld> {
+        self.renew_for(None).await
+    }
+
+    /// As [`renew`](Self::renew), for one caller that came lately.
+    ///
+    /// # Errors
+    ///
+    /// As [`renew`](Self::renew), and [`Withheld::NoIdentity`] if no such caller came.
+    pub async fn renew_caller(&self, identity: &Identity) -> Result<TokenState, Withheld> {
+        self.renew_for(Some(identity)).await
+    }
+
+    async fn renew_for(&self, identity: Option<&Identity>) -> Result<TokenState, Withheld> {
+        let none = match self.site.accounts {
+            Accounts::None => Withheld::NoCredential,
+            _ => Withheld::NoIdentity,
+        };
+        let store = self.site.accounts.store(identity).ok_or(none)?;
+        let token = store.renewed_on_order().await?;
+        Ok(TokenState::of(&token))
+    }
+}
+
+impl fmt::Debug for SiteHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SiteHandle")
+            .field("site", &self.site)
+            .finish()
+    }
+}
+
+/// Forgets all tokens first: telling the sources may take its time.
+async fn sign_out(stores: Vec<Arc<TokenStore>>) -> Result<(), TokenError> {
+    let forgotten: Vec<_> = stores.iter().map(|store| store.forget()).collect();
+    let mut result = Ok(());
+    for (store, token) in stores.iter().zip(forgotten) {
+        let told = store.signed_out(token).await;
+        result = result.and(told);
+    }
+    result
+}
+
+/// One account of a site: its token, and why it has none or gets no new one.
+#[derive(Clone, Debug)]
+pub struct AccountState {
+    pub(crate) identity: Option<Identity>,
+    pub(crate) token: Option<TokenState>,
+    pub(crate) withheld: Option<Withheld>,
+    pub(crate) is_logging_in: bool,
+}
+
+impl AccountState {
+    /// Whose account it is, where each caller has one.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// The token requests are signed with, if there is one.
+    pub fn token(&self) -> Option<&TokenState> {
+        self.token.as_ref()
+    }
+
+    /// Why no login would be made now, if one were wanted.
+    pub fn withheld(&self) -> Option<&Withheld> {
+        self.withheld.as_ref()
+    }
+
+    /// Whether a login is under way.
+    pub fn is_logging_in(&self) -> bool {
+        self.is_logging_in
+    }
+}
+
+impl fmt::Display for AccountState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.token {
+            Some(token) => write!(f, "{token}")?,
+            None => f.write_str("no token")?,
+        }
+        if self.is_logging_in {
+            f.write_str(", logging in")?;
+        }
+        if let Some(withheld) = &self.withheld {
+            write!(f, ", {withheld}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What is known of a token, but for its text.
+#[derive(Clone, Debug)]
+pub struct TokenState {
+    generation: u64,
+    age: Duration,
+    expires_in: Option<Duration>,
+    is_proven: bool,
+}
+
+impl TokenState {
+    pub(crate) fn of(token: &Token) -> Self {
+        Self {
+            generation: token.generation(),
+            age: token.age(),
+            expires_in: token.expires_in(),
+            is_proven: token.is_proven(),
+        }
+    }
+
+    /// How many logins of this account came before it, counted from 1.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How long ago it was got.
+    pub fn age(&self) -> Duration {
+        self.age
+    }
+
+    /// How long it is good for by what the server said; zero where that is over, `None` where the server did not say.
+    pub fn expires_in(&self) -> Option<Duration> {
+        self.expires_in
+    }
+
+    /// Whether a request signed with it came back clean.
+    pub fn is_proven(&self) -> bool {
+        self.is_proven
+    }
+}
+
+impl fmt::Display for TokenState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "token {} of {} s ago",
+            self.generation,
+            self.age.as_secs()
+        )?;
+        if let Some(rest) = self.expires_in {
+            write!(f, ", good for {} s", rest.as_secs())?;
+        }
+        if !self.is_proven {
+            f.write_str(", not yet known to work")?;
+        }
+        Ok(())
+    }
+}
+
+/// What happened since the layer was made. Nothing is counted of requests that needed neither login nor second sending.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    logins: u64,
+    refused_logins: u64,
+    failed_logins: u64,
+    challenges: u64,
+    sent_again: u64,
+    sign_outs: u64,
+}
+
+impl Counters {
+    fn add(&mut self, tally: &Tally) {
+        self.logins += tally.logins.get();
+        self.refused_logins += tally.refused_logins.get();
+        self.failed_logins += tally.failed_logins.get();
+        self.challenges += tally.challenges.get();
+        self.sent_again += tally.sent_again.get();
+        self.sign_outs += tally.sign_outs.get();
+    }
+
+    /// Times a token source gave a token.
+    pub fn logins(&self) -> u64 {
+        self.logins
+    }
+
+    /// Times it refused.
+    pub fn refused_logins(&self) -> u64 {
+        self.refused_logins
+    }
+
+    /// Times it could not be asked, gave nothing usable, or took too long.
+    pub fn failed_logins(&self) -> u64 {
+        self.failed_logins
+    }
+
+    /// Answers that were challenges.
+    pub fn challenges(&self) -> u64 {
+        self.challenges
+    }
+
+    /// Requests sent a second time.
+    pub fn sent_again(&self) -> u64 {
+        self.sent_again
+    }
+
+    /// Accounts signed out.
+    pub fn sign_outs(&self) -> u64 {
+        self.sign_outs
+    }
+}
+
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} logins, {} refused, {} failed; {} challenges, {} sent again; {} signed out",
+            self.logins,
+            self.refused_logins,
+            self.failed_logins,
+            self.challenges,
+            self.sent_again,
+            self.sign_outs
+        )
+    }
+}

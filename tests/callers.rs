@@ -1,0 +1,425 @@
+//! A token for each caller: nobody gets another's, and nobody's trouble is another's.
+
+mod support;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use arcgis_stand_in::StandIn;
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{HeaderValue, Request, header::CACHE_CONTROL, request::Parts};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use support::{CLEAN, Fake, REQUIRED, ROADS, ROOT, Told, answer, get, send, token_of};
+use tower::{Layer, ServiceBuilder, ServiceExt};
+use tower_arcgis_auth::{
+    ArcgisAuth, ArcgisAuthLayer, Cancelled, Challenge, Credential, Identity, IssuedToken, Site,
+    TokenError, TokenRequest, TokenSource, Withheld,
+};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// Mints `NAME-1`, `NAME-2`, …; refuses `mallory`.
+#[derive(Clone, Default)]
+struct Mint {
+    takes: Duration,
+    logins: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+impl Mint {
+    fn logins_of(&self, name: &str) -> usize {
+        self.logins.lock().unwrap().get(name).copied().unwrap_or(0)
+    }
+
+    fn logins(&self) -> usize {
+        self.logins.lock().unwrap().values().sum()
+    }
+
+    /// Takes every token of the mint that names somebody.
+    fn server(&self) -> Fake {
+        Fake::new(|request| match token_of(request) {
+            Some(token) if token.contains('-') => answer(CLEAN),
+            _ => answer(REQUIRED),
+        })
+    }
+}
+
+impl TokenSource for Mint {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let name = request
+            .identity()
+            .map_or("nobody", Identity::as_str)
+            .to_owned();
+        let login = {
+            let mut logins = self.logins.lock().unwrap();
+            let login = logins.entry(name.clone()).or_default();
+            *login += 1;
+            *login
+        };
+        if !self.takes.is_zero() {
+            tokio::time::sleep(self.takes).await;
+        }
+        if name == "mallory" {
+            return Err(TokenError::refused("wrong password"));
+        }
+        IssuedToken::new(format!("{name}-{login}"))
+    }
+}
+
+fn caller(head: &Parts) -> Option<Identity> {
+    let name = head.headers.get("x-caller")?.to_str().ok()?;
+    Some(Identity::from(name))
+}
+
+fn get_as(name: &str) -> Request<Full<Bytes>> {
+    let mut request = get(ROADS);
+    let name = HeaderValue::from_str(name).unwrap();
+    request.headers_mut().insert("x-caller", name);
+    request
+}
+
+fn site(mint: &Mint) -> Site {
+    Site::new(ROOT)
+        .token_source(mint.clone())
+        .identity_fn(caller)
+}
+
+fn over(fake: &Fake, site: Site) -> ArcgisAuth<Fake> {
+    ArcgisAuthLayer::new(site).unwrap().layer(fake.clone())
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_caller_gets_a_token_of_its_own_and_keeps_it() {
+    let mint = Mint::default();
+    let fake = mint.server();
+    let service = over(&fake, site(&mint));
+
+    for name in ["alice", "bob", "alice", "bob"] {
+        assert!(send(&service, get_as(name)).await.is_clean());
+    }
+
+    let signed: Vec<String> = fake.tokens().into_iter().flatten().collect();
+    assert_eq!(signed, ["alice-1", "bob-1", "alice-1", "bob-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_nobodys_is_not_signed() {
+    let mint = Mint::default();
+    let fake = mint.server();
+    let service = over(&fake, site(&mint));
+    send(&service, get_as("alice")).await;
+
+    let told = send(&service, get(ROADS)).await;
+
+    assert_eq!(told.body, REQUIRED);
+    assert!(matches!(
+        told.outcome.withheld(),
+        Some(Withheld::NoIdentity)
+    ));
+    assert_eq!(fake.tokens().last(), Some(&None));
+    assert_eq!(mint.logins(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_nobodys_is_signed_with_nobodys_token_where_that_is_wanted() {
+    let mint = Mint::default();
+    let fake = mint.server();
+    let service = over(&fake, site(&mint).sign_without_identity());
+
+    assert!(send(&service, get(ROADS)).await.is_clean());
+
+    assert_eq!(fake.tokens().last(), Some(&Some("nobody-1".to_owned())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_callers_wrong_password_touches_nobody_else() {
+    let mint = Mint::default();
+    let service = over(&mint.server(), site(&mint));
+
+    for _ in 0..20 {
+        let told = send(&service, get_as("mallory")).await;
+        assert_eq!(told.outcome.unanswered(), Some(Challenge::TokenRequired));
+        assert!(matches!(
+            told.outcome.withheld(),
+            Some(Withheld::LoginRefused(_))
+        ));
+        assert!(send(&service, get_as("alice")).await.is_clean());
+    }
+
+    assert_eq!(mint.logins_of("mallory"), 1);
+    assert_eq!(mint.logins_of("alice"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_sending_is_for_whom_the_first_was_whatever_is_said_meanwhile() {
+    let mint = Mint {
+        takes: Duration::from_secs(1),
+        ..Mint::default()
+    };
+    let now = Arc::new(Mutex::new("alice"));
+    let asked = now.clone();
+    let fake = mint.server();
+    let site = Site::new(ROOT)
+        .token_source(mint.clone())
+        .identity_fn(move |_| Some(Identity::from(*asked.lock().unwrap())));
+    let service = over(&fake, site);
+
+    let first = send(&service, get(ROADS));
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        *now.lock().unwrap() = "bob";
+    };
+    let (told, ()) = tokio::join!(first, meanwhile);
+
+    assert!(told.outcome.resent());
+    assert_eq!(fake.tokens(), [None, Some("alice-1".to_owned())]);
+    assert_eq!(mint.logins_of("bob"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_requests_of_each_of_ten_callers_cost_ten_logins() {
+    let mint = Mint {
+        takes: Duration::from_millis(200),
+        ..Mint::default()
+    };
+    let service = over(&mint.server(), site(&mint));
+    let names: Vec<String> = (0..10).map(|caller| format!("caller{caller}")).collect();
+
+    let requests = (0..1000).map(|request| send(&service, get_as(&names[request % 10])));
+    let answers = join_all(requests).await;
+
+    assert!(answers.iter().all(Told::is_clean));
+    assert_eq!(mint.logins(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_callers_are_remembered() {
+    let mint = Mint::default();
+    let layer = ArcgisAuthLayer::new(site(&mint)).unwrap();
+    let service = layer.layer(mint.server());
+    for _ in 0..2 {
+        for caller in 0..10_000 {
+            let told = send(&service, get_as(&format!("caller{caller}"))).await;
+            assert!(told.is_clean());
+        }
+    }
+    assert_eq!(mint.logins(), 10_000);
+    assert_eq!(layer.handle().sites()[0].accounts().len(), 10_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_above_the_bound_are_forgotten_the_longest_idle_first() {
+    let mint = Mint::default();
+    let layer = ArcgisAuthLayer::new(site(&mint).remember_callers(10, HOUR)).unwrap();
+    let service = layer.layer(mint.server());
+    let handle = layer.handle();
+    for caller in 0..100 {
+        send(&service, get_as("alice")).await;
+        send(&service, get_as(&format!("caller{caller}"))).await;
+        // Looks through what is to be forgotten.
+        assert!(handle.sites()[0].accounts().len() <= 10);
+    }
+    assert_eq!(mint.logins_of("alice"), 1);
+    send(&service, get_as("caller0")).await;
+    assert_eq!(mint.logins_of("caller0"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_caller_is_forgotten() {
+    let mint = Mint::default();
+    let layer = ArcgisAuthLayer::new(site(&mint).remember_callers(10, Duration::ZERO)).unwrap();
+    let service = layer.layer(mint.server());
+    assert!(send(&service, get_as("alice")).await.is_clean());
+    assert!(layer.handle().sites()[0].accounts().is_empty());
+    assert!(send(&service, get_as("alice")).await.is_clean());
+    assert_eq!(mint.logins_of("alice"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_outlives_the_memory_of_its_caller() {
+    for (most, longest_idle) in [(1, HOUR), (10, Duration::ZERO)] {
+        let mint = Mint::default();
+        let site = site(&mint).remember_callers(most, longest_idle);
+        let layer = ArcgisAuthLayer::new(site).unwrap();
+        let service = layer.layer(mint.server());
+        send(&service, get_as("mallory")).await;
+        for caller in 0..1000 {
+            send(&service, get_as(&format!("caller{caller}"))).await;
+            if caller % 100 == 0 {
+                layer.handle().sites()[0].accounts();
+            }
+        }
+        let told = send(&service, get_as("mallory")).await;
+        assert!(matches!(
+            told.outcome.withheld(),
+            Some(Withheld::LoginRefused(_))
+        ));
+        assert_eq!(mint.logins_of("mallory"), 1);
+
+        tokio::time::advance(Duration::from_secs(15 * 60)).await;
+        send(&service, get_as("mallory")).await;
+        assert_eq!(mint.logins_of("mallory"), 2, "and not for ever");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_forgotten_during_its_login_logs_in_once() {
+    let mint = Mint {
+        takes: Duration::from_secs(1),
+        ..Mint::default()
+    };
+    let layer = ArcgisAuthLayer::new(site(&mint).remember_callers(1, HOUR)).unwrap();
+    let service = layer.layer(mint.server());
+    let first = send(&service, get_as("alice"));
+    let second = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let crowding_out = send(&service, get_as("bob"));
+        let back_again = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            layer.handle().sites()[0].accounts();
+            send(&service, get_as("alice")).await
+        };
+        tokio::join!(crowding_out, back_again).1
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert!(first.is_clean() && second.is_clean());
+    assert_eq!(mint.logins_of("alice"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_shared_cache_may_keep_what_a_caller_got() {
+    let mint = Mint::default();
+    let fake = Fake::new(|request| {
+        let body = match token_of(request) {
+            Some(_) => CLEAN,
+            None if request.uri.path().contains("Open") => CLEAN,
+            None => REQUIRED,
+        };
+        let mut answer = answer(body);
+        let cacheable = HeaderValue::from_static("public, max-age=300");
+        answer.headers_mut().insert(CACHE_CONTROL, cacheable);
+        answer
+    });
+    let cache_control = |told: &Told| told.parts.headers[CACHE_CONTROL].clone();
+    let each = over(&fake, site(&mint));
+
+    let mut open = get_as("alice");
+    *open.uri_mut() = ROADS.replace("Roads", "Open").parse().unwrap();
+    let told = send(&each, open).await;
+    assert_eq!(
+        cache_control(&told),
+        "public, max-age=300",
+        "unsigned, and open to all"
+    );
+    let told = send(&each, get_as("alice")).await;
+    assert_eq!(cache_control(&told), "private, max-age=300");
+    let told = send(&each, get_as("mallory")).await;
+    assert_eq!(told.body, REQUIRED);
+    assert_eq!(
+        cache_control(&told),
+        "private, max-age=300",
+        "a challenge is mallory's alone"
+    );
+
+    let told = send(
+        &over(&fake, site(&mint).private_answers(false)),
+        get_as("alice"),
+    )
+    .await;
+    assert_eq!(cache_control(&told), "public, max-age=300");
+    let one = Site::new(ROOT).token_source(mint.clone());
+    let told = send(&over(&fake, one.clone()), get(ROADS)).await;
+    assert_eq!(cache_control(&told), "public, max-age=300");
+    let told = send(&over(&fake, one.private_answers(true)), get(ROADS)).await;
+    assert_eq!(cache_control(&told), "private, max-age=300");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_caller_may_have_a_source_of_its_own() {
+    let mint = Mint::default();
+    let made = Arc::new(Mutex::new(Vec::new()));
+    let log = made.clone();
+    let other = mint.clone();
+    let site = Site::new(ROOT)
+        .identity_fn(caller)
+        .token_source_for(move |identity| {
+            log.lock()
+                .unwrap()
+                .push(identity.map(|name| name.as_str().to_owned()));
+            other.clone()
+        });
+    let service = over(&mint.server(), site);
+    for name in ["alice", "bob", "alice"] {
+        assert!(send(&service, get_as(name)).await.is_clean());
+    }
+    let made = made.lock().unwrap().clone();
+    assert_eq!(made, [Some("alice".to_owned()), Some("bob".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_callers_at_once_have_a_thousand_tokens_and_one_wrong_password() {
+    let name = |caller: usize| format!("caller{caller}");
+    let server = StandIn::start().await.unwrap();
+    let users: Vec<_> = (0..1000)
+        .map(|caller| (name(caller), format!("password of {caller}")))
+        .collect();
+    server.set_users(users.iter().map(|(name, password)| (name, password)));
+    let passwords: Arc<HashMap<String, String>> = Arc::new(users.into_iter().collect());
+    let site = Site::new(server.root())
+        .identity_fn(caller)
+        .credential_fn(move |request| {
+            let name = request.identity().unwrap().as_str().to_owned();
+            // Asked again after a wrong answer, caller 500 has no other.
+            let answer = match request.refused() {
+                0 if name == "caller500" => Ok("a wrong guess".to_owned()),
+                0 => Ok(passwords[&name].clone()),
+                _ => Err(Cancelled),
+            };
+            async move { Ok(Credential::user(name, answer?)) }
+        });
+    let layer = ArcgisAuthLayer::new(site).unwrap();
+    let service = ServiceBuilder::new()
+        .layer(&layer)
+        // Sockets are not the point.
+        .concurrency_limit(64)
+        .service(
+            Client::builder(TokioExecutor::new())
+                .build_http::<tower_arcgis_auth::ReplayBody<Full<Bytes>>>(),
+        );
+    let url = server.url("rest/services/Parcels/MapServer/echo?f=json");
+
+    for _round in 0..2 {
+        let answers = (0..1000).map(|caller| {
+            let mut request = Request::get(&url).body(Full::<Bytes>::default()).unwrap();
+            let value = HeaderValue::from_str(&name(caller)).unwrap();
+            request.headers_mut().insert("x-caller", value);
+            let answer = service.clone().oneshot(request);
+            async move {
+                let answer = answer.await.unwrap();
+                let outcome = answer.body().outcome().clone();
+                let body = answer.into_body().collect().await.unwrap().to_bytes();
+                (outcome, String::from_utf8(body.to_vec()).unwrap())
+            }
+        });
+        for (caller, (outcome, body)) in join_all(answers).await.into_iter().enumerate() {
+            if caller == 500 {
+                assert_eq!(outcome.unanswered(), Some(Challenge::TokenRequired));
+            } else {
+                let user = format!(r#""user":"{}""#, name(caller));
+                assert!(body.contains(&user), "{caller} is somebody else: {body}");
+            }
+        }
+    }
+
+    assert_eq!(server.counters().logins, 999);
+    assert_eq!(server.counters().login_attempts, 1000);
+    assert_eq!(server.login_failures("caller500"), 1);
+    let accounts = layer.handle().sites()[0].accounts();
+    assert_eq!(accounts.len(), 1000);
+    let tokens = accounts.iter().filter(|account| account.token().is_some());
+    assert_eq!(tokens.count(), 999);
+}
