@@ -21,7 +21,7 @@ use tower::{
     retry::{Policy, Retry},
 };
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, IssuedToken, Site, TokenPlacement, token_source_fn,
+    ArcgisAuth, ArcgisAuthLayer, Identity, IssuedToken, Site, TokenPlacement, token_source_fn,
 };
 use tower_http::auth::AddAuthorizationLayer;
 
@@ -131,6 +131,8 @@ struct Case {
     placement: TokenPlacement,
     /// Whether a copy of the request is kept for a second sending.
     copy: bool,
+    /// Whether each caller has a token of its own.
+    callers: bool,
 }
 
 /// The layer with a token in hand.
@@ -145,6 +147,12 @@ fn layer(case: &Case, bare: Bare) -> ArcgisAuth<Bare> {
         }))
         .placement(case.placement)
         .bind_to_address();
+    let alice = Identity::from("alice");
+    let site = if case.callers {
+        site.identity_fn(move |_| Some(alice.clone()))
+    } else {
+        site
+    };
     let layer = ArcgisAuthLayer::builder()
         .site(site)
         .replay_limit(if case.copy { 1024 * 1024 } else { 0 })
@@ -194,7 +202,11 @@ fn overhead(criterion: &mut Criterion) {
             (TokenPlacement::Cookie, "cookie"),
             (TokenPlacement::Query, "query"),
         ] {
-            let case = Case { placement, copy };
+            let case = Case {
+                placement,
+                copy,
+                callers: false,
+            };
             let copied = if copy { ", copy kept" } else { "" };
             let service = layer(&case, Bare::json());
             measure(
@@ -204,10 +216,17 @@ fn overhead(criterion: &mut Criterion) {
             );
         }
     }
-    let case = Case {
+    let mut case = Case {
         placement: TokenPlacement::EsriHeader,
         copy: false,
+        callers: true,
     };
+    measure(
+        criterion,
+        "this layer, header, JSON, by caller",
+        layer(&case, Bare::json()),
+    );
+    case.callers = false;
     measure(
         criterion,
         "this layer, header, image",

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use http::{HeaderValue, Request, Uri};
+use http::{HeaderValue, Request, Uri, request::Parts};
 
 #[cfg(feature = "identities")]
 use crate::callers::Callers;
@@ -58,18 +58,24 @@ impl Accounts {
         }
     }
 
-    /// The account a request is signed for.
-    // Of two variants without the feature `identities`.
+    /// The account of all requests, if they are all one's.
     #[inline]
-    pub(crate) fn of<B>(&self, request: Request<B>) -> (Request<B>, Option<Arc<Account>>) {
+    pub(crate) fn one(&self) -> Option<&Arc<Account>> {
         match self {
-            Self::None => (request, None),
-            Self::One(account) => (request, Some(Arc::clone(account))),
+            Self::One(account) => Some(account),
+            _ => None,
+        }
+    }
+
+    /// The account of whom the request with this head is made for.
+    pub(crate) fn of_caller(&self, head: &Parts) -> Option<Arc<Account>> {
+        match self {
             #[cfg(feature = "identities")]
-            Self::Each(callers) => {
-                let (head, body) = request.into_parts();
-                let account = callers.account_of(&head);
-                (Request::from_parts(head, body), account)
+            Self::Each(callers) => callers.account_of(head),
+            // Whoever has one account for all, or none, does not look at heads.
+            _ => {
+                let _ = head;
+                self.one().cloned()
             }
         }
     }

@@ -25,8 +25,7 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// ```
 #[derive(Clone)]
 pub struct TokenError {
-    kind: Kind,
-    remembered_until: Option<Instant>,
+    // One pointer: every request carries the room for an error.
     inner: Arc<TokenErrorInner>,
 }
 
@@ -38,9 +37,12 @@ enum Kind {
     Unanswered,
 }
 
+#[derive(Clone)]
 struct TokenErrorInner {
+    kind: Kind,
+    remembered_until: Option<Instant>,
     message: Cow<'static, str>,
-    source: Option<BoxError>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl TokenError {
@@ -66,9 +68,9 @@ impl TokenError {
 
     fn new(kind: Kind, message: Cow<'static, str>) -> Self {
         Self {
-            kind,
-            remembered_until: None,
             inner: Arc::new(TokenErrorInner {
+                kind,
+                remembered_until: None,
                 message,
                 source: None,
             }),
@@ -78,44 +80,35 @@ impl TokenError {
     /// The same refusal, to be remembered for no longer than this: for a source that has known of it for a while.
     #[must_use]
     pub fn remember_for(self, duration: Duration) -> Self {
-        let until = Instant::now().checked_add(duration);
-        Self {
-            remembered_until: until,
-            ..self
+        match Instant::now().checked_add(duration) {
+            Some(until) => self.remember_until(until),
+            None => self,
         }
     }
 
-    pub(crate) fn remember_until(self, until: Instant) -> Self {
-        Self {
-            remembered_until: Some(until),
-            ..self
-        }
+    pub(crate) fn remember_until(mut self, until: Instant) -> Self {
+        Arc::make_mut(&mut self.inner).remembered_until = Some(until);
+        self
     }
 
     pub(crate) fn remembered_until(&self) -> Option<Instant> {
-        self.remembered_until
+        self.inner.remembered_until
     }
 
     /// The same error with its cause. The cause is printed by error reporters: it must hold no secret either.
     #[must_use]
-    pub fn with_source(self, source: impl Into<BoxError>) -> Self {
-        Self {
-            kind: self.kind,
-            remembered_until: self.remembered_until,
-            inner: Arc::new(TokenErrorInner {
-                message: self.inner.message.clone(),
-                source: Some(source.into()),
-            }),
-        }
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        Arc::make_mut(&mut self.inner).source = Some(source.into().into());
+        self
     }
 
     /// Whether the token service refused the credential, as against being broken.
     pub fn is_refused(&self) -> bool {
-        self.kind == Kind::Refused
+        self.inner.kind == Kind::Refused
     }
 
     pub(crate) fn is_unanswered(&self) -> bool {
-        self.kind == Kind::Unanswered
+        self.inner.kind == Kind::Unanswered
     }
 }
 
@@ -128,7 +121,7 @@ impl fmt::Display for TokenError {
 impl fmt::Debug for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenError")
-            .field("kind", &self.kind)
+            .field("kind", &self.inner.kind)
             .field("message", &self.inner.message)
             .field("source", &self.inner.source)
             .finish()

@@ -1,9 +1,6 @@
 //! Keeping one caller's answers out of shared caches.
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{CACHE_CONTROL, Entry},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, header::CACHE_CONTROL};
 
 /// What content delivery networks read in place of `Cache-Control` (RFC 9213, and what came before it).
 const TARGETED: [HeaderName; 2] = [
@@ -15,6 +12,10 @@ const TARGETED: [HeaderName; 2] = [
 pub(crate) fn make_private(headers: &mut HeaderMap) {
     for name in &TARGETED {
         headers.remove(name);
+    }
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+        return;
     }
     let mut kept = Vec::new();
     for value in headers.get_all(CACHE_CONTROL) {
@@ -42,14 +43,7 @@ pub(crate) fn make_private(headers: &mut HeaderMap) {
     // It is made of header values, so it is one.
     let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(text))
         .unwrap_or(HeaderValue::from_static("private"));
-    match headers.entry(CACHE_CONTROL) {
-        Entry::Occupied(mut entry) => {
-            entry.insert(value);
-        }
-        Entry::Vacant(entry) => {
-            entry.insert(value);
-        }
-    }
+    headers.insert(CACHE_CONTROL, value);
 }
 
 /// The directives of one field line, split at the commas outside quotes.

@@ -129,10 +129,17 @@ where
         }
         let root = request.uri().path().len() - path.len();
         // Settled here and now: a second sending is for whom the first was for.
-        let (same, account) = site.of(request);
-        request = same;
-        let Some(account) = account else {
-            return self.pass(request, Some(Withheld::NoIdentity));
+        let account = match site.one() {
+            Some(account) => Arc::clone(account),
+            None => {
+                let (head, body) = request.into_parts();
+                let account = site.of_caller(&head);
+                request = Request::from_parts(head, body);
+                let Some(account) = account else {
+                    return self.pass(request, Some(Withheld::NoIdentity));
+                };
+                account
+            }
         };
         if replaces_token {
             account.signing.remove_token(&mut request);

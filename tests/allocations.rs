@@ -13,7 +13,7 @@ use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use tower::{Layer, Service};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, IssuedToken, Site, TokenPlacement, token_source_fn,
+    ArcgisAuth, ArcgisAuthLayer, Identity, IssuedToken, Site, TokenPlacement, token_source_fn,
 };
 
 const URI: &str = "http://gis.test/arcgis/rest/services/Roads/MapServer/0/query?where=1%3D1&f=json";
@@ -71,15 +71,26 @@ fn signed_in(
     placement: TokenPlacement,
     replay_limit: usize,
 ) -> (ArcgisAuth<Bare>, tokio::runtime::Runtime) {
+    signed_in_at(site(placement), bare, replay_limit)
+}
+
+fn site(placement: TokenPlacement) -> Site {
+    Site::new("http://gis.test/arcgis")
+        .token_source(token_source_fn(|_| async {
+            IssuedToken::new("T".repeat(200))
+        }))
+        .placement(placement)
+}
+
+fn signed_in_at(
+    site: Site,
+    bare: Bare,
+    replay_limit: usize,
+) -> (ArcgisAuth<Bare>, tokio::runtime::Runtime) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .unwrap();
-    let site = Site::new("http://gis.test/arcgis")
-        .token_source(token_source_fn(|_| async {
-            IssuedToken::new("T".repeat(200))
-        }))
-        .placement(placement);
     let layer = ArcgisAuthLayer::builder()
         .site(site)
         .replay_limit(replay_limit)
@@ -205,6 +216,27 @@ fn a_copy_of_a_request_without_a_body_costs_at_most_two_more() {
     assert!(copy <= 2, "{copy}");
     let copy = added(IMAGE, TokenPlacement::Query, A_COPY, empty);
     assert!(copy <= 3, "{copy}");
+}
+
+#[test]
+fn telling_a_caller_costs_no_allocation() {
+    // Of the layer's own: reading the identity is the user's.
+    let alice = Identity::from("alice");
+    let site = site(TokenPlacement::EsriHeader)
+        .identity_fn(move |_| Some(alice.clone()))
+        .private_answers(false);
+    let (mut service, _runtime) = signed_in_at(site, IMAGE, NO_COPY);
+    let (baseline, _) = allocations(&mut { IMAGE }, with_body());
+    // The cache's own housekeeping comes every so many requests.
+    let costs: Vec<u64> = (0..1000)
+        .map(|_| allocations(&mut service, with_body()).0 - baseline)
+        .collect();
+    let free = costs.iter().filter(|cost| **cost == 0).count();
+    assert!(
+        free >= 950,
+        "{free} of 1000, and {:?} at most",
+        costs.iter().max()
+    );
 }
 
 #[test]

@@ -19,7 +19,7 @@ use tower::ServiceExt;
 use tower_arcgis_auth::ResponseBody;
 
 use crate::{
-    headers::{remove_hop_by_hop, set_forwarded, set_no_store, set_private},
+    headers::{remove_hop_by_hop, set_forwarded, set_no_store},
     origin::Upstream,
     upstream::{SigningClient, chain},
 };
@@ -121,13 +121,10 @@ impl Forward {
     fn towards_caller(&self, mut response: Response<ResponseBody<Incoming>>) -> Response<Body> {
         let outcome = response.body().outcome();
         let challenge = outcome.unanswered().is_some();
-        let signed = outcome.signed();
         let headers = response.headers_mut();
         remove_hop_by_hop(headers);
         if challenge {
             set_no_store(headers);
-        } else if signed {
-            set_private(headers);
         }
         self.turn_around(headers, LOCATION);
         self.turn_around(headers, CONTENT_LOCATION);

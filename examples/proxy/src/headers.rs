@@ -81,48 +81,8 @@ fn asked_host(headers: &HeaderMap, uri: &Uri) -> Option<HeaderValue> {
     }
 }
 
-/// Keeps shared caches from giving an answer that was signed with the proxy's token to others. What a browser may do
-/// with it stays as the server said.
-pub(crate) fn set_private(headers: &mut HeaderMap) {
-    let mut kept = vec!["private".to_owned()];
-    for value in headers.get_all(CACHE_CONTROL) {
-        // Not text: not a directive anyone knows.
-        for directive in directives(value.to_str().unwrap_or_default()) {
-            let (name, argument) = directive
-                .split_once('=')
-                .map_or((directive, None), |(name, argument)| (name, Some(argument)));
-            let name = name.trim().to_ascii_lowercase();
-            match (name.as_str(), argument) {
-                ("no-store", _) => return,
-                // `private="x"` is about the header x only.
-                ("private", None) => return,
-                ("max-age", Some(age)) => kept.push(format!("max-age={}", age.trim())),
-                ("no-cache" | "must-revalidate" | "no-transform" | "immutable", _) => {
-                    kept.push(name);
-                }
-                _ => {}
-            }
-        }
-    }
-    if let Ok(value) = HeaderValue::from_str(&kept.join(", ")) {
-        headers.insert(CACHE_CONTROL, value);
-    }
-}
-
 pub(crate) fn set_no_store(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-}
-
-/// The directives of a `Cache-Control`: split at commas, but not within quotes.
-fn directives(value: &str) -> impl Iterator<Item = &str> {
-    let mut quoted = false;
-    value
-        .split(move |char| {
-            quoted ^= char == '"';
-            char == ',' && !quoted
-        })
-        .map(str::trim)
-        .filter(|directive| !directive.is_empty())
 }
 
 #[cfg(test)]
@@ -139,12 +99,6 @@ mod tests {
                 )
             })
             .collect()
-    }
-
-    fn is_private(before: &'static str, after: &str) {
-        let mut headers = map(&[("cache-control", before)]);
-        set_private(&mut headers);
-        assert_eq!(headers[CACHE_CONTROL], after, "{before}");
     }
 
     #[test]
@@ -205,29 +159,5 @@ mod tests {
         let uri = Uri::from_static("http://ada:hunter2@maps.example.com:81/a");
         set_forwarded(&mut headers, &uri, "192.0.2.4".parse().unwrap());
         assert_eq!(headers["x-forwarded-host"], "maps.example.com:81");
-    }
-
-    #[test]
-    fn a_signed_answer_is_for_one_caller_only() {
-        let mut headers = HeaderMap::new();
-        set_private(&mut headers);
-        assert_eq!(headers[CACHE_CONTROL], "private");
-        is_private("public, max-age=60", "private, max-age=60");
-        is_private(
-            "s-maxage=600,max-age=60, no-cache",
-            "private, max-age=60, no-cache",
-        );
-        is_private("Public, Must-Revalidate", "private, must-revalidate");
-        is_private(
-            "private=\"set-cookie, private\", max-age=5",
-            "private, max-age=5",
-        );
-        is_private("max-age=5, x=\"no-store\"", "private, max-age=5");
-    }
-
-    #[test]
-    fn an_answer_that_is_private_already_stays_as_it_is() {
-        is_private("Private, max-age=60, x=y", "Private, max-age=60, x=y");
-        is_private("max-age=0, no-store", "max-age=0, no-store");
     }
 }

@@ -163,7 +163,9 @@ fn signing_client(arguments: &Arguments, target: &Target) -> Result<SigningClien
 
     let mut site = Site::new(target.upstream.root_url())
         .placement(arguments.placement())
-        .caller_token(arguments.caller_token());
+        .caller_token(arguments.caller_token())
+        // Whoever may come to the proxy may see it; a cache on the way lets others see it too.
+        .private_answers(true);
     if let Some(login) = &target.login {
         site = site.credential(login.credential());
     }
