@@ -22,13 +22,22 @@ pub(crate) type IdentityFn = Arc<dyn Fn(&Parts) -> Option<Identity> + Send + Syn
 pub(crate) type StoreMaker = Box<dyn Fn(Option<Identity>) -> Arc<TokenStore> + Send + Sync>;
 type Stores = Arc<Mutex<Registry<Identity, Arc<TokenStore>>>>;
 
-/// How callers are told apart, and how many are remembered how long.
-#[derive(Clone)]
+/// How many callers are remembered how long, and what becomes of requests that are nobody's.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CallerSettings {
-    pub(crate) identity_fn: IdentityFn,
     pub(crate) signs_without_identity: bool,
     pub(crate) most: u64,
     pub(crate) longest_idle: Duration,
+}
+
+impl Default for CallerSettings {
+    fn default() -> Self {
+        Self {
+            signs_without_identity: false,
+            most: 10_000,
+            longest_idle: Duration::from_secs(60 * 60),
+        }
+    }
 }
 
 pub(crate) struct Callers {
@@ -45,7 +54,12 @@ pub(crate) struct Callers {
 }
 
 impl Callers {
-    pub(crate) fn new(settings: CallerSettings, signing: Signing, new_store: StoreMaker) -> Self {
+    pub(crate) fn new(
+        identity_fn: IdentityFn,
+        settings: &CallerSettings,
+        signing: Signing,
+        new_store: StoreMaker,
+    ) -> Self {
         let nobodys = settings.signs_without_identity.then(|| {
             Arc::new(Account {
                 store: new_store(None),
@@ -64,7 +78,7 @@ impl Callers {
             })
             .build();
         Self {
-            identity_fn: settings.identity_fn,
+            identity_fn,
             signing,
             new_store,
             nobodys,

@@ -6,7 +6,7 @@ use http::HeaderValue;
 use tower_layer::Layer;
 
 #[cfg(feature = "identities")]
-use crate::callers::Callers;
+use crate::callers::{CallerSettings, Callers};
 use crate::{
     account::{Account, Accounts, Signing},
     error::{ConfigError, repeatable},
@@ -233,6 +233,13 @@ fn accounts(
         (Login::Sources(_), Binding::Root) => None,
         (_, binding) => binding.referer(first)?,
     };
+    #[cfg(feature = "identities")]
+    if site.identity_fn.is_none() && site.callers != CallerSettings::default() {
+        return Err(ConfigError::new(format!(
+            "the site {} says what to do about callers, and not how to tell them apart; give it an `identity_fn`",
+            first.to_url()
+        )));
+    }
     let mut store_timeout = login_timeout;
     let source_for: SourceFor = match &site.login {
         Login::None => return Ok(Accounts::None),
@@ -282,8 +289,9 @@ fn accounts(
         private_answers: site.has_private_answers(),
     };
     #[cfg(feature = "identities")]
-    if let Some(callers) = &site.callers {
-        let callers = Callers::new(callers.clone(), signing, Box::new(new_store));
+    if let Some(identity_fn) = &site.identity_fn {
+        let identity_fn = Arc::clone(identity_fn);
+        let callers = Callers::new(identity_fn, &site.callers, signing, Box::new(new_store));
         return Ok(Accounts::Each(Arc::new(callers)));
     }
     Ok(Accounts::One(Arc::new(Account {

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::{HeaderValue, Uri};
 
 #[cfg(feature = "identities")]
-use crate::callers::CallerSettings;
+use crate::callers::{CallerSettings, IdentityFn};
 use crate::{
     error::{ConfigError, repeatable},
     identity::Identity,
@@ -47,16 +47,13 @@ pub struct Site {
     pub(crate) insecure_http: bool,
     pub(crate) private_answers: Option<bool>,
     #[cfg(feature = "identities")]
-    pub(crate) callers: Option<CallerSettings>,
+    pub(crate) identity_fn: Option<IdentityFn>,
+    #[cfg(feature = "identities")]
+    pub(crate) callers: CallerSettings,
 }
 
 /// How long a person may take to answer.
 const ASK_DEADLINE: Duration = Duration::from_secs(5 * 60);
-
-#[cfg(feature = "identities")]
-const MOST_CALLERS: u64 = 10_000;
-#[cfg(feature = "identities")]
-const LONGEST_IDLE: Duration = Duration::from_secs(60 * 60);
 
 /// Where a site's tokens come from.
 #[derive(Clone)]
@@ -108,7 +105,9 @@ impl Site {
             insecure_http: false,
             private_answers: None,
             #[cfg(feature = "identities")]
-            callers: None,
+            identity_fn: None,
+            #[cfg(feature = "identities")]
+            callers: CallerSettings::default(),
         }
     }
 
@@ -218,42 +217,27 @@ impl Site {
     where
         F: Fn(&http::request::Parts) -> Option<Identity> + Send + Sync + 'static,
     {
-        let settings = CallerSettings {
-            identity_fn: Arc::new(function),
-            signs_without_identity: false,
-            most: MOST_CALLERS,
-            longest_idle: LONGEST_IDLE,
-        };
-        self.callers = Some(match self.callers {
-            None => settings,
-            Some(before) => CallerSettings {
-                identity_fn: settings.identity_fn,
-                ..before
-            },
-        });
+        self.identity_fn = Some(Arc::new(function));
         self
     }
 
-    /// Signs requests that are nobody's as well, with a token of their own. After [`identity_fn`](Self::identity_fn).
+    /// Signs requests that are nobody's as well, with a token of their own. Goes with
+    /// [`identity_fn`](Self::identity_fn).
     #[cfg(feature = "identities")]
     #[must_use]
     pub fn sign_without_identity(mut self) -> Self {
-        if let Some(callers) = &mut self.callers {
-            callers.signs_without_identity = true;
-        }
+        self.callers.signs_without_identity = true;
         self
     }
 
     /// How many callers are remembered, 10,000 unless set, and for how long without a request, an hour unless set. Who
-    /// is forgotten logs in again; a remembered refusal is never forgotten before its time. After
+    /// is forgotten logs in again; a remembered refusal is never forgotten before its time. Goes with
     /// [`identity_fn`](Self::identity_fn).
     #[cfg(feature = "identities")]
     #[must_use]
     pub fn remember_callers(mut self, most: u64, longest_idle: Duration) -> Self {
-        if let Some(callers) = &mut self.callers {
-            callers.most = most;
-            callers.longest_idle = longest_idle;
-        }
+        self.callers.most = most;
+        self.callers.longest_idle = longest_idle;
         self
     }
 
@@ -329,7 +313,7 @@ impl Site {
 
     pub(crate) fn has_private_answers(&self) -> bool {
         #[cfg(feature = "identities")]
-        let by_default = self.callers.is_some();
+        let by_default = self.identity_fn.is_some();
         #[cfg(not(feature = "identities"))]
         let by_default = false;
         self.private_answers.unwrap_or(by_default)

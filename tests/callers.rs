@@ -338,6 +338,13 @@ async fn no_shared_cache_may_keep_what_a_caller_got() {
     assert_eq!(cache_control(&told), "private, max-age=300");
 }
 
+#[test]
+fn settings_for_callers_nobody_tells_apart_are_an_error() {
+    let site = Site::new(ROOT).token_source(Mint::default());
+    let error = ArcgisAuthLayer::new(site.sign_without_identity()).unwrap_err();
+    assert!(error.to_string().contains("identity_fn"), "{error}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_caller_may_have_a_source_of_its_own() {
     let mint = Mint::default();
