@@ -245,7 +245,7 @@ fn account(
 }
 
 /// All that finding the right token source takes, but for the credential.
-fn recipe(
+pub(crate) fn recipe(
     site: &Site,
     root: &Root,
     referer: &Option<HeaderValue>,
