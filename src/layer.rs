@@ -301,7 +301,7 @@ fn accounts(
 }
 
 /// All that finding the right token source takes, but for the credential.
-fn recipe(
+pub(crate) fn recipe(
     site: &Site,
     root: &Root,
     referer: &Option<HeaderValue>,
@@ -357,6 +357,7 @@ fn recipe(
             .map_or(ClientBinding::RequestIp, ClientBinding::Referer),
         client,
         portals: portals.clone(),
+        told: Default::default(),
     })
 }
 

@@ -98,6 +98,7 @@ mod placement;
 mod private;
 mod registry;
 mod service;
+mod service_url;
 mod site;
 mod source;
 mod store;
@@ -119,10 +120,10 @@ pub use self::{
     service::ArcgisAuth,
     site::{CallerToken, Site},
     source::{
-        Cancelled, ClientBinding, Credential, CredentialRequest, FederatedServer, Fingerprint,
-        GenerateToken, LegacyToken, OAuthApp, Portal, ReadyToken, ReadyTokenOrElse, RefreshToken,
-        RotatedToken, Secret, SignOut, TokenClient, TokenReason, TokenRequest, TokenSource,
-        TokenSourceFn, revoke_token, token_source_fn,
+        Cancelled, ChosenSource, ClientBinding, Credential, CredentialRequest, FederatedServer,
+        Findings, Fingerprint, GenerateToken, LegacyToken, OAuthApp, Portal, ReadyToken,
+        ReadyTokenOrElse, RefreshToken, RotatedToken, Secret, SignOut, TokenClient, TokenReason,
+        TokenRequest, TokenSource, TokenSourceFn, revoke_token, token_source_fn,
     },
     token::{IssuedToken, Token},
 };

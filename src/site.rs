@@ -395,6 +395,12 @@ impl Origin {
         self.https
     }
 
+    /// The origin as people write it, `https://host:port`.
+    pub(crate) fn to_url(&self) -> String {
+        let scheme = if self.https { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority())
+    }
+
     /// The origin's authority in its one spelling: `host`, or `host:port` where the port is not the scheme's own.
     fn authority(&self) -> String {
         let default_port = if self.https { 443 } else { 80 };

@@ -425,6 +425,7 @@ async fn a_thousand_callers_at_once_have_a_thousand_tokens_and_one_wrong_passwor
     assert_eq!(server.counters().logins, 999);
     assert_eq!(server.counters().login_attempts, 1000);
     assert_eq!(server.login_failures("caller500"), 1);
+    assert_eq!(server.counters().info_requests, 1, "one asks for all");
     let accounts = layer.handle().sites()[0].accounts();
     assert_eq!(accounts.len(), 1000);
     let tokens = accounts.iter().filter(|account| account.token().is_some());

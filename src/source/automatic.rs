@@ -11,12 +11,13 @@ use tokio::time::Instant;
 use super::{
     ClientBinding, Credential, Discovery, DynTokenSource, Endpoint, FederatedServer, Fingerprint,
     GenerateToken, LegacyToken, OAuthApp, Portal, ReadyToken, SignOut, TokenClient, TokenRequest,
-    TokenSource, credential::CredentialKind, discovery::ServerInfo,
+    TokenSource,
+    credential::CredentialKind,
+    way::{Decision, PortalWay, Way},
 };
 use crate::{
     error::TokenError,
     registry::{self, Registry},
-    site::Root,
     store::REFUSAL_REMEMBERED,
     token::IssuedToken,
 };
@@ -127,8 +128,7 @@ impl Portals {
     }
 }
 
-/// All that finding the right source takes, but for the credential.
-#[derive(Clone)]
+/// All that finding the right source takes, but for the credential. Shared by all callers of a site.
 pub(crate) struct Recipe {
     pub(crate) discovery: Discovery,
     /// The `generateToken` the user named.
@@ -140,6 +140,8 @@ pub(crate) struct Recipe {
     pub(crate) binding: ClientBinding,
     pub(crate) client: TokenClient,
     pub(crate) portals: Portals,
+    /// What the server said, for users and for applications: asked once however many callers log in.
+    pub(crate) told: [tokio::sync::Mutex<Option<Arc<Way>>>; 2],
 }
 
 /// Asks the server once what it is, and then keeps to the source that fits.
@@ -147,6 +149,12 @@ pub(crate) struct Automatic {
     recipe: Arc<Recipe>,
     credential: Credential,
     found: Mutex<Option<Arc<dyn DynTokenSource>>>,
+}
+
+/// A source, and whether the server itself said that it fits.
+struct Found {
+    source: Arc<dyn DynTokenSource>,
+    is_told: bool,
 }
 
 impl Automatic {
@@ -169,91 +177,62 @@ impl Automatic {
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = source;
     }
 
-    /// The source that fits, and whether the server itself said so.
-    async fn find(&self) -> Result<(Arc<dyn DynTokenSource>, bool), TokenError> {
-        if let CredentialKind::Token(token) = self.credential.kind() {
-            return Ok((Arc::new(ReadyToken::new(token.clone())), true));
-        }
-        if let Some(endpoint) = &self.recipe.token_url {
-            return Ok((self.generate_token(endpoint.clone()), true));
-        }
-        let info = match &self.recipe.portal {
-            Some(portal) => Some(ServerInfo {
-                portal: Some(portal.clone()),
-                token_service: None,
-            }),
+    async fn find(&self) -> Result<Found, TokenError> {
+        let is_app = match self.credential.kind() {
+            CredentialKind::Token(token) => {
+                return Ok(Found {
+                    source: Arc::new(ReadyToken::new(token.clone())),
+                    is_told: true,
+                });
+            }
+            CredentialKind::App { .. } => true,
+            CredentialKind::User { .. } => false,
+        };
+        let mut told = self.recipe.told[usize::from(is_app)].lock().await;
+        let (way, is_told) = match &*told {
+            Some(way) => (Arc::clone(way), true),
             None => {
-                self.recipe
-                    .discovery
-                    .server_info(&self.recipe.client)
-                    .await?
+                let asked = self.recipe.discovery.server_info(&self.recipe.client);
+                let Decision { way, is_told } = self.recipe.decide(is_app, asked).await?;
+                let way = Arc::new(way);
+                *told = is_told.then(|| Arc::clone(&way));
+                (way, is_told)
             }
         };
-        let is_app = matches!(self.credential.kind(), CredentialKind::App { .. });
-        match info {
-            Some(ServerInfo {
-                portal: Some(portal),
-                token_service,
-            }) => match (self.at_portal(&portal), token_service) {
-                (Ok(source), _) => Ok((source, true)),
-                // The portal is out of bounds; the server's own token service may not be.
-                (Err(out_of_bounds), Some(url)) if !is_app => self
-                    .recipe
-                    .discovery
-                    .checked(&url)
-                    .map(|endpoint| (self.generate_token(endpoint), true))
-                    .map_err(|_| out_of_bounds),
-                (Err(out_of_bounds), _) => Err(out_of_bounds),
-            },
-            _ if is_app => Err(TokenError::fault(format!(
-                "an application logs in at a portal, and the server at {} names none; name it with `portal`",
-                self.recipe.discovery.root
-            ))),
-            Some(ServerInfo {
-                token_service: Some(url),
-                ..
-            }) => Ok((
-                self.generate_token(self.recipe.discovery.checked(&url)?),
-                true,
-            )),
-            _ => Ok((self.without_info().await?, false)),
+        drop(told);
+        let source = match &*way {
+            Way::GenerateToken(endpoint) => self.generate_token(endpoint, &self.recipe.binding),
+            Way::LegacyToken(endpoint) => self.legacy_token(endpoint),
+            Way::Portal(way) => self.at_portal(way),
+        };
+        Ok(Found { source, is_told })
+    }
+
+    /// The server may have moved its token service, or not told of it while it was starting: looks again next time.
+    async fn forget(&self) {
+        self.set_known(None);
+        for told in &self.recipe.told {
+            *told.lock().await = None;
         }
     }
 
-    /// A server that says nothing of itself: its token service is where ArcGIS Server has it, the new one or the old.
-    async fn without_info(&self) -> Result<Arc<dyn DynTokenSource>, TokenError> {
-        if self
-            .recipe
-            .discovery
-            .has_generate_token(&self.recipe.client)
-            .await?
-        {
-            return Ok(self.generate_token(self.recipe.discovery.own_token_service()?));
-        }
-        let url = format!("{}/tokens", self.recipe.discovery.root);
-        let endpoint = Endpoint::parse(&url)
-            .map_err(|error| TokenError::fault(error.to_string()))?
-            .insecure_http(self.recipe.discovery.insecure_http);
+    fn legacy_token(&self, endpoint: &Endpoint) -> Arc<dyn DynTokenSource> {
         let client = self.recipe.client.clone();
         let source = LegacyToken::new(endpoint.clone(), self.credential.clone(), client)
             .binding(self.recipe.binding.clone());
-        Ok(self.in_turn(&endpoint, source))
+        self.in_turn(endpoint, source)
     }
 
-    /// User and password at this end point, for tokens bound as the site's are.
-    fn generate_token(&self, endpoint: Endpoint) -> Arc<dyn DynTokenSource> {
-        self.generate_token_bound(endpoint, &self.recipe.binding)
-    }
-
-    fn generate_token_bound(
+    /// User and password at this end point, for tokens bound like this.
+    fn generate_token(
         &self,
-        endpoint: Endpoint,
+        endpoint: &Endpoint,
         binding: &ClientBinding,
     ) -> Arc<dyn DynTokenSource> {
         let client = self.recipe.client.clone();
         let source = GenerateToken::new(endpoint.clone(), self.credential.clone(), client)
             .binding(binding.clone());
-        self.in_turn(&endpoint, source)
+        self.in_turn(endpoint, source)
     }
 
     fn in_turn(&self, service: &Endpoint, login: impl TokenSource) -> Arc<dyn DynTokenSource> {
@@ -261,86 +240,64 @@ impl Automatic {
         portals.in_turn(service, &self.credential, login)
     }
 
-    fn at_portal(&self, portal: &str) -> Result<Arc<dyn DynTokenSource>, TokenError> {
-        let portal = portal.trim_end_matches('/');
-        let exchange = self
-            .recipe
-            .discovery
-            .checked(&format!("{portal}/sharing/rest/generateToken"))?;
-        // Asked where it may be asked, which for `http://www.arcgis.com` is https.
-        let uri = exchange.checked()?;
-        let url = uri
-            .to_string()
-            .trim_end_matches("/sharing/rest/generateToken")
-            .to_owned();
-        let is_portal = is_same_place(&self.recipe.discovery.root, &url);
+    fn at_portal(&self, way: &PortalWay) -> Arc<dyn DynTokenSource> {
         let binding = match &self.recipe.binding {
-            own if is_portal => own.clone(),
+            own if way.is_site => own.clone(),
             // One login serves servers with a `Referer` each: it has the portal's.
-            ClientBinding::Referer(_) => HeaderValue::from_str(&format!("{url}/"))
+            ClientBinding::Referer(_) => HeaderValue::from_str(&format!("{}/", way.url))
                 .map_or(ClientBinding::RequestIp, ClientBinding::Referer),
             other => other.clone(),
         };
-        let login = self.portal_login(&url, &exchange, &binding)?;
+        let login = self.portal_login(way, &binding);
         let portal = self
             .recipe
             .portals
-            .get(&url, &binding, &self.credential, || {
+            .get(&way.url, &binding, &self.credential, || {
                 let client = self.recipe.client.clone();
-                Portal::with(&url, exchange.clone(), login, binding.clone(), client)
+                let exchange = way.exchange.clone();
+                Portal::with(&way.url, exchange, login, binding.clone(), client)
             });
-        if is_portal {
-            return Ok(Arc::new(portal));
+        if way.is_site {
+            return Arc::new(portal);
         }
         let server = FederatedServer::new(&portal, self.recipe.discovery.root.clone())
             .binding(self.recipe.binding.clone());
-        Ok(Arc::new(if self.recipe.sends_portal_token {
-            server.direct(self.portal_login(&url, &exchange, &self.recipe.binding)?)
+        Arc::new(if self.recipe.sends_portal_token {
+            server.direct(self.portal_login(way, &self.recipe.binding))
         } else {
             server
-        }))
+        })
     }
 
-    fn portal_login(
-        &self,
-        url: &str,
-        exchange: &Endpoint,
-        binding: &ClientBinding,
-    ) -> Result<Arc<dyn DynTokenSource>, TokenError> {
-        if let CredentialKind::App { .. } = self.credential.kind() {
-            let oauth = format!("{url}/sharing/rest/oauth2/token");
-            let endpoint = self.recipe.discovery.checked(&oauth)?;
-            let credential = self.credential.clone();
-            let client = self.recipe.client.clone();
-            let source = OAuthApp::new(endpoint.clone(), credential, client);
-            return Ok(self.in_turn(&endpoint, source));
-        }
-        Ok(self.generate_token_bound(exchange.clone(), binding))
+    fn portal_login(&self, way: &PortalWay, binding: &ClientBinding) -> Arc<dyn DynTokenSource> {
+        let Some(oauth) = &way.oauth else {
+            return self.generate_token(&way.exchange, binding);
+        };
+        let (credential, client) = (self.credential.clone(), self.recipe.client.clone());
+        let source = OAuthApp::new(oauth.clone(), credential, client);
+        self.in_turn(oauth, source)
     }
-}
-
-/// Whether the site is the portal itself, in whatever spelling.
-fn is_same_place(root: &str, portal: &str) -> bool {
-    matches!((Root::parse(root), Root::parse(portal)), (Ok(root), Ok(portal)) if root.is_same(&portal))
 }
 
 impl TokenSource for Automatic {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let (source, is_told) = match self.known() {
-            Some(source) => (source, true),
+        let Found { source, is_told } = match self.known() {
+            Some(source) => Found {
+                source,
+                is_told: true,
+            },
             None => {
-                let (source, is_told) = self.find().await?;
-                self.set_known(Some(Arc::clone(&source)));
-                (source, is_told)
+                let found = self.find().await?;
+                self.set_known(Some(Arc::clone(&found.source)));
+                found
             }
         };
         let token = source.token(request).await;
-        // The server may have moved its token service, or not told of it while it was starting: look again next time.
         if token
             .as_ref()
             .is_err_and(|error| !is_told || !error.is_refused())
         {
-            self.set_known(None);
+            self.forget().await;
         }
         token
     }

@@ -62,9 +62,7 @@ impl Credential {
     pub(crate) fn read_user(&self) -> Result<(SecretString, SecretString), TokenError> {
         match &self.kind {
             CredentialKind::User { name, password } => Ok((name.read()?, password.read()?)),
-            _ => Err(TokenError::refused(
-                "this token service logs users in, and the credential is no user's; give `Credential::user`",
-            )),
+            _ => Err(not_a_user()),
         }
     }
 
@@ -96,6 +94,13 @@ impl Credential {
             CredentialKind::Token(text) => (text, None),
         }
     }
+}
+
+/// A token service for users was given something else.
+pub(super) fn not_a_user() -> TokenError {
+    TokenError::refused(
+        "this token service logs users in, and the credential is no user's; give `Credential::user`",
+    )
 }
 
 impl fmt::Debug for Credential {

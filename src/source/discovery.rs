@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{
     Endpoint,
     client::{Form, TokenClient, get, is_loopback, place, post_form},
+    way::NoWay,
 };
 use crate::{error::TokenError, site::Origin};
 
@@ -20,8 +21,16 @@ pub(crate) struct Discovery {
 }
 
 /// What a server says of itself and of its logins.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ServerInfo {
+    /// The URL that said so, without its query.
+    pub(crate) asked_at: String,
+    /// `currentVersion`, `10.91`.
+    pub(crate) current_version: Option<String>,
+    /// `fullVersion`, `10.9.1`.
+    pub(crate) full_version: Option<String>,
+    /// `authInfo.isTokenBasedSecurity`.
+    pub(crate) token_based_security: Option<bool>,
     /// `authInfo.tokenServicesUrl`.
     pub(crate) token_service: Option<String>,
     /// `owningSystemUrl`: the portal the server is federated with.
@@ -29,12 +38,14 @@ pub(crate) struct ServerInfo {
 }
 
 impl Discovery {
-    /// What the server says at `<root>/rest/info`, or, being a portal, at `<root>/sharing/rest/info`. `None` where it
-    /// says nothing: ArcGIS before 10.1, or something else altogether.
+    /// What the server says at `<root>/rest/info`, or, being a portal, at `<root>/sharing/rest/info`: the first of them
+    /// that names a login, else the first that says anything. `None` where it says nothing: ArcGIS before 10.1, or
+    /// something else altogether.
     pub(crate) async fn server_info(
         &self,
         client: &TokenClient,
     ) -> Result<Option<ServerInfo>, TokenError> {
+        let mut without_login = None;
         for path in ["/rest/info", "/sharing/rest/info"] {
             let info = format!("{}{path}?f=json", self.root);
             let info: Uri = info.parse().map_err(|_| {
@@ -46,10 +57,11 @@ impl Discovery {
             let response = client.send(get(info)).await?;
             let status = response.status();
             let json = serde_json::from_slice::<Value>(response.body()).ok();
-            let info = json.as_ref().and_then(ServerInfo::of);
-            if info.is_some() {
+            let info = json.as_ref().and_then(|json| ServerInfo::of(json, &asked));
+            if info.as_ref().is_some_and(ServerInfo::names_login) {
                 return Ok(info);
             }
+            without_login = without_login.or(info);
             // A page of a server that starts or is being repaired says nothing of its age.
             if json.is_none() && status != StatusCode::NOT_FOUND {
                 return Err(TokenError::fault(format!(
@@ -57,7 +69,7 @@ impl Discovery {
                 )));
             }
         }
-        Ok(None)
+        Ok(without_login)
     }
 
     /// Whether `<root>/tokens/generateToken` is there. Asked without a credential, so that nobody is locked out: it
@@ -74,12 +86,12 @@ impl Discovery {
     }
 
     /// The token service where ArcGIS Server has it.
-    pub(crate) fn own_token_service(&self) -> Result<Endpoint, TokenError> {
-        self.checked(&format!("{}/tokens", self.root))
+    pub(super) fn own_token_service(&self) -> Result<Endpoint, TokenError> {
+        Ok(self.checked(&format!("{}/tokens", self.root))?)
     }
 
     /// The URL as a login may use it, or why a credential must not go there.
-    pub(crate) fn checked(&self, url: &str) -> Result<Endpoint, TokenError> {
+    pub(super) fn checked(&self, url: &str) -> Result<Endpoint, NoWay> {
         let unusable = || {
             TokenError::fault(
                 "the server advertises a token service that is no usable URL; name one with `token_url`",
@@ -97,14 +109,26 @@ impl Discovery {
                 Some((https_uri, https_origin)) if self.trusted.contains(&https_origin) => {
                     uri = https_uri;
                 }
-                _ => {
-                    return Err(TokenError::fault(format!(
+                upgraded => {
+                    let error = TokenError::fault(format!(
                         "the server at {} advertises its token service at {}, another origin, and the credential \
                          does not go there; if that is right, list it with `trust_token_service` or name it with \
                          `token_url`",
                         self.root,
                         place(&uri)
-                    )));
+                    ));
+                    let in_the_clear = require_https(&uri, &origin, self.insecure_http).is_err();
+                    let listed = match upgraded {
+                        // Listed as https it works where http would not.
+                        Some((_, https_origin)) if in_the_clear && uri.port().is_none() => {
+                            https_origin
+                        }
+                        _ => origin,
+                    };
+                    return Err(NoWay {
+                        error,
+                        unlisted: Some(listed.to_url()),
+                    });
                 }
             }
         }
@@ -142,7 +166,8 @@ pub(crate) fn generate_token_url(advertised: &str) -> String {
 }
 
 impl ServerInfo {
-    fn of(json: &Value) -> Option<Self> {
+    /// Field names are the REST API's ("Server info"); all of them may be missing. `None` where nothing of it is there.
+    fn of(json: &Value, asked_at: &str) -> Option<Self> {
         let auth_info = json.get("authInfo");
         let token_service = [
             auth_info.and_then(|auth| auth.get("tokenServicesUrl")),
@@ -155,11 +180,29 @@ impl ServerInfo {
                 .filter(|url| !url.is_empty())
                 .map(str::to_owned)
         };
+        let version = |value: &Value| match value {
+            Value::Number(number) => Some(number.to_string()),
+            value => text(value),
+        };
         let info = Self {
+            asked_at: asked_at.to_owned(),
+            current_version: json.get("currentVersion").and_then(version),
+            full_version: json.get("fullVersion").and_then(version),
+            token_based_security: auth_info
+                .and_then(|auth| auth.get("isTokenBasedSecurity"))
+                .and_then(Value::as_bool),
             token_service: token_service.into_iter().flatten().find_map(text),
             portal: json.get("owningSystemUrl").and_then(text),
         };
-        (info.token_service.is_some() || info.portal.is_some()).then_some(info)
+        let says_anything = info.names_login()
+            || info.token_based_security.is_some()
+            || info.current_version.is_some()
+            || info.full_version.is_some();
+        says_anything.then_some(info)
+    }
+
+    fn names_login(&self) -> bool {
+        self.token_service.is_some() || self.portal.is_some()
     }
 }
 

@@ -51,6 +51,11 @@ impl Endpoint {
         }
     }
 
+    /// The URL as people may see it.
+    pub(crate) fn shown(&self) -> String {
+        place(&self.uri)
+    }
+
     /// The URL, if a secret may travel there.
     pub(crate) fn checked(&self) -> Result<Uri, TokenError> {
         require_https(&self.uri, &self.origin, self.insecure_http)?;
@@ -60,6 +65,6 @@ impl Endpoint {
 
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&place(&self.uri))
+        f.write_str(&self.shown())
     }
 }

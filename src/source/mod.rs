@@ -7,6 +7,7 @@ mod client;
 mod credential;
 mod discovery;
 mod endpoint;
+mod explore;
 mod fingerprint;
 mod generate_token;
 mod legacy_token;
@@ -19,6 +20,7 @@ mod request;
 mod secret;
 #[cfg(feature = "sign-in")]
 mod sign_in;
+mod way;
 
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
@@ -35,6 +37,7 @@ pub use self::{
     ask::{Cancelled, CredentialRequest},
     client::TokenClient,
     credential::Credential,
+    explore::{ChosenSource, Findings},
     fingerprint::Fingerprint,
     generate_token::{ClientBinding, GenerateToken},
     legacy_token::LegacyToken,

@@ -1,0 +1,186 @@
+//! What to do about it: in words, in Rust, and as a command line of the proxy.
+
+use tower_arcgis_auth::Challenge;
+
+use super::{
+    answer::{Answer, Kind},
+    report::{Report, Server},
+};
+
+pub(crate) struct Advice {
+    pub(crate) sentences: Vec<String>,
+    /// None where there is no ArcGIS to write it for.
+    pub(crate) code: Option<String>,
+    pub(crate) proxy: Option<String>,
+    /// What both read.
+    pub(crate) variables: Vec<&'static str>,
+}
+
+pub(crate) fn of(report: &Report) -> Advice {
+    let is_arcgis = report.server() != Server::Unknown;
+    Advice {
+        sentences: sentences(report),
+        code: is_arcgis.then(|| code(report)),
+        proxy: is_arcgis.then(|| proxy(report)).flatten(),
+        variables: match &report.who {
+            _ if !is_arcgis => Vec::new(),
+            Some(who) => who.variables.clone(),
+            None => vec!["ARCGIS_USERNAME", "ARCGIS_PASSWORD"],
+        },
+    }
+}
+
+fn sentences(report: &Report) -> Vec<String> {
+    let mut all = Vec::new();
+    let findings = &report.findings;
+    if let Some(origin) = findings.unlisted_origin() {
+        all.push(format!(
+            "The server sends logins to {origin}. If you know that to be right, add `--trust {origin}`; the code below \
+             has it."
+        ));
+    }
+    if let Err(error) = findings.source() {
+        // The words are the layer's, and so name its settings.
+        let error = error.to_string();
+        if error.contains("`allow_insecure_http`") {
+            all.push("Ask at https, or add `--allow-insecure-http`.".to_owned());
+        }
+        if error.contains("`portal`") {
+            all.push("Name the portal with `--portal URL`.".to_owned());
+        }
+    }
+    if findings.token_based_security() == Some(false) {
+        all.push(
+            "The server says that it does not go by tokens: its web server logs people in."
+                .to_owned(),
+        );
+    }
+    let answer = report.with_login.as_ref().unwrap_or(&report.without_login);
+    all.extend(about(answer, report).map(str::to_owned));
+    let refused = report.login.as_ref().is_some_and(|login| login.refused);
+    if refused && !has_ready_token(report) {
+        all.push(
+            "The token service refused the login. It was tried once and is not tried again: ArcGIS locks an account \
+             after five failures in 15 minutes. Correct it before you run this again."
+                .to_owned(),
+        );
+    }
+    all
+}
+
+fn has_ready_token(report: &Report) -> bool {
+    report.who.as_ref().is_some_and(|who| who.is_ready_token)
+}
+
+fn about(answer: &Answer, report: &Report) -> Option<&'static str> {
+    let logged_in = report.with_login.is_some();
+    match answer.kind {
+        Kind::Challenge(_) if logged_in && has_ready_token(report) => Some(
+            "The key or token is not taken here. It is past its end, made for another site, or limited to a `Referer` \
+             (`Site::referer`).",
+        ),
+        Kind::Challenge(_) if logged_in => Some(
+            "A fresh token was not enough. The account may not use this service; or the token does not arrive, where a \
+             proxy on the way drops the query or the `Referer`.",
+        ),
+        Kind::Challenge(
+            Challenge::TokenRequired | Challenge::LoginPage | Challenge::LoginRedirect,
+        ) if report.who.is_none() => Some(
+            "To see whether a login works, set ARCGIS_USERNAME and ARCGIS_PASSWORD (or ARCGIS_CLIENT_ID and \
+                 ARCGIS_CLIENT_SECRET, ARCGIS_API_KEY, ARCGIS_TOKEN).",
+        ),
+        Kind::Open if report.server() == Server::Unknown => Some(
+            "There is an answer, and no ArcGIS behind it that can be told. The root of one looks like \
+             https://gis.example.com/arcgis.",
+        ),
+        Kind::Open if report.who.is_none() => {
+            Some("This needs no login. The code below is for what at this site does.")
+        }
+        Kind::WebServerLogin => Some(
+            "A token does not help where the web server itself logs people in (IWA, PKI, Basic). Use the server's own \
+             port or another web adaptor, or a client that can log in there.",
+        ),
+        Kind::Redirect => Some("Probe the URL it redirects to; the layer follows no redirects."),
+        Kind::Forbidden => {
+            Some("The account, or nobody, may not use this. See what the service is shared with.")
+        }
+        Kind::Error | Kind::Page => Some(
+            "Check the URL: a service's is like https://gis.example.com/arcgis/rest/services/Roads/MapServer?f=json.",
+        ),
+        Kind::Unreachable => Some("Check the URL, the network, and the server's certificate."),
+        Kind::Challenge(_) | Kind::Open => None,
+    }
+}
+
+/// Rust for the site, with the settings it takes.
+fn code(report: &Report) -> String {
+    let who = report.who.as_ref().map_or(
+        "Credential::user(Secret::env(\"ARCGIS_USERNAME\"), Secret::env(\"ARCGIS_PASSWORD\"))",
+        |who| &who.code,
+    );
+    let mut settings = Vec::new();
+    if let Some(portal) = &report.arguments.portal {
+        settings.push(format!(".portal({portal:?})"));
+    }
+    for origin in trusted(report) {
+        settings.push(format!(".trust_token_service({origin:?})"));
+    }
+    if report.arguments.insecure_http {
+        settings.push(".allow_insecure_http()".to_owned());
+    }
+    settings.push(format!(".credential({who})"));
+    format!(
+        "use tower_arcgis_auth::{{ArcgisAuthLayer, Credential, Secret, Site}};\n\n\
+         let site = Site::new({:?})\n    {};\n\
+         let layer = ArcgisAuthLayer::new(site)?;",
+        report.findings.root(),
+        settings.join("\n    ")
+    )
+}
+
+/// The proxy's command line. None for a root without a path, which the proxy takes for `/arcgis`.
+fn proxy(report: &Report) -> Option<String> {
+    let root = report.findings.root();
+    root.split_once("://")?.1.split_once('/')?;
+    let mut words = vec![
+        "arcgis-proxy".to_owned(),
+        "--upstream".to_owned(),
+        root.to_owned(),
+    ];
+    if let Some(portal) = &report.arguments.portal {
+        words.extend(["--portal".to_owned(), portal.clone()]);
+    }
+    for origin in trusted(report) {
+        words.extend(["--trust-token-service".to_owned(), origin]);
+    }
+    if report.arguments.insecure_http {
+        words.push("--allow-insecure-http".to_owned());
+    }
+    if let Some(who) = &report.who {
+        words.extend(who.options.iter().cloned());
+    }
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    Some(words.join(" "))
+}
+
+/// The origins listed, and the one that has to be.
+fn trusted(report: &Report) -> Vec<String> {
+    let unlisted = report.findings.unlisted_origin().map(str::to_owned);
+    report
+        .arguments
+        .trusted
+        .iter()
+        .cloned()
+        .chain(unlisted)
+        .collect()
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_./:@=,+[]".contains(char);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}

@@ -1,0 +1,81 @@
+//! The command line.
+
+pub(crate) const HELP: &str = "\
+Says what an ArcGIS server is, which login it wants, whether yours works, and what to write in code.
+
+probe [URL] [OPTIONS]
+
+  URL                    a service, or the root of a site: https://gis.example.com/arcgis
+                         Without one it probes a stand-in of its own, as the stand-in's user.
+  --username NAME        the user to log in as
+  --portal URL           the portal to log in at, in place of what the server says
+  --trust ORIGIN         another origin the server may name as its token service's; repeatable
+  --allow-insecure-http  let the password travel over plain http
+  --json                 one JSON object in place of text
+  --help
+
+Secrets come from the environment only: ARCGIS_USERNAME and ARCGIS_PASSWORD, or ARCGIS_CLIENT_ID and
+ARCGIS_CLIENT_SECRET, or ARCGIS_API_KEY, or ARCGIS_TOKEN. Without any, nobody is logged in.
+
+It ends with 0 if the URL can be used with what was given, 1 if not, 2 for a command line that cannot work.
+";
+
+/// What is asked for.
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    Help,
+    Probe(Arguments),
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Arguments {
+    pub(crate) url: Option<String>,
+    pub(crate) username: Option<String>,
+    pub(crate) portal: Option<String>,
+    pub(crate) trusted: Vec<String>,
+    pub(crate) insecure_http: bool,
+    pub(crate) json: bool,
+}
+
+/// Reads the command line. What is wrong is said without repeating what might be a secret.
+pub(crate) fn read(mut given: impl Iterator<Item = String>) -> Result<Wanted, String> {
+    let mut read = Arguments::default();
+    while let Some(argument) = given.next() {
+        let (option, value) = match argument.split_once('=') {
+            Some((option, value)) if option.starts_with("--") => (option, Some(value.to_owned())),
+            _ => (argument.as_str(), None),
+        };
+        let is_flag = value.is_none();
+        let mut value = || {
+            value
+                .clone()
+                .or_else(|| given.next())
+                .filter(|value| !value.is_empty() && !value.starts_with("--"))
+                .ok_or_else(|| format!("{option} wants a value behind it"))
+        };
+        match option {
+            "--help" | "-h" if is_flag => return Ok(Wanted::Help),
+            "--json" if is_flag => read.json = true,
+            "--allow-insecure-http" if is_flag => read.insecure_http = true,
+            "--username" => read.username = Some(value()?),
+            "--portal" => read.portal = Some(value()?),
+            "--trust" => read.trusted.push(value()?),
+            _ if option.starts_with('-') => {
+                return Err(format!(
+                    "there is no option {option} of this kind; secrets go into the environment, ARCGIS_PASSWORD and \
+                     the like"
+                ));
+            }
+            _ if read.url.is_some() => return Err("there are two URLs; give one".to_owned()),
+            _ => read.url = Some(argument),
+        }
+    }
+    let is_about_a_site = read.username.is_some()
+        || read.portal.is_some()
+        || read.insecure_http
+        || !read.trusted.is_empty();
+    if read.url.is_none() && is_about_a_site {
+        return Err("there are options for a site, and no URL of one".to_owned());
+    }
+    Ok(Wanted::Probe(read))
+}

@@ -1,0 +1,294 @@
+//! Asking: a URL without a token, and through the layer.
+
+use std::{
+    error::Error,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, Uri};
+use http_body_util::{BodyExt, Either, Full};
+use hyper::body::{Body, Incoming};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use tokio::time::timeout;
+use tower::{Layer, Service, ServiceExt};
+use tower_arcgis_auth::{ArcgisAuthLayer, Findings, ReplayBody, RequestFacts, Site, Withheld};
+
+use super::answer::{Answer, Kind, without};
+
+type Http<B> = Client<HttpsConnector<HttpConnector>, B>;
+
+/// More than a login may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How much of an answer is read.
+const ENOUGH: usize = 64 * 1024;
+
+/// What came of a login.
+pub(crate) struct Login {
+    pub(crate) works: bool,
+    /// The token service refused the credential.
+    pub(crate) refused: bool,
+    /// The layer's own words.
+    pub(crate) says: String,
+}
+
+/// What to ask: the URL, without a token of somebody's; or, where it names nothing that wants one, something at its
+/// site that may.
+pub(crate) fn target(url: &str, findings: &Findings) -> Uri {
+    let url = url.split('#').next().unwrap_or_default();
+    let (place, query) = url.split_once('?').unwrap_or((url, ""));
+    let query: Vec<&str> = query
+        .split('&')
+        .filter(|pair| !pair.is_empty() && !pair.to_ascii_lowercase().starts_with("token="))
+        .collect();
+    let root = findings.root();
+    let path = |url: &str| url.parse::<Uri>().map(|uri| uri.path().to_owned());
+    let path_of_root = path(root).unwrap_or_default();
+    let path = path(place).unwrap_or_default();
+    let behind_root = path.get(path_of_root.trim_end_matches('/').len()..);
+    if names_something(behind_root.unwrap_or_default()) {
+        let question = if query.is_empty() { "" } else { "?" };
+        if let Ok(uri) = format!("{place}{question}{}", query.join("&")).parse() {
+            return uri;
+        }
+    }
+    let something = if is_portal(findings) {
+        "sharing/rest/portals/self"
+    } else {
+        "rest/services"
+    };
+    format!("{root}/{something}?f=json")
+        .parse()
+        .unwrap_or_default()
+}
+
+/// Whether the server told of itself where portals do.
+pub(crate) fn is_portal(findings: &Findings) -> bool {
+    let at = findings.info_url().unwrap_or_default();
+    at.ends_with("/sharing/rest/info")
+}
+
+/// Whether a path behind a site's root is that of a service, an item or the like, and no end point of logins.
+fn names_something(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    let segments: Vec<&str> = path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .collect();
+    match segments.as_slice() {
+        ["rest", "services", _, ..] | ["services", _, ..] => true,
+        ["sharing", "rest", at, ..] => !matches!(*at, "info" | "generatetoken" | "oauth2"),
+        ["admin", at, ..] => !matches!(*at, "login" | "generatetoken"),
+        _ => false,
+    }
+}
+
+/// A URL as it may be shown.
+pub(crate) fn shown(uri: &Uri) -> String {
+    uri.to_string()
+        .split('?')
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// Asks without a token. What REST answers with a page for browsers is asked again for JSON, which tells more.
+pub(crate) async fn without_token(uri: &Uri) -> Answer {
+    let answer = ask_plainly(uri).await;
+    match in_json(uri) {
+        Some(in_json) if answer.kind == Kind::Page => ask_plainly(&in_json).await,
+        _ => answer,
+    }
+}
+
+/// The URL with `f=json` behind it, if that asks for JSON where nothing else is asked for.
+pub(crate) fn in_json(uri: &Uri) -> Option<Uri> {
+    let path = uri.path().to_ascii_lowercase();
+    let knows_formats = path.contains("/rest/") || path.contains("/admin/");
+    let query = uri.query().unwrap_or_default();
+    if !knows_formats || query.starts_with("f=") || query.contains("&f=") {
+        return None;
+    }
+    let more = if uri.query().is_some() { '&' } else { '?' };
+    format!("{uri}{more}f=json").parse().ok()
+}
+
+async fn ask_plainly(uri: &Uri) -> Answer {
+    let client = match client::<Full<Bytes>>() {
+        Ok(client) => client,
+        Err(error) => return Answer::unreachable(chain(&*error)),
+    };
+    let asked = async {
+        let response = client
+            .request(get(uri))
+            .await
+            .map_err(|error| chain(&error))?;
+        let (parts, body) = response.into_parts();
+        Ok::<_, String>((parts, beginning(body).await))
+    };
+    match timeout(PATIENCE, asked).await {
+        Ok(Ok((parts, body))) => {
+            Answer::judge(&parts, &body, RequestFacts::new(&Method::GET, false))
+        }
+        Ok(Err(error)) => Answer::unreachable(error),
+        Err(_) => Answer::unreachable(no_answer()),
+    }
+}
+
+/// Asks through the layer, which logs in once. The error is a setting that cannot work.
+pub(crate) async fn with_login(
+    site: Site,
+    uri: Uri,
+    insist: bool,
+    mut secrets: Vec<String>,
+) -> Result<(Login, Option<Answer>), String> {
+    let layer = ArcgisAuthLayer::new(site).map_err(|error| error.to_string())?;
+    let tokens = Arc::new(Mutex::new(Vec::new()));
+    let inner = Insisting {
+        client: client().map_err(|error| chain(&*error))?,
+        insist,
+        tokens: Arc::clone(&tokens),
+    };
+    let asked = async {
+        let response = layer.layer(inner).oneshot(get(&uri)).await;
+        let (parts, body) = response.map_err(|error| chain(&*error))?.into_parts();
+        let outcome = body.outcome().clone();
+        Ok::<_, String>((outcome, parts, beginning(body).await))
+    };
+    let asked = timeout(PATIENCE, asked).await;
+    secrets.extend(
+        tokens
+            .lock()
+            .map(|tokens| tokens.clone())
+            .unwrap_or_default(),
+    );
+    let failed = |says: String| Login {
+        works: false,
+        refused: false,
+        says: without(says, &secrets),
+    };
+    let (outcome, parts, body) = match asked {
+        Ok(Ok(asked)) => asked,
+        Ok(Err(error)) => return Ok((failed(error), None)),
+        Err(_) => return Ok((failed(no_answer()), None)),
+    };
+    if let Some(withheld) = outcome.withheld() {
+        let cause = withheld.token_error().and_then(Error::source).map(chain);
+        let says = [Some(withheld.to_string()), cause];
+        let login = Login {
+            refused: matches!(withheld, Withheld::LoginRefused(_)),
+            ..failed(says.into_iter().flatten().collect::<Vec<_>>().join(": "))
+        };
+        return Ok((login, None));
+    }
+    let answer = Answer::judge(&parts, &body, RequestFacts::new(&Method::GET, true));
+    let login = Login {
+        works: outcome.signed(),
+        refused: false,
+        says: if insist {
+            "signed with a fresh token".to_owned()
+        } else {
+            outcome.to_string()
+        },
+    };
+    Ok((login, Some(answer.without(&secrets))))
+}
+
+fn no_answer() -> String {
+    format!("no answer within {} seconds", PATIENCE.as_secs())
+}
+
+/// An error and what it came from, on one line.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}
+
+fn get(uri: &Uri) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::default());
+    *request.uri_mut() = uri.clone();
+    request
+}
+
+/// As much of a body as it takes to judge it.
+async fn beginning<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Vec<u8> {
+    let mut read = Vec::new();
+    while read.len() < ENOUGH {
+        match body.frame().await {
+            Some(Ok(frame)) => read.extend(frame.into_data().unwrap_or_default()),
+            Some(Err(_)) | None => break,
+        }
+    }
+    read
+}
+
+/// The client below the layer. Of a URL that is open it asks for a token itself, so that a login is seen to work; and it
+/// notes the tokens it sends, so that none is printed should a server repeat it.
+#[derive(Clone)]
+struct Insisting {
+    client: Http<ReplayBody<Full<Bytes>>>,
+    insist: bool,
+    tokens: Arc<Mutex<Vec<String>>>,
+}
+
+type Sent = Response<Either<Full<Bytes>, Incoming>>;
+
+impl Service<Request<ReplayBody<Full<Bytes>>>> for Insisting {
+    type Response = Sent;
+    type Error = tower_arcgis_auth::BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Sent, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<ReplayBody<Full<Bytes>>>) -> Self::Future {
+        let query = request.uri().query().unwrap_or_default();
+        let token = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token");
+        if let (Some((_, token)), Ok(mut tokens)) = (&token, self.tokens.lock()) {
+            tokens.push(token.to_string());
+        }
+        if self.insist && token.is_none() {
+            let asks = Bytes::from_static(br#"{"error":{"code":499,"message":"Token Required"}}"#);
+            return Box::pin(async { Ok(Response::new(Either::Left(Full::new(asks)))) });
+        }
+        let client = self.client.clone();
+        Box::pin(async move { Ok(client.request(request).await?.map(Either::Right)) })
+    }
+}
+
+fn client<B>() -> Result<Http<B>, Box<dyn Error>>
+where
+    B: Body + Send,
+    B::Data: Send,
+{
+    let tls = || {
+        let provider = rustls::crypto::ring::default_provider().into();
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
+    };
+    // A machine without root certificates can still ask over http.
+    let tls = match tls()?.try_with_platform_verifier() {
+        Ok(tls) => tls,
+        Err(_) => tls()?.with_root_certificates(rustls::RootCertStore::empty()),
+    }
+    .with_no_client_auth();
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .build();
+    Ok(Client::builder(TokioExecutor::new()).build(connector))
+}

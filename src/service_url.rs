@@ -1,0 +1,186 @@
+//! From the URL of a service to the root of its site.
+
+use http::Uri;
+
+use crate::{
+    error::{ConfigError, repeatable},
+    site::Site,
+};
+
+impl Site {
+    /// The site that the service at `url` belongs to: its root is the part before `/rest`, `/sharing` or `/services`, web
+    /// adaptor's name and all. A query and a fragment are left out. URLs of the administrator's end points (`/admin`), of
+    /// the token service (`/tokens`) and of a portal's pages (`/home/….html`) do as well; a URL with nothing of all
+    /// that is taken for the root itself.
+    ///
+    /// # Errors
+    ///
+    /// If `url` is no absolute http or https URL, or has a user name in it.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::{Credential, Site};
+    ///
+    /// let site = Site::of_service("https://gis.example.com/arcgis/rest/services/Roads/MapServer/0?f=json")?
+    ///     .credential(Credential::user("gis_reader", "secret"));
+    /// assert!(format!("{site:?}").contains("\"https://gis.example.com/arcgis\""));
+    /// # Ok::<(), tower_arcgis_auth::ConfigError>(())
+    /// ```
+    pub fn of_service(url: &str) -> Result<Self, ConfigError> {
+        root_of(url).map(Self::new).ok_or_else(|| {
+            ConfigError::new(format!(
+                "the service URL `{}` is not an absolute http or https URL, or has a user name in it; write it like \
+                 https://gis.example.com/arcgis/rest/services/Roads/MapServer",
+                repeatable(url)
+            ))
+        })
+    }
+}
+
+fn root_of(url: &str) -> Option<String> {
+    let url = url.split(['?', '#']).next()?.trim();
+    let uri: Uri = url.parse().ok()?;
+    let scheme = uri.scheme_str()?;
+    let authority = uri.authority()?.as_str();
+    if !matches!(scheme, "http" | "https") || authority.contains('@') {
+        return None;
+    }
+    let path = uri.path();
+    let root = path.get(..end_of_root(path))?.trim_end_matches('/');
+    Some(format!("{scheme}://{authority}{root}"))
+}
+
+/// Where ArcGIS's own part of `path` begins. A web adaptor may be called `rest` or `services`, a folder `rest` or
+/// `sharing`, so what only ArcGIS has comes first.
+fn end_of_root(path: &str) -> usize {
+    let mut segments = Vec::new();
+    let mut start = 0;
+    for segment in path.split('/') {
+        segments.push((start, segment));
+        start += segment.len() + 1;
+    }
+    let is = |segment: Option<&(usize, &str)>, names: &[&str]| {
+        segment
+            .is_some_and(|(_, segment)| names.iter().any(|name| name.eq_ignore_ascii_case(segment)))
+    };
+    let first_where = |begins: &dyn Fn(usize) -> bool| (0..segments.len()).find(|at| begins(*at));
+    let sure = |at: usize| {
+        let (this, next) = (segments.get(at), segments.get(at + 1));
+        is(this, &["sharing"])
+            || (is(this, &["rest"]) && is(next, &["services", "info", "login", "generateToken"]))
+            || (is(this, &["home"]) && path.to_ascii_lowercase().ends_with(".html"))
+    };
+    let likely = |at: usize| is(segments.get(at), &["rest", "services", "admin", "tokens"]);
+    first_where(&sure)
+        .or_else(|| first_where(&likely))
+        .and_then(|at| segments.get(at))
+        .map_or(path.len(), |(start, _)| *start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_of_a_service_is_what_stands_before_arcgis_own_part() {
+        for (url, root) in [
+            (
+                "https://h/arcgis/rest/services/X/MapServer?f=json",
+                "https://h/arcgis",
+            ),
+            (
+                "https://h/arcgis/rest/services/Folder/X/FeatureServer/0/query?token=secret#x",
+                "https://h/arcgis",
+            ),
+            (
+                "https://h:6443/arcgis/rest/services",
+                "https://h:6443/arcgis",
+            ),
+            ("https://h/arcgis/rest", "https://h/arcgis"),
+            ("https://h/arcgis/rest/", "https://h/arcgis"),
+            ("https://h/arcgis/rest/info", "https://h/arcgis"),
+            (
+                "https://h/arcgis/services/X/MapServer/WMSServer",
+                "https://h/arcgis",
+            ),
+            ("https://h/arcgis/services", "https://h/arcgis"),
+            (
+                "https://h/ArcGIS/Rest/Services/X/MapServer",
+                "https://h/ArcGIS",
+            ),
+            (
+                "https://h/webadaptor/rest/services/X/MapServer",
+                "https://h/webadaptor",
+            ),
+            // Web adaptors and folders called like ArcGIS's own parts.
+            ("https://h/rest/rest/services/X/MapServer", "https://h/rest"),
+            (
+                "https://h/services/rest/services/X/MapServer",
+                "https://h/services",
+            ),
+            (
+                "https://h/arcgis/rest/services/rest/X/MapServer",
+                "https://h/arcgis",
+            ),
+            (
+                "https://h/arcgis/rest/services/sharing/X/MapServer",
+                "https://h/arcgis",
+            ),
+            (
+                "https://h/arcgis/services/admin/X/MapServer",
+                "https://h/arcgis",
+            ),
+            (
+                "https://services.arcgis.com/abcDEF/arcgis/rest/services/X/FeatureServer/0",
+                "https://services.arcgis.com/abcDEF/arcgis",
+            ),
+            (
+                "https://h/portal/sharing/rest/content/items/abc?f=json",
+                "https://h/portal",
+            ),
+            ("https://h/portal/sharing/generateToken", "https://h/portal"),
+            (
+                "https://www.arcgis.com/sharing/rest",
+                "https://www.arcgis.com",
+            ),
+            (
+                "https://org.example.com/home/item.html?id=1",
+                "https://org.example.com",
+            ),
+            (
+                "https://h/portal/home/webmap/viewer.html",
+                "https://h/portal",
+            ),
+            ("https://h/arcgis/admin/services", "https://h/arcgis"),
+            ("https://h/arcgis/tokens/generateToken", "https://h/arcgis"),
+            ("https://h/arcgis", "https://h/arcgis"),
+            ("https://h/arcgis/", "https://h/arcgis"),
+            ("https://h", "https://h"),
+            (
+                "http://127.0.0.1:6080/arcgis/rest/services",
+                "http://127.0.0.1:6080/arcgis",
+            ),
+            (
+                "https://h/arcgisrest/services2/x",
+                "https://h/arcgisrest/services2/x",
+            ),
+        ] {
+            assert_eq!(root_of(url).as_deref(), Some(root), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_server_has_no_root_and_is_not_repeated_with_its_secrets() {
+        for url in [
+            "",
+            "gis.example.com/arcgis",
+            "/arcgis/rest/services",
+            "ftp://h/arcgis",
+            "https://user:hunter2@h/arcgis/rest/services",
+            "https://",
+            "not a url?token=hunter2",
+        ] {
+            let error = Site::of_service(url).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}

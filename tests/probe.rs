@@ -1,0 +1,371 @@
+//! The example `probe`, run as its program runs it, against every kind of server the stand-in knows.
+
+#[path = "../examples/probe/steps/mod.rs"]
+mod steps;
+
+use arcgis_stand_in::{ChallengeShape, PASSWORD, Personality, Portal, Received, StandIn, USERNAME};
+use http::{Response, StatusCode, header::WWW_AUTHENTICATE};
+use serde_json::Value;
+
+const PARCELS: &str = "rest/services/Parcels/MapServer?f=json";
+
+/// What came of a run.
+struct Ran {
+    code: u8,
+    out: String,
+    progress: String,
+}
+
+impl Ran {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap()
+    }
+
+    /// Neither the secrets given nor any token a server saw is anywhere in the output.
+    fn assert_silent(&self, secrets: &[&str], servers: &[Vec<Received>]) {
+        let all = format!("{}{}", self.out, self.progress);
+        for secret in secrets {
+            assert!(!all.contains(secret), "{all}");
+        }
+        for received in servers.iter().flatten() {
+            let (_, query) = received.path_and_query.split_once('?').unwrap_or_default();
+            for (name, token) in form_urlencoded::parse(query.as_bytes()) {
+                assert!(name != "token" || !all.contains(&*token), "{all}");
+            }
+        }
+    }
+}
+
+async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+    let arguments = arguments.iter().map(|argument| (*argument).to_owned());
+    let variable = |name: &str| {
+        let found = environment.iter().find(|(key, _)| *key == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let (mut out, mut progress) = (Vec::new(), Vec::new());
+    let code = steps::run(arguments, &variable, &mut out, &mut progress).await;
+    Ran {
+        code: code.unwrap(),
+        out: String::from_utf8(out).unwrap(),
+        progress: String::from_utf8(progress).unwrap(),
+    }
+}
+
+/// As the stand-in's user, in JSON.
+async fn as_user(url: &str, password: &str, more: &[&str]) -> Ran {
+    let arguments = [&[url, "--username", USERNAME, "--json"], more].concat();
+    run(&arguments, &[("ARCGIS_PASSWORD", password)]).await
+}
+
+async fn personality(personality: Personality) -> StandIn {
+    let server = StandIn::builder().personality(personality).start().await;
+    server.unwrap()
+}
+
+async fn federated() -> (Portal, StandIn) {
+    let portal = Portal::start().await.unwrap();
+    let server = StandIn::builder().federated_with(&portal).start().await;
+    (portal, server.unwrap())
+}
+
+#[tokio::test]
+async fn without_a_url_it_probes_a_stand_in_and_says_all_there_is_to_say() {
+    let ran = run(&[], &[]).await;
+    assert_eq!(ran.code, 0, "{}{}", ran.progress, ran.out);
+    for said in [
+        "ArcGIS Server 10.9.1, on its own",
+        "asks for a token (HTTP 200: 499 Token Required)",
+        "/arcgis/tokens/generateToken",
+        "works, as the user gis",
+        "open (HTTP 200)",
+        "usable          yes",
+        "Secret::env(\"ARCGIS_PASSWORD\")",
+        "arcgis-proxy --upstream http://127.0.0.1:",
+    ] {
+        assert!(ran.out.contains(said), "{said}: {}", ran.out);
+    }
+    assert!(ran.progress.contains("one login"), "{}", ran.progress);
+    ran.assert_silent(&[PASSWORD], &[]);
+}
+
+#[tokio::test]
+async fn every_server_of_its_own_is_told_for_what_it_is_and_logged_in_to_once() {
+    for (kind, named, source, url) in [
+        (
+            Personality::Standalone,
+            "server",
+            "generate_token",
+            "tokens/generateToken",
+        ),
+        (
+            Personality::AdminOnly,
+            "server",
+            "generate_token",
+            "admin/generateToken",
+        ),
+        (Personality::Legacy, "silent", "legacy_token", "tokens"),
+    ] {
+        let server = personality(kind).await;
+        let alone = run(&[&server.url(PARCELS), "--json"], &[]).await;
+        let told = alone.json();
+        assert_eq!(alone.code, 1, "nobody to log in: {told:#}");
+        assert_eq!(told["server"]["kind"], named, "{told:#}");
+        assert_eq!(told["source"]["kind"], source, "{told:#}");
+        assert_eq!(told["source"]["url"], server.url(url), "{told:#}");
+        assert_eq!(told["without_login"]["kind"], "token_required", "{told:#}");
+        assert_eq!(told["login"], Value::Null, "{told:#}");
+        assert_eq!(server.counters().logins, 0);
+        server.reset_counters();
+
+        // As people copy it from a browser, without `f=json`.
+        let url = server.url("rest/services/Parcels/MapServer");
+        let ran = as_user(&url, PASSWORD, &[]).await;
+        let told = ran.json();
+        assert_eq!(ran.code, 0, "{told:#}");
+        assert_eq!(told["root"], server.root());
+        assert_eq!(told["login"]["works"], true, "{told:#}");
+        assert_eq!(told["with_login"]["kind"], "open", "{told:#}");
+        assert_eq!(server.counters().logins, 1);
+        ran.assert_silent(&[PASSWORD], &[server.received()]);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_tried_once_and_nowhere_to_be_read() {
+    const WRONG: &str = "wr0ng & % + password";
+    for kind in [
+        Personality::Standalone,
+        Personality::AdminOnly,
+        Personality::Legacy,
+    ] {
+        let server = personality(kind).await;
+        let ran = as_user(&server.url(PARCELS), WRONG, &[]).await;
+        let told = ran.json();
+        assert_eq!(ran.code, 1, "{told:#}");
+        assert_eq!(told["login"]["tried"], true, "{told:#}");
+        assert_eq!(told["login"]["refused"], true, "{told:#}");
+        assert_eq!(server.counters_of(USERNAME).login_attempts, 1);
+        assert_eq!(server.login_failures(USERNAME), 1);
+        ran.assert_silent(&[WRONG], &[]);
+    }
+    let (portal, server) = federated().await;
+    let ran = as_user(&server.url(PARCELS), WRONG, &["--trust", &portal.origin()]).await;
+    assert_eq!(ran.code, 1);
+    assert_eq!(ran.json()["login"]["refused"], true);
+    assert_eq!(portal.counters().login_attempts, 1);
+    ran.assert_silent(&[WRONG], &[]);
+}
+
+#[tokio::test]
+async fn a_portal_that_is_not_listed_is_named_and_gets_nothing_until_it_is() {
+    let (portal, server) = federated().await;
+    let ran = as_user(&server.url(PARCELS), PASSWORD, &[]).await;
+    let told = ran.json();
+    assert_eq!(ran.code, 1, "{told:#}");
+    assert_eq!(told["server"]["kind"], "federated_server");
+    assert_eq!(told["owning_portal"], portal.root());
+    assert_eq!(told["source"], Value::Null);
+    assert_eq!(told["unlisted_origin"], portal.origin());
+    assert_eq!(told["login"]["tried"], false, "{told:#}");
+    let setting = format!(".trust_token_service(\"{}\")", portal.origin());
+    assert!(
+        told["code"].as_str().unwrap().contains(&setting),
+        "{told:#}"
+    );
+    assert_eq!(portal.counters().login_attempts, 0);
+
+    for more in [["--trust", &portal.origin()], ["--portal", &portal.root()]] {
+        portal.reset_counters();
+        let ran = as_user(&server.url(PARCELS), PASSWORD, &more).await;
+        let told = ran.json();
+        assert_eq!(ran.code, 0, "{told:#}");
+        assert_eq!(told["source"]["kind"], "federated_server");
+        assert_eq!(portal.counters().logins, 1);
+        ran.assert_silent(&[PASSWORD], &[server.received(), portal.received()]);
+    }
+}
+
+#[tokio::test]
+async fn a_portal_is_asked_as_one_and_applications_log_in_there() {
+    let portal = Portal::start().await.unwrap();
+    let ran = as_user(&portal.root(), PASSWORD, &[]).await;
+    let told = ran.json();
+    assert_eq!(ran.code, 0, "{told:#}");
+    assert_eq!(told["server"]["kind"], "portal");
+    assert_eq!(portal.counters().logins, 1);
+
+    portal.set_app("mapApp", "the app's secret");
+    let app = [
+        ("ARCGIS_CLIENT_ID", "mapApp"),
+        ("ARCGIS_CLIENT_SECRET", "the app's secret"),
+    ];
+    let ran = run(
+        &[&portal.url("sharing/rest/content/items/abc"), "--json"],
+        &app,
+    )
+    .await;
+    let told = ran.json();
+    assert_eq!(ran.code, 0, "{told:#}");
+    assert_eq!(told["environment"][0], "ARCGIS_CLIENT_SECRET");
+    ran.assert_silent(&["the app's secret"], &[portal.received()]);
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_taken_is_said_to_be_that() {
+    let portal = Portal::start().await.unwrap();
+    portal.set_api_key("AAPK-good-0123456789", &[]);
+    let item = portal.url("sharing/rest/content/items/abc?f=json");
+    for (key, code) in [("AAPK-good-0123456789", 0), ("AAPK-dead-0123456789", 1)] {
+        let ran = run(&[&item, "--json"], &[("ARCGIS_API_KEY", key)]).await;
+        let told = ran.json();
+        assert_eq!(ran.code, code, "{told:#}");
+        assert_eq!(told["source"]["kind"], "ready_token");
+        ran.assert_silent(&[key], &[]);
+    }
+    assert_eq!(portal.counters().login_attempts, 0);
+}
+
+#[tokio::test]
+async fn at_a_public_url_a_login_is_tried_all_the_same() {
+    let server = StandIn::start().await.unwrap();
+    let basemap = server.url("rest/services/Basemap/MapServer");
+    let alone = run(&[&basemap, "--json"], &[]).await;
+    assert_eq!(alone.code, 0, "{}", alone.out);
+    assert_eq!(alone.json()["without_login"]["kind"], "open");
+    assert_eq!(server.counters().login_attempts, 0);
+    let ran = as_user(&basemap, PASSWORD, &[]).await;
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    assert_eq!(ran.json()["login"]["works"], true);
+    let ran = as_user(&server.root(), "wrong-password", &[]).await;
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    assert_eq!(server.counters().login_attempts, 2);
+}
+
+#[tokio::test]
+async fn every_shape_of_a_challenge_is_seen_and_answered() {
+    let server = StandIn::start().await.unwrap();
+    for (shape, kind) in [
+        (ChallengeShape::LoginPage, "login_page"),
+        (ChallengeShape::LoginRedirect, "login_redirect"),
+        (ChallengeShape::HttpStatus, "token_required"),
+        (ChallengeShape::JsonGzip, "token_required"),
+    ] {
+        server.set_challenge("Parcels/MapServer", shape);
+        let ran = as_user(&server.url(PARCELS), PASSWORD, &[]).await;
+        let told = ran.json();
+        assert_eq!(told["without_login"]["kind"], kind, "{told:#}");
+        assert_eq!(ran.code, 0, "{told:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_the_account_may_not_use_is_told_from_a_login_that_fails() {
+    let server = StandIn::start().await.unwrap();
+    server.refuse_user_on(USERNAME, "Parcels/MapServer");
+    let ran = as_user(&server.url(PARCELS), PASSWORD, &[]).await;
+    let told = ran.json();
+    assert_eq!(ran.code, 1, "{told:#}");
+    assert_eq!(told["login"]["works"], true, "{told:#}");
+    assert_eq!(told["with_login"]["kind"], "token_required", "{told:#}");
+    let advice = told["advice"][0].as_str().unwrap();
+    assert!(advice.contains("may not use this service"), "{advice}");
+    assert_eq!(server.counters().login_attempts, 1);
+}
+
+#[tokio::test]
+async fn a_web_servers_own_login_is_told_from_arcgis_and_no_password_goes_to_what_is_no_arcgis() {
+    let server = StandIn::start().await.unwrap();
+    server.publish("Intranet/MapServer");
+    let mut windows = Response::new("401 - Unauthorized".into());
+    *windows.status_mut() = StatusCode::UNAUTHORIZED;
+    windows
+        .headers_mut()
+        .insert(WWW_AUTHENTICATE, "Negotiate".parse().unwrap());
+    server.set_answer("Intranet/MapServer", Some(windows));
+    let told = run(
+        &[
+            &server.url("rest/services/Intranet/MapServer?f=json"),
+            "--json",
+        ],
+        &[],
+    )
+    .await;
+    assert_eq!(told.code, 1);
+    assert_eq!(told.json()["without_login"]["kind"], "web_server_login");
+
+    server.set_info_present(false);
+    let elsewhere = format!("{}/blog", server.origin());
+    let ran = as_user(&elsewhere, PASSWORD, &[]).await;
+    let told = ran.json();
+    assert_eq!(ran.code, 1, "{told:#}");
+    assert_eq!(told["server"]["kind"], "unknown", "{told:#}");
+    assert_eq!(told["login"]["tried"], false, "{told:#}");
+    assert_eq!(told["code"], Value::Null);
+    assert_eq!(server.counters().login_attempts, 0);
+}
+
+#[tokio::test]
+async fn a_token_in_the_url_is_neither_sent_nor_shown() {
+    let server = StandIn::start().await.unwrap();
+    let url = server.url("rest/services/Parcels/MapServer?f=json&token=S3CR3T-S3CR3T#x");
+    let ran = as_user(&url, PASSWORD, &[]).await;
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    ran.assert_silent(&["S3CR3T", PASSWORD], &[server.received()]);
+    let sent = format!("{:?}", server.received());
+    assert!(!sent.contains("S3CR3T"));
+}
+
+#[tokio::test]
+async fn a_command_line_that_cannot_work_is_told_without_its_secrets() {
+    let password = ("ARCGIS_PASSWORD", "hunter2");
+    for (arguments, environment) in [
+        (&["--password", "hunter2"][..], &[][..]),
+        (&["--password=hunter2"], &[]),
+        (&["https://h/a", "hunter2"], &[]),
+        (&["https://u:hunter2@h/a"], &[]),
+        (&["gis.example.com/arcgis?token=hunter2"], &[]),
+        (&["https://h/a", "--username"], &[]),
+        (&["https://h/a", "--username", "--json"], &[]),
+        (&["https://h/a", "--username", "ada"], &[]),
+        (&["https://h/a"], &[password]),
+        (&["https://h/a", "--trust", "https://u:hunter2@h"], &[]),
+        (&["--username", "ada"], &[password]),
+        (
+            &["https://h/a", "--username", "ada"],
+            &[password, ("ARCGIS_TOKEN", "hunter2")],
+        ),
+        (&["https://h/a"], &[("ARCGIS_API_KEY", "hunter2 hunter2")]),
+        (&["https://h/a"], &[("ARCGIS_CLIENT_ID", "app")]),
+    ] {
+        let ran = run(arguments, environment).await;
+        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.progress);
+        assert!(ran.out.is_empty());
+        ran.assert_silent(&["hunter2"], &[]);
+    }
+    let help = run(&["--help"], &[]).await;
+    assert_eq!(help.code, 0);
+    assert!(help.out.contains("--allow-insecure-http"));
+}
+
+#[tokio::test]
+async fn plain_http_and_servers_that_are_down_are_said_to_be_that() {
+    let server = StandIn::start().await.unwrap();
+    let url = server.url(PARCELS);
+    server.set_token_services_url(Some("http://tokens.example.com/tokens/".to_owned()));
+    let ran = as_user(&url, PASSWORD, &["--trust", "http://tokens.example.com"]).await;
+    let told = ran.json();
+    assert_eq!(ran.code, 1, "{told:#}");
+    assert!(
+        told["advice"][0]
+            .as_str()
+            .unwrap()
+            .contains("--allow-insecure-http"),
+        "{told:#}"
+    );
+    server.stop().await;
+    let ran = as_user(&url, PASSWORD, &[]).await;
+    let told = ran.json();
+    assert_eq!(ran.code, 1, "{told:#}");
+    assert_eq!(told["without_login"]["kind"], "unreachable", "{told:#}");
+    assert_eq!(told["login"]["tried"], false, "{told:#}");
+}
