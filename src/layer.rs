@@ -231,6 +231,13 @@ fn account(
             ))
         }
     };
+    // An API key comes from no login that could be shared.
+    let is_ready =
+        matches!(&site.login, Login::Credential(credential) if credential.is_ready_token());
+    let source = match is_ready {
+        true => source,
+        false => site.sharing.site(&referer, source),
+    };
     let owner = Owner {
         site: first.to_url().into(),
         identity: None,
@@ -301,6 +308,7 @@ fn recipe(
             .map_or(ClientBinding::RequestIp, ClientBinding::Referer),
         client,
         portals: portals.clone(),
+        sharing: site.sharing.clone(),
     })
 }
 

@@ -92,14 +92,23 @@ mod layer;
 mod outcome;
 mod placement;
 mod service;
+mod sharing;
 mod site;
 mod source;
 mod store;
 mod token;
 mod trace;
+#[cfg(feature = "vault")]
+mod vault;
 
+#[cfg(feature = "redis")]
+pub use self::vault::RedisVault;
 #[cfg(feature = "sign-in")]
 pub use self::source::{SignIn, SignedIn, begin_sign_in, redeem_code};
+#[cfg(feature = "vault")]
+pub use self::vault::{
+    SealedVault, TokenVault, VaultError, VaultKeys, VaultLock, VaultRecord, VaultedSource,
+};
 pub use self::{
     body::{ReplayBody, ResponseBody},
     challenge::{Challenge, RequestFacts, Verdict, detect},

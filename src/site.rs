@@ -7,6 +7,7 @@ use http::{HeaderValue, Uri};
 use crate::{
     error::{ConfigError, repeatable},
     placement::TokenPlacement,
+    sharing::Sharing,
     source::{Cancelled, Credential, CredentialFn, CredentialRequest, DynTokenSource, TokenSource},
 };
 
@@ -42,6 +43,7 @@ pub struct Site {
     pub(crate) portal: Option<String>,
     pub(crate) sends_portal_token: bool,
     pub(crate) insecure_http: bool,
+    pub(crate) sharing: Sharing,
 }
 
 /// How long a person may take to answer.
@@ -92,6 +94,7 @@ impl Site {
             portal: None,
             sends_portal_token: false,
             insecure_http: false,
+            sharing: Sharing::default(),
         }
     }
 
@@ -203,6 +206,18 @@ impl Site {
         self
     }
 
+    /// Shares the site's tokens and refusals with all processes that have the same vault, site, account and key: one
+    /// login for all of them. The login at the site's portal, too.
+    ///
+    /// A [`credential_fn`](Self::credential_fn) or a [`token_source`](Self::token_source) whose account cannot be told
+    /// shares with all others of the site that cannot.
+    #[cfg(feature = "vault")]
+    #[must_use]
+    pub fn token_vault(mut self, vault: &crate::SealedVault) -> Self {
+        self.sharing = Sharing::through(vault);
+        self
+    }
+
     /// Lets the password travel over plain http. Whoever listens on the way has it. Not needed on loopback.
     #[must_use]
     pub fn allow_insecure_http(mut self) -> Self {
@@ -238,6 +253,7 @@ impl fmt::Debug for Site {
             .field("sends_portal_token", &self.sends_portal_token)
             .field("portal", &self.portal.as_deref().map(repeatable))
             .field("insecure_http", &self.insecure_http)
+            .field("sharing", &self.sharing)
             .finish()
     }
 }

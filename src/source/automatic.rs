@@ -14,7 +14,9 @@ use super::{
     GenerateToken, LegacyToken, OAuthApp, Portal, ReadyToken, SignOut, TokenClient, TokenRequest,
     TokenSource, credential::CredentialKind, discovery::ServerInfo,
 };
-use crate::{error::TokenError, site::Root, store::REFUSAL_REMEMBERED, token::IssuedToken};
+use crate::{
+    error::TokenError, sharing::Sharing, site::Root, store::REFUSAL_REMEMBERED, token::IssuedToken,
+};
 
 /// A portal's URL, what its tokens are bound to, and whose they are.
 type PortalKey = (String, String, (u8, u64, u64));
@@ -59,7 +61,7 @@ impl TokenSource for InTurn {
             .err()
             .filter(|error| error.is_refused())
             .map(|error| Refused {
-                until: Instant::now() + REFUSAL_REMEMBERED,
+                until: remembered_until(error),
                 fingerprint,
                 error: error.clone(),
             });
@@ -75,12 +77,20 @@ impl TokenSource for InTurn {
     }
 }
 
+/// A refusal that was known before is not remembered for longer by being handed on.
+fn remembered_until(error: &TokenError) -> Instant {
+    let longest = Instant::now() + REFUSAL_REMEMBERED;
+    error
+        .remembered_until()
+        .map_or(longest, |until| until.min(longest))
+}
+
 impl Portals {
     fn in_turn(
         &self,
         service: &Endpoint,
         credential: &Credential,
-        login: impl TokenSource,
+        login: Arc<dyn DynTokenSource>,
     ) -> Arc<dyn DynTokenSource> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (
@@ -88,10 +98,7 @@ impl Portals {
             credential.identity(),
         );
         let turn = Arc::clone(turns.entry(key).or_default());
-        Arc::new(InTurn {
-            login: Arc::new(login),
-            turn,
-        })
+        Arc::new(InTurn { login, turn })
     }
 
     fn get(
@@ -124,6 +131,7 @@ pub(crate) struct Recipe {
     pub(crate) binding: ClientBinding,
     pub(crate) client: TokenClient,
     pub(crate) portals: Portals,
+    pub(crate) sharing: Sharing,
 }
 
 /// Asks the server once what it is, and then keeps to the source that fits.
@@ -241,7 +249,10 @@ impl Automatic {
     }
 
     fn in_turn(&self, service: &Endpoint, login: impl TokenSource) -> Arc<dyn DynTokenSource> {
-        let portals = &self.recipe.portals;
+        let Recipe {
+            portals, sharing, ..
+        } = &self.recipe;
+        let login = sharing.turn(service, Arc::new(login));
         portals.in_turn(service, &self.credential, login)
     }
 
@@ -271,6 +282,7 @@ impl Automatic {
             .portals
             .get(&url, &binding, &self.credential, || {
                 let client = self.recipe.client.clone();
+                let login = self.recipe.sharing.portal(&binding, login);
                 Portal::with(&url, exchange.clone(), login, binding.clone(), client)
             });
         if is_portal {

@@ -1,0 +1,209 @@
+//! A source whose tokens and refusals are shared with other processes, around one that logs in.
+
+use std::{fmt, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use super::{
+    SealedVault,
+    lease::Held,
+    record::{self, KeptRefusal, KeptToken, Record},
+    sealed::Unavailable,
+    subject::{About, Subject},
+};
+use crate::{
+    error::TokenError,
+    source::{Fingerprint, Owner, SignOut, TokenReason, TokenRequest, TokenSource},
+    token::IssuedToken,
+};
+
+/// How soon it is looked again whether another process has logged in; grows.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// How long another's login is waited for where no limit is known.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// What [`SealedVault::wrap`] makes: takes tokens from the vault, and logs in with the wrapped source, one process at a
+/// time, where there is none.
+#[derive(Clone)]
+pub struct VaultedSource<S> {
+    vault: SealedVault,
+    about: About,
+    source: S,
+}
+
+/// What the vault says to somebody who wants a token.
+enum Step {
+    /// There it is, or the reason why there will be none.
+    Answer(Result<IssuedToken, TokenError>),
+    /// Log in, and write; nobody else does meanwhile.
+    LogIn(Held, Record),
+    /// Log in without the vault.
+    Alone,
+}
+
+/// What was kept.
+enum Look {
+    Answer(Result<IssuedToken, TokenError>),
+    /// Nothing of use; and what it was.
+    Nothing(Record),
+}
+
+impl<S: TokenSource> VaultedSource<S> {
+    pub(crate) fn new(vault: SealedVault, about: About, source: S) -> Self {
+        Self {
+            vault,
+            about,
+            source,
+        }
+    }
+
+    /// Turns are for credentials: the tokens got in them may be bound to different things.
+    fn keeps_tokens(&self) -> bool {
+        !matches!(self.about, About::Turn { .. })
+    }
+
+    fn subject(&self, owner: &Owner) -> Subject {
+        let mut fingerprint = Fingerprint::empty();
+        self.source.fingerprint(&mut fingerprint);
+        Subject::new(&self.about, owner, &fingerprint)
+    }
+
+    async fn step(&self, request: &TokenRequest, subject: &Subject) -> Result<Step, Unavailable> {
+        let started = Instant::now();
+        // Who waits in vain says so before the login's own limit does: that would count as a login not answered.
+        let patience = request
+            .deadline()
+            .map_or(PATIENCE, |at| at.saturating_duration_since(started) / 10 * 9);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if let Look::Answer(answer) = self.look(request, subject).await? {
+                return Ok(Step::Answer(answer));
+            }
+            if let Some(held) = self.vault.lock(subject).await? {
+                // Somebody may have come and gone between looking and locking.
+                return Ok(match self.look(request, subject).await? {
+                    Look::Answer(answer) => {
+                        held.give_back(None).await;
+                        Step::Answer(answer)
+                    }
+                    Look::Nothing(record) => Step::LogIn(held, record),
+                });
+            }
+            if started.elapsed() >= patience {
+                return Ok(Step::Answer(Err(TokenError::fault(format!(
+                    "another process has been logging in for {} seconds, and has shared no token; check that the \
+                     token service answers",
+                    started.elapsed().as_secs()
+                )))));
+            }
+            sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn look(&self, request: &TokenRequest, subject: &Subject) -> Result<Look, Unavailable> {
+        let now = record::now();
+        let mut kept = None;
+        for mut found in self.vault.find(subject).await? {
+            if let Some(token) = found.record.token.as_ref().filter(|_| self.keeps_tokens()) {
+                match request.dead().filter(|dead| token.is(dead)) {
+                    None => {
+                        if let Some(issued) = token.issue(now) {
+                            return Ok(Look::Answer(Ok(issued)));
+                        }
+                    }
+                    // Others must not be handed it either. Where it only lacks a right, or nears its end, they may.
+                    Some(_) if request.reason() == TokenReason::Rejected => {
+                        found.record.token = None;
+                        let rest = found.record.clone();
+                        self.vault.replace(&found, subject, &rest, now).await?;
+                    }
+                    Some(_) => {}
+                }
+            }
+            let refusal = found.record.refusal.as_ref();
+            let digest = found.digest(subject);
+            if let Some(error) = refusal.and_then(|refusal| refusal.error(digest, now)) {
+                return Ok(Look::Answer(Err(error)));
+            }
+            kept.get_or_insert(found.record);
+        }
+        Ok(Look::Nothing(kept.unwrap_or_default()))
+    }
+
+    async fn log_in(
+        &self,
+        request: TokenRequest,
+        subject: &Subject,
+        held: Held,
+        kept: Record,
+    ) -> Result<IssuedToken, TokenError> {
+        let dead = request.dead().map(|dead| dead.expose().to_owned());
+        let result = self.source.token(request).await;
+        let now = record::now();
+        let record = match &result {
+            // A source that has but one token may give it again.
+            Ok(token) if self.keeps_tokens() && dead.as_deref() != Some(token.expose()) => {
+                Some(Record {
+                    token: Some(KeptToken::new(token, now)),
+                    refusal: None,
+                })
+            }
+            Err(error) if error.is_refused() => Some(Record {
+                // The old token may work until its end.
+                token: kept.token,
+                refusal: Some(KeptRefusal::new(error, self.vault.digest(subject), now)),
+            }),
+            // A fault is this process's own: the next may get through.
+            _ => None,
+        };
+        let write = record.and_then(|record| self.vault.sealed(subject, &record, now));
+        held.give_back(write).await;
+        result
+    }
+}
+
+impl<S: TokenSource> TokenSource for VaultedSource<S> {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        if !self.vault.is_in() {
+            return self.source.token(request).await;
+        }
+        // Taken before the login: a change while it runs counts as a change.
+        let subject = self.subject(request.owner());
+        match self.step(&request, &subject).await.unwrap_or(Step::Alone) {
+            Step::Answer(answer) => answer,
+            Step::LogIn(held, kept) => self.log_in(request, &subject, held, kept).await,
+            Step::Alone => self.source.token(request).await,
+        }
+    }
+
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        self.source.fingerprint(fingerprint);
+    }
+
+    async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
+        let removed = if self.keeps_tokens() {
+            let subject = self.subject(sign_out.owner());
+            self.vault.remove(&subject).await
+        } else {
+            Ok(())
+        };
+        self.source.sign_out(sign_out).await?;
+        removed.map_err(|Unavailable| {
+            TokenError::fault(
+                "the token is forgotten here, but the vault could not be told that somebody signed out: other \
+                 processes may use the token until its end; sign out again once the vault answers",
+            )
+        })
+    }
+}
+
+impl<S> fmt::Debug for VaultedSource<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VaultedSource")
+            .field("vault", &self.vault)
+            .field("about", &self.about)
+            .finish_non_exhaustive()
+    }
+}
