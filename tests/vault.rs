@@ -325,7 +325,7 @@ async fn a_dead_token_costs_one_login_and_is_never_handed_out_again() {
     // Whoever comes now never sends the dead one.
     let late = world.replica();
     assert!(ask(&late).await.is_clean());
-    let sent = late.inner().tokens();
+    let sent = late.get_ref().tokens();
     assert_eq!(sent, [None, Some("secret-token-2".to_owned())]);
     assert_eq!(world.attempts(), 2);
 }
@@ -340,7 +340,7 @@ async fn a_token_that_died_is_out_of_the_vault_though_nobody_can_log_in() {
     assert!(!ask(&replica).await.is_clean());
     let late = world.replica();
     assert!(!ask(&late).await.is_clean());
-    assert_eq!(late.inner().tokens(), [None], "the dead token is not sent");
+    assert_eq!(late.get_ref().tokens(), [None], "the dead token is not sent");
     assert_eq!(world.attempts(), 2);
 }
 
@@ -383,7 +383,7 @@ async fn who_loses_the_lock_keeps_its_token_and_writes_nothing() {
     assert_eq!(world.attempts(), 2);
     let late = world.replica();
     assert!(ask(&late).await.is_clean());
-    assert_eq!(late.inner().tokens().last().unwrap().as_deref(), Some("secret-token-2"));
+    assert_eq!(late.get_ref().tokens().last().unwrap().as_deref(), Some("secret-token-2"));
 }
 
 // --- what is kept
@@ -451,7 +451,7 @@ async fn keys_change_without_another_login() {
     assert_eq!(world.attempts(), 2);
     let with_the_old_key = world.replica();
     assert!(ask(&with_the_old_key).await.is_clean());
-    let sent = with_the_old_key.inner().tokens();
+    let sent = with_the_old_key.get_ref().tokens();
     assert!(!sent.contains(&Some("secret-token-1".to_owned())), "{sent:?}");
 }
 
@@ -524,11 +524,7 @@ async fn a_vault_that_comes_back_is_used_again() {
     world.vault.set_fault(None);
     tokio::time::advance(Duration::from_secs(4)).await;
     world.valid.revoke_all();
-    for told in ask_all(&replicas).await {
-        // The vault still has the token from before its outage, and nobody could tell it that it died.
-        let _ = told;
-    }
-    tokio::time::advance(Duration::from_secs(2)).await;
+    // The vault has the token from before its outage still; those who saw it die know better.
     assert_clean(&ask_all(&replicas).await);
     assert_eq!(world.attempts(), 1 + 4 + 1);
 }

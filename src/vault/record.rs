@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::{
     error::TokenError,
     store::REFUSAL_REMEMBERED,
-    token::{IssuedToken, Token},
+    token::IssuedToken,
 };
 
 /// How long a token is kept that the server set no end to.
@@ -152,8 +152,8 @@ impl KeptToken {
         })
     }
 
-    pub(super) fn is(&self, token: &Token) -> bool {
-        self.text.expose_secret() == token.expose()
+    pub(super) fn expose(&self) -> &str {
+        self.text.expose_secret()
     }
 
     /// The token with what is left of its life, if that is worth it.

@@ -1,6 +1,12 @@
 //! A source whose tokens and refusals are shared with other processes, around one that logs in.
 
-use std::{fmt, time::Duration};
+use std::{
+    collections::VecDeque,
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep};
 
@@ -30,6 +36,38 @@ pub struct VaultedSource<S> {
     vault: SealedVault,
     about: About,
     source: S,
+    graves: Arc<Graves>,
+}
+
+/// The tokens this process saw die, by their hashes: one that died while the vault was out of reach is in it still when
+/// it comes back.
+#[derive(Default)]
+struct Graves(Mutex<VecDeque<u64>>);
+
+impl Graves {
+    /// Tokens live for minutes at least: by then those before these have ended by themselves.
+    const MOST: usize = 256;
+
+    fn dig(&self, token: &str) {
+        let token = Self::hash(token);
+        let mut graves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !graves.contains(&token) {
+            if graves.len() >= Self::MOST {
+                graves.pop_front();
+            }
+            graves.push_back(token);
+        }
+    }
+
+    fn hold(&self, token: &str) -> bool {
+        let graves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        graves.contains(&Self::hash(token))
+    }
+
+    fn hash(token: &str) -> u64 {
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        HASHER.hash_one(token)
+    }
 }
 
 /// What the vault says to somebody who wants a token.
@@ -55,6 +93,7 @@ impl<S: TokenSource> VaultedSource<S> {
             vault,
             about,
             source,
+            graves: Arc::default(),
         }
     }
 
@@ -107,19 +146,15 @@ impl<S: TokenSource> VaultedSource<S> {
         let mut kept = None;
         for mut found in self.vault.find(subject).await? {
             if let Some(token) = found.record.token.as_ref().filter(|_| self.keeps_tokens()) {
-                match request.dead().filter(|dead| token.is(dead)) {
-                    None => {
-                        if let Some(issued) = token.issue(now) {
-                            return Ok(Look::Answer(Ok(issued)));
-                        }
+                if self.graves.hold(token.expose()) {
+                    // Others must not be handed it either.
+                    found.record.token = None;
+                    let rest = found.record.clone();
+                    self.vault.replace(&found, subject, &rest, now).await?;
+                } else if request.dead().is_none_or(|dead| dead.expose() != token.expose()) {
+                    if let Some(issued) = token.issue(now) {
+                        return Ok(Look::Answer(Ok(issued)));
                     }
-                    // Others must not be handed it either. Where it only lacks a right, or nears its end, they may.
-                    Some(_) if request.reason() == TokenReason::Rejected => {
-                        found.record.token = None;
-                        let rest = found.record.clone();
-                        self.vault.replace(&found, subject, &rest, now).await?;
-                    }
-                    Some(_) => {}
                 }
             }
             let refusal = found.record.refusal.as_ref();
@@ -139,12 +174,11 @@ impl<S: TokenSource> VaultedSource<S> {
         held: Held,
         kept: Record,
     ) -> Result<IssuedToken, TokenError> {
-        let dead = request.dead().map(|dead| dead.expose().to_owned());
         let result = self.source.token(request).await;
         let now = record::now();
         let record = match &result {
             // A source that has but one token may give it again.
-            Ok(token) if self.keeps_tokens() && dead.as_deref() != Some(token.expose()) => {
+            Ok(token) if self.keeps_tokens() && !self.graves.hold(token.expose()) => {
                 Some(Record {
                     token: Some(KeptToken::new(token, now)),
                     refusal: None,
@@ -166,6 +200,13 @@ impl<S: TokenSource> VaultedSource<S> {
 
 impl<S: TokenSource> TokenSource for VaultedSource<S> {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        // A token that nears its end, or lacks a right, is not dead.
+        if let Some(dead) = request
+            .dead()
+            .filter(|_| request.reason() == TokenReason::Rejected)
+        {
+            self.graves.dig(dead.expose());
+        }
         if !self.vault.is_in() {
             return self.source.token(request).await;
         }
