@@ -64,9 +64,11 @@
 //!
 //! * `client` (default): the client that logs in, hyper-util over rustls with the platform's root certificates. Without
 //!   it give one with [`token_client`](ArcgisAuthLayerBuilder::token_client).
+//! * `redis`: the vault `RedisVault`. Brings the `redis` crate, and `vault`.
 //! * `sign-in`: a person's sign-in at a portal, `begin_sign_in` and `redeem_code`. Brings the `oauth2` crate.
 //! * `tracing` (default): one span a login (`arcgis_login`) and events for what goes wrong, under the target
 //!   `tower_arcgis_auth`; nothing per request, never a secret.
+//! * `vault`: processes share tokens and refusals, sealed, through a `TokenVault`: `SealedVault`, `Site::token_vault`.
 //!
 //! # What stays out of reach
 //!
@@ -78,6 +80,9 @@
 //! second sending until the caller's timeout.
 
 #![warn(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+#[cfg(all(test, feature = "vault"))]
+extern crate self as tower_arcgis_auth;
 
 mod account;
 mod body;
@@ -101,10 +106,10 @@ mod trace;
 #[cfg(feature = "vault")]
 mod vault;
 
-#[cfg(feature = "redis")]
-pub use self::vault::RedisVault;
 #[cfg(feature = "sign-in")]
 pub use self::source::{SignIn, SignedIn, begin_sign_in, redeem_code};
+#[cfg(feature = "redis")]
+pub use self::vault::RedisVault;
 #[cfg(feature = "vault")]
 pub use self::vault::{
     SealedVault, TokenVault, VaultError, VaultKeys, VaultLock, VaultRecord, VaultedSource,

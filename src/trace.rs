@@ -1,15 +1,15 @@
 //! What the layer tells `tracing`: one span a login, events for what goes wrong, nothing per request, never a secret.
 //! Without the feature `tracing` every function here does nothing.
 
-#[cfg(all(feature = "tracing", feature = "vault"))]
-pub(crate) use enabled::{vault_back, vault_unavailable};
 #[cfg(feature = "tracing")]
 pub(crate) use enabled::{logged_in, login, login_failed, service_refused};
+#[cfg(all(feature = "tracing", feature = "vault"))]
+pub(crate) use enabled::{vault_back, vault_unavailable};
 
-#[cfg(all(not(feature = "tracing"), feature = "vault"))]
-pub(crate) use disabled::{vault_back, vault_unavailable};
 #[cfg(not(feature = "tracing"))]
 pub(crate) use disabled::{logged_in, login, login_failed, service_refused};
+#[cfg(all(not(feature = "tracing"), feature = "vault"))]
+pub(crate) use disabled::{vault_back, vault_unavailable};
 
 #[cfg(feature = "tracing")]
 mod enabled {

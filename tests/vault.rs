@@ -15,16 +15,21 @@ use std::{
     time::Duration,
 };
 
+use arcgis_stand_in::{PASSWORD as STAND_IN_PASSWORD, Portal, StandIn, USERNAME};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use support::{Fake, INVALID, ROADS, ROOT, Told, ValidTokens, answer, get, send};
 use tokio::time::Instant;
-use tower::Layer;
+use tower::{Layer, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, Credential, IssuedToken, SealedVault, Site, TokenClient,
-    VaultKeys, Withheld, token_source_fn,
+    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Credential, IssuedToken, ReplayBody, SealedVault,
+    Site, TokenClient, VaultKeys, Withheld, token_source_fn,
 };
 use vault::{Fault, MemoryVault};
 
@@ -190,7 +195,11 @@ async fn different_accounts_bindings_and_keys_share_nothing() {
         world.over(site()),
         world.over(site().credential(Credential::user("grace", PASSWORD))),
         world.over(site().referer("https://another.example/")),
-        world.over(site().credential(Credential::user(NAME, PASSWORD)).bind_to_address()),
+        world.over(
+            site()
+                .credential(Credential::user(NAME, PASSWORD))
+                .bind_to_address(),
+        ),
         world.replica_with(PASSWORD, OTHER_KEY),
     ];
     assert_clean(&ask_all(&replicas).await);
@@ -340,7 +349,11 @@ async fn a_token_that_died_is_out_of_the_vault_though_nobody_can_log_in() {
     assert!(!ask(&replica).await.is_clean());
     let late = world.replica();
     assert!(!ask(&late).await.is_clean());
-    assert_eq!(late.get_ref().tokens(), [None], "the dead token is not sent");
+    assert_eq!(
+        late.get_ref().tokens(),
+        [None],
+        "the dead token is not sent"
+    );
     assert_eq!(world.attempts(), 2);
 }
 
@@ -354,9 +367,7 @@ async fn a_token_near_its_end_is_renewed_once_for_all() {
             let source = token_source_fn(move |_| {
                 let token = format!("own-{}", logins.fetch_add(1, Ordering::SeqCst));
                 valid.add(&token);
-                async move {
-                    Ok(IssuedToken::new(token)?.valid_for(Duration::from_secs(3600)))
-                }
+                async move { Ok(IssuedToken::new(token)?.valid_for(Duration::from_secs(3600))) }
             });
             let source = world.sealed(KEY).wrap(source);
             world.over(Site::new(ROOT).token_source(source))
@@ -383,7 +394,10 @@ async fn who_loses_the_lock_keeps_its_token_and_writes_nothing() {
     assert_eq!(world.attempts(), 2);
     let late = world.replica();
     assert!(ask(&late).await.is_clean());
-    assert_eq!(late.get_ref().tokens().last().unwrap().as_deref(), Some("secret-token-2"));
+    assert_eq!(
+        late.get_ref().tokens().last().unwrap().as_deref(),
+        Some("secret-token-2")
+    );
 }
 
 // --- what is kept
@@ -447,12 +461,19 @@ async fn keys_change_without_another_login() {
     world.valid.revoke_all();
     assert!(ask(&changed).await.is_clean());
     assert_eq!(world.attempts(), 2);
-    assert!(ask(&world.replica_with(PASSWORD, OTHER_KEY)).await.is_clean());
+    assert!(
+        ask(&world.replica_with(PASSWORD, OTHER_KEY))
+            .await
+            .is_clean()
+    );
     assert_eq!(world.attempts(), 2);
     let with_the_old_key = world.replica();
     assert!(ask(&with_the_old_key).await.is_clean());
     let sent = with_the_old_key.get_ref().tokens();
-    assert!(!sent.contains(&Some("secret-token-1".to_owned())), "{sent:?}");
+    assert!(
+        !sent.contains(&Some("secret-token-1".to_owned())),
+        "{sent:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -483,7 +504,10 @@ async fn a_vault_that_hangs_costs_one_second() {
     let started = Instant::now();
     assert!(ask(&world.replica()).await.is_clean());
     let took = started.elapsed();
-    assert!(took <= world.takes + Duration::from_millis(1010), "{took:?}");
+    assert!(
+        took <= world.takes + Duration::from_millis(1010),
+        "{took:?}"
+    );
     assert_eq!(world.vault.questions(), 1);
 }
 
@@ -568,4 +592,75 @@ async fn a_server_that_takes_no_token_is_not_hammered_through_the_vault() {
         assert!(!ask(&replica).await.is_clean());
     }
     assert!(world.attempts() <= 2, "{}", world.attempts());
+}
+
+// --- federation, over loopback
+
+async fn members(portal: &Portal) -> Vec<StandIn> {
+    let servers = (0..3).map(|_| StandIn::builder().federated_with(portal).start());
+    let servers = join_all(servers).await;
+    servers.into_iter().map(Result::unwrap).collect()
+}
+
+/// A replica that signs requests to all of a portal's servers.
+fn federated(
+    servers: &[StandIn],
+    portal: &Portal,
+    vault: &MemoryVault,
+    password: &str,
+) -> ArcgisAuth<Client<HttpConnector, ReplayBody<Full<Bytes>>>> {
+    let sealed = SealedVault::new(vault.clone(), keys(KEY));
+    let mut builder = ArcgisAuthLayer::builder();
+    for server in servers {
+        let site = Site::new(server.root())
+            .credential(Credential::user(USERNAME, password))
+            .trust_token_service(portal.origin());
+        builder = builder.site(site.token_vault(&sealed));
+    }
+    let layer = builder.build().unwrap();
+    layer.layer(Client::builder(TokioExecutor::new()).build_http())
+}
+
+/// Each replica asks every server, each beginning with another.
+async fn ask_everywhere(servers: &[StandIn], portal: &Portal, password: &str) -> Vec<AuthOutcome> {
+    let vault = MemoryVault::default();
+    let asked = (0..10).map(|number| {
+        let replica = federated(servers, portal, &vault, password);
+        let urls = (0..3).map(move |at| {
+            servers[(number + at) % 3].url("rest/services/Parcels/MapServer?f=json")
+        });
+        async move {
+            let mut outcomes = Vec::new();
+            for url in urls {
+                let response = replica.clone().oneshot(get(&url)).await.unwrap();
+                outcomes.push(response.body().outcome().clone());
+            }
+            outcomes
+        }
+    });
+    join_all(asked).await.concat()
+}
+
+#[tokio::test]
+async fn replicas_log_in_once_at_a_portal_for_all_its_servers() {
+    let portal = Portal::start().await.unwrap();
+    let servers = members(&portal).await;
+    for outcome in ask_everywhere(&servers, &portal, STAND_IN_PASSWORD).await {
+        assert!(outcome.unanswered().is_none(), "{outcome}");
+    }
+    let counters = portal.counters();
+    assert_eq!((counters.logins, counters.exchanges), (1, 3));
+}
+
+#[tokio::test]
+async fn a_wrong_password_at_a_portal_is_tried_once_by_all_replicas_for_all_its_servers() {
+    let portal = Portal::start().await.unwrap();
+    let servers = members(&portal).await;
+    for outcome in ask_everywhere(&servers, &portal, "wrong").await {
+        assert!(
+            matches!(outcome.withheld(), Some(Withheld::LoginRefused(_))),
+            "{outcome}"
+        );
+    }
+    assert_eq!(portal.counters().login_attempts, 1);
 }

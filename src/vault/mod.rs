@@ -2,6 +2,9 @@
 
 mod keys;
 mod lease;
+#[cfg(test)]
+#[path = "../../tests/support/vault.rs"]
+mod memory;
 mod record;
 #[cfg(feature = "redis")]
 mod redis;
@@ -288,12 +291,8 @@ pub(crate) trait DynTokenVault: Send + Sync {
 
     fn lock<'a>(&'a self, name: &'a str, lease: Duration) -> Boxed<'a, Option<VaultLock>>;
 
-    fn extend<'a>(
-        &'a self,
-        name: &'a str,
-        lock: &'a VaultLock,
-        lease: Duration,
-    ) -> Boxed<'a, bool>;
+    fn extend<'a>(&'a self, name: &'a str, lock: &'a VaultLock, lease: Duration)
+    -> Boxed<'a, bool>;
 
     fn unlock<'a>(
         &'a self,

@@ -5,11 +5,7 @@ use std::time::{Duration, SystemTime};
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use serde_json::{Map, Value};
 
-use crate::{
-    error::TokenError,
-    store::REFUSAL_REMEMBERED,
-    token::IssuedToken,
-};
+use crate::{error::TokenError, store::REFUSAL_REMEMBERED, token::IssuedToken};
 
 /// How long a token is kept that the server set no end to.
 const KEPT_WITHOUT_END: Duration = Duration::from_secs(24 * 60 * 60);

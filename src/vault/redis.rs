@@ -204,12 +204,18 @@ impl RedisVault {
     fn failed(&self, error: &RedisError) -> VaultError {
         let address = self.address();
         VaultError::new(match error.code() {
-            Some("OOM") => format!("Redis at {address} is full; give it more memory, or let it evict keys"),
+            Some("OOM") => {
+                format!("Redis at {address} is full; give it more memory, or let it evict keys")
+            }
             Some(code @ ("NOAUTH" | "WRONGPASS" | "NOPERM")) => format!(
                 "Redis at {address} does not let this process in ({code}); check user, password and rights in its URL"
             ),
             Some(code) => {
-                let code: String = code.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
+                let code: String = code
+                    .chars()
+                    .filter(char::is_ascii_alphanumeric)
+                    .take(20)
+                    .collect();
                 format!("Redis at {address} answered with an error ({code})")
             }
             None if error.is_connection_refusal() => {
@@ -347,7 +353,10 @@ mod tests {
         }
         let vault = RedisVault::new("redis://ada:hunter2@redis.example.com:7000/1").unwrap();
         let shown = format!("{vault:?}");
-        assert!(!shown.contains("hunter2") && !shown.contains("ada"), "{shown}");
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("ada"),
+            "{shown}"
+        );
         assert!(shown.contains("redis.example.com:7000"), "{shown}");
     }
 }

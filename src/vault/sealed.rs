@@ -206,13 +206,16 @@ impl SealedVault {
     /// Gives the lock back, with what there is to write about `subject`.
     pub(super) async fn unlock(&self, name: &str, lock: &VaultLock, write: Option<VaultRecord>) {
         // An outage has been told of; the lease ends by itself.
-        let _ = self
-            .ask(self.shared.vault.unlock(name, lock, write))
-            .await;
+        let _ = self.ask(self.shared.vault.unlock(name, lock, write)).await;
     }
 
     /// `record` as the first key seals it, and what the first key calls the credential.
-    pub(super) fn sealed(&self, subject: &Subject, record: &Record, now: Millis) -> Option<VaultRecord> {
+    pub(super) fn sealed(
+        &self,
+        subject: &Subject,
+        record: &Record,
+        now: Millis,
+    ) -> Option<VaultRecord> {
         let key = self.shared.keys.all().first()?;
         self.seal(key, subject, record, now)
     }
@@ -222,7 +225,13 @@ impl SealedVault {
         subject.digest(key)
     }
 
-    fn seal(&self, key: &Key, subject: &Subject, record: &Record, now: Millis) -> Option<VaultRecord> {
+    fn seal(
+        &self,
+        key: &Key,
+        subject: &Subject,
+        record: &Record,
+        now: Millis,
+    ) -> Option<VaultRecord> {
         let keep_for = record.keep_for(now);
         if record.is_empty() || keep_for.is_zero() {
             return None;

@@ -111,9 +111,9 @@ impl<S: TokenSource> VaultedSource<S> {
     async fn step(&self, request: &TokenRequest, subject: &Subject) -> Result<Step, Unavailable> {
         let started = Instant::now();
         // Who waits in vain says so before the login's own limit does: that would count as a login not answered.
-        let patience = request
-            .deadline()
-            .map_or(PATIENCE, |at| at.saturating_duration_since(started) / 10 * 9);
+        let patience = request.deadline().map_or(PATIENCE, |at| {
+            at.saturating_duration_since(started) / 10 * 9
+        });
         let mut pause = FIRST_PAUSE;
         loop {
             if let Look::Answer(answer) = self.look(request, subject).await? {
@@ -151,7 +151,10 @@ impl<S: TokenSource> VaultedSource<S> {
                     found.record.token = None;
                     let rest = found.record.clone();
                     self.vault.replace(&found, subject, &rest, now).await?;
-                } else if request.dead().is_none_or(|dead| dead.expose() != token.expose()) {
+                } else if request
+                    .dead()
+                    .is_none_or(|dead| dead.expose() != token.expose())
+                {
                     if let Some(issued) = token.issue(now) {
                         return Ok(Look::Answer(Ok(issued)));
                     }
@@ -178,12 +181,10 @@ impl<S: TokenSource> VaultedSource<S> {
         let now = record::now();
         let record = match &result {
             // A source that has but one token may give it again.
-            Ok(token) if self.keeps_tokens() && !self.graves.hold(token.expose()) => {
-                Some(Record {
-                    token: Some(KeptToken::new(token, now)),
-                    refusal: None,
-                })
-            }
+            Ok(token) if self.keeps_tokens() && !self.graves.hold(token.expose()) => Some(Record {
+                token: Some(KeptToken::new(token, now)),
+                refusal: None,
+            }),
             Err(error) if error.is_refused() => Some(Record {
                 // The old token may work until its end.
                 token: kept.token,
@@ -246,5 +247,84 @@ impl<S> fmt::Debug for VaultedSource<S> {
             .field("vault", &self.vault)
             .field("about", &self.about)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::{
+        source::token_source_fn,
+        vault::{
+            VaultKeys,
+            memory::{Fault, MemoryVault},
+        },
+    };
+
+    fn sealed(vault: &MemoryVault) -> SealedVault {
+        SealedVault::new(vault.clone(), VaultKeys::new("0a".repeat(32)).unwrap())
+    }
+
+    fn owner() -> Owner {
+        Owner {
+            site: "https://gis.test/arcgis".into(),
+            identity: Some("ada".into()),
+        }
+    }
+
+    fn missing() -> TokenRequest {
+        TokenRequest::new(owner(), TokenReason::Missing, None)
+    }
+
+    fn counting(logins: &Arc<AtomicUsize>) -> impl TokenSource + use<> {
+        let logins = Arc::clone(logins);
+        token_source_fn(move |_| {
+            let login = logins.fetch_add(1, Ordering::SeqCst);
+            async move { IssuedToken::new(format!("secret-{login}")) }
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_signs_out_is_forgotten_by_all() {
+        let (vault, logins) = (MemoryVault::default(), Arc::default());
+        let one = sealed(&vault).wrap(counting(&logins));
+        let other = sealed(&vault).wrap(counting(&logins));
+        assert_eq!(one.token(missing()).await.unwrap().expose(), "secret-0");
+        assert_eq!(other.token(missing()).await.unwrap().expose(), "secret-0");
+        one.sign_out(SignOut::new(owner(), None)).await.unwrap();
+        assert_eq!(vault.records(), []);
+        assert_eq!(other.token(missing()).await.unwrap().expose(), "secret-1");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sign_out_that_the_vault_did_not_hear_of_says_so() {
+        let (vault, logins) = (MemoryVault::default(), Arc::default());
+        let source = sealed(&vault).wrap(counting(&logins));
+        source.token(missing()).await.unwrap();
+        vault.set_fault(Some(Fault::Hangs));
+        let error = source.sign_out(SignOut::new(owner(), None)).await;
+        assert!(error.unwrap_err().to_string().contains("until its end"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn callers_share_nothing() {
+        let (vault, logins) = (MemoryVault::default(), Arc::default());
+        let source = sealed(&vault).wrap(counting(&logins));
+        for (identity, text) in [
+            (Some("ada"), "secret-0"),
+            (Some("grace"), "secret-1"),
+            (Some(""), "secret-2"),
+            (None, "secret-3"),
+            (Some("ada"), "secret-0"),
+        ] {
+            let owner = Owner {
+                identity: identity.map(Into::into),
+                ..owner()
+            };
+            let request = TokenRequest::new(owner, TokenReason::Missing, None);
+            assert_eq!(source.token(request).await.unwrap().expose(), text);
+        }
     }
 }

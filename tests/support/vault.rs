@@ -187,9 +187,7 @@ impl TokenVault for MemoryVault {
         write: Option<VaultRecord>,
     ) -> Result<bool, VaultError> {
         self.with(name, |entry, _| {
-            entry
-                .holder
-                .take_if(|(holder, _)| holder == lock.holder());
+            entry.holder.take_if(|(holder, _)| holder == lock.holder());
             let is_last = entry
                 .fence
                 .as_deref()
