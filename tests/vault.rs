@@ -554,6 +554,43 @@ async fn a_vault_that_comes_back_is_used_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_got_in_an_outage_is_shared_once_it_is_over() {
+    let world = World::new();
+    let replica = world.replica();
+    assert!(ask(&replica).await.is_clean());
+    world.vault.set_fault(Some(Fault::Fails));
+    world.valid.revoke_all();
+    assert!(ask(&replica).await.is_clean());
+    assert_eq!(world.attempts(), 2);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    world.vault.set_fault(None);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let late = world.replica();
+    assert!(ask(&late).await.is_clean());
+    let sent = late.get_ref().tokens();
+    assert_eq!(sent, [None, Some("secret-token-2".to_owned())]);
+    assert_eq!(world.attempts(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_alone_does_not_take_what_may_be_as_dead_as_its_own() {
+    let world = World::new();
+    let alone = world.replica();
+    world.vault.set_fault(Some(Fault::Fails));
+    assert!(ask(&alone).await.is_clean());
+    world.vault.set_fault(None);
+    let other = world.replica();
+    assert!(ask(&other).await.is_clean());
+    assert_eq!(world.attempts(), 2);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    // Both tokens die, and who was alone is the first to notice: its request is not spent on the other's.
+    world.valid.revoke_all();
+    assert!(ask(&alone).await.is_clean());
+    assert!(ask(&other).await.is_clean());
+    assert_eq!(world.attempts(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_vault_that_forgets_everything_costs_a_login_at_most() {
     let world = World::new();
     let replicas = world.replicas(4);

@@ -28,14 +28,14 @@ impl Held {
         }
     }
 
-    /// Gives the lock back, and writes, unless somebody took the lock meanwhile.
-    pub(super) async fn give_back(mut self, write: Option<VaultRecord>) {
+    /// Gives the lock back, and writes, unless somebody took the lock meanwhile. Says whether anything was written.
+    pub(super) async fn give_back(mut self, write: Option<VaultRecord>) -> bool {
         self.heartbeat.abort();
+        let has_something = write.is_some();
         // In an outage the lease ends by itself.
-        if self.vault.is_in() {
-            self.vault.unlock(&self.name, &self.lock, write).await;
-        }
+        let is_last = self.vault.is_in() && self.vault.unlock(&self.name, &self.lock, write).await;
         self.is_given_back = true;
+        has_something && is_last
     }
 }
 
@@ -52,7 +52,9 @@ impl Drop for Held {
                 std::mem::take(&mut self.name),
                 self.lock.clone(),
             );
-            runtime.spawn(async move { vault.unlock(&name, &lock, None).await });
+            runtime.spawn(async move {
+                vault.unlock(&name, &lock, None).await;
+            });
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Tokens shared between processes: where sealed records are kept, the one open trait, and what it deals in.
 
 mod keys;
+mod known;
 mod lease;
 #[cfg(test)]
 #[path = "../../tests/support/vault.rs"]

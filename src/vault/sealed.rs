@@ -20,7 +20,7 @@ use crate::{source::TokenSource, trace};
 
 const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(1);
 /// How long a vault that failed is left alone.
-const LEFT_ALONE: Duration = Duration::from_secs(3);
+pub(super) const LEFT_ALONE: Duration = Duration::from_secs(3);
 /// Whoever holds a lock says so three times in this; whoever dies holds it for no longer.
 pub(super) const LEASE: Duration = Duration::from_secs(10);
 
@@ -204,9 +204,16 @@ impl SealedVault {
     }
 
     /// Gives the lock back, with what there is to write about `subject`.
-    pub(super) async fn unlock(&self, name: &str, lock: &VaultLock, write: Option<VaultRecord>) {
-        // An outage has been told of; the lease ends by itself.
-        let _ = self.ask(self.shared.vault.unlock(name, lock, write)).await;
+    /// Says whether nobody took the lock since.
+    pub(super) async fn unlock(
+        &self,
+        name: &str,
+        lock: &VaultLock,
+        write: Option<VaultRecord>,
+    ) -> bool {
+        let answer = self.ask(self.shared.vault.unlock(name, lock, write)).await;
+        // In an outage, which has been told of, the lease ends by itself.
+        matches!(answer, Ok(true))
     }
 
     /// `record` as the first key seals it, and what the first key calls the credential.

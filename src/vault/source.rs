@@ -1,10 +1,8 @@
 //! A source whose tokens and refusals are shared with other processes, around one that logs in.
 
 use std::{
-    collections::VecDeque,
     fmt,
-    hash::{BuildHasher, RandomState},
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -12,9 +10,10 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     SealedVault,
+    known::KnownTokens,
     lease::Held,
     record::{self, KeptRefusal, KeptToken, Record},
-    sealed::Unavailable,
+    sealed::{LEFT_ALONE, Unavailable},
     subject::{About, Subject},
 };
 use crate::{
@@ -36,38 +35,7 @@ pub struct VaultedSource<S> {
     vault: SealedVault,
     about: About,
     source: S,
-    graves: Arc<Graves>,
-}
-
-/// The tokens this process saw die, by their hashes: one that died while the vault was out of reach is in it still when
-/// it comes back.
-#[derive(Default)]
-struct Graves(Mutex<VecDeque<u64>>);
-
-impl Graves {
-    /// Tokens live for minutes at least: by then those before these have ended by themselves.
-    const MOST: usize = 256;
-
-    fn dig(&self, token: &str) {
-        let token = Self::hash(token);
-        let mut graves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !graves.contains(&token) {
-            if graves.len() >= Self::MOST {
-                graves.pop_front();
-            }
-            graves.push_back(token);
-        }
-    }
-
-    fn hold(&self, token: &str) -> bool {
-        let graves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        graves.contains(&Self::hash(token))
-    }
-
-    fn hash(token: &str) -> u64 {
-        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        HASHER.hash_one(token)
-    }
+    known: Arc<KnownTokens>,
 }
 
 /// What the vault says to somebody who wants a token.
@@ -93,7 +61,7 @@ impl<S: TokenSource> VaultedSource<S> {
             vault,
             about,
             source,
-            graves: Arc::default(),
+            known: Arc::default(),
         }
     }
 
@@ -110,18 +78,19 @@ impl<S: TokenSource> VaultedSource<S> {
 
     async fn step(&self, request: &TokenRequest, subject: &Subject) -> Result<Step, Unavailable> {
         let started = Instant::now();
+        let suspect = self.suspect(request, subject).await?;
         // Who waits in vain says so before the login's own limit does: that would count as a login not answered.
         let patience = request.deadline().map_or(PATIENCE, |at| {
             at.saturating_duration_since(started) / 10 * 9
         });
         let mut pause = FIRST_PAUSE;
         loop {
-            if let Look::Answer(answer) = self.look(request, subject).await? {
+            if let Look::Answer(answer) = self.look(request, subject, suspect.as_ref()).await? {
                 return Ok(Step::Answer(answer));
             }
             if let Some(held) = self.vault.lock(subject).await? {
                 // Somebody may have come and gone between looking and locking.
-                return Ok(match self.look(request, subject).await? {
+                return Ok(match self.look(request, subject, suspect.as_ref()).await? {
                     Look::Answer(answer) => {
                         held.give_back(None).await;
                         Step::Answer(answer)
@@ -141,21 +110,43 @@ impl<S: TokenSource> VaultedSource<S> {
         }
     }
 
-    async fn look(&self, request: &TokenRequest, subject: &Subject) -> Result<Look, Unavailable> {
+    /// What the vault holds while a token that only this process had is dead. Whatever killed that may have killed this
+    /// too: what comes into the vault from now on is to be trusted, and not what was there.
+    async fn suspect(
+        &self,
+        request: &TokenRequest,
+        subject: &Subject,
+    ) -> Result<Option<KeptToken>, Unavailable> {
+        let dead = request
+            .dead()
+            .filter(|_| request.reason() == TokenReason::Rejected);
+        if !dead.is_some_and(|dead| self.known.is_own(dead.expose())) {
+            return Ok(None);
+        }
+        let found = self.vault.find(subject).await?;
+        Ok(found.into_iter().find_map(|found| found.record.token))
+    }
+
+    async fn look(
+        &self,
+        request: &TokenRequest,
+        subject: &Subject,
+        suspect: Option<&KeptToken>,
+    ) -> Result<Look, Unavailable> {
         let now = record::now();
         let mut kept = None;
         for mut found in self.vault.find(subject).await? {
             if let Some(token) = found.record.token.as_ref().filter(|_| self.keeps_tokens()) {
-                if self.graves.hold(token.expose()) {
+                if self.known.is_dead(token.expose()) {
                     // Others must not be handed it either.
                     found.record.token = None;
                     let rest = found.record.clone();
                     self.vault.replace(&found, subject, &rest, now).await?;
-                } else if request
-                    .dead()
-                    .is_none_or(|dead| dead.expose() != token.expose())
-                {
-                    if let Some(issued) = token.issue(now) {
+                } else {
+                    let is_another = |text: Option<&str>| text != Some(token.expose());
+                    let is_fit = is_another(request.dead().map(|dead| dead.expose()))
+                        && is_another(suspect.map(KeptToken::expose));
+                    if let Some(issued) = token.issue(now).filter(|_| is_fit) {
                         return Ok(Look::Answer(Ok(issued)));
                     }
                 }
@@ -181,10 +172,12 @@ impl<S: TokenSource> VaultedSource<S> {
         let now = record::now();
         let record = match &result {
             // A source that has but one token may give it again.
-            Ok(token) if self.keeps_tokens() && !self.graves.hold(token.expose()) => Some(Record {
-                token: Some(KeptToken::new(token, now)),
-                refusal: None,
-            }),
+            Ok(token) if self.keeps_tokens() && !self.known.is_dead(token.expose()) => {
+                Some(Record {
+                    token: Some(KeptToken::new(token, now)),
+                    refusal: None,
+                })
+            }
             Err(error) if error.is_refused() => Some(Record {
                 // The old token may work until its end.
                 token: kept.token,
@@ -194,8 +187,90 @@ impl<S: TokenSource> VaultedSource<S> {
             _ => None,
         };
         let write = record.and_then(|record| self.vault.sealed(subject, &record, now));
-        held.give_back(write).await;
+        let is_written = held.give_back(write).await;
+        if let (Ok(token), false) = (&result, is_written) {
+            self.share_later(token, subject);
+        }
         result
+    }
+
+    async fn log_in_alone(
+        &self,
+        request: TokenRequest,
+        subject: Option<Subject>,
+    ) -> Result<IssuedToken, TokenError> {
+        let subject = subject.unwrap_or_else(|| self.subject(request.owner()));
+        let token = self.source.token(request).await?;
+        self.share_later(&token, &subject);
+        Ok(token)
+    }
+
+    /// The vault does not know of `token`: it is told once it can be, for whoever has none then.
+    fn share_later(&self, token: &IssuedToken, subject: &Subject) {
+        if !self.keeps_tokens() || self.known.is_dead(token.expose()) {
+            return;
+        }
+        self.known.add_own(token.expose());
+        let later = Later {
+            vault: self.vault.clone(),
+            subject: subject.clone(),
+            token: KeptToken::new(token, record::now()),
+            known: Arc::downgrade(&self.known),
+        };
+        tokio::spawn(later.share());
+    }
+}
+
+/// A token got without the vault, to be shared through it once it answers.
+struct Later {
+    vault: SealedVault,
+    subject: Subject,
+    token: KeptToken,
+    /// Gone with the source it was for.
+    known: Weak<KnownTokens>,
+}
+
+impl Later {
+    async fn share(self) {
+        loop {
+            sleep(LEFT_ALONE.mul_f64(1.0 + fastrand::f64())).await;
+            let Some(known) = self.known.upgrade() else {
+                return;
+            };
+            let is_worth_it =
+                !known.is_dead(self.token.expose()) && self.token.issue(record::now()).is_some();
+            if !is_worth_it {
+                return;
+            }
+            if self.vault.is_in() && self.try_to_share(&known).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    async fn try_to_share(&self, known: &KnownTokens) -> Result<(), Unavailable> {
+        let Some(held) = self.vault.lock(&self.subject).await? else {
+            // Somebody logs in: there will be a token.
+            return Ok(());
+        };
+        let now = record::now();
+        let found = self.vault.find(&self.subject).await?;
+        let has_one = found.iter().any(|found| {
+            let token = found.record.token.as_ref();
+            token.is_some_and(|token| !known.is_dead(token.expose()) && token.issue(now).is_some())
+        });
+        let record = Record {
+            token: Some(self.token.clone()),
+            refusal: None,
+        };
+        let write = match has_one {
+            true => None,
+            false => self.vault.sealed(&self.subject, &record, now),
+        };
+        if held.give_back(write).await {
+            known.remove_own(self.token.expose());
+        }
+        Ok(())
     }
 }
 
@@ -206,17 +281,17 @@ impl<S: TokenSource> TokenSource for VaultedSource<S> {
             .dead()
             .filter(|_| request.reason() == TokenReason::Rejected)
         {
-            self.graves.dig(dead.expose());
+            self.known.add_dead(dead.expose());
         }
         if !self.vault.is_in() {
-            return self.source.token(request).await;
+            return self.log_in_alone(request, None).await;
         }
         // Taken before the login: a change while it runs counts as a change.
         let subject = self.subject(request.owner());
         match self.step(&request, &subject).await.unwrap_or(Step::Alone) {
             Step::Answer(answer) => answer,
             Step::LogIn(held, kept) => self.log_in(request, &subject, held, kept).await,
-            Step::Alone => self.source.token(request).await,
+            Step::Alone => self.log_in_alone(request, Some(subject)).await,
         }
     }
 
@@ -226,6 +301,9 @@ impl<S: TokenSource> TokenSource for VaultedSource<S> {
 
     async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
         let removed = if self.keeps_tokens() {
+            if let Some(token) = sign_out.token() {
+                self.known.add_dead(token.expose());
+            }
             let subject = self.subject(sign_out.owner());
             self.vault.remove(&subject).await
         } else {
