@@ -83,7 +83,7 @@ mod disabled {
     type Source = Arc<dyn DynTokenSource>;
 
     #[derive(Clone, Debug, Default)]
-    pub(crate) struct Sharing;
+    pub(crate) struct Sharing(());
 
     impl Sharing {
         pub(crate) fn site(&self, _binding: &dyn fmt::Debug, source: Source) -> Source {
