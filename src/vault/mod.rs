@@ -165,6 +165,15 @@ pub trait TokenVault: Send + Sync + 'static {
 }
 
 /// A sealed record, and how long it is worth keeping.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_arcgis_auth::VaultRecord;
+///
+/// let record = VaultRecord::new(&b"sealed"[..], Duration::from_secs(3600));
+/// assert_eq!(record.bytes(), &b"sealed"[..]);
+/// assert_eq!(record.keep_for().as_secs(), 3600);
+/// ```
 #[derive(Clone)]
 pub struct VaultRecord {
     bytes: Bytes,

@@ -65,12 +65,14 @@ return 1";
 /// TLS is rustls with the process's default provider, and the platform's root certificates. Where the process has set no
 /// provider when the first `rediss://` connection is made, it gets ring.
 ///
-/// ```no_run
+/// ```
 /// use tower_arcgis_auth::{Credential, RedisVault, Secret, SealedVault, Site, VaultKeys};
 ///
 /// # fn main() -> Result<(), tower_arcgis_auth::ConfigError> {
+/// // In earnest `Secret::env("ARCGIS_VAULT_KEY")`, or `Secret::file(…)`.
+/// let key = "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90";
 /// let redis = RedisVault::new("rediss://user:password@redis.example.com:6380/0")?.namespace("maps");
-/// let vault = SealedVault::new(redis, VaultKeys::new(Secret::env("ARCGIS_VAULT_KEY"))?);
+/// let vault = SealedVault::new(redis, VaultKeys::new(key)?);
 /// let site = Site::new("https://gis.example.com/arcgis")
 ///     .credential(Credential::user("gis_reader", Secret::env("ARCGIS_PASSWORD")))
 ///     .token_vault(&vault);

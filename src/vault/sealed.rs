@@ -123,6 +123,16 @@ impl SealedVault {
     /// Who shares is told by the site, the caller, and the account in the source's
     /// [`fingerprint`](TokenSource::fingerprint). Sources that do not tell their account share with all others of the
     /// site that do not: give applications with such sources a key each.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::{IssuedToken, SealedVault, Site, TokenVault, token_source_fn};
+    ///
+    /// fn shared_site(vault: &SealedVault) -> Site {
+    ///     let source = token_source_fn(|_| async { IssuedToken::new("aGVsbG8td29ybGQ.") });
+    ///     Site::new("https://gis.example.com/arcgis").token_source(vault.wrap(source))
+    /// }
+    /// # let _ = shared_site;
+    /// ```
     pub fn wrap<S: TokenSource>(&self, source: S) -> VaultedSource<S> {
         let binding = String::new();
         VaultedSource::new(self.clone(), About::Site { binding }, source)
