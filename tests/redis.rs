@@ -1,6 +1,6 @@
 //! Replicas that are processes of their own, before a real `redis-server` that is restarted, held up, killed, and full.
 //!
-//! `cargo test --features redis --test redis -- --ignored`. The environment variable `REDIS_SERVER` names the program
+//! `cargo test --test redis -- --ignored`. The environment variable `REDIS_SERVER` names the program
 //! where it is not on the path. Each test prints how many logins what it did cost.
 
 use std::{
