@@ -211,6 +211,17 @@ impl Site {
     ///
     /// A [`credential_fn`](Self::credential_fn) or a [`token_source`](Self::token_source) whose account cannot be told
     /// shares with all others of the site that cannot.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::{Credential, SealedVault, Secret, Site};
+    ///
+    /// fn shared_site(vault: &SealedVault) -> Site {
+    ///     Site::new("https://gis.example.com/arcgis")
+    ///         .credential(Credential::user("gis_reader", Secret::env("ARCGIS_PASSWORD")))
+    ///         .token_vault(vault)
+    /// }
+    /// # let _ = shared_site;
+    /// ```
     #[cfg(feature = "vault")]
     #[must_use]
     pub fn token_vault(mut self, vault: &crate::SealedVault) -> Self {

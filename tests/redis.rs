@@ -138,6 +138,14 @@ fn replicas(count: usize, server: &StandIn, redis: &str) -> Vec<Replica> {
         .collect()
 }
 
+/// With the time limits that users have.
+fn replicas_in_earnest(count: usize, server: &StandIn, redis: &str) -> Vec<Replica> {
+    let limits = [("REPLICA_IN_EARNEST", "1")];
+    (0..count)
+        .map(|_| Replica::start_with(server, redis, PASSWORD, &limits))
+        .collect()
+}
+
 async fn ask_all(replicas: &mut [Replica]) -> Vec<String> {
     join_all(replicas.iter_mut().map(Replica::ask)).await
 }
@@ -467,10 +475,7 @@ async fn a_redis_that_restarts_empty_costs_one_login() {
 #[ignore = "wants redis-server"]
 async fn a_redis_that_is_held_up_leaves_each_to_itself_until_it_goes_on() {
     let (server, redis) = world().await;
-    let limits = [("REPLICA_IN_EARNEST", "1")];
-    let mut three: Vec<_> = (0..3)
-        .map(|_| Replica::start_with(&server, &redis.url(), PASSWORD, &limits))
-        .collect();
+    let mut three = replicas_in_earnest(3, &server, &redis.url());
     assert_all_clean(&mut three).await;
     redis.signal("-STOP");
     let started = Instant::now();
@@ -552,7 +557,7 @@ async fn what_answers_nonsense_leaves_each_to_itself() {
                 });
             }
         });
-        let mut two = replicas(2, &server, &url);
+        let mut two = replicas_in_earnest(2, &server, &url);
         let logins = logins_for_all(&server, &mut two).await;
         println!(
             "{:?} for Redis, 2 processes: {logins} logins",
