@@ -13,6 +13,7 @@ use crate::{
     handle::{ArcgisAuthHandle, KnownSite},
     identity::Identity,
     service::{ArcgisAuth, Shared},
+    sharing::Sharing,
     site::{Binding, Login, Origin, Root, Site, SiteTable, SourceFor},
     source::{
         Ask, Automatic, ClientBinding, Discovery, DynTokenSource, Endpoint, Owner, Portals, Recipe,
@@ -269,8 +270,14 @@ fn accounts(
     };
     let name: Arc<str> = first.to_url().into();
     let tally = Arc::clone(tally);
+    // An API key comes from no login that could be shared.
+    let sharing = match &site.login {
+        Login::Credential(credential) if credential.is_ready_token() => Sharing::default(),
+        _ => site.sharing.clone(),
+    };
+    let binding = referer.clone();
     let new_store = move |identity: Option<Identity>| {
-        let source = source_for(identity.as_ref());
+        let source = sharing.site(&binding, source_for(identity.as_ref()));
         let owner = Owner {
             site: Arc::clone(&name),
             identity,
@@ -358,6 +365,7 @@ pub(crate) fn recipe(
         client,
         portals: portals.clone(),
         told: Default::default(),
+        sharing: site.sharing.clone(),
     })
 }
 

@@ -65,9 +65,11 @@
 //! * `client` (default): the client that logs in, hyper-util over rustls with the platform's root certificates. Without
 //!   it give one with [`token_client`](ArcgisAuthLayerBuilder::token_client).
 //! * `identities` (default): [`Site::identity_fn`], a token for each caller. Brings the `moka` crate.
+//! * `redis`: the vault `RedisVault`. Brings the `redis` crate, and `vault`.
 //! * `sign-in`: a person's sign-in at a portal, `begin_sign_in` and `redeem_code`. Brings the `oauth2` crate.
 //! * `tracing` (default): one span a login (`arcgis_login`) and events for what goes wrong, under the target
 //!   `tower_arcgis_auth`; nothing per request, never a secret.
+//! * `vault`: processes share tokens and refusals, sealed, through a `TokenVault`: `SealedVault`, `Site::token_vault`.
 //!
 //! # What stays out of reach
 //!
@@ -79,6 +81,9 @@
 //! second sending until the caller's timeout.
 
 #![warn(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+#[cfg(all(test, feature = "vault"))]
+extern crate self as tower_arcgis_auth;
 
 mod account;
 mod body;
@@ -99,14 +104,23 @@ mod private;
 mod registry;
 mod service;
 mod service_url;
+mod sharing;
 mod site;
 mod source;
 mod store;
 mod token;
 mod trace;
+#[cfg(feature = "vault")]
+mod vault;
 
 #[cfg(feature = "sign-in")]
 pub use self::source::{SignIn, SignedIn, begin_sign_in, redeem_code};
+#[cfg(feature = "redis")]
+pub use self::vault::RedisVault;
+#[cfg(feature = "vault")]
+pub use self::vault::{
+    SealedVault, TokenVault, VaultError, VaultKeys, VaultLock, VaultRecord, VaultedSource,
+};
 pub use self::{
     body::{ReplayBody, ResponseBody},
     challenge::{Challenge, RequestFacts, Verdict, detect},

@@ -10,6 +10,7 @@ use crate::{
     error::{ConfigError, repeatable},
     identity::Identity,
     placement::TokenPlacement,
+    sharing::Sharing,
     source::{Cancelled, Credential, CredentialFn, CredentialRequest, DynTokenSource, TokenSource},
 };
 
@@ -50,6 +51,7 @@ pub struct Site {
     pub(crate) identity_fn: Option<IdentityFn>,
     #[cfg(feature = "identities")]
     pub(crate) callers: CallerSettings,
+    pub(crate) sharing: Sharing,
 }
 
 /// How long a person may take to answer.
@@ -108,6 +110,7 @@ impl Site {
             identity_fn: None,
             #[cfg(feature = "identities")]
             callers: CallerSettings::default(),
+            sharing: Sharing::default(),
         }
     }
 
@@ -319,6 +322,29 @@ impl Site {
         self.private_answers.unwrap_or(by_default)
     }
 
+    /// Shares the site's tokens and refusals with all processes that have the same vault, site, account and key: one
+    /// login for all of them. The login at the site's portal, too.
+    ///
+    /// A [`credential_fn`](Self::credential_fn) or a [`token_source`](Self::token_source) whose account cannot be told
+    /// shares with all others of the site that cannot.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::{Credential, SealedVault, Secret, Site};
+    ///
+    /// fn shared_site(vault: &SealedVault) -> Site {
+    ///     Site::new("https://gis.example.com/arcgis")
+    ///         .credential(Credential::user("gis_reader", Secret::env("ARCGIS_PASSWORD")))
+    ///         .token_vault(vault)
+    /// }
+    /// # let _ = shared_site;
+    /// ```
+    #[cfg(feature = "vault")]
+    #[must_use]
+    pub fn token_vault(mut self, vault: &crate::SealedVault) -> Self {
+        self.sharing = Sharing::through(vault);
+        self
+    }
+
     /// Lets the password travel over plain http. Whoever listens on the way has it. Not needed on loopback.
     #[must_use]
     pub fn allow_insecure_http(mut self) -> Self {
@@ -355,6 +381,7 @@ impl fmt::Debug for Site {
             .field("portal", &self.portal.as_deref().map(repeatable))
             .field("insecure_http", &self.insecure_http)
             .field("private_answers", &self.private_answers)
+            .field("sharing", &self.sharing)
             .finish_non_exhaustive()
     }
 }

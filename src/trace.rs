@@ -3,9 +3,13 @@
 
 #[cfg(feature = "tracing")]
 pub(crate) use enabled::{logged_in, login, login_failed, service_refused};
+#[cfg(all(feature = "tracing", feature = "vault"))]
+pub(crate) use enabled::{vault_back, vault_unavailable};
 
 #[cfg(not(feature = "tracing"))]
 pub(crate) use disabled::{logged_in, login, login_failed, service_refused};
+#[cfg(all(not(feature = "tracing"), feature = "vault"))]
+pub(crate) use disabled::{vault_back, vault_unavailable};
 
 #[cfg(feature = "tracing")]
 mod enabled {
@@ -51,6 +55,17 @@ mod enabled {
             "the service challenged a freshly signed request; its challenges go up for a while"
         );
     }
+
+    /// Once an outage.
+    #[cfg(feature = "vault")]
+    pub(crate) fn vault_unavailable(error: &crate::VaultError) {
+        tracing::warn!(target: TARGET, %error, "the vault cannot be asked: this process logs in by itself until it can");
+    }
+
+    #[cfg(feature = "vault")]
+    pub(crate) fn vault_back() {
+        tracing::info!(target: TARGET, "the vault answers again: tokens are shared");
+    }
 }
 
 #[cfg(not(feature = "tracing"))]
@@ -68,4 +83,10 @@ mod disabled {
     pub(crate) fn login_failed(_site: &str, _error: &TokenError) {}
 
     pub(crate) fn service_refused(_site: &str, _service: &str, _challenge: Challenge) {}
+
+    #[cfg(feature = "vault")]
+    pub(crate) fn vault_unavailable(_error: &crate::VaultError) {}
+
+    #[cfg(feature = "vault")]
+    pub(crate) fn vault_back() {}
 }

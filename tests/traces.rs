@@ -5,6 +5,9 @@
 #[path = "support/secrets.rs"]
 mod secrets;
 mod support;
+#[cfg(feature = "vault")]
+#[path = "support/vault.rs"]
+mod vault;
 
 use std::{
     io::Write,
@@ -31,7 +34,7 @@ impl Write for Written {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn traces_tell_of_logins_with_one_span_each_and_of_no_secret() {
     use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -87,4 +90,45 @@ async fn traces_tell_of_logins_with_one_span_each_and_of_no_secret() {
         text.lines().count() < 20,
         "one span a login, none a request: {text}"
     );
+
+    #[cfg(feature = "vault")]
+    {
+        written.0.lock().unwrap().clear();
+        log_in_through_a_vault_that_fails_for_a_while().await;
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert_silent("trace", &text);
+        for once in ["the vault fails, as told", "the vault answers again"] {
+            assert_eq!(text.matches(once).count(), 1, "{text}");
+        }
+    }
+}
+
+#[cfg(feature = "vault")]
+async fn log_in_through_a_vault_that_fails_for_a_while() {
+    use tower_arcgis_auth::{SealedVault, VaultKeys};
+    use vault::{Fault, MemoryVault};
+
+    let memory = MemoryVault::default();
+    let sealed = SealedVault::new(memory.clone(), VaultKeys::new("0a".repeat(32)).unwrap());
+    memory.set_fault(Some(Fault::Fails));
+    let root = "https://gis.test/arcgis";
+    let site = Site::new(root).credential(Credential::user("reader", PASSWORD));
+    let layer = ArcgisAuthLayer::builder()
+        .site(site.token_vault(&sealed))
+        .token_client(token_client())
+        .build()
+        .unwrap();
+    let fake = Fake::new(|request| {
+        support::answer(match support::token_of(request) {
+            Some(_) => support::CLEAN,
+            None => support::REQUIRED,
+        })
+    });
+    let service = layer.layer(fake);
+    let secured = format!("{root}/rest/services/A/MapServer");
+    support::send(&service, get(&secured)).await;
+    // It is tried again and again meanwhile, to share the token.
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    memory.set_fault(None);
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
 }

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     error::TokenError,
     registry::{self, Registry},
+    sharing::Sharing,
     store::REFUSAL_REMEMBERED,
     token::IssuedToken,
 };
@@ -76,7 +77,7 @@ impl TokenSource for InTurn {
             .err()
             .filter(|error| error.is_refused())
             .map(|error| Refused {
-                until: Instant::now() + REFUSAL_REMEMBERED,
+                until: remembered_until(error),
                 fingerprint,
                 error: error.clone(),
             });
@@ -92,12 +93,20 @@ impl TokenSource for InTurn {
     }
 }
 
+/// A refusal that was known before is not remembered for longer by being handed on.
+fn remembered_until(error: &TokenError) -> Instant {
+    let longest = Instant::now() + REFUSAL_REMEMBERED;
+    error
+        .remembered_until()
+        .map_or(longest, |until| until.min(longest))
+}
+
 impl Portals {
     fn in_turn(
         &self,
         service: &Endpoint,
         credential: &Credential,
-        login: impl TokenSource,
+        login: Arc<dyn DynTokenSource>,
     ) -> Arc<dyn DynTokenSource> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (
@@ -105,10 +114,7 @@ impl Portals {
             credential.identity(),
         );
         let turn = turns.get_or_insert(key, Turn::default);
-        Arc::new(InTurn {
-            login: Arc::new(login),
-            turn,
-        })
+        Arc::new(InTurn { login, turn })
     }
 
     fn get(
@@ -142,6 +148,7 @@ pub(crate) struct Recipe {
     pub(crate) portals: Portals,
     /// What the server said, for users and for applications: asked once however many callers log in.
     pub(crate) told: [tokio::sync::Mutex<Option<Arc<Way>>>; 2],
+    pub(crate) sharing: Sharing,
 }
 
 /// Asks the server once what it is, and then keeps to the source that fits.
@@ -236,7 +243,10 @@ impl Automatic {
     }
 
     fn in_turn(&self, service: &Endpoint, login: impl TokenSource) -> Arc<dyn DynTokenSource> {
-        let portals = &self.recipe.portals;
+        let Recipe {
+            portals, sharing, ..
+        } = &*self.recipe;
+        let login = sharing.turn(service, Arc::new(login));
         portals.in_turn(service, &self.credential, login)
     }
 
@@ -255,6 +265,7 @@ impl Automatic {
             .get(&way.url, &binding, &self.credential, || {
                 let client = self.recipe.client.clone();
                 let exchange = way.exchange.clone();
+                let login = self.recipe.sharing.portal(&binding, login);
                 Portal::with(&way.url, exchange, login, binding.clone(), client)
             });
         if way.is_site {

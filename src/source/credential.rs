@@ -58,6 +58,11 @@ impl Credential {
         &self.kind
     }
 
+    /// Whether it is a token, and no login.
+    pub(crate) fn is_ready_token(&self) -> bool {
+        matches!(self.kind, CredentialKind::Token(_))
+    }
+
     /// User name and password, as they are now.
     pub(crate) fn read_user(&self) -> Result<(SecretString, SecretString), TokenError> {
         match &self.kind {
@@ -69,6 +74,10 @@ impl Credential {
     pub(crate) fn fingerprint(&self, fingerprint: &mut Fingerprint) {
         match self.parts() {
             (account, Some(secret)) => {
+                // An application may be called what a user is called.
+                if matches!(self.kind, CredentialKind::App { .. }) {
+                    fingerprint.account("application");
+                }
                 fingerprint.account_of(account);
                 fingerprint.secret_of(secret);
             }

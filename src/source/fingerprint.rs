@@ -85,6 +85,12 @@ impl Fingerprint {
         }
     }
 
+    /// Whether the credential can be told, whose it is, and what proves it.
+    #[cfg(feature = "vault")]
+    pub(crate) fn parts(&self) -> (bool, &[u8], &[u8]) {
+        (self.is_known, &self.account, &self.secret)
+    }
+
     /// A number that changes with the credential, and tells nothing of it outside this process; `None` while the
     /// credential cannot be told.
     pub(crate) fn hashed(&self) -> Option<u64> {

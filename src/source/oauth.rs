@@ -351,6 +351,8 @@ impl TokenSource for RefreshToken {
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
         fingerprint.account(&self.client_id);
+        // Whose it is, too: the application is the same for everybody who signs in.
+        fingerprint.account_of(&self.given);
         fingerprint.secret_of(&self.given);
     }
 

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use tokio::time::Instant;
+
 use crate::{identity::Identity, token::Token};
 
 /// Why a token is wanted.
@@ -57,6 +59,7 @@ pub struct TokenRequest {
     owner: Owner,
     reason: TokenReason,
     dead: Option<Arc<Token>>,
+    deadline: Option<Instant>,
 }
 
 impl TokenRequest {
@@ -65,7 +68,25 @@ impl TokenRequest {
             owner,
             reason,
             dead,
+            deadline: None,
         }
+    }
+
+    /// The same, given up at `deadline`.
+    pub(crate) fn until(self, deadline: Instant) -> Self {
+        Self {
+            deadline: Some(deadline),
+            ..self
+        }
+    }
+
+    /// When whoever asks gives up, where that is known.
+    #[cfg_attr(
+        not(feature = "vault"),
+        expect(dead_code, reason = "read by who waits for others")
+    )]
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// The site's first root.
@@ -113,6 +134,11 @@ impl SignOut {
     /// Who signs out, where the site has a token for each caller.
     pub fn identity(&self) -> Option<&Identity> {
         self.owner.identity.as_ref()
+    }
+
+    #[cfg(feature = "vault")]
+    pub(crate) fn owner(&self) -> &Owner {
+        &self.owner
     }
 
     /// The token used until now, if there was one.

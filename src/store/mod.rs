@@ -400,7 +400,8 @@ impl FlightGuard {
     async fn run(mut self, dead: Option<Arc<Token>>, reason: TokenReason) {
         let started = Instant::now();
         self.fingerprint = self.store.source.hashed_fingerprint();
-        let request = TokenRequest::new(self.store.owner.clone(), reason, dead);
+        let request = TokenRequest::new(self.store.owner.clone(), reason, dead)
+            .until(started + self.store.login_timeout);
         let login = self.store.source.token(request);
         let issued = match timeout(self.store.login_timeout, login).await {
             Ok(issued) => issued,

@@ -132,7 +132,7 @@ impl ValidTokens {
         self.0.lock().unwrap().clear();
     }
 
-    fn add(&self, token: &str) {
+    pub fn add(&self, token: &str) {
         self.0.lock().unwrap().push(token.to_owned());
     }
 }

@@ -8,11 +8,12 @@ use std::{
 use clap::{Parser, ValueEnum};
 use http::Uri;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
-use tower_arcgis_auth::{CallerToken, TokenPlacement};
+use tower_arcgis_auth::{CallerToken, SealedVault, TokenPlacement};
 
 use crate::{
     login::{Login, Named},
     origin::Upstream,
+    vault::vault,
 };
 
 /// A reverse proxy in front of a secured ArcGIS: it logs in, signs what passes, and callers never see a login.
@@ -85,6 +86,24 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ORIGIN", requires = "upstream")]
     trust_token_service: Vec<String>,
 
+    /// A Redis, `redis://host:port` or `rediss://` with TLS, through which proxies share one login; needs a key
+    ///
+    /// The key that seals what is kept there comes from ARCGIS_VAULT_KEY or --vault-key-file, the same for all. A URL
+    /// with a password in it belongs into ARCGIS_REDIS_URL: others can read command lines.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ARCGIS_REDIS_URL",
+        hide_env_values = true
+    )]
+    redis: Option<String>,
+
+    /// File with the key, 64 hexadecimal digits of `openssl rand -hex 32`, in place of ARCGIS_VAULT_KEY
+    ///
+    /// Several keys, a line each: the first seals, all open.
+    #[arg(long, value_name = "FILE", requires = "upstream")]
+    vault_key_file: Option<PathBuf>,
+
     /// Where the token goes on requests
     #[arg(long, value_enum, value_name = "PLACE", default_value_t = Placement::Query)]
     token_placement: Placement,
@@ -139,6 +158,7 @@ pub(crate) struct Target {
     pub(crate) portal: Option<String>,
     pub(crate) trusted_token_services: Vec<String>,
     pub(crate) certificates: Vec<CertificateDer<'static>>,
+    pub(crate) vault: Option<SealedVault>,
     pub(crate) insecure_http: bool,
 }
 
@@ -173,11 +193,13 @@ impl Arguments {
             client_id: stated(self.client_id.as_deref()),
             client_secret_file: self.client_secret_file.as_deref(),
         };
+        let redis = stated(self.redis.as_deref());
         let Some(upstream) = &self.upstream else {
-            return match named.identity()? {
+            let redis = redis.map(|_| "a Redis (--redis or ARCGIS_REDIS_URL)");
+            return match named.identity()?.or(redis) {
                 None => Ok(None),
-                Some(identity) => Err(format!(
-                    "there is {identity} and nothing to log in to; add --upstream"
+                Some(named) => Err(format!(
+                    "there is {named} and nothing to log in to; add --upstream"
                 )),
             };
         };
@@ -212,6 +234,7 @@ impl Arguments {
                 Some(file) => certificates(file)?,
                 None => Vec::new(),
             },
+            vault: vault(redis, self.vault_key_file.as_deref())?,
             insecure_http: self.allow_insecure_http,
         }))
     }

@@ -178,14 +178,14 @@ impl Named<'_> {
 }
 
 /// A secret, and what it was named by.
-struct Kept {
+pub(crate) struct Kept {
     place: &'static str,
-    secret: Secret,
+    pub(crate) secret: Secret,
 }
 
 impl Kept {
     /// The secret in the file or else in the variable. A file that is no use now is an error: it may change later.
-    fn find(
+    pub(crate) fn find(
         what: &str,
         file: Option<&Path>,
         option: &'static str,

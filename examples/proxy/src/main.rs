@@ -10,6 +10,7 @@ mod origin;
 mod serve;
 mod try_out;
 mod upstream;
+mod vault;
 
 use std::{
     env, fmt,
@@ -134,6 +135,7 @@ fn announce(target: &Target) {
     tracing::info!(
         site,
         account = %login.account(),
+        shared = target.vault.is_some() && !login.is_ready_token(),
         "requests to the site are signed, all others passed on"
     );
     if !upstream.is_https() && !upstream.is_loopback() {
@@ -183,6 +185,9 @@ fn signing_client(arguments: &Arguments, target: &Target) -> Result<SigningClien
     }
     if target.insecure_http {
         site = site.allow_insecure_http();
+    }
+    if let Some(vault) = &target.vault {
+        site = site.token_vault(vault);
     }
     let layer = ArcgisAuthLayer::builder()
         .site(site)

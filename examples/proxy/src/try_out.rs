@@ -30,6 +30,7 @@ impl TryOut {
             portal: None,
             trusted_token_services: Vec::new(),
             certificates: Vec::new(),
+            vault: None,
             insecure_http: false,
         })
     }

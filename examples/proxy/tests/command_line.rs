@@ -213,6 +213,63 @@ async fn several_credentials_are_refused_by_name() {
     }
 }
 
+const KEY: (&str, &str) = (
+    "ARCGIS_VAULT_KEY",
+    "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90",
+);
+
+#[tokio::test]
+async fn a_redis_wants_a_key_and_a_key_a_redis() {
+    let no_key = File::new("no.key", b"hunter2\n");
+    let redis = ["--redis", "redis://:hunter2@127.0.0.1:1"];
+    for (arguments, variables, words) in [
+        (&redis[..], vec![], "openssl rand -hex 32"),
+        (&[], vec![KEY], "no Redis"),
+        (
+            &redis,
+            vec![("ARCGIS_VAULT_KEY", "hunter2")],
+            "64 hexadecimal digits",
+        ),
+        (
+            &["--vault-key-file", no_key.path(), "--redis", redis[1]],
+            vec![],
+            "64 hexadecimal digits",
+        ),
+        (
+            &["--vault-key-file", "/nowhere/at/all"],
+            vec![("ARCGIS_REDIS_URL", redis[1])],
+            "the vault key file /nowhere/at/all cannot be read",
+        ),
+        (
+            &["--redis", "http://:hunter2@127.0.0.1:1"],
+            vec![KEY],
+            "write it like redis://",
+        ),
+    ] {
+        let said = refused(&[&UPSTREAM, arguments].concat(), &variables).await;
+        assert!(said.contains(words), "{arguments:?}: {said}");
+        assert!(!said.contains("hunter2"), "{arguments:?}: {said}");
+    }
+    let said = refused(&[], &[("ARCGIS_REDIS_URL", redis[1])]).await;
+    assert!(said.contains("add --upstream"), "{said}");
+}
+
+#[tokio::test]
+async fn a_redis_that_is_not_there_is_done_without() {
+    let arcgis = StandIn::start().await.unwrap();
+    let arguments = [
+        "--redis",
+        "redis://:hunter2@127.0.0.1:1",
+        "--vault-key-file",
+    ];
+    let key = File::new("vault.key", format!("{}\n", KEY.1).as_bytes());
+    let proxy = Proxy::before(&arcgis, &[&arguments[..], &[key.path()]].concat()).await;
+    assert!(proxy.get(PARCELS).await.is_the_service());
+    let log = proxy.terminate().await.log;
+    assert!(log.contains("no Redis listens at 127.0.0.1:1"), "{log}");
+    assert!(!log.contains("hunter2") && !log.contains(KEY.1), "{log}");
+}
+
 #[tokio::test]
 async fn an_empty_variable_is_no_credential() {
     let arcgis = StandIn::start().await.unwrap();
@@ -221,6 +278,8 @@ async fn an_empty_variable_is_no_credential() {
         ("ARCGIS_CLIENT_SECRET", ""),
         ("ARCGIS_API_KEY", ""),
         ("ARCGIS_TOKEN", "\n"),
+        ("ARCGIS_REDIS_URL", ""),
+        ("ARCGIS_VAULT_KEY", ""),
         ("ARCGIS_USERNAME", USERNAME),
         ("ARCGIS_PASSWORD", PASSWORD),
     ];

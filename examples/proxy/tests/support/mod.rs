@@ -74,6 +74,8 @@ pub(crate) fn program(arguments: &[&str], variables: &[(&str, &str)]) -> Command
         "ARCGIS_CLIENT_SECRET",
         "ARCGIS_API_KEY",
         "ARCGIS_TOKEN",
+        "ARCGIS_REDIS_URL",
+        "ARCGIS_VAULT_KEY",
     ] {
         command.env_remove(name);
     }

@@ -1,0 +1,35 @@
+//! Where tokens are shared with other processes: what the command line and the environment name of it.
+
+use std::path::Path;
+
+use tower_arcgis_auth::{RedisVault, SealedVault, Secret, VaultKeys};
+
+use crate::login::Kept;
+
+const KEY: &str = "ARCGIS_VAULT_KEY";
+
+/// The vault in the Redis at `url`, sealed with the key in the file or else in the variable; none where neither is
+/// named.
+pub(crate) fn vault(
+    url: Option<&str>,
+    key_file: Option<&Path>,
+) -> Result<Option<SealedVault>, String> {
+    let key = Kept::find("vault key", key_file, "--vault-key-file", KEY)?;
+    match (url, key) {
+        (Some(url), Some(key)) => sealed(url, key.secret).map(Some),
+        (Some(_), None) => Err(format!(
+            "there is a Redis and no key to seal with; put one, made with `openssl rand -hex 32`, into the environment \
+             variable {KEY} or name a file with --vault-key-file"
+        )),
+        (None, Some(_)) => Err(format!(
+            "there is a vault's key ({KEY} or --vault-key-file) and no Redis; add --redis or ARCGIS_REDIS_URL"
+        )),
+        (None, None) => Ok(None),
+    }
+}
+
+fn sealed(url: &str, key: Secret) -> Result<SealedVault, String> {
+    let redis = RedisVault::new(url).map_err(|error| error.to_string())?;
+    let keys = VaultKeys::new(key).map_err(|error| error.to_string())?;
+    Ok(SealedVault::new(redis, keys))
+}

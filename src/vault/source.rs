@@ -1,0 +1,408 @@
+//! A source whose tokens and refusals are shared with other processes, around one that logs in.
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+
+use super::{
+    SealedVault,
+    known::KnownTokens,
+    lease::Held,
+    record::{self, KeptRefusal, KeptToken, Record},
+    sealed::{LEFT_ALONE, Unavailable},
+    subject::{About, Subject},
+};
+use crate::{
+    error::TokenError,
+    source::{Fingerprint, Owner, SignOut, TokenReason, TokenRequest, TokenSource},
+    token::IssuedToken,
+};
+
+/// How soon it is looked again whether another process has logged in; grows.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// How long another's login is waited for where no limit is known.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// What [`SealedVault::wrap`] makes: takes tokens from the vault, and logs in with the wrapped source, one process at a
+/// time, where there is none.
+#[derive(Clone)]
+pub struct VaultedSource<S> {
+    vault: SealedVault,
+    about: About,
+    source: S,
+    known: Arc<KnownTokens>,
+}
+
+/// What the vault says to somebody who wants a token.
+enum Step {
+    /// There it is, or the reason why there will be none.
+    Answer(Result<IssuedToken, TokenError>),
+    /// Log in, and write; nobody else does meanwhile.
+    LogIn(Held, Record),
+    /// Log in without the vault.
+    Alone,
+}
+
+/// What was kept.
+enum Look {
+    Answer(Result<IssuedToken, TokenError>),
+    /// Nothing of use; and what it was.
+    Nothing(Record),
+}
+
+impl<S: TokenSource> VaultedSource<S> {
+    pub(crate) fn new(vault: SealedVault, about: About, source: S) -> Self {
+        Self {
+            vault,
+            about,
+            source,
+            known: Arc::default(),
+        }
+    }
+
+    /// Turns are for credentials: the tokens got in them may be bound to different things.
+    fn keeps_tokens(&self) -> bool {
+        !matches!(self.about, About::Turn { .. })
+    }
+
+    fn subject(&self, owner: &Owner) -> Subject {
+        let mut fingerprint = Fingerprint::empty();
+        self.source.fingerprint(&mut fingerprint);
+        Subject::new(&self.about, owner, &fingerprint)
+    }
+
+    async fn step(&self, request: &TokenRequest, subject: &Subject) -> Result<Step, Unavailable> {
+        let started = Instant::now();
+        let suspect = self.suspect(request, subject).await?;
+        // Who waits in vain says so before the login's own limit does: that would count as a login not answered.
+        let patience = request.deadline().map_or(PATIENCE, |at| {
+            at.saturating_duration_since(started) / 10 * 9
+        });
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if let Look::Answer(answer) = self.look(request, subject, suspect.as_ref()).await? {
+                return Ok(Step::Answer(answer));
+            }
+            if let Some(held) = self.vault.lock(subject).await? {
+                // Somebody may have come and gone between looking and locking.
+                return Ok(match self.look(request, subject, suspect.as_ref()).await? {
+                    Look::Answer(answer) => {
+                        held.give_back(None).await;
+                        Step::Answer(answer)
+                    }
+                    Look::Nothing(record) => Step::LogIn(held, record),
+                });
+            }
+            if started.elapsed() >= patience {
+                return Ok(Step::Answer(Err(TokenError::fault(format!(
+                    "another process has been logging in for {} seconds, and has shared no token; check that the \
+                     token service answers",
+                    started.elapsed().as_secs()
+                )))));
+            }
+            sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// What the vault holds while a token that only this process had is dead. Whatever killed that may have killed this
+    /// too: what comes into the vault from now on is to be trusted, and not what was there.
+    async fn suspect(
+        &self,
+        request: &TokenRequest,
+        subject: &Subject,
+    ) -> Result<Option<KeptToken>, Unavailable> {
+        let dead = request
+            .dead()
+            .filter(|_| request.reason() == TokenReason::Rejected);
+        if !dead.is_some_and(|dead| self.known.is_own(dead.expose())) {
+            return Ok(None);
+        }
+        let found = self.vault.find(subject).await?;
+        Ok(found.into_iter().find_map(|found| found.record.token))
+    }
+
+    async fn look(
+        &self,
+        request: &TokenRequest,
+        subject: &Subject,
+        suspect: Option<&KeptToken>,
+    ) -> Result<Look, Unavailable> {
+        let now = record::now();
+        let mut kept = None;
+        for mut found in self.vault.find(subject).await? {
+            if let Some(token) = found.record.token.as_ref().filter(|_| self.keeps_tokens()) {
+                if self.known.is_dead(token.expose()) {
+                    // Others must not be handed it either.
+                    found.record.token = None;
+                    let rest = found.record.clone();
+                    self.vault.replace(&found, subject, &rest, now).await?;
+                } else {
+                    let is_another = |text: Option<&str>| text != Some(token.expose());
+                    let is_fit = is_another(request.dead().map(|dead| dead.expose()))
+                        && is_another(suspect.map(KeptToken::expose));
+                    if let Some(issued) = token.issue(now).filter(|_| is_fit) {
+                        return Ok(Look::Answer(Ok(issued)));
+                    }
+                }
+            }
+            let refusal = found.record.refusal.as_ref();
+            let digest = found.digest(subject);
+            if let Some(error) = refusal.and_then(|refusal| refusal.error(digest, now)) {
+                return Ok(Look::Answer(Err(error)));
+            }
+            kept.get_or_insert(found.record);
+        }
+        Ok(Look::Nothing(kept.unwrap_or_default()))
+    }
+
+    async fn log_in(
+        &self,
+        request: TokenRequest,
+        subject: &Subject,
+        held: Held,
+        kept: Record,
+    ) -> Result<IssuedToken, TokenError> {
+        let result = self.source.token(request).await;
+        let now = record::now();
+        let record = match &result {
+            // A source that has but one token may give it again.
+            Ok(token) if self.keeps_tokens() && !self.known.is_dead(token.expose()) => {
+                Some(Record {
+                    token: Some(KeptToken::new(token, now)),
+                    refusal: None,
+                })
+            }
+            Err(error) if error.is_refused() => Some(Record {
+                // The old token may work until its end.
+                token: kept.token,
+                refusal: Some(KeptRefusal::new(error, self.vault.digest(subject), now)),
+            }),
+            // A fault is this process's own: the next may get through.
+            _ => None,
+        };
+        let write = record.and_then(|record| self.vault.sealed(subject, &record, now));
+        let is_written = held.give_back(write).await;
+        if let (Ok(token), false) = (&result, is_written) {
+            self.share_later(token, subject);
+        }
+        result
+    }
+
+    async fn log_in_alone(
+        &self,
+        request: TokenRequest,
+        subject: Option<Subject>,
+    ) -> Result<IssuedToken, TokenError> {
+        let subject = subject.unwrap_or_else(|| self.subject(request.owner()));
+        let token = self.source.token(request).await?;
+        self.share_later(&token, &subject);
+        Ok(token)
+    }
+
+    /// The vault does not know of `token`: it is told once it can be, for whoever has none then.
+    fn share_later(&self, token: &IssuedToken, subject: &Subject) {
+        if !self.keeps_tokens() || self.known.is_dead(token.expose()) {
+            return;
+        }
+        self.known.add_own(token.expose());
+        let later = Later {
+            vault: self.vault.clone(),
+            subject: subject.clone(),
+            token: KeptToken::new(token, record::now()),
+            known: Arc::downgrade(&self.known),
+        };
+        tokio::spawn(later.share());
+    }
+}
+
+/// A token got without the vault, to be shared through it once it answers.
+struct Later {
+    vault: SealedVault,
+    subject: Subject,
+    token: KeptToken,
+    /// Gone with the source it was for.
+    known: Weak<KnownTokens>,
+}
+
+impl Later {
+    async fn share(self) {
+        loop {
+            sleep(LEFT_ALONE.mul_f64(1.0 + fastrand::f64())).await;
+            let Some(known) = self.known.upgrade() else {
+                return;
+            };
+            let is_worth_it =
+                !known.is_dead(self.token.expose()) && self.token.issue(record::now()).is_some();
+            if !is_worth_it {
+                return;
+            }
+            if self.vault.is_in() && self.try_to_share(&known).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    async fn try_to_share(&self, known: &KnownTokens) -> Result<(), Unavailable> {
+        let Some(held) = self.vault.lock(&self.subject).await? else {
+            // Somebody logs in: there will be a token.
+            return Ok(());
+        };
+        let now = record::now();
+        let found = self.vault.find(&self.subject).await?;
+        let has_one = found.iter().any(|found| {
+            let token = found.record.token.as_ref();
+            token.is_some_and(|token| !known.is_dead(token.expose()) && token.issue(now).is_some())
+        });
+        let record = Record {
+            token: Some(self.token.clone()),
+            refusal: None,
+        };
+        let write = match has_one {
+            true => None,
+            false => self.vault.sealed(&self.subject, &record, now),
+        };
+        if held.give_back(write).await {
+            known.remove_own(self.token.expose());
+        }
+        Ok(())
+    }
+}
+
+impl<S: TokenSource> TokenSource for VaultedSource<S> {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        // A token that nears its end, or lacks a right, is not dead.
+        if let Some(dead) = request
+            .dead()
+            .filter(|_| request.reason() == TokenReason::Rejected)
+        {
+            self.known.add_dead(dead.expose());
+        }
+        if !self.vault.is_in() {
+            return self.log_in_alone(request, None).await;
+        }
+        // Taken before the login: a change while it runs counts as a change.
+        let subject = self.subject(request.owner());
+        match self.step(&request, &subject).await.unwrap_or(Step::Alone) {
+            Step::Answer(answer) => answer,
+            Step::LogIn(held, kept) => self.log_in(request, &subject, held, kept).await,
+            Step::Alone => self.log_in_alone(request, Some(subject)).await,
+        }
+    }
+
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        self.source.fingerprint(fingerprint);
+    }
+
+    async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
+        let removed = if self.keeps_tokens() {
+            if let Some(token) = sign_out.token() {
+                self.known.add_dead(token.expose());
+            }
+            let subject = self.subject(sign_out.owner());
+            self.vault.remove(&subject).await
+        } else {
+            Ok(())
+        };
+        self.source.sign_out(sign_out).await?;
+        removed.map_err(|Unavailable| {
+            TokenError::fault(
+                "the token is forgotten here, but the vault could not be told that somebody signed out: other \
+                 processes may use the token until its end; sign out again once the vault answers",
+            )
+        })
+    }
+}
+
+impl<S> fmt::Debug for VaultedSource<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VaultedSource")
+            .field("vault", &self.vault)
+            .field("about", &self.about)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::{
+        source::token_source_fn,
+        vault::{
+            VaultKeys,
+            memory::{Fault, MemoryVault},
+        },
+    };
+
+    fn sealed(vault: &MemoryVault) -> SealedVault {
+        SealedVault::new(vault.clone(), VaultKeys::new("0a".repeat(32)).unwrap())
+    }
+
+    fn owner() -> Owner {
+        Owner {
+            site: "https://gis.test/arcgis".into(),
+            identity: Some("ada".into()),
+        }
+    }
+
+    fn missing() -> TokenRequest {
+        TokenRequest::new(owner(), TokenReason::Missing, None)
+    }
+
+    fn counting(logins: &Arc<AtomicUsize>) -> impl TokenSource + use<> {
+        let logins = Arc::clone(logins);
+        token_source_fn(move |_| {
+            let login = logins.fetch_add(1, Ordering::SeqCst);
+            async move { IssuedToken::new(format!("secret-{login}")) }
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_signs_out_is_forgotten_by_all() {
+        let (vault, logins) = (MemoryVault::default(), Arc::default());
+        let one = sealed(&vault).wrap(counting(&logins));
+        let other = sealed(&vault).wrap(counting(&logins));
+        assert_eq!(one.token(missing()).await.unwrap().expose(), "secret-0");
+        assert_eq!(other.token(missing()).await.unwrap().expose(), "secret-0");
+        one.sign_out(SignOut::new(owner(), None)).await.unwrap();
+        assert_eq!(vault.records(), []);
+        assert_eq!(other.token(missing()).await.unwrap().expose(), "secret-1");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sign_out_that_the_vault_did_not_hear_of_says_so() {
+        let (vault, logins) = (MemoryVault::default(), Arc::default());
+        let source = sealed(&vault).wrap(counting(&logins));
+        source.token(missing()).await.unwrap();
+        vault.set_fault(Some(Fault::Hangs));
+        let error = source.sign_out(SignOut::new(owner(), None)).await;
+        assert!(error.unwrap_err().to_string().contains("until its end"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn callers_share_nothing() {
+        let (vault, logins) = (MemoryVault::default(), Arc::default());
+        let source = sealed(&vault).wrap(counting(&logins));
+        for (identity, text) in [
+            (Some("ada"), "secret-0"),
+            (Some("grace"), "secret-1"),
+            (Some(""), "secret-2"),
+            (None, "secret-3"),
+            (Some("ada"), "secret-0"),
+        ] {
+            let owner = Owner {
+                identity: identity.map(Into::into),
+                ..owner()
+            };
+            let request = TokenRequest::new(owner, TokenReason::Missing, None);
+            assert_eq!(source.token(request).await.unwrap().expose(), text);
+        }
+    }
+}

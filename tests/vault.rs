@@ -1,0 +1,703 @@
+//! Replicas that share a vault: one login, one memory of refusals, and everybody for himself when the vault fails.
+//!
+//! A replica is a layer with a vault handle of its own; the vault is in memory, and time is paused.
+
+mod support;
+#[path = "support/vault.rs"]
+mod vault;
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use arcgis_stand_in::{PASSWORD as STAND_IN_PASSWORD, Portal, StandIn, USERNAME};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use support::{Fake, INVALID, ROADS, ROOT, Told, ValidTokens, answer, get, send};
+use tokio::time::Instant;
+use tower::{Layer, ServiceExt};
+use tower_arcgis_auth::{
+    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Credential, IssuedToken, ReplayBody, SealedVault,
+    Site, TokenClient, VaultKeys, Withheld, token_source_fn,
+};
+use vault::{Fault, MemoryVault};
+
+const NAME: &str = "ada.lovelace";
+const PASSWORD: &str = "hunter2-hunter2";
+const KEY: &str = "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90";
+const OTHER_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+fn keys(text: &str) -> VaultKeys {
+    VaultKeys::new(text).unwrap()
+}
+
+/// A secured ArcGIS, its token service, and the vault that everybody reaches.
+#[derive(Clone)]
+struct World {
+    valid: ValidTokens,
+    attempts: Arc<AtomicUsize>,
+    password: Arc<Mutex<String>>,
+    takes: Duration,
+    vault: MemoryVault,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            valid: ValidTokens::default(),
+            attempts: Arc::default(),
+            password: Arc::new(Mutex::new(PASSWORD.to_owned())),
+            takes: Duration::from_millis(200),
+            vault: MemoryVault::default(),
+        }
+    }
+
+    fn taking(takes: Duration) -> Self {
+        Self {
+            takes,
+            ..Self::new()
+        }
+    }
+
+    fn attempts(&self) -> usize {
+        self.attempts.load(Ordering::SeqCst)
+    }
+
+    fn token_client(&self) -> TokenClient {
+        let world = self.clone();
+        TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
+            let world = world.clone();
+            async move { Ok::<_, Infallible>(world.log_in(request).await) }
+        }))
+    }
+
+    async fn log_in(&self, request: Request<Full<Bytes>>) -> Response<Full<Bytes>> {
+        let attempt = self.attempts.fetch_add(1, Ordering::SeqCst) + 1;
+        tokio::time::sleep(self.takes).await;
+        let form = request.into_body().collect().await.unwrap().to_bytes();
+        let form = String::from_utf8(form.to_vec()).unwrap();
+        let right = format!("password={}&", self.password.lock().unwrap());
+        if !form.contains(&right) {
+            return answer(
+                r#"{"error":{"code":400,"message":"Unable to generate token.","details":["Invalid username or password."]}}"#,
+            );
+        }
+        let token = format!("secret-token-{attempt}");
+        self.valid.add(&token);
+        answer(format!(r#"{{"token":"{token}","expires":4102444800000}}"#))
+    }
+
+    fn site(&self, password: &str) -> Site {
+        Site::new(ROOT)
+            .credential(Credential::user(NAME, password))
+            .token_url(format!("{ROOT}/tokens/generateToken"))
+            .allow_insecure_http()
+    }
+
+    fn over(&self, site: Site) -> ArcgisAuth<Fake> {
+        ArcgisAuthLayer::builder()
+            .site(site)
+            .token_client(self.token_client())
+            .build()
+            .unwrap()
+            .layer(Fake::secured(&self.valid))
+    }
+
+    fn sealed(&self, key: &str) -> SealedVault {
+        SealedVault::new(self.vault.clone(), keys(key))
+    }
+
+    fn replica_with(&self, password: &str, key: &str) -> ArcgisAuth<Fake> {
+        self.over(self.site(password).token_vault(&self.sealed(key)))
+    }
+
+    fn replica(&self) -> ArcgisAuth<Fake> {
+        self.replica_with(PASSWORD, KEY)
+    }
+
+    fn replicas(&self, count: usize) -> Vec<ArcgisAuth<Fake>> {
+        (0..count).map(|_| self.replica()).collect()
+    }
+}
+
+async fn ask(replica: &ArcgisAuth<Fake>) -> Told {
+    send(replica, get(ROADS)).await
+}
+
+async fn ask_all(replicas: &[ArcgisAuth<Fake>]) -> Vec<Told> {
+    join_all(replicas.iter().map(ask)).await
+}
+
+#[track_caller]
+fn assert_clean(told: &[Told]) {
+    for told in told {
+        assert!(told.is_clean(), "{}", told.outcome);
+    }
+}
+
+// --- one login
+
+#[tokio::test(start_paused = true)]
+async fn ten_replicas_that_start_together_log_in_once() {
+    let world = World::new();
+    let replicas = world.replicas(10);
+    assert_clean(&ask_all(&replicas).await);
+    assert_eq!(world.attempts(), 1);
+    assert_eq!(world.vault.held(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_comes_later_takes_the_token_there_is() {
+    let world = World::new();
+    assert!(ask(&world.replica()).await.is_clean());
+    tokio::time::advance(Duration::from_secs(600)).await;
+    assert!(ask(&world.replica()).await.is_clean());
+    assert_eq!(world.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_with_a_token_in_hand_never_ask_the_vault() {
+    let world = World::new();
+    let replica = world.replica();
+    assert!(ask(&replica).await.is_clean());
+    let questions = world.vault.questions();
+    for _ in 0..100 {
+        assert!(ask(&replica).await.is_clean());
+    }
+    assert_eq!(world.vault.questions(), questions);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_longer_than_the_lease_is_still_the_only_one() {
+    let world = World::taking(Duration::from_secs(25));
+    let replicas = world.replicas(5);
+    assert_clean(&ask_all(&replicas).await);
+    assert_eq!(world.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn different_accounts_bindings_and_keys_share_nothing() {
+    let world = World::new();
+    let vault = world.sealed(KEY);
+    let site = || world.site(PASSWORD).token_vault(&vault);
+    let replicas = [
+        world.over(site()),
+        world.over(site().credential(Credential::user("grace", PASSWORD))),
+        world.over(site().referer("https://another.example/")),
+        world.over(
+            site()
+                .credential(Credential::user(NAME, PASSWORD))
+                .bind_to_address(),
+        ),
+        world.replica_with(PASSWORD, OTHER_KEY),
+    ];
+    assert_clean(&ask_all(&replicas).await);
+    assert_eq!(world.attempts(), replicas.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_of_the_users_own_is_shared_once_wrapped() {
+    let world = World::new();
+    let logins = Arc::new(AtomicUsize::new(0));
+    let replicas: Vec<_> = (0..3)
+        .map(|_| {
+            let (logins, valid) = (Arc::clone(&logins), world.valid.clone());
+            let source = token_source_fn(move |_| {
+                let token = format!("own-{}", logins.fetch_add(1, Ordering::SeqCst));
+                valid.add(&token);
+                async move { IssuedToken::new(token) }
+            });
+            let source = world.sealed(KEY).wrap(source);
+            world.over(Site::new(ROOT).token_source(source))
+        })
+        .collect();
+    assert_clean(&ask_all(&replicas).await);
+    assert_eq!(logins.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_is_broken_off_gives_the_lock_back() {
+    let world = World::taking(Duration::from_secs(3600));
+    let refused = ask(&world.replica()).await;
+    assert!(matches!(
+        refused.outcome.withheld(),
+        Some(Withheld::TokenServiceFault(_))
+    ));
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(world.vault.held(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_in_vain_for_another_says_so_before_the_login_times_out() {
+    let world = World::new();
+    world.vault.set_fault(Some(Fault::LockedForEver));
+    let started = Instant::now();
+    let told = ask(&world.replica()).await;
+    assert!(started.elapsed() < Duration::from_secs(30));
+    let why = told.outcome.withheld().unwrap().to_string();
+    assert!(why.contains("another process"), "{why}");
+    assert_eq!(world.attempts(), 0);
+}
+
+// --- refusals
+
+#[tokio::test(start_paused = true)]
+async fn ten_replicas_with_a_wrong_password_make_one_attempt() {
+    let world = World::new();
+    let replicas: Vec<_> = (0..10).map(|_| world.replica_with("wrong", KEY)).collect();
+    for told in ask_all(&replicas).await {
+        let withheld = told.outcome.withheld();
+        assert!(
+            matches!(withheld, Some(Withheld::LoginRefused(_))),
+            "{}",
+            told.outcome
+        );
+        assert!(withheld.unwrap().to_string().contains("refused the login"));
+    }
+    assert_eq!(world.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sites_with_bindings_of_their_own_share_a_refusal_at_their_token_service() {
+    let world = World::new();
+    let replicas: Vec<_> = (0..10)
+        .map(|number| {
+            let site = world.site("wrong").token_vault(&world.sealed(KEY));
+            world.over(site.referer(format!("https://{number}.example/")))
+        })
+        .collect();
+    for told in ask_all(&replicas).await {
+        assert!(
+            matches!(told.outcome.withheld(), Some(Withheld::LoginRefused(_))),
+            "{}",
+            told.outcome
+        );
+    }
+    assert_eq!(world.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_password_is_tried_at_once() {
+    let world = World::new();
+    ask(&world.replica_with("wrong", KEY)).await;
+    assert!(ask(&world.replica()).await.is_clean());
+    assert_eq!(world.attempts(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_renewal_leaves_the_others_the_token_they_have() {
+    let world = World::new();
+    assert!(ask(&world.replica()).await.is_clean());
+    *world.password.lock().unwrap() = "changed".to_owned();
+    let replica = world.replica();
+    assert!(ask(&replica).await.is_clean());
+    assert_eq!(world.attempts(), 1);
+    // Every token dies: now the refusal is learnt, once.
+    world.valid.revoke_all();
+    let mut replicas = world.replicas(5);
+    replicas.push(replica);
+    for told in ask_all(&replicas).await {
+        assert!(!told.is_clean());
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    for told in ask_all(&replicas).await {
+        assert!(
+            matches!(told.outcome.withheld(), Some(Withheld::LoginRefused(_))),
+            "{}",
+            told.outcome
+        );
+    }
+    assert_eq!(world.attempts(), 2);
+}
+
+// --- death
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_token_costs_one_login_and_is_never_handed_out_again() {
+    let world = World::new();
+    let replicas = world.replicas(10);
+    assert_clean(&ask_all(&replicas).await);
+    world.valid.revoke_all();
+    assert_clean(&ask_all(&replicas).await);
+    assert_eq!(world.attempts(), 2);
+    // Whoever comes now never sends the dead one.
+    let late = world.replica();
+    assert!(ask(&late).await.is_clean());
+    let sent = late.get_ref().tokens();
+    assert_eq!(sent, [None, Some("secret-token-2".to_owned())]);
+    assert_eq!(world.attempts(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_died_is_out_of_the_vault_though_nobody_can_log_in() {
+    let world = World::new();
+    let replica = world.replica();
+    assert!(ask(&replica).await.is_clean());
+    world.valid.revoke_all();
+    *world.password.lock().unwrap() = "changed".to_owned();
+    assert!(!ask(&replica).await.is_clean());
+    let late = world.replica();
+    assert!(!ask(&late).await.is_clean());
+    assert_eq!(
+        late.get_ref().tokens(),
+        [None],
+        "the dead token is not sent"
+    );
+    assert_eq!(world.attempts(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_near_its_end_is_renewed_once_for_all() {
+    let world = World::new();
+    let logins = Arc::new(AtomicUsize::new(0));
+    let replicas: Vec<_> = (0..5)
+        .map(|_| {
+            let (logins, valid) = (Arc::clone(&logins), world.valid.clone());
+            let source = token_source_fn(move |_| {
+                let token = format!("own-{}", logins.fetch_add(1, Ordering::SeqCst));
+                valid.add(&token);
+                async move { Ok(IssuedToken::new(token)?.valid_for(Duration::from_secs(3600))) }
+            });
+            let source = world.sealed(KEY).wrap(source);
+            world.over(Site::new(ROOT).token_source(source))
+        })
+        .collect();
+    assert_clean(&ask_all(&replicas).await);
+    tokio::time::sleep(Duration::from_secs(3550)).await;
+    assert_clean(&ask_all(&replicas).await);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_clean(&ask_all(&replicas).await);
+    assert_eq!(logins.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_loses_the_lock_keeps_its_token_and_writes_nothing() {
+    let world = World::taking(Duration::from_secs(5));
+    let (held_up, next) = (world.replica(), world.replica());
+    let late_writer = tokio::spawn(async move { ask(&held_up).await.is_clean() });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.vault.end_leases();
+    // Takes the lock while the first is still at it, and is done after it.
+    assert!(ask(&next).await.is_clean());
+    assert!(late_writer.await.unwrap());
+    assert_eq!(world.attempts(), 2);
+    let late = world.replica();
+    assert!(ask(&late).await.is_clean());
+    assert_eq!(
+        late.get_ref().tokens().last().unwrap().as_deref(),
+        Some("secret-token-2")
+    );
+}
+
+// --- what is kept
+
+#[tokio::test(start_paused = true)]
+async fn records_and_names_show_neither_token_nor_user_nor_password() {
+    let world = World::new();
+    assert!(ask(&world.replica()).await.is_clean());
+    ask(&world.replica_with("wrong-hunter2", OTHER_KEY)).await;
+    let records = world.vault.records();
+    assert!(records.len() >= 2);
+    for (name, bytes) in records {
+        assert!(name.len() == 64 && name.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let text = format!("{name} {}", String::from_utf8_lossy(&bytes));
+        for secret in [NAME, "ada", "hunter2", "secret-token", "gis.test", "token"] {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_was_tampered_with_is_as_good_as_none() {
+    let world = World::new();
+    assert!(ask(&world.replica()).await.is_clean());
+    world.vault.change(|_, record| {
+        let mut bytes = record.to_vec();
+        *bytes.last_mut().unwrap() ^= 1;
+        Some(bytes.into())
+    });
+    assert!(ask(&world.replica()).await.is_clean());
+    assert_eq!(world.attempts(), 2);
+    assert!(ask(&world.replica()).await.is_clean());
+    assert_eq!(world.attempts(), 2, "what cannot be read is written over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_moved_to_another_account_is_as_good_as_none() {
+    let world = World::new();
+    let grace = || {
+        let site = world.site(PASSWORD).token_vault(&world.sealed(KEY));
+        world.over(site.credential(Credential::user("grace", PASSWORD)))
+    };
+    assert!(ask(&world.replica()).await.is_clean());
+    let adas: Vec<_> = world.vault.records();
+    assert!(ask(&grace()).await.is_clean());
+    let (_, adas) = &adas[0];
+    world.vault.change(|_, _| Some(adas.clone()));
+    assert!(ask(&grace()).await.is_clean());
+    assert_eq!(world.attempts(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_change_without_another_login() {
+    let world = World::new();
+    assert!(ask(&world.replica()).await.is_clean());
+    let both = format!("{OTHER_KEY}\n{KEY}");
+    let changed = world.replica_with(PASSWORD, &both);
+    assert!(ask(&changed).await.is_clean());
+    assert_eq!(world.attempts(), 1);
+    // The token dies, also under the old key's name.
+    world.valid.revoke_all();
+    assert!(ask(&changed).await.is_clean());
+    assert_eq!(world.attempts(), 2);
+    assert!(
+        ask(&world.replica_with(PASSWORD, OTHER_KEY))
+            .await
+            .is_clean()
+    );
+    assert_eq!(world.attempts(), 2);
+    let with_the_old_key = world.replica();
+    assert!(ask(&with_the_old_key).await.is_clean());
+    let sent = with_the_old_key.get_ref().tokens();
+    assert!(
+        !sent.contains(&Some("secret-token-1".to_owned())),
+        "{sent:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_under_an_older_key_counts() {
+    let world = World::new();
+    ask(&world.replica_with("wrong", KEY)).await;
+    ask(&world.replica_with("wrong", &format!("{OTHER_KEY},{KEY}"))).await;
+    assert_eq!(world.attempts(), 1);
+}
+
+// --- a vault that fails
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_fails_costs_no_answer_and_no_time() {
+    let world = World::new();
+    world.vault.set_fault(Some(Fault::Fails));
+    let started = Instant::now();
+    let replicas = world.replicas(3);
+    assert_clean(&ask_all(&replicas).await);
+    assert_eq!(world.attempts(), 3);
+    assert_eq!(started.elapsed(), world.takes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_hangs_costs_one_second() {
+    let world = World::new();
+    world.vault.set_fault(Some(Fault::Hangs));
+    let started = Instant::now();
+    assert!(ask(&world.replica()).await.is_clean());
+    let took = started.elapsed();
+    assert!(
+        took <= world.takes + Duration::from_millis(1010),
+        "{took:?}"
+    );
+    assert_eq!(world.vault.questions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_is_slow_is_still_a_vault() {
+    let world = World::new();
+    let slow = Duration::from_millis(900);
+    world.vault.set_fault(Some(Fault::Slow(slow)));
+    assert_clean(&ask_all(&world.replicas(5)).await);
+    assert_eq!(world.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_answers_garbage_is_as_good_as_empty() {
+    let world = World::new();
+    world.vault.set_fault(Some(Fault::Garbage));
+    assert_clean(&ask_all(&world.replicas(3)).await);
+    assert_eq!(world.attempts(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_vault_costs_the_sharing_only() {
+    let world = World::new();
+    world.vault.set_fault(Some(Fault::Full));
+    assert_clean(&ask_all(&world.replicas(3)).await);
+    assert_eq!(world.attempts(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_comes_back_is_used_again() {
+    let world = World::new();
+    let replicas = world.replicas(4);
+    assert_clean(&ask_all(&replicas).await);
+    world.vault.set_fault(Some(Fault::Hangs));
+    world.valid.revoke_all();
+    assert_clean(&ask_all(&replicas).await);
+    assert_eq!(world.attempts(), 1 + 4);
+    world.vault.set_fault(None);
+    tokio::time::advance(Duration::from_secs(4)).await;
+    world.valid.revoke_all();
+    // The vault has the token from before its outage still; those who saw it die know better.
+    assert_clean(&ask_all(&replicas).await);
+    assert_eq!(world.attempts(), 1 + 4 + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_got_in_an_outage_is_shared_once_it_is_over() {
+    let world = World::new();
+    let replica = world.replica();
+    assert!(ask(&replica).await.is_clean());
+    world.vault.set_fault(Some(Fault::Fails));
+    world.valid.revoke_all();
+    assert!(ask(&replica).await.is_clean());
+    assert_eq!(world.attempts(), 2);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    world.vault.set_fault(None);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let late = world.replica();
+    assert!(ask(&late).await.is_clean());
+    let sent = late.get_ref().tokens();
+    assert_eq!(sent, [None, Some("secret-token-2".to_owned())]);
+    assert_eq!(world.attempts(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_alone_does_not_take_what_may_be_as_dead_as_its_own() {
+    let world = World::new();
+    let alone = world.replica();
+    world.vault.set_fault(Some(Fault::Fails));
+    assert!(ask(&alone).await.is_clean());
+    world.vault.set_fault(None);
+    let other = world.replica();
+    assert!(ask(&other).await.is_clean());
+    assert_eq!(world.attempts(), 2);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    // Both tokens die, and who was alone is the first to notice: its request is not spent on the other's.
+    world.valid.revoke_all();
+    assert!(ask(&alone).await.is_clean());
+    assert!(ask(&other).await.is_clean());
+    assert_eq!(world.attempts(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_forgets_everything_costs_a_login_at_most() {
+    let world = World::new();
+    let replicas = world.replicas(4);
+    assert_clean(&ask_all(&replicas).await);
+    world.vault.forget_all();
+    assert_clean(&ask_all(&replicas).await);
+    assert_eq!(world.attempts(), 1);
+    assert!(ask(&world.replica()).await.is_clean());
+    assert_eq!(world.attempts(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_goes_in_the_middle_of_a_login_costs_no_second_one() {
+    let world = World::taking(Duration::from_secs(8));
+    let replica = world.replica();
+    let asked = tokio::spawn(async move { ask(&replica).await.is_clean() });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.vault.set_fault(Some(Fault::Hangs));
+    assert!(asked.await.unwrap());
+    assert_eq!(world.attempts(), 1);
+}
+
+// --- a server that says no for ever
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_takes_no_token_is_not_hammered_through_the_vault() {
+    let world = World::new();
+    let site = world.site(PASSWORD).token_vault(&world.sealed(KEY));
+    let replica = ArcgisAuthLayer::builder()
+        .site(site)
+        .token_client(world.token_client())
+        .build()
+        .unwrap()
+        .layer(Fake::new(|_| answer(INVALID)));
+    for _ in 0..20 {
+        assert!(!ask(&replica).await.is_clean());
+    }
+    assert!(world.attempts() <= 2, "{}", world.attempts());
+}
+
+// --- federation, over loopback
+
+async fn members(portal: &Portal) -> Vec<StandIn> {
+    let servers = (0..3).map(|_| StandIn::builder().federated_with(portal).start());
+    let servers = join_all(servers).await;
+    servers.into_iter().map(Result::unwrap).collect()
+}
+
+/// A replica that signs requests to all of a portal's servers.
+fn federated(
+    servers: &[StandIn],
+    portal: &Portal,
+    vault: &MemoryVault,
+    password: &str,
+) -> ArcgisAuth<Client<HttpConnector, ReplayBody<Full<Bytes>>>> {
+    let sealed = SealedVault::new(vault.clone(), keys(KEY));
+    let mut builder = ArcgisAuthLayer::builder();
+    for server in servers {
+        let site = Site::new(server.root())
+            .credential(Credential::user(USERNAME, password))
+            .trust_token_service(portal.origin());
+        builder = builder.site(site.token_vault(&sealed));
+    }
+    let layer = builder.build().unwrap();
+    layer.layer(Client::builder(TokioExecutor::new()).build_http())
+}
+
+/// Each replica asks every server, each beginning with another.
+async fn ask_everywhere(servers: &[StandIn], portal: &Portal, password: &str) -> Vec<AuthOutcome> {
+    let vault = MemoryVault::default();
+    let asked = (0..10).map(|number| {
+        let replica = federated(servers, portal, &vault, password);
+        let urls = (0..3).map(move |at| {
+            servers[(number + at) % 3].url("rest/services/Parcels/MapServer?f=json")
+        });
+        async move {
+            let mut outcomes = Vec::new();
+            for url in urls {
+                let response = replica.clone().oneshot(get(&url)).await.unwrap();
+                outcomes.push(response.body().outcome().clone());
+            }
+            outcomes
+        }
+    });
+    join_all(asked).await.concat()
+}
+
+#[tokio::test]
+async fn replicas_log_in_once_at_a_portal_for_all_its_servers() {
+    let portal = Portal::start().await.unwrap();
+    let servers = members(&portal).await;
+    for outcome in ask_everywhere(&servers, &portal, STAND_IN_PASSWORD).await {
+        assert!(outcome.unanswered().is_none(), "{outcome}");
+    }
+    let counters = portal.counters();
+    assert_eq!((counters.logins, counters.exchanges), (1, 3));
+}
+
+#[tokio::test]
+async fn a_wrong_password_at_a_portal_is_tried_once_by_all_replicas_for_all_its_servers() {
+    let portal = Portal::start().await.unwrap();
+    let servers = members(&portal).await;
+    for outcome in ask_everywhere(&servers, &portal, "wrong").await {
+        assert!(
+            matches!(outcome.withheld(), Some(Withheld::LoginRefused(_))),
+            "{outcome}"
+        );
+    }
+    assert_eq!(portal.counters().login_attempts, 1);
+}
