@@ -90,7 +90,27 @@ impl Accounts {
         }
     }
 
-    /// The store of one caller, or the one there is for requests without a caller.
+    /// The store to renew: of a caller seen or not, or the one there is for requests without a caller.
+    pub(crate) fn store_to_renew(&self, identity: Option<&Identity>) -> Option<Arc<TokenStore>> {
+        match (self, identity) {
+            #[cfg(feature = "identities")]
+            (Self::Each(callers), Some(identity)) => {
+                Some(Arc::clone(&callers.account_for(identity.clone()).store))
+            }
+            _ => self.store(identity),
+        }
+    }
+
+    /// The store to sign out: of a caller seen or not.
+    pub(crate) fn store_to_sign_out(&self, identity: &Identity) -> Option<Arc<TokenStore>> {
+        match self {
+            #[cfg(feature = "identities")]
+            Self::Each(callers) => callers.store_to_sign_out(Some(identity)),
+            _ => self.store(Some(identity)),
+        }
+    }
+
+    /// The store of a caller who came lately, or the one there is for requests without a caller.
     pub(crate) fn store(&self, identity: Option<&Identity>) -> Option<Arc<TokenStore>> {
         match (self, identity) {
             (Self::One(account), None) => Some(Arc::clone(&account.store)),

@@ -74,7 +74,8 @@ impl Callers {
             // The policy that counts how often a key comes turns new callers away.
             .eviction_policy(EvictionPolicy::lru())
             .eviction_listener(move |identity: Arc<Identity>, account, _| {
-                lock(&known).remove_if(&*identity, |store| is_left(store, &account));
+                let left = lock(&known).remove_if(&*identity, |store| is_left(store, &account));
+                drop(left);
             })
             .build();
         Self {
@@ -96,29 +97,54 @@ impl Callers {
         let Some(identity) = (self.identity_fn)(head) else {
             return self.nobodys.clone();
         };
+        Some(self.account_for(identity))
+    }
+
+    /// The account of a caller, who counts as having come by this.
+    pub(crate) fn account_for(&self, identity: Identity) -> Arc<Account> {
         if let Some(account) = self.recent.get(&identity) {
-            return Some(account);
+            return account;
         }
-        let store = lock(&self.stores).get_or_insert(identity.clone(), || {
-            (self.new_store)(Some(identity.clone()))
-        });
+        // One that has been idle for too long is there until it is looked for.
+        self.recent.invalidate(&identity);
+        let store = self.store_of(&identity);
         let account = Arc::new(Account {
             store,
             signing: self.signing.clone(),
         });
         self.recent.insert(identity, Arc::clone(&account));
-        Some(account)
+        account
+    }
+
+    /// The store of a caller: the one that somebody or something needs, or a new one.
+    fn store_of(&self, identity: &Identity) -> Arc<TokenStore> {
+        let now = Instant::now();
+        let there = lock(&self.stores).get(identity);
+        // Counted with this one, which the lock's end has let others clone: needed is needed.
+        if let Some(there) = there.filter(|there| is_needed(there, 2, now)) {
+            return there;
+        }
+        // The user's own code makes the source: no lock is held.
+        let store = (self.new_store)(Some(identity.clone()));
+        let (store, leftovers) = lock(&self.stores).insert(identity.clone(), store);
+        drop(leftovers);
+        store
     }
 
     pub(crate) fn stores(&self) -> Vec<Arc<TokenStore>> {
         self.recent.run_pending_tasks();
-        let nobodys = self
-            .nobodys
-            .iter()
-            .map(|account| Arc::clone(&account.store));
-        nobodys.chain(lock(&self.stores).values()).collect()
+        let (stores, leftovers) = {
+            let mut known = lock(&self.stores);
+            let leftovers = known.look_through();
+            (known.values(), leftovers)
+        };
+        drop(leftovers);
+        let nobodys = self.nobodys.iter();
+        let nobodys = nobodys.map(|account| Arc::clone(&account.store));
+        nobodys.chain(stores).collect()
     }
 
+    /// The store of a caller who came lately, or of requests that are nobody's.
     pub(crate) fn store(&self, identity: Option<&Identity>) -> Option<Arc<TokenStore>> {
         match identity {
             None => self
@@ -128,12 +154,23 @@ impl Callers {
             Some(identity) => lock(&self.stores).get(identity),
         }
     }
+
+    /// The store of a caller, forgotten or never seen as well: whoever signs out may have to be told of elsewhere.
+    pub(crate) fn store_to_sign_out(&self, identity: Option<&Identity>) -> Option<Arc<TokenStore>> {
+        let there = self.store(identity);
+        there.or_else(|| Some((self.new_store)(Some(identity?.clone()))))
+    }
 }
 
 impl registry::Shared for Arc<TokenStore> {
-    fn is_needed(&self, _: Instant) -> bool {
-        Arc::strong_count(self) > 1 || self.is_worth_keeping()
+    fn is_needed(&self, now: Instant) -> bool {
+        is_needed(self, 1, now)
     }
+}
+
+/// Whether more than `here` have the store, or something would be lost with it.
+fn is_needed(store: &Arc<TokenStore>, here: usize, now: Instant) -> bool {
+    Arc::strong_count(store) > here || store.is_worth_keeping(now)
 }
 
 fn lock(stores: &Stores) -> MutexGuard<'_, Registry<Identity, Arc<TokenStore>>> {
@@ -147,7 +184,7 @@ fn is_left(store: &Arc<TokenStore>, account: &Arc<Account>) -> bool {
     const CACHE_AND_LISTENER: usize = 2;
     Arc::strong_count(store) <= REGISTRY_AND_ACCOUNT
         && Arc::strong_count(account) <= CACHE_AND_LISTENER
-        && !store.is_worth_keeping()
+        && !store.is_worth_keeping(Instant::now())
 }
 
 impl fmt::Debug for Callers {

@@ -32,6 +32,8 @@ pub struct TokenError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Refused,
+    /// Somebody who was asked for a credential gave none: no token service was asked.
+    NotGiven,
     Fault,
     /// A fault where the token service may have seen the credential, and counted it.
     Unanswered,
@@ -61,7 +63,12 @@ impl TokenError {
         Self::new(Kind::Fault, message.into())
     }
 
-    /// The token service did not answer in time.
+    /// Nobody gave a credential. As good as a refusal, until somebody signs out.
+    pub(crate) fn not_given(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::NotGiven, message.into())
+    }
+
+    /// The token service did not answer in time, and may have counted that as a failure.
     pub(crate) fn unanswered(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Unanswered, message.into())
     }
@@ -104,7 +111,11 @@ impl TokenError {
 
     /// Whether the token service refused the credential, as against being broken.
     pub fn is_refused(&self) -> bool {
-        self.inner.kind == Kind::Refused
+        matches!(self.inner.kind, Kind::Refused | Kind::NotGiven)
+    }
+
+    pub(crate) fn is_not_given(&self) -> bool {
+        self.inner.kind == Kind::NotGiven
     }
 
     pub(crate) fn is_unanswered(&self) -> bool {

@@ -52,6 +52,8 @@ enum State<S, B, R: Body, F> {
         #[pin]
         sent: F,
         withheld: Option<Withheld>,
+        /// What comes back must not reach somebody else through a cache, for all that is known of it.
+        private: bool,
     },
     Calling {
         #[pin]
@@ -409,9 +411,13 @@ where
     S: Service<Request<ReplayBody<B>>>,
     R: Body,
 {
-    pub(crate) fn untouched(sent: S::Future, withheld: Option<Withheld>) -> Self {
+    pub(crate) fn untouched(sent: S::Future, withheld: Option<Withheld>, private: bool) -> Self {
         Self {
-            state: State::Untouched { sent, withheld },
+            state: State::Untouched {
+                sent,
+                withheld,
+                private,
+            },
             exchange: None,
         }
     }
@@ -451,8 +457,15 @@ where
             // An answer let go by its head alone says nothing of the token.
             let mut looked_at = true;
             let verdict = match this.state.as_mut().project() {
-                StateProjection::Untouched { sent, withheld } => {
+                StateProjection::Untouched {
+                    sent,
+                    withheld,
+                    private,
+                } => {
                     response = ready!(sent.poll(context))?.map(ResponseBody::untouched);
+                    if *private {
+                        make_private(response.headers_mut());
+                    }
                     if let Some(withheld) = withheld.take() {
                         tell_withheld(&mut response, withheld);
                     }

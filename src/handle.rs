@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use tokio::{runtime::Handle, sync::Semaphore};
+
 use crate::{
     account::Accounts,
     error::TokenError,
@@ -149,25 +151,30 @@ impl SiteHandle {
         counters
     }
 
-    /// Signs all callers out: ends logins under way, forgets tokens and refusals, and lets the token sources forget
-    /// (who was asked for a credential is asked again; a refresh token is revoked; a portal's login ends). With a
-    /// credential that is at hand the next request logs in again.
+    /// Signs all callers out: ends logins under way, forgets tokens, and lets the token sources forget (who was asked
+    /// for a credential is asked again; a refresh token is revoked; a portal's login ends). With a credential that is at
+    /// hand the next request logs in again. A refused login stays refused for its time: that is what locks accounts.
+    ///
+    /// Until the sources have been told, for 15 seconds at most each, the accounts make no login. Telling goes on when
+    /// this future is dropped. Callers whom the layer has forgotten are nobody here; sign them out
+    /// [one by one](Self::sign_out_caller).
     ///
     /// # Errors
     ///
-    /// The first error of a token source that could not tell whoever had to be told. The tokens are forgotten here all
-    /// the same.
+    /// The first error of a token source that could not tell whoever had to be told, and a fault where there is no tokio
+    /// runtime. The tokens are forgotten here all the same.
     pub async fn sign_out(&self) -> Result<(), TokenError> {
         sign_out(self.site.accounts.stores()).await
     }
 
-    /// Signs one caller out. Nobody else is touched.
+    /// Signs one caller out, one that has not come for long as well. Nobody else is touched: what callers share, one
+    /// portal login of one credential, ends with the last of them.
     ///
     /// # Errors
     ///
     /// As [`sign_out`](Self::sign_out).
     pub async fn sign_out_caller(&self, identity: &Identity) -> Result<(), TokenError> {
-        let store = self.site.accounts.store(Some(identity));
+        let store = self.site.accounts.store_to_sign_out(identity);
         sign_out(store.into_iter().collect()).await
     }
 
@@ -181,11 +188,11 @@ impl SiteHandle {
         self.renew_for(None).await
     }
 
-    /// As [`renew`](Self::renew), for one caller that came lately.
+    /// As [`renew`](Self::renew), for one caller, who counts as having come by this.
     ///
     /// # Errors
     ///
-    /// As [`renew`](Self::renew), and [`Withheld::NoIdentity`] if no such caller came.
+    /// As [`renew`](Self::renew), and [`Withheld::NoIdentity`] if the site tells no callers apart.
     pub async fn renew_caller(&self, identity: &Identity) -> Result<TokenState, Withheld> {
         self.renew_for(Some(identity)).await
     }
@@ -195,7 +202,7 @@ impl SiteHandle {
             Accounts::None => Withheld::NoCredential,
             _ => Withheld::NoIdentity,
         };
-        let store = self.site.accounts.store(identity).ok_or(none)?;
+        let store = self.site.accounts.store_to_renew(identity).ok_or(none)?;
         let token = store.renewed_on_order().await?;
         Ok(TokenState::of(&token))
     }
@@ -209,16 +216,41 @@ impl fmt::Debug for SiteHandle {
     }
 }
 
-/// Forgets all tokens first: telling the sources may take its time.
+/// Forgets all tokens first: telling the sources may take its time. That goes on whatever becomes of whoever waits.
 async fn sign_out(stores: Vec<Arc<TokenStore>>) -> Result<(), TokenError> {
     let forgotten: Vec<_> = stores.iter().map(|store| store.forget()).collect();
+    let Ok(runtime) = Handle::try_current() else {
+        return Err(TokenError::fault(
+            "the tokens are forgotten here, but there is no tokio runtime to tell the token sources from; sign out on \
+             one",
+        ));
+    };
+    let turns = Arc::new(Semaphore::new(TOLD_AT_ONCE));
+    let telling: Vec<_> = forgotten
+        .into_iter()
+        .map(|forgotten| {
+            let turns = Arc::clone(&turns);
+            runtime.spawn(async move {
+                // Closed by nobody.
+                let _turn = turns.acquire().await;
+                forgotten.tell().await
+            })
+        })
+        .collect();
     let mut result = Ok(());
-    for (store, token) in stores.iter().zip(forgotten) {
-        let told = store.signed_out(token).await;
+    for told in telling {
+        let told = told.await.unwrap_or_else(|_| {
+            Err(TokenError::fault(
+                "a token source panicked when it was told that somebody signed out",
+            ))
+        });
         result = result.and(told);
     }
     result
 }
+
+/// Signing out ten thousand callers must not open as many connections.
+const TOLD_AT_ONCE: usize = 32;
 
 /// One account of a site: its token, and why it has none or gets no new one.
 #[derive(Clone, Debug)]

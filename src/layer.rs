@@ -16,8 +16,8 @@ use crate::{
     sharing::Sharing,
     site::{Binding, Login, Origin, Root, Site, SiteTable, SourceFor},
     source::{
-        Ask, Automatic, ClientBinding, Discovery, DynTokenSource, Endpoint, Owner, Portals, Recipe,
-        TokenClient,
+        Answers, Ask, Automatic, ClientBinding, Discovery, DynTokenSource, Endpoint, Owner,
+        Portals, Recipe, Refusals, TokenClient,
     },
     store::{Tally, TokenStore},
 };
@@ -241,6 +241,13 @@ fn accounts(
             first.to_url()
         )));
     }
+    #[cfg(feature = "identities")]
+    if site.callers.most == 0 || site.callers.longest_idle.is_zero() {
+        return Err(ConfigError::new(format!(
+            "the site {} remembers no callers, so that each request would log in; remember one, for a second, at least",
+            first.to_url()
+        )));
+    }
     let mut store_timeout = login_timeout;
     let source_for: SourceFor = match &site.login {
         Login::None => return Ok(Accounts::None),
@@ -253,6 +260,7 @@ fn accounts(
         Login::Ask(function, deadline) => {
             let found = Arc::new(recipe(site, first, &referer, token_client, portals)?);
             let (function, deadline) = (function.clone(), *deadline);
+            let refusals = Arc::new(Refusals::default());
             store_timeout = Ask::longest(deadline, login_timeout);
             Arc::new(move |_| {
                 let found = Arc::clone(&found);
@@ -263,6 +271,7 @@ fn accounts(
                     function.clone(),
                     deadline,
                     login_timeout,
+                    Arc::clone(&refusals),
                     log_in_with,
                 ))
             })
@@ -364,7 +373,7 @@ pub(crate) fn recipe(
             .map_or(ClientBinding::RequestIp, ClientBinding::Referer),
         client,
         portals: portals.clone(),
-        told: Default::default(),
+        answers: Answers::default(),
         sharing: site.sharing.clone(),
     })
 }

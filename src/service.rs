@@ -136,7 +136,10 @@ where
                 let account = site.of_caller(&head);
                 request = Request::from_parts(head, body);
                 let Some(account) = account else {
-                    return self.pass(request, Some(Withheld::NoIdentity));
+                    // It may be a challenge, which is nobody else's either.
+                    let private = signing.private_answers;
+                    let sent = self.inner.call(request.map(ReplayBody::bare));
+                    return ResponseFuture::untouched(sent, Some(Withheld::NoIdentity), private);
                 };
                 account
             }
@@ -184,7 +187,7 @@ impl<S> ArcgisAuth<S> {
         S: Service<Request<ReplayBody<B>>>,
     {
         let sent = self.inner.call(request.map(ReplayBody::bare));
-        ResponseFuture::untouched(sent, withheld)
+        ResponseFuture::untouched(sent, withheld, false)
     }
 }
 

@@ -240,7 +240,8 @@ impl Site {
     #[must_use]
     pub fn remember_callers(mut self, most: u64, longest_idle: Duration) -> Self {
         self.callers.most = most;
-        self.callers.longest_idle = longest_idle;
+        // Ten years are for ever, and the cache takes no longer.
+        self.callers.longest_idle = longest_idle.min(Duration::from_secs(10 * 365 * 24 * 60 * 60));
         self
     }
 

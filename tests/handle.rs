@@ -217,10 +217,25 @@ async fn an_order_for_nobody_says_so() {
     ));
     assert!(matches!(sites[1].renew().await, Err(Withheld::NoIdentity)));
     let alice = Identity::from("alice");
+    let one = ArcgisAuthLayer::new(site(&Source::new())).unwrap();
     assert!(matches!(
-        sites[1].renew_caller(&alice).await,
+        one.handle().sites()[0].renew_caller(&alice).await,
         Err(Withheld::NoIdentity)
     ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_may_be_logged_in_before_the_first_request() {
+    let source = Source::new();
+    let caller = |_: &Parts| Some(Identity::from("alice"));
+    let layer = ArcgisAuthLayer::new(site(&source).identity_fn(caller)).unwrap();
+    let fake = Fake::secured(&source.valid);
+    let handle = layer.handle().sites().remove(0);
+
+    handle.renew_caller(&Identity::from("alice")).await.unwrap();
+    send(&layer.layer(fake.clone()), get(ROADS)).await;
+
+    assert_eq!(fake.tokens(), [Some("secret-1".to_owned())]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -387,7 +387,8 @@ async fn logins_without_an_answer_may_have_been_counted_and_are_at_most_four_in_
     let window = Duration::from_secs(15 * 60);
     let attempts = Arc::new(Mutex::new(Vec::new()));
     let log = attempts.clone();
-    let never = token_source_fn(move |_| {
+    let never = token_source_fn(move |request| {
+        request.sending_credential();
         log.lock().unwrap().push(Instant::now());
         std::future::pending()
     });

@@ -2,16 +2,17 @@
 //! wait.
 
 use std::{
+    collections::HashMap,
     fmt,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::{Instant, timeout};
 
 use super::{Credential, DynTokenSource, Owner, SignOut, TokenReason, TokenRequest, TokenSource};
-use crate::{error::TokenError, identity::Identity, token::IssuedToken};
+use crate::{error::TokenError, identity::Identity, store::not_in_time, token::IssuedToken};
 
 /// ArcGIS locks an account after 5 failed logins in 15 minutes. One of them may come from elsewhere.
 const MOST_REFUSALS: u32 = 4;
@@ -87,8 +88,16 @@ pub(crate) struct Ask {
     login_timeout: Duration,
     /// Makes the source that logs in with a credential.
     log_in_with: Box<dyn Fn(Credential) -> LogsIn + Send + Sync>,
-    given: Mutex<Option<LogsIn>>,
-    refusals: Mutex<Vec<Instant>>,
+    given: Mutex<Given>,
+    refusals: Arc<Refusals>,
+}
+
+/// What somebody gave last.
+#[derive(Default)]
+struct Given {
+    source: Option<LogsIn>,
+    /// A login that ends after somebody has signed out must not keep what it was given.
+    sign_outs: u64,
 }
 
 impl Ask {
@@ -96,6 +105,7 @@ impl Ask {
         function: CredentialFn,
         deadline: Duration,
         login_timeout: Duration,
+        refusals: Arc<Refusals>,
         log_in_with: impl Fn(Credential) -> LogsIn + Send + Sync + 'static,
     ) -> Self {
         Self {
@@ -103,8 +113,8 @@ impl Ask {
             deadline,
             login_timeout,
             log_in_with: Box::new(log_in_with),
-            given: Mutex::new(None),
-            refusals: Mutex::new(Vec::new()),
+            given: Mutex::default(),
+            refusals,
         }
     }
 
@@ -113,28 +123,19 @@ impl Ask {
         MOST_REFUSALS * (deadline + login_timeout)
     }
 
-    fn given(&self) -> Option<LogsIn> {
-        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        given.clone()
+    fn given(&self) -> MutexGuard<'_, Given> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_given(&self, source: Option<LogsIn>) {
-        *self.given.lock().unwrap_or_else(PoisonError::into_inner) = source;
-    }
-
-    /// Counts one more, or none, and returns how many there were lately.
-    fn refusals(&self, one_more: bool) -> u32 {
-        let now = Instant::now();
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        refusals.retain(|at| now.duration_since(*at) < REFUSALS_COUNTED);
-        if one_more {
-            refusals.push(now);
+    /// Keeps `source` for the next login, or keeps none, unless somebody has signed out since `before`.
+    fn keep(&self, source: Option<LogsIn>, before: u64) {
+        let mut given = self.given();
+        if given.sign_outs == before {
+            given.source = source;
         }
-        u32::try_from(refusals.len()).unwrap_or(u32::MAX)
     }
 
-    async fn ask(&self, wanted: &TokenRequest) -> Result<LogsIn, TokenError> {
-        let refused = self.refusals(false);
+    async fn ask(&self, wanted: &TokenRequest, refused: u32) -> Result<LogsIn, TokenError> {
         let request = CredentialRequest {
             owner: wanted.owner().clone(),
             reason: wanted.reason(),
@@ -143,11 +144,11 @@ impl Ask {
         let answer = timeout(self.deadline, (self.function.0)(request)).await;
         match answer {
             Ok(Ok(credential)) => Ok((self.log_in_with)(credential)),
-            Ok(Err(cancelled)) => {
-                Err(TokenError::refused("nobody gave a credential for the site")
-                    .with_source(cancelled))
-            }
-            Err(_) => Err(TokenError::refused(format!(
+            Ok(Err(cancelled)) => Err(TokenError::not_given(
+                "nobody gave a credential for the site",
+            )
+            .with_source(cancelled)),
+            Err(_) => Err(TokenError::not_given(format!(
                 "nobody gave a credential for the site within {} seconds",
                 self.deadline.as_secs()
             ))),
@@ -157,32 +158,43 @@ impl Ask {
 
 impl TokenSource for Ask {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let sign_outs = self.given().sign_outs;
+        let identity = request.identity();
+        let mut last_refusal = None;
         loop {
-            let source = match self.given() {
+            let counted = self.refusals.counted(identity);
+            if counted.number >= MOST_REFUSALS {
+                let refusal = last_refusal.unwrap_or_else(|| {
+                    TokenError::refused(
+                        "the credentials given lately were refused, and one more might lock the account; try again \
+                         in a quarter of an hour",
+                    )
+                });
+                return Err(match counted.oldest {
+                    Some(oldest) => refusal.remember_until(oldest + REFUSALS_COUNTED),
+                    None => refusal,
+                });
+            }
+            let given = self.given().source.clone();
+            let source = match given {
                 Some(source) => source,
-                None => self.ask(&request).await?,
+                None => self.ask(&request, counted.number).await?,
             };
-            let login = timeout(self.login_timeout, source.token(request.clone())).await;
-            let login = login.unwrap_or_else(|_| {
-                Err(TokenError::unanswered(format!(
-                    "the login did not end within {} seconds; check that the token service answers",
-                    self.login_timeout.as_secs()
-                )))
-            });
-            match login {
+            let login = request.afresh();
+            let token = timeout(self.login_timeout, source.token(login.clone())).await;
+            match token.unwrap_or_else(|_| Err(not_in_time(&login, self.login_timeout))) {
                 Ok(token) => {
-                    self.set_given(Some(source));
+                    self.keep(Some(source), sign_outs);
                     return Ok(token);
                 }
                 Err(error) if error.is_refused() => {
-                    self.set_given(None);
-                    if self.refusals(true) >= MOST_REFUSALS {
-                        return Err(error);
-                    }
+                    self.keep(None, sign_outs);
+                    self.refusals.add(identity);
+                    last_refusal = Some(error);
                 }
                 Err(error) => {
                     // The credential may be right: it is kept for the next try.
-                    self.set_given(Some(source));
+                    self.keep(Some(source), sign_outs);
                     return Err(error);
                 }
             }
@@ -191,13 +203,76 @@ impl TokenSource for Ask {
 
     /// Whoever wants a token next is asked.
     async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
-        let given = self.given();
-        self.set_given(None);
-        match given {
+        let source = {
+            let mut given = self.given();
+            given.sign_outs += 1;
+            given.source.take()
+        };
+        match source {
             Some(source) => source.sign_out(sign_out).await,
             None => Ok(()),
         }
     }
+}
+
+/// The answers refused lately, of all callers of a site: whoever is forgotten and comes again is not a new one to the
+/// token service.
+#[derive(Default)]
+pub(crate) struct Refusals(Mutex<Lately>);
+
+#[derive(Default)]
+struct Lately {
+    refusals: HashMap<Option<Identity>, Vec<Instant>>,
+    added: usize,
+}
+
+/// How many are added before those that are long past are looked for.
+const LOOK_THROUGH_AFTER: usize = 64;
+
+struct Counted {
+    number: u32,
+    oldest: Option<Instant>,
+}
+
+impl Refusals {
+    fn counted(&self, identity: Option<&Identity>) -> Counted {
+        let now = Instant::now();
+        let lately = self.lock();
+        let lately: Vec<Instant> = lately
+            .refusals
+            .get(&identity.cloned())
+            .into_iter()
+            .flatten()
+            .copied()
+            .filter(|at| is_lately(*at, now))
+            .collect();
+        Counted {
+            number: u32::try_from(lately.len()).unwrap_or(u32::MAX),
+            oldest: lately.first().copied(),
+        }
+    }
+
+    fn add(&self, identity: Option<&Identity>) {
+        let now = Instant::now();
+        let mut lately = self.lock();
+        lately.added += 1;
+        if lately.added % LOOK_THROUGH_AFTER == 0 {
+            lately
+                .refusals
+                .retain(|_, times| times.iter().any(|at| is_lately(*at, now)));
+        }
+        let times = lately.refusals.entry(identity.cloned()).or_default();
+        times.retain(|at| is_lately(*at, now));
+        times.push(now);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lately> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_lately(at: Instant, now: Instant) -> bool {
+    now.duration_since(at) < REFUSALS_COUNTED
 }
 
 impl fmt::Debug for Ask {

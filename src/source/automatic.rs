@@ -2,24 +2,25 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use http::HeaderValue;
-use tokio::time::Instant;
 
 use super::{
     ClientBinding, Credential, Discovery, DynTokenSource, Endpoint, FederatedServer, Fingerprint,
     GenerateToken, LegacyToken, OAuthApp, Portal, ReadyToken, SignOut, TokenClient, TokenRequest,
     TokenSource,
     credential::CredentialKind,
-    way::{Decision, PortalWay, Way},
+    told::{Answers, Told},
+    turn::{InTurn, Turn},
+    way::{PortalWay, Way},
 };
 use crate::{
     error::TokenError,
     registry::{self, Registry},
     sharing::Sharing,
-    store::REFUSAL_REMEMBERED,
     token::IssuedToken,
 };
 
@@ -30,77 +31,11 @@ type PortalKey = (String, String, (u8, u64, u64));
 #[derive(Clone, Default)]
 pub(crate) struct Portals {
     known: Arc<Mutex<Registry<PortalKey, Portal>>>,
-    turns: Arc<Mutex<Registry<TurnKey, Turn>>>,
+    turns: Arc<Mutex<Registry<TurnKey, Arc<Turn>>>>,
 }
 
 /// A token service's URL, and a credential.
 type TurnKey = (String, (u8, u64, u64));
-/// Held by the site that logs in; keeps the refusal for the next.
-type Turn = Arc<tokio::sync::Mutex<Option<Refused>>>;
-
-impl registry::Shared for Turn {
-    fn is_needed(&self, now: Instant) -> bool {
-        let is_refused = |refused: &Option<Refused>| {
-            let refused = refused.as_ref();
-            refused.is_some_and(|refused| now < refused.until)
-        };
-        // Whose turn it is holds the lock.
-        Arc::strong_count(self) > 1 || self.try_lock().map_or(true, |refused| is_refused(&refused))
-    }
-}
-
-/// One credential at one token service, whatever the number of sites that log in with it: one at a time, and what was
-/// refused to one is not tried for the next. ArcGIS counts failures by account, not by site.
-struct InTurn {
-    login: Arc<dyn DynTokenSource>,
-    turn: Turn,
-}
-
-struct Refused {
-    until: Instant,
-    fingerprint: Option<u64>,
-    error: TokenError,
-}
-
-impl TokenSource for InTurn {
-    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let mut refused = self.turn.lock().await;
-        let fingerprint = self.login.hashed_fingerprint();
-        if let Some(refused) = &*refused {
-            if Instant::now() < refused.until && refused.fingerprint == fingerprint {
-                return Err(refused.error.clone().remember_until(refused.until));
-            }
-        }
-        let token = self.login.token(request).await;
-        *refused = token
-            .as_ref()
-            .err()
-            .filter(|error| error.is_refused())
-            .map(|error| Refused {
-                until: remembered_until(error),
-                fingerprint,
-                error: error.clone(),
-            });
-        token
-    }
-
-    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
-        self.login.fingerprint(fingerprint);
-    }
-
-    async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
-        self.login.sign_out(sign_out).await
-    }
-}
-
-/// A refusal that was known before is not remembered for longer by being handed on.
-fn remembered_until(error: &TokenError) -> Instant {
-    let longest = Instant::now() + REFUSAL_REMEMBERED;
-    error
-        .remembered_until()
-        .map_or(longest, |until| until.min(longest))
-}
-
 impl Portals {
     fn in_turn(
         &self,
@@ -108,13 +43,12 @@ impl Portals {
         credential: &Credential,
         login: Arc<dyn DynTokenSource>,
     ) -> Arc<dyn DynTokenSource> {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (
             format!("{service:?}").to_ascii_lowercase(),
             credential.identity(),
         );
-        let turn = turns.get_or_insert(key, Turn::default);
-        Arc::new(InTurn { login, turn })
+        let turn = shared(&self.turns, key, Arc::default);
+        Arc::new(InTurn::new(login, turn))
     }
 
     fn get(
@@ -124,14 +58,28 @@ impl Portals {
         credential: &Credential,
         make: impl FnOnce() -> Portal,
     ) -> Portal {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (
             url.to_ascii_lowercase(),
             format!("{binding:?}"),
             credential.identity(),
         );
-        known.get_or_insert(key, make)
+        shared(&self.known, key, make)
     }
+}
+
+/// The value of `key`, or the one that is made now.
+fn shared<K, V>(registry: &Mutex<Registry<K, V>>, key: K, make: impl FnOnce() -> V) -> V
+where
+    K: Clone + Eq + Hash,
+    V: registry::Shared,
+{
+    let lock = || registry.lock().unwrap_or_else(PoisonError::into_inner);
+    let there = lock().get(&key);
+    there.unwrap_or_else(|| {
+        let (value, leftovers) = lock().insert(key, make());
+        drop(leftovers);
+        value
+    })
 }
 
 /// All that finding the right source takes, but for the credential. Shared by all callers of a site.
@@ -146,8 +94,7 @@ pub(crate) struct Recipe {
     pub(crate) binding: ClientBinding,
     pub(crate) client: TokenClient,
     pub(crate) portals: Portals,
-    /// What the server said, for users and for applications: asked once however many callers log in.
-    pub(crate) told: [tokio::sync::Mutex<Option<Arc<Way>>>; 2],
+    pub(crate) answers: Answers,
     pub(crate) sharing: Sharing,
 }
 
@@ -155,13 +102,17 @@ pub(crate) struct Recipe {
 pub(crate) struct Automatic {
     recipe: Arc<Recipe>,
     credential: Credential,
-    found: Mutex<Option<Arc<dyn DynTokenSource>>>,
+    found: Mutex<Option<Found>>,
 }
 
-/// A source, and whether the server itself said that it fits.
+/// A source that fits.
+#[derive(Clone)]
 struct Found {
     source: Arc<dyn DynTokenSource>,
+    /// The server itself said so, or the user.
     is_told: bool,
+    /// A login failed since: the server is asked again before the next. Whoever signs out still has to be told of here.
+    is_in_doubt: bool,
 }
 
 impl Automatic {
@@ -173,15 +124,8 @@ impl Automatic {
         }
     }
 
-    fn known(&self) -> Option<Arc<dyn DynTokenSource>> {
-        self.found
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn set_known(&self, source: Option<Arc<dyn DynTokenSource>>) {
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = source;
+    fn found(&self) -> MutexGuard<'_, Option<Found>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn find(&self) -> Result<Found, TokenError> {
@@ -190,36 +134,33 @@ impl Automatic {
                 return Ok(Found {
                     source: Arc::new(ReadyToken::new(token.clone())),
                     is_told: true,
+                    is_in_doubt: false,
                 });
             }
             CredentialKind::App { .. } => true,
             CredentialKind::User { .. } => false,
         };
-        let mut told = self.recipe.told[usize::from(is_app)].lock().await;
-        let (way, is_told) = match &*told {
-            Some(way) => (Arc::clone(way), true),
-            None => {
-                let asked = self.recipe.discovery.server_info(&self.recipe.client);
-                let Decision { way, is_told } = self.recipe.decide(is_app, asked).await?;
-                let way = Arc::new(way);
-                *told = is_told.then(|| Arc::clone(&way));
-                (way, is_told)
-            }
-        };
-        drop(told);
+        let Told { way, is_told } = self.recipe.told(is_app).await?;
         let source = match &*way {
             Way::GenerateToken(endpoint) => self.generate_token(endpoint, &self.recipe.binding),
             Way::LegacyToken(endpoint) => self.legacy_token(endpoint),
             Way::Portal(way) => self.at_portal(way),
         };
-        Ok(Found { source, is_told })
+        Ok(Found {
+            source,
+            is_told,
+            is_in_doubt: false,
+        })
     }
 
     /// The server may have moved its token service, or not told of it while it was starting: looks again next time.
-    async fn forget(&self) {
-        self.set_known(None);
-        for told in &self.recipe.told {
-            *told.lock().await = None;
+    fn doubt(&self, error: &TokenError, is_told: bool) {
+        if let Some(found) = &mut *self.found() {
+            found.is_in_doubt = true;
+        }
+        // A token service that refuses is there; others need not ask the server anew for it.
+        if !is_told || !error.is_refused() {
+            self.recipe.answers.forget();
         }
     }
 
@@ -292,23 +233,18 @@ impl Automatic {
 
 impl TokenSource for Automatic {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let Found { source, is_told } = match self.known() {
-            Some(source) => Found {
-                source,
-                is_told: true,
-            },
+        let known = self.found().clone().filter(|found| !found.is_in_doubt);
+        let found = match known {
+            Some(found) => found,
             None => {
                 let found = self.find().await?;
-                self.set_known(Some(Arc::clone(&found.source)));
+                *self.found() = Some(found.clone());
                 found
             }
         };
-        let token = source.token(request).await;
-        if token
-            .as_ref()
-            .is_err_and(|error| !is_told || !error.is_refused())
-        {
-            self.forget().await;
+        let token = found.source.token(request).await;
+        if let Err(error) = &token {
+            self.doubt(error, found.is_told);
         }
         token
     }
@@ -318,8 +254,9 @@ impl TokenSource for Automatic {
     }
 
     async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
-        match self.known() {
-            Some(source) => source.sign_out(sign_out).await,
+        let found = self.found().take();
+        match found {
+            Some(found) => found.source.sign_out(sign_out).await,
             None => Ok(()),
         }
     }

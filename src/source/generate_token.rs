@@ -121,7 +121,7 @@ impl GenerateToken {
 }
 
 impl TokenSource for GenerateToken {
-    async fn token(&self, _request: TokenRequest) -> Result<IssuedToken, TokenError> {
+    async fn token(&self, wanted: TokenRequest) -> Result<IssuedToken, TokenError> {
         let uri = self.endpoint.checked()?;
         let asked = place(&uri);
         let (name, password) = self.credential.read_user()?;
@@ -133,6 +133,7 @@ impl TokenSource for GenerateToken {
             .pair("f", "json");
         let mut request = post_form(uri, self.binding.append_to(form));
         self.binding.put_on(request.headers_mut());
+        wanted.sending_credential();
         let answer = self.client.send(request).await?;
         read_token(&answer, &asked, &[password.expose_secret()])
     }

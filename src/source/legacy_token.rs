@@ -95,7 +95,7 @@ impl LegacyToken {
 }
 
 impl TokenSource for LegacyToken {
-    async fn token(&self, _request: TokenRequest) -> Result<IssuedToken, TokenError> {
+    async fn token(&self, wanted: TokenRequest) -> Result<IssuedToken, TokenError> {
         let uri = self.endpoint.checked()?;
         let asked = place(&uri);
         let (name, password) = self.credential.read_user()?;
@@ -122,6 +122,7 @@ impl TokenSource for LegacyToken {
             post_form(uri, form)
         };
         self.binding.put_on(request.headers_mut());
+        wanted.sending_credential();
         let answer = self.client.send(request).await?;
         read(&answer, &asked).map(|issued| issued.valid_for(self.lifetime))
     }

@@ -20,6 +20,8 @@ mod request;
 mod secret;
 #[cfg(feature = "sign-in")]
 mod sign_in;
+mod told;
+mod turn;
 mod way;
 
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
@@ -27,11 +29,12 @@ use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 #[cfg(feature = "sign-in")]
 pub use self::sign_in::{SignIn, SignedIn, begin_sign_in, redeem_code};
 pub(crate) use self::{
-    ask::{Ask, CredentialFn},
+    ask::{Ask, CredentialFn, Refusals},
     automatic::{Automatic, Portals, Recipe},
     discovery::Discovery,
     endpoint::Endpoint,
     request::Owner,
+    told::Answers,
 };
 pub use self::{
     ask::{Cancelled, CredentialRequest},

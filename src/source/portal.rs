@@ -109,8 +109,8 @@ impl Portal {
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl registry::Shared for Portal {
-    fn is_needed(&self, _: Instant) -> bool {
-        Arc::strong_count(&self.store) > 1 || self.store.is_worth_keeping()
+    fn is_needed(&self, now: Instant) -> bool {
+        Arc::strong_count(&self.store) > 1 || self.store.is_worth_keeping(now)
     }
 }
 
@@ -137,7 +137,7 @@ impl TokenSource for Portal {
     }
 
     async fn sign_out(&self, _sign_out: SignOut) -> Result<(), TokenError> {
-        self.store.sign_out().await
+        self.store.forget().tell().await
     }
 }
 
@@ -314,7 +314,7 @@ impl TokenSource for FederatedServer {
         if let Some(direct) = &self.direct {
             direct.sign_out(sign_out).await?;
         }
-        self.portal.store.sign_out().await
+        self.portal.store.forget().tell().await
     }
 }
 

@@ -1,6 +1,12 @@
 //! What a source is told: why a token is wanted, for whom, and which one died.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tokio::time::Instant;
 
@@ -60,6 +66,7 @@ pub struct TokenRequest {
     reason: TokenReason,
     dead: Option<Arc<Token>>,
     deadline: Option<Instant>,
+    is_credential_sent: Arc<AtomicBool>,
 }
 
 impl TokenRequest {
@@ -69,6 +76,15 @@ impl TokenRequest {
             reason,
             dead,
             deadline: None,
+            is_credential_sent: Arc::default(),
+        }
+    }
+
+    /// The same, with nothing sent for it yet.
+    pub(crate) fn afresh(&self) -> Self {
+        Self {
+            is_credential_sent: Arc::default(),
+            ..self.clone()
         }
     }
 
@@ -107,6 +123,16 @@ impl TokenRequest {
     /// The token that died or is about to. A source that keeps tokens must not hand this one out again.
     pub fn dead(&self) -> Option<&Token> {
         self.dead.as_deref()
+    }
+
+    /// Says that the credential goes out now. A login that is not answered after this may have been counted as a failure
+    /// by the token service: of such the layer makes at most four in 15 minutes, for ArcGIS locks an account after five.
+    pub fn sending_credential(&self) {
+        self.is_credential_sent.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_credential_sent(&self) -> bool {
+        self.is_credential_sent.load(Ordering::Relaxed)
     }
 
     pub(crate) fn owner(&self) -> &Owner {

@@ -21,7 +21,7 @@ use tokio::{
 
 use self::state::{Asker, State, Step, Ticket};
 pub(crate) use self::{
-    state::{LoginResult, REFUSAL_REMEMBERED},
+    state::{LoginResult, MOST_UNANSWERED, REFUSAL_REMEMBERED},
     tally::Tally,
 };
 use crate::{
@@ -156,36 +156,14 @@ impl TokenStore {
         self.source.fingerprint(fingerprint);
     }
 
-    /// Forgets the token and all that is known of it, and ends a login under way.
-    ///
-    /// # Errors
-    ///
-    /// The source's, and a fault where it takes too long. The token is forgotten all the same.
-    pub(crate) async fn sign_out(&self) -> Result<(), TokenError> {
-        let token = self.forget();
-        self.signed_out(token).await
-    }
-
-    /// Lets the source forget as well, `token` being what was forgotten here.
-    pub(crate) async fn signed_out(&self, token: Option<Arc<Token>>) -> Result<(), TokenError> {
+    /// Forgets the token here, and ends a login under way. No other is made until the source is told.
+    pub(crate) fn forget(self: &Arc<Self>) -> Forgotten {
         self.tally.sign_outs.add_one();
-        let sign_out = SignOut::new(self.owner.clone(), token);
-        let told = timeout(self.login_timeout, self.source.sign_out(sign_out)).await;
-        // Whoever came meanwhile may have logged in with what the source had not forgotten yet.
-        self.forget();
-        told.unwrap_or_else(|_| {
-            Err(TokenError::fault(
-                "the token is forgotten here, but the token source was not told in time that somebody signed out",
-            ))
-        })
-    }
-
-    /// Forgets the token here, and ends a login under way.
-    pub(crate) fn forget(&self) -> Option<Arc<Token>> {
         let mut state = self.state();
         let ended = state.sign_out();
         let token = self.current.swap(None);
-        self.login_refused.store(false, Ordering::Relaxed);
+        let is_refused = state.is_refused();
+        self.login_refused.store(is_refused, Ordering::Relaxed);
         self.remembers_services.store(false, Ordering::Relaxed);
         drop(state);
         if let Some((waiters, login)) = ended {
@@ -194,7 +172,10 @@ impl TokenStore {
             }
             waiters.tell();
         }
-        token
+        Forgotten {
+            store: Arc::clone(self),
+            token,
+        }
     }
 
     /// A token that is not past its end: for sources that log in with another's token.
@@ -247,8 +228,8 @@ impl TokenStore {
     }
 
     /// Whether something would be lost with this store that a new one would have to know.
-    pub(crate) fn is_worth_keeping(&self) -> bool {
-        self.state().is_worth_keeping(Instant::now())
+    pub(crate) fn is_worth_keeping(&self, now: Instant) -> bool {
+        self.state().is_worth_keeping(now)
     }
 
     /// A request signed with `token` came back clean.
@@ -358,6 +339,38 @@ impl TokenStore {
     }
 }
 
+/// A store whose token is forgotten, and whose source has yet to be told.
+#[must_use]
+pub(crate) struct Forgotten {
+    store: Arc<TokenStore>,
+    token: Option<Arc<Token>>,
+}
+
+impl Forgotten {
+    /// Lets the source forget as well. Needs a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// The source's, and a fault where it takes too long.
+    pub(crate) async fn tell(mut self) -> Result<(), TokenError> {
+        let sign_out = SignOut::new(self.store.owner.clone(), self.token.take());
+        let told = timeout(SIGN_OUT_TIMEOUT, self.store.source.sign_out(sign_out)).await;
+        told.unwrap_or_else(|_| {
+            Err(TokenError::fault(format!(
+                "the token is forgotten here, but the token source could not be told within {} seconds that somebody \
+                 signed out; sign out again",
+                SIGN_OUT_TIMEOUT.as_secs()
+            )))
+        })
+    }
+}
+
+impl Drop for Forgotten {
+    fn drop(&mut self) {
+        self.store.state().signed_out();
+    }
+}
+
 /// Whoever watches a token's age. Dropped before its time, with the runtime it ran on, it says that nobody does.
 struct Watch(Weak<Token>);
 
@@ -369,6 +382,9 @@ impl Drop for Watch {
     }
 }
 
+/// How long it may take to tell a source that somebody signs out.
+const SIGN_OUT_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// A login that has not ended by itself this long after its time is on a runtime that nobody drives.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(1);
 
@@ -377,6 +393,19 @@ pub(crate) fn broken_off() -> Withheld {
     Withheld::TokenServiceFault(TokenError::fault(
         "the login broke off before it gave an answer",
     ))
+}
+
+/// What became of a login that did not end in time.
+pub(crate) fn not_in_time(request: &TokenRequest, limit: Duration) -> TokenError {
+    let message = format!(
+        "the login did not end within {} seconds; check that the token service answers",
+        limit.as_secs()
+    );
+    if request.is_credential_sent() {
+        TokenError::unanswered(message)
+    } else {
+        TokenError::fault(message)
+    }
 }
 
 /// How long before its end a token of this `lifetime` is renewed. `jitter`, from 0 to 1, keeps the machines of a fleet
@@ -402,13 +431,10 @@ impl FlightGuard {
         self.fingerprint = self.store.source.hashed_fingerprint();
         let request = TokenRequest::new(self.store.owner.clone(), reason, dead)
             .until(started + self.store.login_timeout);
-        let login = self.store.source.token(request);
+        let login = self.store.source.token(request.clone());
         let issued = match timeout(self.store.login_timeout, login).await {
             Ok(issued) => issued,
-            Err(_) => Err(TokenError::unanswered(format!(
-                "the login did not end within {} seconds; check that the token service answers",
-                self.store.login_timeout.as_secs()
-            ))),
+            Err(_) => Err(not_in_time(&request, self.store.login_timeout)),
         };
         let now = Instant::now();
         let token = issued.and_then(|issued| {

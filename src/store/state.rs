@@ -18,7 +18,7 @@ pub(crate) const REFUSAL_REMEMBERED: Duration = Duration::from_secs(15 * 60);
 /// How long a service that refuses this account is left alone.
 pub(crate) const SERVICE_REMEMBERED: Duration = Duration::from_secs(5 * 60);
 /// Logins that were not answered in time may have been counted by the token service all the same.
-const MOST_UNANSWERED: usize = 4;
+pub(crate) const MOST_UNANSWERED: usize = 4;
 /// How often a refused credential is compared with what there is now: it may be read from a file.
 const CREDENTIAL_LOOKED_AT: Duration = Duration::from_secs(1);
 /// The first pause after a login that bore no fruit, and after a broken token service.
@@ -75,6 +75,8 @@ pub(crate) struct State {
     fruitless: Option<Fruitless>,
     vain: Option<Vain>,
     services: HashMap<ServiceKey, RefusedService>,
+    /// How many are about to tell the source that somebody signs out: no login is made meanwhile.
+    signing_out: u32,
 }
 
 #[derive(Debug)]
@@ -86,6 +88,7 @@ struct Flight {
     runtime: Option<Id>,
     /// Somebody on another runtime watches it.
     is_watched: bool,
+    reason: TokenReason,
     login: Option<AbortHandle>,
 }
 
@@ -196,12 +199,16 @@ impl State {
             deadline: now + asker.patience,
             runtime: asker.runtime,
             is_watched: false,
+            reason,
             login: None,
         });
         Step::Lead(ticket, receiver)
     }
 
     fn denial(&self, reason: TokenReason, now: Instant) -> Option<Withheld> {
+        if self.signing_out > 0 {
+            return Some(Withheld::SignedOut);
+        }
         let is_ordered = reason == TokenReason::Ordered;
         let hold_off = self.hold_off.as_ref().filter(|held| {
             now < held.until && (held.error.is_refused() || held.is_firm || !is_ordered)
@@ -282,20 +289,10 @@ impl State {
         self.hold_off = None;
         self.faults = 0;
         self.unanswered.clear();
-        let logins = self
-            .fruitless
-            .as_ref()
-            .map_or(0, |fruitless| fruitless.logins)
-            + 1;
-        // One token may well be revoked before it is of use; two in a row are a pattern.
-        let pause = match logins {
-            1 => Duration::ZERO,
-            _ => doubled(FIRST_PAUSE, logins - 2, LONGEST_FRUITLESS_PAUSE),
-        };
-        self.fruitless = Some(Fruitless {
-            logins,
-            until: now + pause,
-        });
+        // A login somebody orders needs no request to bear fruit.
+        if flight.reason != TokenReason::Ordered {
+            self.count_fruitless(now);
+        }
         self.current = Some(Arc::clone(&token));
         let waiters = Waiters {
             waiters: flight.waiters,
@@ -363,13 +360,33 @@ impl State {
         flight.map(|flight| flight.login = Some(login)).is_some()
     }
 
-    /// Forgets all but how many logins there were. Returns those who wait for a login under way, and its task.
+    fn count_fruitless(&mut self, now: Instant) {
+        let fruitless = self.fruitless.as_ref();
+        let logins = fruitless.map_or(0, |fruitless| fruitless.logins) + 1;
+        // One token may well be revoked before it is of use; two in a row are a pattern.
+        let pause = match logins {
+            1 => Duration::ZERO,
+            _ => doubled(FIRST_PAUSE, logins - 2, LONGEST_FRUITLESS_PAUSE),
+        };
+        self.fruitless = Some(Fruitless {
+            logins,
+            until: now + pause,
+        });
+    }
+
+    /// Forgets all but what the token service has not forgotten either: refused logins, and those that may count as
+    /// such. Returns those who wait for a login under way, and its task. No login is made until
+    /// [`signed_out`](Self::signed_out).
     pub(crate) fn sign_out(&mut self) -> Option<(Waiters, Option<AbortHandle>)> {
         let before = std::mem::take(self);
         self.logins = before.logins;
         self.tickets = before.tickets;
-        // The token service has not forgotten them.
         self.unanswered = before.unanswered;
+        self.hold_off = before.hold_off.filter(|hold_off| {
+            let error = &hold_off.error;
+            hold_off.is_firm || (error.is_refused() && !error.is_not_given())
+        });
+        self.signing_out = before.signing_out + 1;
         before.flight.map(|flight| {
             let waiters = Waiters {
                 waiters: flight.waiters,
@@ -377,6 +394,16 @@ impl State {
             };
             (waiters, flight.login)
         })
+    }
+
+    /// The source has been told, or cannot be.
+    pub(crate) fn signed_out(&mut self) {
+        self.signing_out = self.signing_out.saturating_sub(1);
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        let hold_off = self.hold_off.as_ref();
+        hold_off.is_some_and(|hold_off| hold_off.error.is_refused())
     }
 
     /// Whether a login is under way, or must not be made for a while: then the state must not be lost.
