@@ -3,22 +3,26 @@
 mod support;
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
-use arcgis_stand_in::StandIn;
+use arcgis_stand_in::{StandIn, USERNAME};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderValue, Request, header::CACHE_CONTROL, request::Parts};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use support::{CLEAN, Fake, REQUIRED, ROADS, ROOT, Told, answer, get, send, token_of};
-use tower::{Layer, ServiceBuilder, ServiceExt};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, Cancelled, Challenge, Credential, Identity, IssuedToken, Site,
-    TokenError, TokenRequest, TokenSource, Withheld,
+    ArcgisAuth, ArcgisAuthHandle, ArcgisAuthLayer, Cancelled, Challenge, Credential, Identity,
+    IssuedToken, ReplayBody, Site, TokenError, TokenRequest, TokenSource, Withheld,
+    token_source_fn,
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -431,4 +435,204 @@ async fn a_thousand_callers_at_once_have_a_thousand_tokens_and_one_wrong_passwor
     assert_eq!(accounts.len(), 1000);
     let tokens = accounts.iter().filter(|account| account.token().is_some());
     assert_eq!(tokens.count(), 999);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_whose_time_ends_during_its_login_is_forgotten_after_it() {
+    let mint = Mint {
+        takes: Duration::from_secs(1),
+        ..Mint::default()
+    };
+    let site = site(&mint).remember_callers(10, Duration::from_nanos(1));
+    let layer = ArcgisAuthLayer::new(site).unwrap();
+    let service = layer.layer(mint.server());
+    let handle = layer.handle().sites().remove(0);
+    let looking = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        handle.accounts();
+    };
+    tokio::join!(send(&service, get_as("alice")), looking);
+    assert!(handle.accounts().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_callers_are_let_go_when_their_time_is_over() {
+    // Mallory and a thousand of that ilk.
+    let refusing = token_source_fn(|_| async { Err(TokenError::refused("wrong password")) });
+    let site = Site::new(ROOT).token_source(refusing).identity_fn(caller);
+    let layer = ArcgisAuthLayer::new(site.remember_callers(10, HOUR)).unwrap();
+    let service = layer.layer(Mint::default().server());
+    for caller in 0..1000 {
+        send(&service, get_as(&format!("caller{caller}"))).await;
+    }
+    let handle = layer.handle().sites().remove(0);
+    assert_eq!(handle.accounts().len(), 1000);
+    tokio::time::advance(Duration::from_secs(15 * 60)).await;
+    assert!(handle.accounts().len() <= 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn counted_refusals_outlive_the_memory_of_their_caller() {
+    let server = StandIn::start().await.unwrap();
+    let guesses = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::new(Mutex::new(Vec::new()));
+    let log = counted.clone();
+    let site = Site::new(server.root())
+        .identity_fn(caller)
+        .remember_callers(1, HOUR)
+        .credential_fn(move |request| {
+            let is_alice = request.identity().unwrap().as_str() == "alice";
+            if is_alice {
+                log.lock().unwrap().push(request.refused());
+            }
+            let guess = guesses.fetch_add(1, Ordering::SeqCst);
+            async move {
+                match is_alice && guess < 3 {
+                    true => Ok(Credential::user(USERNAME, format!("guess {guess}"))),
+                    false => Err(Cancelled),
+                }
+            }
+        });
+    let layer = ArcgisAuthLayer::new(site).unwrap();
+    let handle = layer.handle().sites().remove(0);
+    let (alice, bob) = (Identity::from("alice"), Identity::from("bob"));
+
+    assert!(handle.renew_caller(&alice).await.is_err());
+    // Nothing to remember for the layer, but for the token service.
+    handle.sign_out_caller(&alice).await.unwrap();
+    assert!(handle.renew_caller(&bob).await.is_err());
+    handle.accounts();
+    assert!(handle.renew_caller(&alice).await.is_err());
+
+    assert_eq!(*counted.lock().unwrap(), [0, 1, 2, 3, 3]);
+    assert_eq!(server.login_failures(USERNAME), 3);
+}
+
+/// Notices two logins of one caller at once.
+#[derive(Clone, Default)]
+struct Alone {
+    under_way: Arc<Mutex<HashSet<String>>>,
+    twice: Arc<AtomicUsize>,
+    logins: Arc<AtomicUsize>,
+}
+
+impl TokenSource for Alone {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let name = request.identity().unwrap().as_str().to_owned();
+        if !self.under_way.lock().unwrap().insert(name.clone()) {
+            self.twice.fetch_add(1, Ordering::SeqCst);
+        }
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        self.under_way.lock().unwrap().remove(&name);
+        let login = self.logins.fetch_add(1, Ordering::SeqCst);
+        IssuedToken::new(format!("{name}-{login}"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_who_is_forgotten_again_and_again_never_logs_in_twice_at_once() {
+    let alone = Alone::default();
+    let site = Site::new(ROOT)
+        .token_source(alone.clone())
+        .identity_fn(caller)
+        .remember_callers(1, HOUR);
+    let layer = ArcgisAuthLayer::new(site).unwrap();
+    let tasks = (0..8).map(|task| {
+        let service = layer.layer(Mint::default().server());
+        let handle = layer.handle().sites().remove(0);
+        tokio::spawn(async move {
+            for request in 0..500 {
+                let name = format!("caller{}", (request + task) % 3);
+                assert!(send(&service, get_as(&name)).await.is_clean());
+                handle.accounts();
+            }
+        })
+    });
+    for task in join_all(tasks).await {
+        task.unwrap();
+    }
+    assert_eq!(alone.twice.load(Ordering::SeqCst), 0);
+    assert!(
+        alone.logins.load(Ordering::SeqCst) > 3,
+        "they were forgotten"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_crowded_out_during_its_request_keeps_its_token() {
+    let mint = Mint::default();
+    let fake = mint.server();
+    let slow = service_fn(move |request: Request<ReplayBody<Full<Bytes>>>| {
+        let answer = fake.clone().oneshot(request);
+        async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            answer.await
+        }
+    });
+    let layer = ArcgisAuthLayer::new(site(&mint).remember_callers(1, HOUR)).unwrap();
+    let service = layer.layer(slow);
+    assert!(send(&service, get_as("alice")).await.is_clean());
+    let handle = layer.handle().sites().remove(0);
+    let crowding_out = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let bob = Identity::from("bob");
+        handle.renew_caller(&bob).await.unwrap();
+        handle.accounts();
+        send(&service, get_as("alice")).await
+    };
+    let (under_way, again) = tokio::join!(send(&service, get_as("alice")), crowding_out);
+    assert!(under_way.is_clean() && again.is_clean());
+    assert_eq!(mint.logins_of("alice"), 1);
+}
+
+#[test]
+fn whoever_makes_sources_may_use_the_handle() {
+    let handle = Arc::new(OnceLock::<ArcgisAuthHandle>::new());
+    let other = handle.clone();
+    let site = Site::new(ROOT)
+        .identity_fn(caller)
+        .token_source_for(move |_| {
+            let site = other.get().unwrap().sites().remove(0);
+            site.account(Some(&Identity::from("admin")));
+            Mint::default()
+        });
+    let layer = ArcgisAuthLayer::new(site).unwrap();
+    handle.set(layer.handle()).unwrap();
+    let mut service = layer.layer(Mint::default().server());
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        drop(service.call(get_as("alice")));
+        sender.send(()).unwrap();
+    });
+    // A minute is for ever: it is locked, or it is not.
+    receiver.recv_timeout(Duration::from_secs(60)).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_shared_cache_may_keep_what_nobody_was_told() {
+    let fake = Fake::new(|_| {
+        let mut answer = answer(REQUIRED);
+        let cacheable = HeaderValue::from_static("public, max-age=300");
+        answer.headers_mut().insert(CACHE_CONTROL, cacheable);
+        answer
+    });
+    let told = send(&over(&fake, site(&Mint::default())), get(ROADS)).await;
+    assert_eq!(told.parts.headers[CACHE_CONTROL], "private, max-age=300");
+}
+
+#[test]
+fn to_remember_nobody_is_an_error_and_to_remember_for_ever_is_none() {
+    let mint = Mint::default();
+    for (most, longest_idle) in [(0, HOUR), (10, Duration::ZERO)] {
+        let site = site(&mint).remember_callers(most, longest_idle);
+        let error = ArcgisAuthLayer::new(site).unwrap_err();
+        assert!(
+            error.to_string().contains("remembers no callers"),
+            "{error}"
+        );
+    }
+    let site = site(&mint).remember_callers(u64::MAX, Duration::MAX);
+    ArcgisAuthLayer::new(site).unwrap();
 }

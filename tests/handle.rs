@@ -3,18 +3,27 @@
 mod support;
 
 use std::{
+    convert::Infallible,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use arcgis_stand_in::{PASSWORD, StandIn, USERNAME};
-use http::request::Parts;
-use support::{Fake, ROADS, ROOT, Scripted, Source, get, send, site};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{Request, request::Parts};
+use http_body_util::Full;
+use support::{
+    CLEAN, Fake, REQUIRED, ROADS, ROOT, Scripted, Source, answer, get, send, site, token_of,
+};
 use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Identity, Site, TokenReason, Withheld};
+use tower_arcgis_auth::{
+    ArcgisAuthLayer, Cancelled, Credential, Identity, IssuedToken, SignOut, Site, TokenClient,
+    TokenError, TokenReason, TokenRequest, TokenSource, Withheld, token_source_fn,
+};
 
 #[tokio::test(start_paused = true)]
 async fn sites_and_their_tokens_are_listed_without_the_tokens() {
@@ -271,5 +280,264 @@ async fn logins_and_challenges_are_counted_by_site_and_together() {
             all.sent_again()
         ),
         (1, 1, 3, 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn orders_do_not_count_as_fruitless() {
+    let source = Source::new();
+    let layer = ArcgisAuthLayer::new(site(&source)).unwrap();
+    let service = layer.layer(Fake::secured(&source.valid));
+    let handle = layer.handle().sites().remove(0);
+    // All night long, and nobody sends a request.
+    for _ in 0..12 {
+        handle.renew().await.unwrap();
+        tokio::time::advance(Duration::from_secs(600)).await;
+    }
+    source.valid.revoke_all();
+    assert!(send(&service, get(ROADS)).await.is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_out_lifts_no_refusal() {
+    let source = Source::new();
+    source.always(Some(Scripted::Refuse));
+    let layer = ArcgisAuthLayer::new(site(&source)).unwrap();
+    let service = layer.layer(Fake::secured(&source.valid));
+    let handle = layer.handle().sites().remove(0);
+    for _ in 0..6 {
+        let renewed = handle.renew().await;
+        assert!(matches!(renewed, Err(Withheld::LoginRefused(_))));
+        handle.sign_out().await.unwrap();
+        let told = send(&service, get(ROADS)).await;
+        let withheld = told.outcome.withheld();
+        assert!(matches!(withheld, Some(Withheld::LoginRefused(_))));
+    }
+    assert_eq!(source.logins(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_out_lifts_no_cap_on_logins_without_an_answer() {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let count = attempts.clone();
+    let never = token_source_fn(move |request| {
+        request.sending_credential();
+        count.fetch_add(1, Ordering::SeqCst);
+        std::future::pending()
+    });
+    let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(never)).unwrap();
+    let handle = layer.handle().sites().remove(0);
+    for _ in 0..8 {
+        assert!(handle.renew().await.is_err());
+        handle.sign_out().await.unwrap();
+    }
+    assert_eq!(attempts.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn whoever_guesses_and_signs_out_and_guesses_again_locks_no_account() {
+    let server = StandIn::start().await.unwrap();
+    let guesses = AtomicUsize::new(0);
+    let site = Site::new(server.root()).credential_fn(move |_| {
+        let guess = guesses.fetch_add(1, Ordering::SeqCst);
+        async move { Ok(Credential::user(USERNAME, format!("guess {guess}"))) }
+    });
+    let layer = ArcgisAuthLayer::new(site).unwrap();
+    let handle = layer.handle().sites().remove(0);
+    for _ in 0..3 {
+        let renewed = handle.renew().await;
+        assert!(matches!(renewed, Err(Withheld::LoginRefused(_))));
+        handle.sign_out().await.unwrap();
+    }
+    assert_eq!(server.login_failures(USERNAME), 4);
+    assert!(!server.is_locked(USERNAME));
+}
+
+#[tokio::test]
+async fn whoever_cancelled_is_asked_again_after_signing_out() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let server = StandIn::start().await.unwrap();
+    let site = Site::new(server.root()).credential_fn(move |_| {
+        let time = count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            match time {
+                0 => Err(Cancelled),
+                _ => Ok(Credential::user(USERNAME, PASSWORD)),
+            }
+        }
+    });
+    let layer = ArcgisAuthLayer::new(site).unwrap();
+    let handle = layer.handle().sites().remove(0);
+    for _ in 0..3 {
+        assert!(handle.renew().await.is_err());
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    handle.sign_out().await.unwrap();
+    handle.renew().await.unwrap();
+}
+
+/// Takes its time to sign out, and revokes what it is told of.
+#[derive(Clone, Default)]
+struct Revoking {
+    takes: Duration,
+    logins: Arc<AtomicUsize>,
+    sign_outs: Arc<AtomicUsize>,
+    live: Arc<Mutex<Vec<String>>>,
+}
+
+impl TokenSource for Revoking {
+    async fn token(&self, _: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let login = self.logins.fetch_add(1, Ordering::SeqCst);
+        let text = format!("token-{login}");
+        self.live.lock().unwrap().push(text.clone());
+        IssuedToken::new(text)
+    }
+
+    async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
+        self.sign_outs.fetch_add(1, Ordering::SeqCst);
+        tokio::time::sleep(self.takes).await;
+        if let Some(token) = sign_out.token() {
+            let mut live = self.live.lock().unwrap();
+            live.retain(|live| live != token.expose());
+        }
+        Ok(())
+    }
+}
+
+fn by_name(head: &Parts) -> Option<Identity> {
+    let name = head.headers.get("x-caller")?.to_str().ok()?;
+    Some(Identity::from(name))
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_login_is_made_until_the_source_knows_of_the_sign_out() {
+    let source = Revoking {
+        takes: Duration::from_secs(2),
+        ..Revoking::default()
+    };
+    let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(source.clone())).unwrap();
+    let service = layer.layer(Fake::new(|request| match token_of(request) {
+        Some(_) => answer(CLEAN),
+        None => answer(REQUIRED),
+    }));
+    assert!(send(&service, get(ROADS)).await.is_clean());
+    let handle = layer.handle();
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        send(&service, get(ROADS)).await
+    };
+    let (signed_out, told) = tokio::join!(handle.sign_out(), meanwhile);
+    signed_out.unwrap();
+    assert!(matches!(told.outcome.withheld(), Some(Withheld::SignedOut)));
+    let live = source.live.lock().unwrap().clone();
+    assert!(live.is_empty(), "left behind: {live:?}");
+    assert!(send(&service, get(ROADS)).await.is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn signing_out_many_goes_on_at_once_and_to_the_end() {
+    let source = Revoking {
+        takes: Duration::from_secs(5),
+        ..Revoking::default()
+    };
+    let site = Site::new(ROOT).token_source(source.clone());
+    let layer = ArcgisAuthLayer::new(site.identity_fn(by_name)).unwrap();
+    let handle = layer.handle().sites().remove(0);
+    for caller in 0..100 {
+        let caller = Identity::from(format!("caller{caller}"));
+        handle.renew_caller(&caller).await.unwrap();
+    }
+    let started = tokio::time::Instant::now();
+    let given_up = tokio::time::timeout(Duration::from_secs(1), handle.sign_out()).await;
+    assert!(given_up.is_err());
+    while !source.live.lock().unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(source.sign_outs.load(Ordering::SeqCst), 100);
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(30), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_never_hears_of_a_sign_out_holds_nobody_up_for_long() {
+    let source = Revoking {
+        takes: Duration::from_secs(24 * 60 * 60),
+        ..Revoking::default()
+    };
+    let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(source)).unwrap();
+    let handle = layer.handle().sites().remove(0);
+    handle.renew().await.unwrap();
+    let error = handle.sign_out().await.unwrap_err();
+    assert!(error.to_string().contains("sign out again"), "{error}");
+    handle.renew().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_was_forgotten_is_signed_out_all_the_same() {
+    let source = Revoking::default();
+    let site = Site::new(ROOT)
+        .token_source(source.clone())
+        .identity_fn(by_name)
+        .remember_callers(10, Duration::from_nanos(1));
+    let layer = ArcgisAuthLayer::new(site).unwrap();
+    let handle = layer.handle().sites().remove(0);
+    let alice = Identity::from("alice");
+    handle.renew_caller(&alice).await.unwrap();
+    assert!(handle.accounts().is_empty());
+    handle.sign_out_caller(&alice).await.unwrap();
+    assert_eq!(source.sign_outs.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn signing_out_without_a_runtime_forgets_and_says_what_it_could_not_do() {
+    let layer = ArcgisAuthLayer::new(site(&Source::new())).unwrap();
+    let signed_out = layer.handle().sign_out().now_or_never().unwrap();
+    let error = signed_out.unwrap_err().to_string();
+    assert!(error.contains("tokio runtime"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_login_that_ends_as_somebody_signs_out_leaves_no_credential_behind() {
+    const INFO: &str = r#"{"currentVersion":11,"authInfo":{"tokenServicesUrl":"http://127.0.0.1:1/arcgis/tokens/"}}"#;
+    let (entering, entered) = std::sync::mpsc::channel();
+    let (leave, leaving) = std::sync::mpsc::channel::<()>();
+    let gate = Arc::new(Mutex::new(Some((entering, leaving))));
+    let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
+        let gate = gate.clone();
+        async move {
+            if request.uri().path().ends_with("/rest/info") {
+                return Ok::<_, Infallible>(answer(INFO));
+            }
+            // Within one poll, which no abort can end.
+            let first = gate.lock().unwrap().take();
+            if let Some((entering, leaving)) = first {
+                entering.send(()).unwrap();
+                leaving.recv().unwrap();
+            }
+            Ok(answer(r#"{"token":"abcdef","expires":4102444800000}"#))
+        }
+    }));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let site = Site::new("http://127.0.0.1:1/arcgis").credential_fn(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async { Ok(Credential::user("alice", "secret")) }
+    });
+    let layer = ArcgisAuthLayer::builder().token_client(client).site(site);
+    let handle = layer.build().unwrap().handle().sites().remove(0);
+    let other = handle.clone();
+    let login = tokio::spawn(async move { other.renew().await });
+    tokio::task::block_in_place(|| entered.recv().unwrap());
+    handle.sign_out().await.unwrap();
+    leave.send(()).unwrap();
+    assert!(matches!(login.await.unwrap(), Err(Withheld::SignedOut)));
+
+    handle.renew().await.unwrap();
+
+    assert_eq!(
+        asked.load(Ordering::SeqCst),
+        2,
+        "whoever signed out is asked"
     );
 }
