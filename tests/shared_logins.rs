@@ -1,0 +1,372 @@
+//! One account, however many sites and callers log in with it: what the token service counts is counted once, and what
+//! the server is is asked once.
+
+mod support;
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use arcgis_stand_in::{StandIn, USERNAME};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{HeaderValue, Request, Response, StatusCode, request::Parts};
+use http_body_util::{BodyExt, Full};
+use support::{CLEAN, Fake, INVALID, REQUIRED, ROADS, ROOT, answer, get, send, token_of};
+use tokio::time::{Instant, advance, sleep};
+use tower::{Layer, service_fn};
+use tower_arcgis_auth::{
+    ArcgisAuth, ArcgisAuthLayer, Credential, Identity, Secret, Site, TokenClient, Withheld,
+};
+
+const INFO: &str =
+    r#"{"currentVersion":11,"authInfo":{"tokenServicesUrl":"http://gis.test/arcgis/tokens/"}}"#;
+const TOKEN: &str = r#"{"token":"abcdef","expires":4102444800000}"#;
+const WRONG: &str = r#"{"error":{"code":400,"message":"Unable to generate token.","details":["Invalid username or password."]}}"#;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A token client that answers as `rule` does, given path and form.
+fn client<F, Fut>(rule: F) -> TokenClient
+where
+    F: Fn(String, String) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    TokenClient::new(service_fn(move |request: Request<Full<Bytes>>| {
+        let rule = rule.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            let form = body.collect().await.unwrap().to_bytes();
+            let form = String::from_utf8(form.to_vec()).unwrap();
+            Ok::<_, Infallible>(rule(head.uri.path().to_owned(), form).await)
+        }
+    }))
+}
+
+fn status(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+    let mut answer = answer(body);
+    *answer.status_mut() = status;
+    answer
+}
+
+fn caller(head: &Parts) -> Option<Identity> {
+    let name = head.headers.get("x-caller")?.to_str().ok()?;
+    Some(Identity::from(name))
+}
+
+fn get_as(name: String) -> Request<Full<Bytes>> {
+    let mut request = get(ROADS);
+    let name = HeaderValue::try_from(name).unwrap();
+    request.headers_mut().insert("x-caller", name);
+    request
+}
+
+/// Any token opens it.
+fn open_to_any_token() -> Fake {
+    Fake::new(|request| match token_of(request) {
+        Some(_) => answer(CLEAN),
+        None => answer(REQUIRED),
+    })
+}
+
+fn site() -> Site {
+    Site::new(ROOT).allow_insecure_http()
+}
+
+fn reader() -> Credential {
+    Credential::user("reader", "secret")
+}
+
+fn over(site: Site, client: TokenClient) -> ArcgisAuth<Fake> {
+    let layer = ArcgisAuthLayer::builder().site(site).token_client(client);
+    layer.build().unwrap().layer(open_to_any_token())
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_account_has_four_logins_without_an_answer_whoever_calls() {
+    let passwords = Arc::new(AtomicUsize::new(0));
+    let count = passwords.clone();
+    let client = client(move |path, _| {
+        let count = count.clone();
+        async move {
+            if path.ends_with("/rest/info") {
+                return answer(INFO);
+            }
+            count.fetch_add(1, Ordering::SeqCst);
+            std::future::pending().await
+        }
+    });
+    let service = over(site().identity_fn(caller).credential(reader()), client);
+    let started = Instant::now();
+    for number in 0.. {
+        if started.elapsed() > 10 * 60 * SECOND {
+            break;
+        }
+        send(&service, get_as(format!("caller{number}"))).await;
+        advance(SECOND).await;
+    }
+    assert_eq!(passwords.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_say_what_it_is_has_counted_no_login() {
+    let (infos, passwords) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counts = (infos.clone(), passwords.clone());
+    let client = client(move |path, _| {
+        let (infos, passwords) = counts.clone();
+        async move {
+            if path.ends_with("/rest/info") {
+                if infos.fetch_add(1, Ordering::SeqCst) < 4 {
+                    std::future::pending::<()>().await;
+                }
+                return answer(INFO);
+            }
+            passwords.fetch_add(1, Ordering::SeqCst);
+            answer(TOKEN)
+        }
+    });
+    let layer = ArcgisAuthLayer::builder()
+        .site(site().credential(reader()))
+        .token_client(client)
+        .build()
+        .unwrap();
+    let handle = layer.handle().sites().remove(0);
+    for _ in 0..4 {
+        assert!(handle.renew().await.is_err());
+    }
+    assert_eq!(passwords.load(Ordering::SeqCst), 0);
+    handle.renew().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_secret_that_is_gone_for_a_moment_has_not_changed() {
+    let server = StandIn::start().await.unwrap();
+    let file = std::env::temp_dir().join(format!("gone-for-a-moment-{}", std::process::id()));
+    std::fs::write(&file, "wrong").unwrap();
+    let mut builder = ArcgisAuthLayer::builder();
+    for number in 0..6 {
+        let site = Site::new(format!("{}{number}", server.root()))
+            .token_url(format!("{}/tokens/generateToken", server.root()))
+            .credential(Credential::user(USERNAME, Secret::file(&file)));
+        builder = builder.site(site);
+    }
+    let sites = builder.build().unwrap().handle().sites();
+    assert!(sites[0].renew().await.is_err());
+    for site in &sites[1..] {
+        std::fs::remove_file(&file).unwrap();
+        assert!(site.renew().await.is_err());
+        std::fs::write(&file, "wrong").unwrap();
+        let renewed = site.renew().await;
+        assert!(matches!(renewed, Err(Withheld::LoginRefused(_))));
+    }
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(server.login_failures(USERNAME), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_that_worked_lets_three_in_at_once_and_a_changed_one_fails_no_more() {
+    let (is_changed, failures) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let shared = (is_changed.clone(), failures.clone());
+    let client = client(move |path, _| {
+        let (is_changed, failures) = shared.clone();
+        async move {
+            if path.ends_with("/rest/info") {
+                return answer(INFO);
+            }
+            sleep(SECOND).await;
+            if is_changed.load(Ordering::SeqCst) {
+                failures.fetch_add(1, Ordering::SeqCst);
+                return answer(WRONG);
+            }
+            answer(TOKEN)
+        }
+    });
+    let layer = ArcgisAuthLayer::builder()
+        .site(site().identity_fn(caller).credential(reader()))
+        .token_client(client)
+        .build()
+        .unwrap();
+    let service = layer.layer(open_to_any_token());
+    let started = Instant::now();
+    let answers = (0..31).map(|number| send(&service, get_as(format!("caller{number}"))));
+    assert!(join_all(answers).await.iter().all(|told| told.is_clean()));
+    // One alone, then thirty by threes.
+    assert_eq!(started.elapsed().as_secs(), 11);
+
+    is_changed.store(true, Ordering::SeqCst);
+    let handle = layer.handle().sites().remove(0);
+    let callers: Vec<_> = (0..31)
+        .map(|number| Identity::from(format!("caller{number}")))
+        .collect();
+    let renewed = join_all(callers.iter().map(|caller| handle.renew_caller(caller))).await;
+    let is_refused = |renewed: &Result<_, _>| matches!(renewed, Err(Withheld::LoginRefused(_)));
+    assert!(renewed.iter().all(is_refused));
+    assert!(failures.load(Ordering::SeqCst) <= 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hundred_callers_of_a_server_that_says_nothing_of_itself_all_get_in() {
+    let questions = Arc::new(AtomicUsize::new(0));
+    let count = questions.clone();
+    let client = client(move |path, form| {
+        let count = count.clone();
+        async move {
+            sleep(SECOND / 5).await;
+            if path.ends_with("info") {
+                count.fetch_add(1, Ordering::SeqCst);
+                return status(StatusCode::NOT_FOUND, "no such page");
+            }
+            if form.contains("username") {
+                answer(TOKEN)
+            } else {
+                answer(WRONG)
+            }
+        }
+    });
+    let site = site()
+        .identity_fn(caller)
+        .credential_fn(|request| async move {
+            Ok(Credential::user(
+                request.identity().unwrap().as_str(),
+                "secret",
+            ))
+        });
+    let service = over(site, client);
+    let answers = (0..200).map(|number| send(&service, get_as(format!("caller{number}"))));
+    assert!(join_all(answers).await.iter().all(|told| told.is_clean()));
+    assert_eq!(
+        questions.load(Ordering::SeqCst),
+        2,
+        "`rest/info` and `sharing/rest/info`"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_lost_answer_holds_nobody_up_for_longer_than_it_takes_to_ask_again() {
+    let questions = Arc::new(AtomicUsize::new(0));
+    let count = questions.clone();
+    let client = client(move |path, _| {
+        let count = count.clone();
+        async move {
+            if !path.ends_with("/rest/info") {
+                return answer(TOKEN);
+            }
+            if count.fetch_add(1, Ordering::SeqCst) == 0 {
+                std::future::pending::<()>().await;
+            }
+            sleep(2 * SECOND).await;
+            answer(INFO)
+        }
+    });
+    let site = site()
+        .identity_fn(caller)
+        .credential_fn(|request| async move {
+            Ok(Credential::user(
+                request.identity().unwrap().as_str(),
+                "secret",
+            ))
+        });
+    let service = over(site, client);
+    // A new caller every half second: somebody always waits.
+    let answers = (0..200).map(|number| {
+        let service = service.clone();
+        async move {
+            sleep(SECOND / 2 * number).await;
+            send(&service, get_as(format!("caller{number}"))).await
+        }
+    });
+    let answers = join_all(answers).await;
+    let first_clean = answers.iter().position(|told| told.is_clean()).unwrap();
+    assert!(first_clean <= 40, "within 20 seconds: {first_clean}");
+    assert!(answers[first_clean..].iter().all(|told| told.is_clean()));
+    assert_eq!(questions.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_service_that_moved_is_found_again() {
+    let is_moved = Arc::new(AtomicBool::new(false));
+    let moved = is_moved.clone();
+    let client = client(move |path, _| {
+        let is_moved = moved.load(Ordering::SeqCst);
+        async move {
+            if path.ends_with("/rest/info") && is_moved {
+                return answer(INFO.replace("/tokens/", "/new/tokens/"));
+            }
+            if path.ends_with("/rest/info") {
+                return answer(INFO);
+            }
+            match (is_moved, path.contains("/new/")) {
+                (true, true) => answer(TOKEN.replace("abcdef", "new")),
+                (true, false) => answer(WRONG),
+                (false, _) => answer(TOKEN),
+            }
+        }
+    });
+    let moved = is_moved.clone();
+    let server = Fake::new(move |request| match token_of(request).as_deref() {
+        None => answer(REQUIRED),
+        Some("abcdef") if moved.load(Ordering::SeqCst) => answer(INVALID),
+        Some(_) => answer(CLEAN),
+    });
+    for credential in [
+        site().credential(reader()),
+        site().credential_fn(|_| async { Ok(reader()) }),
+    ] {
+        is_moved.store(false, Ordering::SeqCst);
+        let layer = ArcgisAuthLayer::builder()
+            .site(credential)
+            .token_client(client.clone());
+        let service = layer.build().unwrap().layer(server.clone());
+        assert!(send(&service, get(ROADS)).await.is_clean());
+        is_moved.store(true, Ordering::SeqCst);
+        assert!(!send(&service, get(ROADS)).await.is_clean());
+        advance(15 * 60 * SECOND).await;
+        assert!(send(&service, get(ROADS)).await.is_clean());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn signing_out_after_a_fault_ends_the_login_at_the_portal_too() {
+    let (is_down, logins) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let shared = (is_down.clone(), logins.clone());
+    let client = client(move |path, form| {
+        let (is_down, logins) = shared.clone();
+        async move {
+            if path.ends_with("/rest/info") {
+                return answer(
+                    r#"{"currentVersion":11,"owningSystemUrl":"http://gis.test/portal"}"#,
+                );
+            }
+            if form.contains("serverUrl") && is_down.load(Ordering::SeqCst) {
+                return status(StatusCode::SERVICE_UNAVAILABLE, "down");
+            }
+            if !form.contains("serverUrl") {
+                logins.fetch_add(1, Ordering::SeqCst);
+            }
+            answer(TOKEN)
+        }
+    });
+    let layer = ArcgisAuthLayer::builder()
+        .site(site().credential(reader()))
+        .token_client(client)
+        .build()
+        .unwrap();
+    let handle = layer.handle().sites().remove(0);
+    handle.renew().await.unwrap();
+    is_down.store(true, Ordering::SeqCst);
+    assert!(handle.renew().await.is_err());
+    handle.sign_out().await.unwrap();
+    is_down.store(false, Ordering::SeqCst);
+    handle.renew().await.unwrap();
+    assert_eq!(logins.load(Ordering::SeqCst), 2);
+}
