@@ -416,6 +416,32 @@ async fn a_form_a_server_repeats_is_in_no_error() {
     assert!(!e.contains("p%26ss+word"), "{e}");
 }
 
+#[tokio::test]
+async fn a_password_in_a_content_type_is_in_no_error() {
+    let client = TokenClient::new(service_fn(|_: Request<Full<Bytes>>| async {
+        let mut page = answer("<html>");
+        let kind = format!(
+            "text/html; of={}correct-horse-battery-staple",
+            "x".repeat(30)
+        );
+        page.headers_mut()
+            .insert("content-type", kind.parse().unwrap());
+        Ok::<_, Infallible>(page)
+    }));
+    let site = Site::new("https://gis.test/arcgis")
+        .credential(Credential::user("u", "correct-horse-battery-staple"))
+        .token_url("https://gis.test/arcgis/tokens/generateToken");
+    let layer = ArcgisAuthLayer::builder()
+        .site(site)
+        .token_client(client)
+        .build()
+        .unwrap();
+    let error = layer.handle().sites()[0].renew().await.unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("which is no JSON"), "{error}");
+    assert!(!error.contains("correct-horse"), "{error}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_service_that_calls_its_token_dead_starts_a_login() {
     let source = Source::new();
