@@ -701,3 +701,22 @@ async fn a_wrong_password_at_a_portal_is_tried_once_by_all_replicas_for_all_its_
     }
     assert_eq!(portal.counters().login_attempts, 1);
 }
+
+#[tokio::test]
+async fn a_portals_token_that_died_in_the_vault_is_made_good_by_who_comes_later() {
+    let portal = Portal::start().await.unwrap();
+    let servers = members(&portal).await;
+    let vault = MemoryVault::default();
+    let ask = |server: &StandIn| {
+        let replica = federated(&servers, &portal, &vault, STAND_IN_PASSWORD);
+        replica.oneshot(get(&server.url("rest/services/Parcels/MapServer?f=json")))
+    };
+    ask(&servers[0]).await.unwrap();
+    portal.revoke_all_tokens();
+
+    let response = ask(&servers[1]).await.unwrap();
+
+    let outcome = response.body().outcome();
+    assert!(outcome.unanswered().is_none(), "{outcome}");
+    assert_eq!(portal.counters().logins, 2);
+}

@@ -266,17 +266,20 @@ enum Exchange {
 
 impl TokenSource for FederatedServer {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let mut portal_token = self.portal.store.fresh().await.map_err(why)?;
-        let mut renewed_once = false;
+        let store = &self.portal.store;
+        let before = store.current().map(|token| token.generation());
+        let mut portal_token = store.fresh().await.map_err(why)?;
+        // The next login would give nothing better than one that was made for this call.
+        let mut is_fresh = before.is_none_or(|before| portal_token.generation() > before)
+            && !portal_token.is_kept();
         loop {
             match self.exchange(&portal_token).await {
                 Ok(token) => {
                     self.set_takes_portal_tokens(false);
                     return Ok(token);
                 }
-                Err(Exchange::PortalTokenDead) if !renewed_once => {
-                    renewed_once = true;
-                    let store = &self.portal.store;
+                Err(Exchange::PortalTokenDead) if !is_fresh => {
+                    is_fresh = true;
                     let renewed = store.renewed(Some(&portal_token), TokenReason::Rejected);
                     portal_token = renewed.await.map_err(why)?;
                 }
