@@ -319,3 +319,36 @@ async fn a_source_that_tells_its_credential_now_and_then_has_not_changed_it() {
         "a change is still one"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_another_site_met_first_is_remembered_no_longer_than_there() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    const ELSEWHERE: &str = "https://other.test/arcgis/rest/services/Water/MapServer?f=json";
+    let door = Door::default();
+    let mut builder = ArcgisAuthLayer::builder().token_client(door.client());
+    for root in [ROOT, "https://other.test/arcgis"] {
+        let site = Site::new(root).credential(Credential::user("reader", "wrong"));
+        let site = site.trust_token_service("https://gis.test");
+        builder = builder.site(site.token_url("https://gis.test/arcgis/tokens/generateToken"));
+    }
+    let service = builder.build().unwrap().layer(wants_a_token());
+
+    send(&service, get(ROADS)).await;
+    tokio::time::advance(10 * MINUTE).await;
+    let told = send(&service, get(ELSEWHERE)).await;
+    assert!(matches!(
+        told.outcome.withheld(),
+        Some(Withheld::LoginRefused(_))
+    ));
+    tokio::time::advance(4 * MINUTE).await;
+    send(&service, get(ELSEWHERE)).await;
+    assert_eq!(door.attempts(), 1);
+
+    tokio::time::advance(2 * MINUTE).await;
+    send(&service, get(ELSEWHERE)).await;
+    assert_eq!(
+        door.attempts(),
+        2,
+        "fifteen minutes have passed since it was refused"
+    );
+}
