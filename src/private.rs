@@ -102,4 +102,19 @@ mod tests {
             assert_eq!(made_private(before), [after], "{before:?}");
         }
     }
+
+    #[test]
+    fn what_delivery_networks_read_in_its_place_is_gone() {
+        for name in ["cdn-cache-control", "surrogate-control"] {
+            for own in [None, Some("max-age=5"), Some("no-store")] {
+                let mut headers = HeaderMap::new();
+                let cached = HeaderValue::from_static("public, max-age=300");
+                headers.append(name, cached.clone());
+                headers.append(name, cached);
+                headers.extend(own.map(|own| (CACHE_CONTROL, HeaderValue::from_static(own))));
+                make_private(&mut headers);
+                assert!(!headers.contains_key(name), "{name} beside {own:?}");
+            }
+        }
+    }
 }

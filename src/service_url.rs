@@ -63,9 +63,14 @@ fn end_of_root(path: &str) -> usize {
             .is_some_and(|(_, segment)| names.iter().any(|name| name.eq_ignore_ascii_case(segment)))
     };
     let first_where = |begins: &dyn Fn(usize) -> bool| (0..segments.len()).find(|at| begins(*at));
+    let services = first_where(&|at| is(segments.get(at), &["services"]));
     let sure = |at: usize| {
         let (this, next) = (segments.get(at), segments.get(at + 1));
-        is(this, &["sharing"])
+        let is_behind_services = services.is_some_and(|services| services < at);
+        // Behind `services` it names a folder, unless what follows makes it a portal's: then `services` is the web
+        // adaptor's name.
+        let may_be_portals = !is_behind_services || is(next, &["rest", "generateToken"]);
+        (is(this, &["sharing"]) && may_be_portals)
             || (is(this, &["rest"]) && is(next, &["services", "info", "login", "generateToken"]))
             || (is(this, &["home"]) && path.to_ascii_lowercase().ends_with(".html"))
     };
@@ -128,6 +133,27 @@ mod tests {
             (
                 "https://h/arcgis/services/admin/X/MapServer",
                 "https://h/arcgis",
+            ),
+            (
+                "https://h/arcgis/services/sharing/X/MapServer/WMSServer",
+                "https://h/arcgis",
+            ),
+            (
+                "https://h/arcgis/Services/Sharing/X/MapServer/WMSServer",
+                "https://h/arcgis",
+            ),
+            (
+                "https://h/arcgis/services/Folder/sharing/MapServer/WFSServer",
+                "https://h/arcgis",
+            ),
+            ("https://h/arcgis/services/sharing", "https://h/arcgis"),
+            (
+                "https://h/services/sharing/rest/content/items/abc",
+                "https://h/services",
+            ),
+            (
+                "https://h/services/sharing/generateToken",
+                "https://h/services",
             ),
             (
                 "https://services.arcgis.com/abcDEF/arcgis/rest/services/X/FeatureServer/0",

@@ -167,14 +167,19 @@ impl Site {
     /// use http::request::Parts;
     /// use tower_arcgis_auth::{Identity, RefreshToken, Secret, Site, TokenClient};
     ///
+    /// fn kept_at(caller: Option<&Identity>) -> String {
+    ///     format!("/var/lib/app/{}.refresh", caller.map_or("nobody", Identity::as_str))
+    /// }
+    ///
     /// # fn site(client: TokenClient) -> Result<Site, Box<dyn std::error::Error>> {
-    /// let signed_in = RefreshToken::at("https://www.arcgis.com", "aClientId", "", client)?;
+    /// let signed_in = RefreshToken::at("https://www.arcgis.com", "aClientId", "", client)?
+    ///     .redirect_uri("https://app.example.com/signed-in")
+    ///     .on_rotation(|rotated| async move {
+    ///         let _ = tokio::fs::write(kept_at(rotated.identity()), rotated.expose()).await;
+    ///     });
     /// let site = Site::new("https://services.arcgis.com")
     ///     .identity_fn(|head: &Parts| head.extensions.get::<Identity>().cloned())
-    ///     .token_source_for(move |identity| {
-    ///         let name = identity.map_or("nobody", Identity::as_str);
-    ///         signed_in.clone().refresh_token(Secret::file(format!("/var/lib/app/{name}.refresh")))
-    ///     });
+    ///     .token_source_for(move |caller| signed_in.clone().refresh_token(Secret::file(kept_at(caller))));
     /// # Ok(site)
     /// # }
     /// ```
@@ -234,7 +239,9 @@ impl Site {
     }
 
     /// How many callers are remembered, 10,000 unless set, and for how long without a request, an hour unless set. Who
-    /// is forgotten logs in again; a remembered refusal is never forgotten before its time. Goes with
+    /// is forgotten logs in again; a remembered refusal is never forgotten before its time. A source that
+    /// [`token_source_for`](Self::token_source_for) made is made anew for a caller who was forgotten: what it kept in
+    /// memory only, a rotated refresh token say, is gone ([`on_rotation`](crate::RefreshToken::on_rotation)). Goes with
     /// [`identity_fn`](Self::identity_fn).
     #[cfg(feature = "identities")]
     #[must_use]

@@ -39,6 +39,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 pub struct IssuedToken {
     text: SecretString,
     lifetime: Option<Duration>,
+    is_kept: bool,
 }
 
 impl IssuedToken {
@@ -65,7 +66,15 @@ impl IssuedToken {
         Ok(Self {
             text,
             lifetime: None,
+            is_kept: false,
         })
+    }
+
+    /// The same token, which is from an earlier login.
+    #[cfg(feature = "vault")]
+    pub(crate) fn kept(mut self) -> Self {
+        self.is_kept = true;
+        self
     }
 
     /// The same token, good for `lifetime` from now. Leave it out where the server does not say.
@@ -103,6 +112,7 @@ pub struct Token {
     generation: u64,
     got_at: Instant,
     expires_at: Option<Instant>,
+    is_kept: bool,
     /// `token=…`, ready for a query.
     query_pair: Bytes,
     /// `agstoken=…`, ready for a `Cookie` header.
@@ -141,6 +151,7 @@ impl Token {
             cookie_pair: sensitive(format!("agstoken={encoded}"))?,
             bearer: sensitive(format!("Bearer {text}"))?,
             generation,
+            is_kept: issued.is_kept,
             got_at: now,
             expires_at: issued
                 .lifetime
@@ -166,6 +177,11 @@ impl Token {
     /// When the server said it ends, on tokio's clock; `None` where the server did not say.
     pub fn expires_at(&self) -> Option<Instant> {
         self.expires_at
+    }
+
+    /// Whether it is from a login before the one that gave it to this process.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.is_kept
     }
 
     pub(crate) fn age(&self) -> Duration {

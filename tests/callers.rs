@@ -4,6 +4,7 @@ mod support;
 
 use std::{
     collections::{HashMap, HashSet},
+    convert::Infallible,
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
@@ -21,8 +22,8 @@ use support::{CLEAN, Fake, REQUIRED, ROADS, ROOT, Told, answer, get, send, token
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_arcgis_auth::{
     ArcgisAuth, ArcgisAuthHandle, ArcgisAuthLayer, Cancelled, Challenge, Credential, Identity,
-    IssuedToken, ReplayBody, Site, TokenError, TokenRequest, TokenSource, Withheld,
-    token_source_fn,
+    IssuedToken, RefreshToken, ReplayBody, Site, TokenClient, TokenError, TokenRequest,
+    TokenSource, Withheld, token_source_fn,
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -370,6 +371,89 @@ async fn each_caller_may_have_a_source_of_its_own() {
     }
     let made = made.lock().unwrap().clone();
     assert_eq!(made, [Some("alice".to_owned()), Some("bob".to_owned())]);
+}
+
+/// A portal that takes `NAME.N` once, and gives `NAME.N+1` in its place.
+fn rotating_portal() -> TokenClient {
+    let spent = Arc::new(Mutex::new(HashSet::new()));
+    TokenClient::new(service_fn(move |request: Request<Full<Bytes>>| {
+        let spent = Arc::clone(&spent);
+        async move {
+            let form = request.into_body().collect().await.unwrap().to_bytes();
+            let given = form_urlencoded::parse(&form)
+                .find(|(name, _)| name == "refresh_token")
+                .map(|(_, token)| token.into_owned())
+                .unwrap();
+            if !spent.lock().unwrap().insert(given.clone()) {
+                return Ok(answer(
+                    r#"{"error":{"code":498,"message":"invalid refresh_token"}}"#,
+                ));
+            }
+            let (name, count) = given.rsplit_once('.').unwrap();
+            let next = count.parse::<u32>().unwrap() + 1;
+            Ok::<_, Infallible>(answer(format!(
+                r#"{{"access_token":"{name}-{count}","expires_in":1800,"refresh_token":"{name}.{next}"}}"#
+            )))
+        }
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotated_refresh_token_says_whose_it_is_and_outlives_the_memory_of_its_caller() {
+    let kept = Arc::new(Mutex::new(HashMap::new()));
+    let keep = Arc::clone(&kept);
+    let client = rotating_portal();
+    let signed_in = RefreshToken::at("https://portal.test/portal", "aClientId", "", client)
+        .unwrap()
+        .on_rotation(move |rotated| {
+            let name = rotated.identity().unwrap().as_str().to_owned();
+            keep.lock()
+                .unwrap()
+                .insert(name, rotated.expose().to_owned());
+            async {}
+        });
+    let found = Arc::clone(&kept);
+    let site = Site::new(ROOT)
+        .identity_fn(caller)
+        .remember_callers(10, Duration::from_nanos(1))
+        .token_source_for(move |caller| {
+            let name = caller.unwrap().as_str();
+            let newest = found.lock().unwrap().get(name).cloned();
+            let newest: String = newest.unwrap_or_else(|| format!("{name}.0"));
+            signed_in.clone().refresh_token(newest)
+        });
+    let layer = ArcgisAuthLayer::new(site).unwrap();
+    let service = layer.layer(Mint::default().server());
+    for login in 1..=3 {
+        for name in ["alice", "bob"] {
+            assert!(send(&service, get_as(name)).await.is_clean());
+            // A task of its own keeps it.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let newest = kept.lock().unwrap().get(name).cloned();
+            assert_eq!(newest, Some(format!("{name}.{login}")));
+        }
+        assert!(layer.handle().sites()[0].accounts().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_token_that_is_nobodys_is_rotated_for_nobody() {
+    let whose = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&whose);
+    let client = rotating_portal();
+    let source = RefreshToken::at("https://portal.test/portal", "aClientId", "app.0", client)
+        .unwrap()
+        .on_rotation(move |rotated| {
+            heard.lock().unwrap().push(rotated.identity().cloned());
+            async {}
+        });
+    let service = over(
+        &Mint::default().server(),
+        Site::new(ROOT).token_source(source),
+    );
+    assert!(send(&service, get(ROADS)).await.is_clean());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(*whose.lock().unwrap(), [None]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -20,8 +20,8 @@ use http_body_util::{BodyExt, Full};
 use support::{CLEAN, Fake, INVALID, REQUIRED, answer, get, send, token_of};
 use tower::{Layer, service_fn};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, Cancelled, Credential, IssuedToken, ReadyToken, Secret, Site,
-    TokenClient, Withheld, token_source_fn,
+    ArcgisAuth, ArcgisAuthLayer, Cancelled, Credential, Fingerprint, IssuedToken, ReadyToken,
+    Secret, Site, TokenClient, TokenError, TokenRequest, TokenSource, Withheld, token_source_fn,
 };
 
 const ROOT: &str = "https://gis.test/arcgis";
@@ -232,7 +232,7 @@ async fn who_does_not_answer_in_five_minutes_has_not_answered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_ready_token_is_used_until_it_dies_and_then_its_challenge_goes_up() {
-    let alive = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let alive = Arc::new(AtomicBool::new(true));
     let living = alive.clone();
     let fake = Fake::new(move |request| {
         answer(match token_of(request).as_deref() {
@@ -266,5 +266,89 @@ async fn a_ready_token_is_used_until_it_dies_and_then_its_challenge_goes_up() {
     assert!(
         send(&renewed, get(support::ROADS)).await.is_clean(),
         "the next source was asked"
+    );
+}
+
+/// Is refused every time, and tells what it is recognised by only now and then.
+#[derive(Clone, Default)]
+struct Forgetful {
+    logins: Arc<AtomicUsize>,
+    cannot_tell: Arc<AtomicBool>,
+    secret: Arc<Mutex<&'static str>>,
+}
+
+impl TokenSource for Forgetful {
+    async fn token(&self, _request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        self.logins.fetch_add(1, Ordering::SeqCst);
+        Err(TokenError::refused("wrong password"))
+    }
+
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        if self.cannot_tell.load(Ordering::SeqCst) {
+            fingerprint.cannot_tell();
+        } else {
+            fingerprint.secret(*self.secret.lock().unwrap());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_tells_its_credential_now_and_then_has_not_changed_it() {
+    let next = Forgetful::default();
+    let source = ReadyToken::new("dead").or_else(next.clone());
+    let layer = ArcgisAuthLayer::new(Site::new(support::ROOT).token_source(source)).unwrap();
+    let service = layer.layer(Fake::new(|request| {
+        answer(match token_of(request) {
+            Some(_) => INVALID,
+            None => REQUIRED,
+        })
+    }));
+    for turn in 0..10 {
+        next.cannot_tell.store(turn % 2 == 0, Ordering::SeqCst);
+        send(&service, get(support::ROADS)).await;
+        tokio::time::advance(Duration::from_secs(2)).await;
+    }
+    assert_eq!(next.logins.load(Ordering::SeqCst), 1);
+
+    next.cannot_tell.store(false, Ordering::SeqCst);
+    *next.secret.lock().unwrap() = "another";
+    send(&service, get(support::ROADS)).await;
+    assert_eq!(
+        next.logins.load(Ordering::SeqCst),
+        2,
+        "a change is still one"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_another_site_met_first_is_remembered_no_longer_than_there() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    const ELSEWHERE: &str = "https://other.test/arcgis/rest/services/Water/MapServer?f=json";
+    let door = Door::default();
+    let mut builder = ArcgisAuthLayer::builder().token_client(door.client());
+    for root in [ROOT, "https://other.test/arcgis"] {
+        let site = Site::new(root).credential(Credential::user("reader", "wrong"));
+        let site = site.trust_token_service("https://gis.test");
+        builder = builder.site(site.token_url("https://gis.test/arcgis/tokens/generateToken"));
+    }
+    let service = builder.build().unwrap().layer(wants_a_token());
+
+    send(&service, get(ROADS)).await;
+    tokio::time::advance(10 * MINUTE).await;
+    let told = send(&service, get(ELSEWHERE)).await;
+    assert!(matches!(
+        told.outcome.withheld(),
+        Some(Withheld::LoginRefused(_))
+    ));
+    tokio::time::advance(4 * MINUTE).await;
+    send(&service, get(ELSEWHERE)).await;
+    assert_eq!(door.attempts(), 1);
+
+    tokio::time::advance(2 * MINUTE).await;
+    send(&service, get(ELSEWHERE)).await;
+    assert_eq!(
+        door.attempts(),
+        2,
+        "fifteen minutes have passed since it was refused"
     );
 }

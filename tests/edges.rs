@@ -416,6 +416,32 @@ async fn a_form_a_server_repeats_is_in_no_error() {
     assert!(!e.contains("p%26ss+word"), "{e}");
 }
 
+#[tokio::test]
+async fn a_password_in_a_content_type_is_in_no_error() {
+    let client = TokenClient::new(service_fn(|_: Request<Full<Bytes>>| async {
+        let mut page = answer("<html>");
+        let kind = format!(
+            "text/html; of={}correct-horse-battery-staple",
+            "x".repeat(30)
+        );
+        page.headers_mut()
+            .insert("content-type", kind.parse().unwrap());
+        Ok::<_, Infallible>(page)
+    }));
+    let site = Site::new("https://gis.test/arcgis")
+        .credential(Credential::user("u", "correct-horse-battery-staple"))
+        .token_url("https://gis.test/arcgis/tokens/generateToken");
+    let layer = ArcgisAuthLayer::builder()
+        .site(site)
+        .token_client(client)
+        .build()
+        .unwrap();
+    let error = layer.handle().sites()[0].renew().await.unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("which is no JSON"), "{error}");
+    assert!(!error.contains("correct-horse"), "{error}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_service_that_calls_its_token_dead_starts_a_login() {
     let source = Source::new();
@@ -709,4 +735,69 @@ async fn trace_is_not_signed() {
     )
     .await;
     assert_eq!(fake.tokens().last().unwrap(), &None);
+}
+
+/// A portal that knows a server and logs in with `p-1`, `p-2`, …; the first `dead` of them it calls invalid ever after.
+fn forgetful_portal(logins: &Arc<AtomicUsize>, dead: &Arc<AtomicUsize>) -> TokenClient {
+    let (logins, dead) = (logins.clone(), dead.clone());
+    TokenClient::new(service_fn(move |r: Request<Full<Bytes>>| {
+        let (logins, dead) = (logins.clone(), dead.clone());
+        async move {
+            let form = r.into_body().collect().await.unwrap().to_bytes();
+            let field = |name: &str| {
+                form_urlencoded::parse(&form)
+                    .find(|(key, _)| key == name)
+                    .map(|(_, value)| value.into_owned())
+            };
+            let body = match field("serverUrl") {
+                None => {
+                    let login = logins.fetch_add(1, SeqCst) + 1;
+                    format!(r#"{{"token":"p-{login}","expires":4102444800000}}"#)
+                }
+                Some(_) => {
+                    let token = field("token").unwrap();
+                    let login: usize = token.trim_start_matches("p-").parse().unwrap();
+                    if login <= dead.load(SeqCst) {
+                        INVALID.to_owned()
+                    } else {
+                        format!(r#"{{"token":"s-{login}","expires":4102444800000}}"#)
+                    }
+                }
+            };
+            Ok::<_, Infallible>(answer(body))
+        }
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_portal_that_calls_a_token_dead_it_has_just_made_is_not_logged_in_at_again() {
+    let (logins, dead) = (Arc::default(), Arc::new(AtomicUsize::new(usize::MAX)));
+    let site = Site::new("https://gis.test/arcgis")
+        .portal("https://gis.test/portal")
+        .credential(Credential::user("u", "p"));
+    let layer = ArcgisAuthLayer::builder()
+        .site(site)
+        .token_client(forgetful_portal(&logins, &dead))
+        .build()
+        .unwrap();
+    let handle = layer.handle().sites().remove(0);
+    let error = handle.renew().await.unwrap_err().to_string();
+    assert!(error.contains("its own fresh token invalid"), "{error}");
+    assert_eq!(logins.load(SeqCst), 1);
+
+    // It is old by now: another may live, but is no second login of this call either if it does not.
+    advance(Duration::from_secs(300)).await;
+    let error = handle.renew().await.unwrap_err().to_string();
+    assert!(error.contains("its own fresh token invalid"), "{error}");
+    assert_eq!(logins.load(SeqCst), 2);
+
+    // The portal forgets what it made so far, and takes what it makes from now on.
+    dead.store(2, SeqCst);
+    advance(Duration::from_secs(300)).await;
+    handle.renew().await.unwrap();
+    assert_eq!(logins.load(SeqCst), 3);
+    dead.store(3, SeqCst);
+    advance(Duration::from_secs(300)).await;
+    handle.renew().await.unwrap();
+    assert_eq!(logins.load(SeqCst), 4);
 }

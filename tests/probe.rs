@@ -4,8 +4,12 @@
 mod steps;
 
 use arcgis_stand_in::{ChallengeShape, PASSWORD, Personality, Portal, Received, StandIn, USERNAME};
-use http::{Response, StatusCode, header::WWW_AUTHENTICATE};
-use serde_json::Value;
+use bytes::Bytes;
+use http::{
+    HeaderName, Response, StatusCode,
+    header::{LOCATION, WWW_AUTHENTICATE},
+};
+use serde_json::{Value, json};
 
 const PARCELS: &str = "rest/services/Parcels/MapServer?f=json";
 
@@ -313,6 +317,70 @@ async fn a_token_in_the_url_is_neither_sent_nor_shown() {
     ran.assert_silent(&["S3CR3T", PASSWORD], &[server.received()]);
     let sent = format!("{:?}", server.received());
     assert!(!sent.contains("S3CR3T"));
+}
+
+/// An error in the server's own words.
+fn error(words: &str) -> Response<Bytes> {
+    let body = json!({ "error": { "code": 500, "message": words } });
+    Response::new(Bytes::from(body.to_string()))
+}
+
+fn with_header(status: StatusCode, name: HeaderName, value: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response.headers_mut().insert(name, value.parse().unwrap());
+    response
+}
+
+#[tokio::test]
+async fn a_server_that_repeats_a_secret_has_no_part_of_it_printed() {
+    let server = StandIn::start().await.unwrap();
+    server.publish("Parcels/MapServer");
+    let far = "x".repeat(170);
+    for (secret, part, answer) in [
+        // As long as words may be, in the middle of the secret.
+        (
+            "correct-horse-battery-staple",
+            "correct-horse",
+            error(&format!("{far}correct-horse-battery-staple")),
+        ),
+        (
+            "correct-horse-battery-staple",
+            "horse",
+            error("over two lines: correct-horse-\nbattery-staple"),
+        ),
+        ("p&ss/word", "%2fword", error("p%26ss%2fword")),
+        ("p&ss/w rd", "%2fw+rd", error("p%26ss%2fw+rd")),
+        ("p-ss_word", "ss%5Fword", error("p%2Dss%5Fword")),
+        ("p&ss<word", "ss&lt;word", error("p&amp;ss&lt;word")),
+        ("p\"ss\\word", "ss\\\\", error(r#"sent: {\"p\"ss\\word\"}"#)),
+        // What stands before a URL's query, and the first word of a header.
+        (
+            "hunter2?and=more",
+            "hunter2",
+            with_header(StatusCode::FOUND, LOCATION, "/hunter2?and=more"),
+        ),
+        (
+            "correct-horse battery",
+            "correct-horse",
+            with_header(
+                StatusCode::UNAUTHORIZED,
+                WWW_AUTHENTICATE,
+                "correct-horse battery",
+            ),
+        ),
+    ] {
+        server.set_user(USERNAME, secret);
+        server.set_answer("Parcels/MapServer", Some(answer));
+        let ran = as_user(&server.url(PARCELS), secret, &[]).await;
+        ran.assert_silent(&[part, secret], &[]);
+        let told = ran.json();
+        for answer in ["without_login", "with_login"] {
+            let says = told[answer]["says"].as_str().unwrap();
+            assert!(says.contains("repeat a secret"), "{secret}: {told:#}");
+        }
+        assert_eq!(told["login"]["works"], true, "{told:#}");
+    }
 }
 
 #[tokio::test]

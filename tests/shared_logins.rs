@@ -370,3 +370,50 @@ async fn signing_out_after_a_fault_ends_the_login_at_the_portal_too() {
     handle.renew().await.unwrap();
     assert_eq!(logins.load(Ordering::SeqCst), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_last_caller_of_a_portals_login_ends_it_and_no_other() {
+    let logins = Arc::new(AtomicUsize::new(0));
+    let count = logins.clone();
+    let client = client(move |path, form| {
+        let count = count.clone();
+        async move {
+            if path.ends_with("/rest/info") {
+                return answer(
+                    r#"{"currentVersion":11,"owningSystemUrl":"http://gis.test/portal"}"#,
+                );
+            }
+            sleep(SECOND).await;
+            if !form.contains("serverUrl") {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            answer(TOKEN)
+        }
+    });
+    let layer = ArcgisAuthLayer::builder()
+        .site(site().identity_fn(caller).credential(reader()))
+        .token_client(client);
+    let handle = layer.build().unwrap().handle().sites().remove(0);
+    let (alice, bob) = (Identity::from("alice"), Identity::from("bob"));
+
+    // Alice signs out while both wait for the portal.
+    let signing_out = async {
+        sleep(SECOND / 2).await;
+        handle.sign_out_caller(&alice).await.unwrap();
+    };
+    let (for_alice, for_bob, ()) = tokio::join!(
+        handle.renew_caller(&alice),
+        handle.renew_caller(&bob),
+        signing_out
+    );
+    assert!(matches!(for_alice, Err(Withheld::SignedOut)));
+    for_bob.unwrap();
+    handle.renew_caller(&alice).await.unwrap();
+    handle.sign_out_caller(&alice).await.unwrap();
+    handle.renew_caller(&bob).await.unwrap();
+    assert_eq!(logins.load(Ordering::SeqCst), 1);
+
+    handle.sign_out_caller(&bob).await.unwrap();
+    handle.renew_caller(&bob).await.unwrap();
+    assert_eq!(logins.load(Ordering::SeqCst), 2);
+}

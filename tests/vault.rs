@@ -28,8 +28,9 @@ use support::{Fake, INVALID, ROADS, ROOT, Told, ValidTokens, answer, get, send};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Credential, IssuedToken, ReplayBody, SealedVault,
-    Site, TokenClient, VaultKeys, Withheld, token_source_fn,
+    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Credential, Fingerprint, IssuedToken, ReadyToken,
+    ReplayBody, SealedVault, Site, TokenClient, TokenError, TokenRequest, TokenSource, VaultKeys,
+    Withheld, token_source_fn,
 };
 use vault::{Fault, MemoryVault};
 
@@ -224,6 +225,41 @@ async fn a_source_of_the_users_own_is_shared_once_wrapped() {
         .collect();
     assert_clean(&ask_all(&replicas).await);
     assert_eq!(logins.load(Ordering::SeqCst), 1);
+}
+
+/// Gives no token, and tells of no account: of a secret at most.
+struct NextBest {
+    tells: bool,
+}
+
+impl TokenSource for NextBest {
+    async fn token(&self, _request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        Err(TokenError::fault("there is none"))
+    }
+
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        if self.tells {
+            fingerprint.secret("the same for all");
+        } else {
+            fingerprint.cannot_tell();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_tokens_are_told_apart_whatever_comes_after_them() {
+    for tells in [true, false] {
+        let world = World::new();
+        for token in ["ada-s-token", "grace-s-token"] {
+            world.valid.add(token);
+            let source = ReadyToken::new(token).or_else(NextBest { tells });
+            let fake = Fake::secured(&world.valid);
+            let site = Site::new(ROOT).token_source(world.sealed(KEY).wrap(source));
+            let service = ArcgisAuthLayer::new(site).unwrap().layer(fake.clone());
+            assert!(send(&service, get(ROADS)).await.is_clean());
+            assert_eq!(fake.tokens().last().unwrap().as_deref(), Some(token));
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -700,4 +736,23 @@ async fn a_wrong_password_at_a_portal_is_tried_once_by_all_replicas_for_all_its_
         );
     }
     assert_eq!(portal.counters().login_attempts, 1);
+}
+
+#[tokio::test]
+async fn a_portals_token_that_died_in_the_vault_is_made_good_by_who_comes_later() {
+    let portal = Portal::start().await.unwrap();
+    let servers = members(&portal).await;
+    let vault = MemoryVault::default();
+    let ask = |server: &StandIn| {
+        let replica = federated(&servers, &portal, &vault, STAND_IN_PASSWORD);
+        replica.oneshot(get(&server.url("rest/services/Parcels/MapServer?f=json")))
+    };
+    ask(&servers[0]).await.unwrap();
+    portal.revoke_all_tokens();
+
+    let response = ask(&servers[1]).await.unwrap();
+
+    let outcome = response.body().outcome();
+    assert!(outcome.unanswered().is_none(), "{outcome}");
+    assert_eq!(portal.counters().logins, 2);
 }

@@ -54,7 +54,7 @@ pub(super) fn read_json(
         return Err(Failure {
             code: None,
             says_not_this_server: false,
-            error: no_json(answer, place),
+            error: no_json(answer, place, secrets),
         });
     };
     let refusal = match json.get("error") {
@@ -163,7 +163,7 @@ fn is_refusal(code: Option<i64>, words: &str, status: StatusCode) -> bool {
     }
 }
 
-fn no_json(answer: &Response<Bytes>, place: &str) -> TokenError {
+fn no_json(answer: &Response<Bytes>, place: &str, secrets: &[&str]) -> TokenError {
     let status = answer.status();
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         return TokenError::refused(format!(
@@ -174,8 +174,18 @@ fn no_json(answer: &Response<Bytes>, place: &str) -> TokenError {
     let kind = answer
         .headers()
         .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok()?.get(..60.min(value.len())))
-        .unwrap_or("no content type");
+        .and_then(|value| value.to_str().ok())
+        .map_or("no content type", |kind| {
+            // Before anything is cut off.
+            if secrets
+                .iter()
+                .any(|secret| repeats(kind.as_bytes(), secret))
+            {
+                "a content type that repeats a secret"
+            } else {
+                kind.get(..60).unwrap_or(kind)
+            }
+        });
     TokenError::fault(format!(
         "{place} answered {status} ({kind}), which is no JSON; check the token URL"
     ))

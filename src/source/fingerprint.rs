@@ -61,14 +61,19 @@ impl Fingerprint {
         self.is_known = false;
     }
 
-    /// Adds what another source tells of its credential, if it can.
+    /// Adds what another source tells of its credential. Where that source [cannot tell](Self::cannot_tell), the whole
+    /// cannot be told either, and counts as not changed: a source that tells now and then does not look like a
+    /// credential that changes each time. So with a source that never tells, a refusal lasts its 15 minutes whatever
+    /// becomes of the other parts.
     pub fn also(&mut self, source: &impl TokenSource) {
         let mut other = Self::empty();
         source.fingerprint(&mut other);
-        if other.is_known {
+        // An account that nobody named must not look like one.
+        if !other.account.is_empty() {
             add_bytes(&mut self.account, &other.account);
-            add_bytes(&mut self.secret, &other.secret);
         }
+        add_bytes(&mut self.secret, &other.secret);
+        self.is_known &= other.is_known;
     }
 
     pub(crate) fn account_of(&mut self, secret: &Secret) {

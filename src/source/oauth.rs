@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     error::{ConfigError, TokenError},
+    identity::Identity,
     token::IssuedToken,
 };
 
@@ -118,6 +119,7 @@ type Store = Arc<dyn Fn(RotatedToken) -> Stored + Send + Sync>;
 pub struct RotatedToken {
     refresh_token: SecretString,
     lifetime: Option<Duration>,
+    identity: Option<Identity>,
 }
 
 impl RotatedToken {
@@ -130,6 +132,12 @@ impl RotatedToken {
     pub fn lifetime(&self) -> Option<Duration> {
         self.lifetime
     }
+
+    /// Whose it is, where the site has a token for each caller ([`identity_fn`](crate::Site::identity_fn)): the caller
+    /// whose login rotated it.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
 }
 
 impl fmt::Debug for RotatedToken {
@@ -137,6 +145,7 @@ impl fmt::Debug for RotatedToken {
         f.debug_struct("RotatedToken")
             .field("refresh_token", &"[redacted]")
             .field("lifetime", &self.lifetime)
+            .field("identity", &self.identity)
             .finish()
     }
 }
@@ -263,7 +272,8 @@ impl RefreshToken {
         self
     }
 
-    /// Where a new refresh token is kept. Runs to its end in a task of its own, whatever becomes of the login.
+    /// Where a new refresh token is kept; [`RotatedToken::identity`] tells whose it is. Runs to its end in a task of its
+    /// own, whatever becomes of the login.
     #[must_use]
     pub fn on_rotation<F, Fut>(mut self, store: F) -> Self
     where
@@ -284,7 +294,11 @@ impl RefreshToken {
 
     /// Asks with the newest refresh token there is. What comes of it is kept before anything can be cut off: the old
     /// one is dead by then.
-    async fn ask(self, given: SecretString) -> Result<IssuedToken, TokenError> {
+    async fn ask(
+        self,
+        given: SecretString,
+        identity: Option<Identity>,
+    ) -> Result<IssuedToken, TokenError> {
         let mut kept = self.kept.lock().await;
         let refresh_token = kept.newest(given.clone());
         let plain = [
@@ -333,6 +347,7 @@ impl RefreshToken {
                 tokio::spawn(store(RotatedToken {
                     refresh_token: refresh,
                     lifetime: grant.refresh_lifetime,
+                    identity,
                 }));
             }
         }
@@ -341,10 +356,11 @@ impl RefreshToken {
 }
 
 impl TokenSource for RefreshToken {
-    async fn token(&self, _request: TokenRequest) -> Result<IssuedToken, TokenError> {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         let given = self.given.read()?;
+        let identity = request.identity().cloned();
         // A task of its own: a login given up half-way must not lose the token that came in the old one's place.
-        tokio::spawn(self.clone().ask(given))
+        tokio::spawn(self.clone().ask(given, identity))
             .await
             .unwrap_or_else(|_| Err(TokenError::fault("the refresh of a token broke off")))
     }

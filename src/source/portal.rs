@@ -2,6 +2,7 @@
 //! each server gets a token of its own in exchange for the portal's.
 
 use std::{
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -18,6 +19,7 @@ use super::{
 };
 use crate::{
     error::{ConfigError, TokenError},
+    identity::Identity,
     outcome::Withheld,
     registry,
     store::TokenStore,
@@ -52,6 +54,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Portal {
     store: Arc<TokenStore>,
+    users: Arc<Users>,
     exchange: Endpoint,
     /// What the portal's token is bound to: its exchange is one of the requests that must show it.
     binding: ClientBinding,
@@ -98,10 +101,40 @@ impl Portal {
         let tally = Arc::default();
         Self {
             store: Arc::new(TokenStore::new(login, owner, LOGIN_TIMEOUT, tally)),
+            users: Arc::default(),
             exchange,
             binding,
             client,
         }
+    }
+}
+
+/// For whom a portal's token was used lately: several callers may be one account there.
+#[derive(Default)]
+struct Users(Mutex<HashMap<Option<Identity>, Instant>>);
+
+/// Tokens live for an hour where nobody changed it. Who has not come for longer is logged out already.
+const LATELY: Duration = Duration::from_secs(60 * 60);
+/// More are looked through for those who have gone.
+const MANY_USERS: usize = 64;
+
+impl Users {
+    fn add(&self, identity: Option<&Identity>) {
+        let now = Instant::now();
+        let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if users.len() >= MANY_USERS && users.len().is_power_of_two() {
+            users.retain(|_, at| now.duration_since(*at) < LATELY);
+        }
+        users.insert(identity.cloned(), now);
+    }
+
+    /// Whether nobody else is left.
+    fn remove(&self, identity: Option<&Identity>) -> bool {
+        let now = Instant::now();
+        let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        users.remove(&identity.cloned());
+        users.retain(|_, at| now.duration_since(*at) < LATELY);
+        users.is_empty()
     }
 }
 
@@ -117,6 +150,7 @@ impl registry::Shared for Portal {
 impl TokenSource for Portal {
     /// The portal's own token, for a site that is the portal itself.
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        self.users.add(request.identity());
         let token = self.store.fresh().await.map_err(why)?;
         if let Some(dead) = request
             .dead()
@@ -136,7 +170,11 @@ impl TokenSource for Portal {
         self.store.fingerprint(fingerprint);
     }
 
-    async fn sign_out(&self, _sign_out: SignOut) -> Result<(), TokenError> {
+    /// The last of its users ends the portal's login.
+    async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
+        if !self.users.remove(sign_out.identity()) {
+            return Ok(());
+        }
         self.store.forget().tell().await
     }
 }
@@ -266,17 +304,21 @@ enum Exchange {
 
 impl TokenSource for FederatedServer {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let mut portal_token = self.portal.store.fresh().await.map_err(why)?;
-        let mut renewed_once = false;
+        self.portal.users.add(request.identity());
+        let store = &self.portal.store;
+        let before = store.current().map(|token| token.generation());
+        let mut portal_token = store.fresh().await.map_err(why)?;
+        // The next login would give nothing better than one that was made for this call.
+        let mut is_fresh = before.is_none_or(|before| portal_token.generation() > before)
+            && !portal_token.is_kept();
         loop {
             match self.exchange(&portal_token).await {
                 Ok(token) => {
                     self.set_takes_portal_tokens(false);
                     return Ok(token);
                 }
-                Err(Exchange::PortalTokenDead) if !renewed_once => {
-                    renewed_once = true;
-                    let store = &self.portal.store;
+                Err(Exchange::PortalTokenDead) if !is_fresh => {
+                    is_fresh = true;
                     let renewed = store.renewed(Some(&portal_token), TokenReason::Rejected);
                     portal_token = renewed.await.map_err(why)?;
                 }
@@ -312,9 +354,9 @@ impl TokenSource for FederatedServer {
     /// Signs out of the portal too: whoever signs out of one of its servers expects to be asked again.
     async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
         if let Some(direct) = &self.direct {
-            direct.sign_out(sign_out).await?;
+            direct.sign_out(sign_out.clone()).await?;
         }
-        self.portal.store.forget().tell().await
+        TokenSource::sign_out(&self.portal, sign_out).await
     }
 }
 

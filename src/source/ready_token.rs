@@ -31,7 +31,9 @@ impl ReadyToken {
         }
     }
 
-    /// The same, and `next` once the token has died.
+    /// The same, and `next` once the token has died. They are one credential: while `next`
+    /// [cannot tell](Fingerprint::cannot_tell) what its own is, a refusal lasts its 15 minutes though the token was
+    /// replaced meanwhile. A closure never tells; a [`TokenSource`] of your own may.
     pub fn or_else<S: TokenSource>(self, next: S) -> ReadyTokenOrElse<S> {
         ReadyTokenOrElse { ready: self, next }
     }

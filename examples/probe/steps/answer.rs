@@ -1,6 +1,7 @@
 //! What an answer is: judged by the layer's own detector, and then by what is left.
 
 use http::{HeaderMap, StatusCode, header, response::Parts};
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tower_arcgis_auth::{Challenge, RequestFacts, Verdict, detect};
 
@@ -57,24 +58,21 @@ impl Answer {
         }
     }
 
-    /// `beginning` is the body, or as much of it as was read.
-    pub(crate) fn judge(parts: &Parts, beginning: &[u8], facts: RequestFacts) -> Self {
+    /// `beginning` is the body, or as much of it as was read. Words that repeat one of `secrets` are left out.
+    pub(crate) fn judge(
+        parts: &Parts,
+        beginning: &[u8],
+        facts: RequestFacts,
+        secrets: &[String],
+    ) -> Self {
         let json: Option<Value> = serde_json::from_slice(beginning).ok();
-        let (kind, says) = judge(parts, beginning, json.as_ref(), facts);
+        let (kind, said) = judge(parts, beginning, json.as_ref(), facts);
         let is_arcgis = matches!(kind, Kind::Challenge(_)) || json.as_ref().is_some_and(is_arcgis);
         Self {
             kind,
             is_arcgis,
             status: Some(parts.status),
-            says: says.map(|says| one_line(&says)),
-        }
-    }
-
-    /// The same without its words, should they repeat a secret.
-    pub(crate) fn without(self, secrets: &[String]) -> Self {
-        Self {
-            says: self.says.map(|says| without(says, secrets)),
-            ..self
+            says: said.map(|said| said.in_one_line(secrets)),
         }
     }
 
@@ -109,33 +107,69 @@ impl Answer {
     }
 }
 
+/// What a server said, and what of it is told. Secrets are looked for in all of it: of one that a cut goes through,
+/// what is left is still a secret.
+struct Said {
+    whole: String,
+    told: String,
+}
+
+impl Said {
+    fn all(words: String) -> Self {
+        Self {
+            told: words.clone(),
+            whole: words,
+        }
+    }
+
+    /// A server's words, fit for a terminal.
+    fn in_one_line(self, secrets: &[String]) -> String {
+        if repeat_one_of(&self.whole, secrets) || repeat_one_of(&self.told, secrets) {
+            return LEFT_OUT.to_owned();
+        }
+        without_controls(&self.told).chars().take(200).collect()
+    }
+}
+
 fn judge(
     parts: &Parts,
     beginning: &[u8],
     json: Option<&Value>,
     facts: RequestFacts,
-) -> (Kind, Option<String>) {
+) -> (Kind, Option<Said>) {
     let Parts {
         status, headers, ..
     } = parts;
-    let error = json.and_then(error_in);
+    let error = json
+        .and_then(error_in)
+        .map(|(code, words)| (code, Said::all(words)));
     if let Verdict::Challenge(challenge) = detect(*status, headers, facts, beginning, true) {
         return (Kind::Challenge(challenge), error.map(|(_, words)| words));
     }
     if *status == StatusCode::UNAUTHORIZED {
-        let schemes = headers.get_all(header::WWW_AUTHENTICATE).iter();
-        let schemes: Vec<&str> = schemes
-            .filter_map(|value| value.to_str().ok()?.split_whitespace().next())
+        let asks: Vec<&str> = headers
+            .get_all(header::WWW_AUTHENTICATE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect();
+        let schemes: Vec<&str> = asks
+            .iter()
+            .filter_map(|ask| ask.split_whitespace().next())
             .collect();
         if !schemes.is_empty() {
-            return (Kind::WebServerLogin, Some(schemes.join(", ")));
+            let said = Said {
+                whole: asks.join(", "),
+                told: schemes.join(", "),
+            };
+            return (Kind::WebServerLogin, Some(said));
         }
     }
     if status.is_redirection() {
-        return (
-            Kind::Redirect,
-            text(headers, header::LOCATION).map(without_query),
-        );
+        let said = text(headers, header::LOCATION).map(|location| Said {
+            told: without_query(&location),
+            whole: location,
+        });
+        return (Kind::Redirect, said);
     }
     if let Some((code, words)) = error {
         let forbidden = matches!(code, Some(401 | 403));
@@ -196,30 +230,66 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
-fn without_query(url: String) -> String {
+fn without_query(url: &str) -> String {
     url.split(['?', '#']).next().unwrap_or_default().to_owned()
 }
 
-/// `words`, unless they repeat one of `secrets`, as it is or as forms and URLs write it.
+const LEFT_OUT: &str = "its words are left out: they repeat a secret";
+
+/// `words`, unless they repeat one of `secrets`.
 pub(crate) fn without(words: String, secrets: &[String]) -> String {
-    let repeats = |secret: &String| {
-        let in_form: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-        words.contains(secret)
-            || words.contains(&in_form)
-            || words.contains(&in_form.replace('+', "%20"))
-    };
-    if secrets.iter().any(repeats) {
-        "its words are left out: they repeat a secret".to_owned()
+    if repeat_one_of(&words, secrets) {
+        LEFT_OUT.to_owned()
     } else {
         words
     }
 }
 
-/// A server's words, fit for a terminal.
-fn one_line(words: &str) -> String {
-    words
-        .chars()
-        .filter(|char| !char.is_control())
-        .take(200)
-        .collect()
+/// Whether `words` repeat one of `secrets`, as it is or as URLs, forms, JSON and HTML write it.
+fn repeat_one_of(words: &str, secrets: &[String]) -> bool {
+    // A terminal shows nothing of control characters: what they take apart is read in one.
+    let words = without_controls(words);
+    let readings = [
+        decoded(&words),
+        decoded(&words.replace('+', " ")),
+        from_html(&words),
+        words,
+    ];
+    let readings = readings.map(|reading| without_controls(&reading));
+    let is_repeated = |secret: &String| {
+        let secret = without_controls(secret);
+        let in_json = Value::from(secret.as_str()).to_string();
+        let in_json = in_json.trim_matches('"');
+        !secret.is_empty()
+            && readings
+                .iter()
+                .any(|reading| reading.contains(&secret) || reading.contains(in_json))
+    };
+    secrets.iter().any(is_repeated)
+}
+
+fn decoded(words: &str) -> String {
+    percent_decode_str(words).decode_utf8_lossy().into_owned()
+}
+
+fn from_html(words: &str) -> String {
+    let escapes = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#34;", "\""),
+        ("&#39;", "'"),
+        ("&#x27;", "'"),
+        // The last: what it stands before may be another's rest.
+        ("&amp;", "&"),
+    ];
+    escapes
+        .iter()
+        .fold(words.to_owned(), |words, (escape, char)| {
+            words.replace(escape, char)
+        })
+}
+
+fn without_controls(words: &str) -> String {
+    words.chars().filter(|char| !char.is_control()).collect()
 }

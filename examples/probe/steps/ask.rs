@@ -101,10 +101,10 @@ pub(crate) fn shown(uri: &Uri) -> String {
 }
 
 /// Asks without a token. What REST answers with a page for browsers is asked again for JSON, which tells more.
-pub(crate) async fn without_token(uri: &Uri) -> Answer {
-    let answer = ask_plainly(uri).await;
+pub(crate) async fn without_token(uri: &Uri, secrets: &[String]) -> Answer {
+    let answer = ask_plainly(uri, secrets).await;
     match in_json(uri) {
-        Some(in_json) if answer.kind == Kind::Page => ask_plainly(&in_json).await,
+        Some(in_json) if answer.kind == Kind::Page => ask_plainly(&in_json, secrets).await,
         _ => answer,
     }
 }
@@ -121,7 +121,7 @@ pub(crate) fn in_json(uri: &Uri) -> Option<Uri> {
     format!("{uri}{more}f=json").parse().ok()
 }
 
-async fn ask_plainly(uri: &Uri) -> Answer {
+async fn ask_plainly(uri: &Uri, secrets: &[String]) -> Answer {
     let client = match client::<Full<Bytes>>() {
         Ok(client) => client,
         Err(error) => return Answer::unreachable(chain(&*error)),
@@ -136,7 +136,8 @@ async fn ask_plainly(uri: &Uri) -> Answer {
     };
     match timeout(PATIENCE, asked).await {
         Ok(Ok((parts, body))) => {
-            Answer::judge(&parts, &body, RequestFacts::new(&Method::GET, false))
+            let facts = RequestFacts::new(&Method::GET, false);
+            Answer::judge(&parts, &body, facts, secrets)
         }
         Ok(Err(error)) => Answer::unreachable(error),
         Err(_) => Answer::unreachable(no_answer()),
@@ -189,7 +190,8 @@ pub(crate) async fn with_login(
         };
         return Ok((login, None));
     }
-    let answer = Answer::judge(&parts, &body, RequestFacts::new(&Method::GET, true));
+    let facts = RequestFacts::new(&Method::GET, true);
+    let answer = Answer::judge(&parts, &body, facts, &secrets);
     let login = Login {
         works: outcome.signed(),
         refused: false,
@@ -199,7 +201,7 @@ pub(crate) async fn with_login(
             outcome.to_string()
         },
     };
-    Ok((login, Some(answer.without(&secrets))))
+    Ok((login, Some(answer)))
 }
 
 fn no_answer() -> String {

@@ -115,7 +115,10 @@ async fn probe(
     };
     let target = ask::target(url, &findings);
     writeln!(progress, "Asking {} without a token …", ask::shown(&target))?;
-    let without_login = ask::without_token(&target).await;
+    let secrets = who
+        .as_ref()
+        .map_or_else(Vec::new, |who| who.secrets.clone());
+    let without_login = ask::without_token(&target, &secrets).await;
     let target_in_json = ask::in_json(&target).unwrap_or(target.clone());
     let mut report = Report::new(findings, &target, without_login, who, arguments);
     if let Some(who) = report.who_logs_in() {
@@ -123,7 +126,6 @@ async fn probe(
             progress,
             "Logging in as {who}: one login, and no other whatever comes of it …"
         )?;
-        let secrets = who.secrets.clone();
         // Of a URL that asks for nothing, the probe itself asks for the token.
         let insist = report.is_open_without_login();
         match ask::with_login(site, target_in_json, insist, secrets).await {
