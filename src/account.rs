@@ -8,6 +8,9 @@ use std::{
 use http::{HeaderValue, Request, Uri, request::Parts};
 
 #[cfg(feature = "identities")]
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[cfg(feature = "identities")]
 use crate::callers::Callers;
 use crate::{
     endpoint::service_of,
@@ -22,6 +25,30 @@ use crate::{
 pub(crate) struct Account {
     pub(crate) store: Arc<TokenStore>,
     pub(crate) signing: Signing,
+    /// Its caller came lately.
+    #[cfg(feature = "identities")]
+    recent: AtomicBool,
+}
+
+impl Account {
+    pub(crate) fn new(store: Arc<TokenStore>, signing: Signing) -> Self {
+        Self {
+            store,
+            signing,
+            #[cfg(feature = "identities")]
+            recent: AtomicBool::new(false),
+        }
+    }
+
+    #[cfg(feature = "identities")]
+    pub(crate) fn is_recent(&self) -> bool {
+        self.recent.load(Ordering::Relaxed)
+    }
+
+    #[cfg(feature = "identities")]
+    pub(crate) fn set_recent(&self, recent: bool) {
+        self.recent.store(recent, Ordering::Relaxed);
+    }
 }
 
 /// How a site's tokens travel.
@@ -105,7 +132,7 @@ impl Accounts {
     pub(crate) fn store_to_sign_out(&self, identity: &Identity) -> Option<Arc<TokenStore>> {
         match self {
             #[cfg(feature = "identities")]
-            Self::Each(callers) => callers.store_to_sign_out(Some(identity)),
+            Self::Each(callers) => Some(callers.store_to_sign_out(identity)),
             _ => self.store(Some(identity)),
         }
     }

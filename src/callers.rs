@@ -2,25 +2,25 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
 use http::request::Parts;
-use moka::{policy::EvictionPolicy, sync::Cache};
+use moka::{notification::RemovalCause, policy::EvictionPolicy, sync::Cache};
 use tokio::time::Instant;
 
 use crate::{
     account::{Account, Signing},
     identity::Identity,
-    registry::{self, Registry},
+    registry::{self, Leftovers, Registry, Shared},
     store::TokenStore,
 };
 
 /// Reads from a request's head whom it is made for.
 pub(crate) type IdentityFn = Arc<dyn Fn(&Parts) -> Option<Identity> + Send + Sync>;
 pub(crate) type StoreMaker = Box<dyn Fn(Option<Identity>) -> Arc<TokenStore> + Send + Sync>;
-type Stores = Arc<Mutex<Registry<Identity, Arc<TokenStore>>>>;
+type Accounts = Arc<Mutex<Registry<Identity, Arc<Account>>>>;
 
 /// How many callers are remembered how long, and what becomes of requests that are nobody's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,11 +46,11 @@ pub(crate) struct Callers {
     new_store: StoreMaker,
     /// For requests that are nobody's, where they are signed.
     nobodys: Option<Arc<Account>>,
-    /// Says who is forgotten. What it has forgotten may still be needed: by a request under way, by a login, by the
-    /// memory of a refusal.
-    recent: Cache<Identity, Arc<Account>>,
-    /// Says what there is: so that there is never a second store of one caller.
-    stores: Stores,
+    /// Says who came lately. It holds nothing: what it forgets it may drop much later.
+    recent: Cache<Identity, Weak<Account>>,
+    /// Says what there is, so that there are never two accounts of one caller: a request under way, a login or the memory
+    /// of a refusal may need what is not recent any more.
+    accounts: Accounts,
 }
 
 impl Callers {
@@ -60,22 +60,21 @@ impl Callers {
         signing: Signing,
         new_store: StoreMaker,
     ) -> Self {
-        let nobodys = settings.signs_without_identity.then(|| {
-            Arc::new(Account {
-                store: new_store(None),
-                signing: signing.clone(),
-            })
-        });
-        let stores = Stores::default();
-        let known = Arc::clone(&stores);
+        let nobodys = settings
+            .signs_without_identity
+            .then(|| Arc::new(Account::new(new_store(None), signing.clone())));
+        let accounts = Accounts::default();
+        let known = Arc::clone(&accounts);
         let recent = Cache::builder()
             .max_capacity(settings.most)
             .time_to_idle(settings.longest_idle)
             // The policy that counts how often a key comes turns new callers away.
             .eviction_policy(EvictionPolicy::lru())
-            .eviction_listener(move |identity: Arc<Identity>, account, _| {
-                let left = lock(&known).remove_if(&*identity, |store| is_left(store, &account));
-                drop(left);
+            .eviction_listener(move |identity: Arc<Identity>, account, cause| {
+                // By itself, where two requests brought it at once.
+                if cause != RemovalCause::Replaced {
+                    drop(forgotten(&known, &identity, &account));
+                }
             })
             .build();
         Self {
@@ -84,7 +83,7 @@ impl Callers {
             new_store,
             nobodys,
             recent,
-            stores,
+            accounts,
         }
     }
 
@@ -94,97 +93,97 @@ impl Callers {
 
     /// The account of whom the request is made for; `None` where nothing says who that is.
     pub(crate) fn account_of(&self, head: &Parts) -> Option<Arc<Account>> {
-        let Some(identity) = (self.identity_fn)(head) else {
-            return self.nobodys.clone();
-        };
-        Some(self.account_for(identity))
+        match (self.identity_fn)(head) {
+            Some(identity) => Some(self.account_for(identity)),
+            None => self.nobodys.clone(),
+        }
     }
 
     /// The account of a caller, who counts as having come by this.
     pub(crate) fn account_for(&self, identity: Identity) -> Arc<Account> {
-        if let Some(account) = self.recent.get(&identity) {
+        let recent = self.recent.get(&identity);
+        if let Some(account) = recent.and_then(|account| account.upgrade()) {
             return account;
         }
         // One that has been idle for too long is there until it is looked for.
         self.recent.invalidate(&identity);
-        let store = self.store_of(&identity);
-        let account = Arc::new(Account {
-            store,
-            signing: self.signing.clone(),
+        let account = self.needed(&identity).unwrap_or_else(|| {
+            // The user's own code makes the source: no lock is held.
+            let store = (self.new_store)(Some(identity.clone()));
+            let account = Arc::new(Account::new(store, self.signing.clone()));
+            let (account, leftovers) = lock(&self.accounts).insert(identity.clone(), account);
+            drop(leftovers);
+            account
         });
-        self.recent.insert(identity, Arc::clone(&account));
+        account.set_recent(true);
+        self.recent.insert(identity, Arc::downgrade(&account));
         account
     }
 
-    /// The store of a caller: the one that somebody or something needs, or a new one.
-    fn store_of(&self, identity: &Identity) -> Arc<TokenStore> {
-        let now = Instant::now();
-        let there = lock(&self.stores).get(identity);
-        // Counted with this one, which the lock's end has let others clone: needed is needed.
-        if let Some(there) = there.filter(|there| is_needed(there, 2, now)) {
-            return there;
-        }
-        // The user's own code makes the source: no lock is held.
-        let store = (self.new_store)(Some(identity.clone()));
-        let (store, leftovers) = lock(&self.stores).insert(identity.clone(), store);
-        drop(leftovers);
-        store
+    /// The account of a caller that must not be made anew.
+    fn needed(&self, identity: &Identity) -> Option<Arc<Account>> {
+        let accounts = lock(&self.accounts);
+        let account = accounts.get_ref(identity)?;
+        account
+            .is_needed(Instant::now())
+            .then(|| Arc::clone(account))
     }
 
     pub(crate) fn stores(&self) -> Vec<Arc<TokenStore>> {
         self.recent.run_pending_tasks();
-        let (stores, leftovers) = {
-            let mut known = lock(&self.stores);
+        let (accounts, leftovers) = {
+            let mut known = lock(&self.accounts);
             let leftovers = known.look_through();
             (known.values(), leftovers)
         };
         drop(leftovers);
-        let nobodys = self.nobodys.iter();
-        let nobodys = nobodys.map(|account| Arc::clone(&account.store));
-        nobodys.chain(stores).collect()
+        let all = self.nobodys.iter().chain(&accounts);
+        all.map(|account| Arc::clone(&account.store)).collect()
     }
 
     /// The store of a caller who came lately, or of requests that are nobody's.
     pub(crate) fn store(&self, identity: Option<&Identity>) -> Option<Arc<TokenStore>> {
-        match identity {
-            None => self
-                .nobodys
-                .as_ref()
-                .map(|account| Arc::clone(&account.store)),
-            Some(identity) => lock(&self.stores).get(identity),
-        }
+        let account = match identity {
+            None => self.nobodys.clone(),
+            Some(identity) => lock(&self.accounts).get(identity),
+        };
+        account.map(|account| Arc::clone(&account.store))
     }
 
     /// The store of a caller, forgotten or never seen as well: whoever signs out may have to be told of elsewhere.
-    pub(crate) fn store_to_sign_out(&self, identity: Option<&Identity>) -> Option<Arc<TokenStore>> {
-        let there = self.store(identity);
-        there.or_else(|| Some((self.new_store)(Some(identity?.clone()))))
+    pub(crate) fn store_to_sign_out(&self, identity: &Identity) -> Arc<TokenStore> {
+        let there = self.store(Some(identity));
+        there.unwrap_or_else(|| (self.new_store)(Some(identity.clone())))
     }
 }
 
-impl registry::Shared for Arc<TokenStore> {
+impl registry::Shared for Arc<Account> {
     fn is_needed(&self, now: Instant) -> bool {
-        is_needed(self, 1, now)
+        self.is_recent()
+            || Arc::strong_count(self) > 1
+            || Arc::strong_count(&self.store) > 1
+            || self.store.is_worth_keeping(now)
     }
 }
 
-/// Whether more than `here` have the store, or something would be lost with it.
-fn is_needed(store: &Arc<TokenStore>, here: usize, now: Instant) -> bool {
-    Arc::strong_count(store) > here || store.is_worth_keeping(now)
+/// The cache of who came lately has forgotten `account`. Nothing is lost with it unless it is needed otherwise.
+fn forgotten(
+    accounts: &Accounts,
+    identity: &Identity,
+    account: &Weak<Account>,
+) -> Leftovers<Arc<Account>> {
+    let mut accounts = lock(accounts);
+    accounts.remove_if(identity, |known| {
+        if !std::ptr::eq(account.as_ptr(), Arc::as_ptr(known)) {
+            return false;
+        }
+        known.set_recent(false);
+        !known.is_needed(Instant::now())
+    })
 }
 
-fn lock(stores: &Stores) -> MutexGuard<'_, Registry<Identity, Arc<TokenStore>>> {
-    stores.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whether nobody has `store` but the registry and `account`, nobody has `account` but the cache that forgets it, and
-/// nothing is lost with them.
-fn is_left(store: &Arc<TokenStore>, account: &Arc<Account>) -> bool {
-    const REGISTRY_AND_ACCOUNT: usize = 2;
-    const CACHE_AND_LISTENER: usize = 2;
-    Arc::strong_count(store) <= REGISTRY_AND_ACCOUNT
-        && Arc::strong_count(account) <= CACHE_AND_LISTENER
-        && !store.is_worth_keeping(Instant::now())
+fn lock(accounts: &Accounts) -> MutexGuard<'_, Registry<Identity, Arc<Account>>> {
+    accounts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Callers {

@@ -310,10 +310,10 @@ fn accounts(
         let callers = Callers::new(identity_fn, &site.callers, signing, Box::new(new_store));
         return Ok(Accounts::Each(Arc::new(callers)));
     }
-    Ok(Accounts::One(Arc::new(Account {
-        store: new_store(None),
+    Ok(Accounts::One(Arc::new(Account::new(
+        new_store(None),
         signing,
-    })))
+    ))))
 }
 
 /// All that finding the right token source takes, but for the credential.

@@ -39,6 +39,12 @@ impl<K: Clone + Eq + Hash, V: Shared> Registry<K, V> {
         self.entries.get(key).cloned()
     }
 
+    /// The value itself, not shared by being looked at.
+    #[cfg(feature = "identities")]
+    pub(crate) fn get_ref(&self, key: &K) -> Option<&V> {
+        self.entries.get(key)
+    }
+
     /// Keeps `value`, unless there is one already that is needed: then that is the one.
     pub(crate) fn insert(&mut self, key: K, value: V) -> (V, Leftovers<V>) {
         let now = Instant::now();

@@ -720,3 +720,34 @@ fn to_remember_nobody_is_an_error_and_to_remember_for_ever_is_none() {
     let site = site(&mint).remember_callers(u64::MAX, Duration::MAX);
     ArcgisAuthLayer::new(site).unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn logins_without_an_answer_outlive_the_memory_of_their_caller() {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let count = attempts.clone();
+    let source = token_source_fn(move |request: TokenRequest| {
+        let is_alice = request.identity().unwrap().as_str() == "alice";
+        if is_alice {
+            request.sending_credential();
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+        async move {
+            match is_alice {
+                true => std::future::pending().await,
+                false => IssuedToken::new("bobs-1"),
+            }
+        }
+    });
+    let site = Site::new(ROOT).token_source(source).identity_fn(caller);
+    let layer = ArcgisAuthLayer::new(site.remember_callers(1, HOUR)).unwrap();
+    let handle = layer.handle().sites().remove(0);
+    let (alice, bob) = (Identity::from("alice"), Identity::from("bob"));
+    for _ in 0..8 {
+        assert!(handle.renew_caller(&alice).await.is_err());
+        // Longer than the pause after a fault.
+        tokio::time::advance(Duration::from_secs(10)).await;
+        handle.renew_caller(&bob).await.unwrap();
+        handle.accounts();
+    }
+    assert_eq!(attempts.load(Ordering::SeqCst), 4);
+}

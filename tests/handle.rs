@@ -142,6 +142,31 @@ async fn signing_out_ends_a_login_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_login_under_way_is_broken_off_and_not_only_ignored() {
+    let under_way = Arc::new(());
+    let held = Arc::clone(&under_way);
+    let source = token_source_fn(move |_| {
+        let held = Arc::clone(&held);
+        async move {
+            std::future::pending::<()>().await;
+            drop(held);
+            IssuedToken::new("never")
+        }
+    });
+    let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(source)).unwrap();
+    let handle = layer.handle().sites().remove(0);
+    let signing_out = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(Arc::strong_count(&under_way), 3);
+        handle.sign_out().await.unwrap();
+        tokio::task::yield_now().await;
+        assert_eq!(Arc::strong_count(&under_way), 2);
+    };
+    let (renewed, ()) = tokio::join!(handle.renew(), signing_out);
+    assert!(matches!(renewed, Err(Withheld::SignedOut)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn somebody_who_signs_out_is_asked_again() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
@@ -527,11 +552,16 @@ async fn a_login_that_ends_as_somebody_signs_out_leaves_no_credential_behind() {
     let layer = ArcgisAuthLayer::builder().token_client(client).site(site);
     let handle = layer.build().unwrap().handle().sites().remove(0);
     let other = handle.clone();
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let tasks = metrics.num_alive_tasks();
     let login = tokio::spawn(async move { other.renew().await });
     tokio::task::block_in_place(|| entered.recv().unwrap());
     handle.sign_out().await.unwrap();
     leave.send(()).unwrap();
     assert!(matches!(login.await.unwrap(), Err(Withheld::SignedOut)));
+    while metrics.num_alive_tasks() > tasks {
+        tokio::task::yield_now().await;
+    }
 
     handle.renew().await.unwrap();
 
