@@ -276,7 +276,8 @@ impl Site {
     }
 
     /// Binds tokens to the address the token service sees instead of to a `Referer`. Not for machines that leave
-    /// their network by changing addresses.
+    /// their network by changing addresses. Such tokens are of use on one machine only: through a
+    /// [vault](crate::SealedVault) machines then share what was refused, and no tokens.
     #[must_use]
     pub fn bind_to_address(mut self) -> Self {
         self.binding = Binding::RequestIp;
