@@ -28,8 +28,8 @@ use support::{Fake, INVALID, ROADS, ROOT, Told, ValidTokens, answer, get, send};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Credential, IssuedToken, ReplayBody, SealedVault,
-    Site, TokenClient, VaultKeys, Withheld, token_source_fn,
+    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Credential, IssuedToken, ReadyToken, ReplayBody,
+    SealedVault, Site, TokenClient, VaultKeys, Withheld, token_source_fn,
 };
 use vault::{Fault, MemoryVault};
 
@@ -227,6 +227,76 @@ async fn a_source_of_the_users_own_is_shared_once_wrapped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn ready_tokens_with_a_next_are_accounts_of_their_own() {
+    let world = World::new();
+    let replica = |token: &str, next: &str| {
+        world.valid.add(token);
+        let source = ReadyToken::new(token).or_else(ReadyToken::new(next));
+        let site = Site::new(ROOT).token_source(source);
+        world.over(site.token_vault(&world.sealed(KEY)))
+    };
+    for (token, next) in [("admins", "admins-next"), ("readers", "readers-next")] {
+        let replica = replica(token, next);
+        assert!(ask(&replica).await.is_clean());
+        assert_eq!(replica.get_ref().tokens(), [None, Some(token.to_owned())]);
+    }
+}
+
+/// A replica on a machine of its own, whose tokens work from there.
+fn at_address(world: &World, number: u8, password: &str) -> ArcgisAuth<Fake> {
+    let (inner, attempts) = (world.clone(), Arc::clone(&world.attempts));
+    let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
+        let (inner, attempts) = (inner.clone(), Arc::clone(&attempts));
+        async move {
+            let answer = inner.log_in(request).await;
+            let text = answer.into_body().collect().await.unwrap().to_bytes();
+            let text = String::from_utf8(text.to_vec()).unwrap();
+            let token = format!("secret-token-{}", attempts.load(Ordering::SeqCst));
+            let bound = text.replace(&token, &format!("{token}-at-{number}"));
+            Ok::<_, Infallible>(support::answer(bound))
+        }
+    }));
+    let site = world.site(password).bind_to_address();
+    let its_own = format!("-at-{number}");
+    ArcgisAuthLayer::builder()
+        .site(site.token_vault(&world.sealed(KEY)))
+        .token_client(client)
+        .build()
+        .unwrap()
+        .layer(Fake::new(move |head| match support::token_of(head) {
+            None => answer(support::REQUIRED),
+            Some(token) if token.ends_with(&its_own) => answer(support::CLEAN),
+            Some(_) => answer(INVALID),
+        }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_bound_to_an_address_stay_on_their_machine() {
+    let world = World::new();
+    let replicas: Vec<_> = (0..5)
+        .map(|number| at_address(&world, number, PASSWORD))
+        .collect();
+    assert_clean(&ask_all(&replicas).await);
+    assert_eq!(world.attempts(), 5);
+    assert_eq!(world.vault.records(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn machines_with_tokens_bound_to_their_address_share_a_refusal() {
+    let world = World::new();
+    let replicas: Vec<_> = (0..5)
+        .map(|number| at_address(&world, number, "wrong"))
+        .collect();
+    for told in ask_all(&replicas).await {
+        assert!(matches!(
+            told.outcome.withheld(),
+            Some(Withheld::LoginRefused(_))
+        ));
+    }
+    assert_eq!(world.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_login_that_is_broken_off_gives_the_lock_back() {
     let world = World::taking(Duration::from_secs(3600));
     let refused = ask(&world.replica()).await;
@@ -266,6 +336,35 @@ async fn ten_replicas_with_a_wrong_password_make_one_attempt() {
         assert!(withheld.unwrap().to_string().contains("refused the login"));
     }
     assert_eq!(world.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_wrong_passwords_make_two_attempts() {
+    let world = World::new();
+    let wrong = |number: usize| {
+        if number % 2 == 0 {
+            "wrong-a"
+        } else {
+            "wrong-b"
+        }
+    };
+    let replicas: Vec<_> = (0..10)
+        .map(|number| world.replica_with(wrong(number), KEY))
+        .collect();
+    ask_all(&replicas).await;
+    assert_eq!(world.attempts(), 2);
+    for number in 0..10 {
+        ask(&world.replica_with(wrong(number), KEY)).await;
+    }
+    assert_eq!(world.attempts(), 2);
+    // Who has the right one does not make the others try again.
+    assert!(ask(&world.replica()).await.is_clean());
+    world.valid.revoke_all();
+    let replica = world.replica_with("wrong-a", KEY);
+    for _ in 0..3 {
+        assert!(!ask(&replica).await.is_clean());
+    }
+    assert_eq!(world.attempts(), 3);
 }
 
 #[tokio::test(start_paused = true)]

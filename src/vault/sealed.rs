@@ -88,6 +88,8 @@ pub(super) struct Found<'a> {
     /// As it was read, to be replaced only if nobody else did meanwhile.
     bytes: bytes::Bytes,
     pub(super) record: Record,
+    /// It is under the first key's name, where new records go.
+    pub(super) is_written_to: bool,
 }
 
 impl Found<'_> {
@@ -122,7 +124,8 @@ impl SealedVault {
     ///
     /// Who shares is told by the site, the caller, and the account in the source's
     /// [`fingerprint`](TokenSource::fingerprint). Sources that do not tell their account share with all others of the
-    /// site that do not: give applications with such sources a key each.
+    /// site that do not: give applications with such sources a key each. Do not wrap a source whose tokens are bound to
+    /// an address ([`ClientBinding::RequestIp`](crate::ClientBinding::RequestIp)): other machines could not use them.
     ///
     /// ```
     /// use tower_arcgis_auth::{IssuedToken, SealedVault, Site, TokenVault, token_source_fn};
@@ -146,7 +149,7 @@ impl SealedVault {
     /// The records about `subject`, that under the first key's name first.
     pub(super) async fn find(&self, subject: &Subject) -> Result<Vec<Found<'_>>, Unavailable> {
         let mut all = Vec::new();
-        for key in self.shared.keys.all() {
+        for (number, key) in self.shared.keys.all().iter().enumerate() {
             let name = key.name(subject.bytes());
             let bytes = self.ask(self.shared.vault.read(&name)).await?;
             // What does not open was written by somebody else, or moved here: as good as none.
@@ -160,6 +163,7 @@ impl SealedVault {
                     key,
                     bytes,
                     record,
+                    is_written_to: number == 0,
                 });
             }
         }

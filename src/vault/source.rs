@@ -51,7 +51,7 @@ enum Step {
 /// What was kept.
 enum Look {
     Answer(Result<IssuedToken, TokenError>),
-    /// Nothing of use; and what it was.
+    /// Nothing of use; and what there is under the name that is written to.
     Nothing(Record),
 }
 
@@ -134,7 +134,7 @@ impl<S: TokenSource> VaultedSource<S> {
         suspect: Option<&KeptToken>,
     ) -> Result<Look, Unavailable> {
         let now = record::now();
-        let mut kept = None;
+        let mut kept = Record::default();
         for mut found in self.vault.find(subject).await? {
             if let Some(token) = found.record.token.as_ref().filter(|_| self.keeps_tokens()) {
                 if self.known.is_dead(token.expose()) {
@@ -151,14 +151,14 @@ impl<S: TokenSource> VaultedSource<S> {
                     }
                 }
             }
-            let refusal = found.record.refusal.as_ref();
-            let digest = found.digest(subject);
-            if let Some(error) = refusal.and_then(|refusal| refusal.error(digest, now)) {
+            if let Some(error) = found.record.refusal(found.digest(subject), now) {
                 return Ok(Look::Answer(Err(error)));
             }
-            kept.get_or_insert(found.record);
+            if found.is_written_to {
+                kept = found.record;
+            }
         }
-        Ok(Look::Nothing(kept.unwrap_or_default()))
+        Ok(Look::Nothing(kept))
     }
 
     async fn log_in(
@@ -169,20 +169,15 @@ impl<S: TokenSource> VaultedSource<S> {
         kept: Record,
     ) -> Result<IssuedToken, TokenError> {
         let result = self.source.token(request).await;
-        let now = record::now();
+        let (digest, now) = (self.vault.digest(subject), record::now());
         let record = match &result {
             // A source that has but one token may give it again.
             Ok(token) if self.keeps_tokens() && !self.known.is_dead(token.expose()) => {
-                Some(Record {
-                    token: Some(KeptToken::new(token, now)),
-                    refusal: None,
-                })
+                Some(kept.granted(KeptToken::new(token, now), digest, now))
             }
-            Err(error) if error.is_refused() => Some(Record {
-                // The old token may work until its end.
-                token: kept.token,
-                refusal: Some(KeptRefusal::new(error, self.vault.digest(subject), now)),
-            }),
+            Err(error) if error.is_refused() => {
+                digest.map(|digest| kept.refused(KeptRefusal::new(error, digest, now), now))
+            }
             // A fault is this process's own: the next may get through.
             _ => None,
         };
@@ -259,13 +254,14 @@ impl Later {
             let token = found.record.token.as_ref();
             token.is_some_and(|token| !known.is_dead(token.expose()) && token.issue(now).is_some())
         });
-        let record = Record {
-            token: Some(self.token.clone()),
-            refusal: None,
-        };
-        let write = match has_one {
-            true => None,
-            false => self.vault.sealed(&self.subject, &record, now),
+        let write = if has_one {
+            None
+        } else {
+            let kept = found.into_iter().find(|found| found.is_written_to);
+            let kept = kept.map(|found| found.record).unwrap_or_default();
+            let digest = self.vault.digest(&self.subject);
+            let record = kept.granted(self.token.clone(), digest, now);
+            self.vault.sealed(&self.subject, &record, now)
         };
         if held.give_back(write).await {
             known.remove_own(self.token.expose());
