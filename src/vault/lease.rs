@@ -6,6 +6,7 @@ use super::{
     VaultLock, VaultRecord,
     sealed::{LEASE, SealedVault},
 };
+use crate::source::VaultTime;
 
 pub(super) struct Held {
     vault: SealedVault,
@@ -29,11 +30,16 @@ impl Held {
     }
 
     /// Gives the lock back, and writes, unless somebody took the lock meanwhile. Says whether anything was written.
-    pub(super) async fn give_back(mut self, write: Option<VaultRecord>) -> bool {
+    pub(super) async fn give_back(
+        mut self,
+        write: Option<VaultRecord>,
+        time: Option<&VaultTime>,
+    ) -> bool {
         self.heartbeat.abort();
         let has_something = write.is_some();
         // In an outage the lease ends by itself.
-        let is_last = self.vault.is_in() && self.vault.unlock(&self.name, &self.lock, write).await;
+        let is_last =
+            self.vault.is_in() && self.vault.unlock(&self.name, &self.lock, write, time).await;
         self.is_given_back = true;
         has_something && is_last
     }
@@ -53,7 +59,7 @@ impl Drop for Held {
                 self.lock.clone(),
             );
             runtime.spawn(async move {
-                vault.unlock(&name, &lock, None).await;
+                vault.unlock(&name, &lock, None, None).await;
             });
         }
     }

@@ -16,7 +16,10 @@ use super::{
     source::VaultedSource,
     subject::{About, Subject},
 };
-use crate::{source::TokenSource, trace};
+use crate::{
+    source::{TokenSource, VaultTime},
+    trace,
+};
 
 const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(1);
 /// How long a vault that failed is left alone.
@@ -113,7 +116,9 @@ impl SealedVault {
     }
 
     /// How long each question to the vault may take before the process goes on by itself; a second unless set. A login
-    /// asks a handful of them, and none after one that failed.
+    /// asks a handful of them, and none after one that failed; all of them together, those of its portal's login
+    /// included, take twice as long at most. Looking whether another process has logged in takes no longer than that
+    /// login.
     #[must_use]
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
@@ -147,11 +152,15 @@ impl SealedVault {
     }
 
     /// The records about `subject`, that under the first key's name first.
-    pub(super) async fn find(&self, subject: &Subject) -> Result<Vec<Found<'_>>, Unavailable> {
+    pub(super) async fn find(
+        &self,
+        subject: &Subject,
+        time: Option<&VaultTime>,
+    ) -> Result<Vec<Found<'_>>, Unavailable> {
         let mut all = Vec::new();
         for (number, key) in self.shared.keys.all().iter().enumerate() {
             let name = key.name(subject.bytes());
-            let bytes = self.ask(self.shared.vault.read(&name)).await?;
+            let bytes = self.ask(time, self.shared.vault.read(&name)).await?;
             // What does not open was written by somebody else, or moved here: as good as none.
             let opened = bytes.and_then(|bytes| {
                 let json = key.open(&bytes, subject.bytes())?;
@@ -177,10 +186,11 @@ impl SealedVault {
         subject: &Subject,
         record: &Record,
         now: Millis,
+        time: Option<&VaultTime>,
     ) -> Result<(), Unavailable> {
         let sealed = self.seal(found.key, subject, record, now);
         let vault = &self.shared.vault;
-        self.ask(vault.replace(&found.name, &found.bytes, sealed))
+        self.ask(time, vault.replace(&found.name, &found.bytes, sealed))
             .await?;
         Ok(())
     }
@@ -192,10 +202,10 @@ impl SealedVault {
             let vault = &self.shared.vault;
             // Somebody else may write at the same time, though hardly ever twice.
             for _ in 0..3 {
-                let Some(bytes) = self.ask(vault.read(&name)).await? else {
+                let Some(bytes) = self.ask(None, vault.read(&name)).await? else {
                     break;
                 };
-                if self.ask(vault.replace(&name, &bytes, None)).await? {
+                if self.ask(None, vault.replace(&name, &bytes, None)).await? {
                     break;
                 }
             }
@@ -204,17 +214,26 @@ impl SealedVault {
     }
 
     /// The lock of `subject`; `None` while another holds it.
-    pub(super) async fn lock(&self, subject: &Subject) -> Result<Option<Held>, Unavailable> {
+    pub(super) async fn lock(
+        &self,
+        subject: &Subject,
+        time: Option<&VaultTime>,
+    ) -> Result<Option<Held>, Unavailable> {
+        // A lock that is given when nobody waits for it any more keeps everybody out for a lease.
+        if self.limit(time) < self.time_limit {
+            return Err(Unavailable);
+        }
         let Some(key) = self.shared.keys.all().first() else {
             return Err(Unavailable);
         };
         let name = key.name(subject.bytes());
-        let lock = self.ask(self.shared.vault.lock(&name, LEASE)).await?;
+        let lock = self.ask(time, self.shared.vault.lock(&name, LEASE)).await?;
         Ok(lock.map(|lock| Held::new(self.clone(), name, lock)))
     }
 
     pub(super) async fn extend(&self, name: &str, lock: &VaultLock) -> Result<bool, Unavailable> {
-        self.ask(self.shared.vault.extend(name, lock, LEASE)).await
+        self.ask(None, self.shared.vault.extend(name, lock, LEASE))
+            .await
     }
 
     /// Gives the lock back, with what there is to write about `subject`.
@@ -224,8 +243,11 @@ impl SealedVault {
         name: &str,
         lock: &VaultLock,
         write: Option<VaultRecord>,
+        time: Option<&VaultTime>,
     ) -> bool {
-        let answer = self.ask(self.shared.vault.unlock(name, lock, write)).await;
+        let answer = self
+            .ask(time, self.shared.vault.unlock(name, lock, write))
+            .await;
         // In an outage, which has been told of, the lease ends by itself.
         matches!(answer, Ok(true))
     }
@@ -261,18 +283,36 @@ impl SealedVault {
         Some(VaultRecord::new(sealed, keep_for))
     }
 
-    /// One question's answer within the time limit, or an outage.
+    /// How long a question may take that is part of a login which has spent this `time`.
+    fn limit(&self, time: Option<&VaultTime>) -> Duration {
+        let left = time.map(|time| (self.time_limit * 2).saturating_sub(time.spent()));
+        left.map_or(self.time_limit, |left| left.min(self.time_limit))
+    }
+
+    /// One question's answer within the time limit, or an outage. Where it is part of a login that has no `time` left,
+    /// there is no answer, and no outage either.
     async fn ask<T>(
         &self,
+        time: Option<&VaultTime>,
         question: impl Future<Output = Result<T, VaultError>>,
     ) -> Result<T, Unavailable> {
-        let answer = timeout(self.time_limit, question).await;
-        let answer = answer.unwrap_or_else(|_| {
-            Err(VaultError::new(format!(
+        let limit = self.limit(time);
+        if limit.is_zero() {
+            return Err(Unavailable);
+        }
+        let started = Instant::now();
+        let answer = timeout(limit, question).await;
+        if let Some(time) = time {
+            time.add(started.elapsed());
+        }
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(_) if limit < self.time_limit => return Err(Unavailable),
+            Err(_) => Err(VaultError::new(format!(
                 "the vault did not answer within {} ms",
                 self.time_limit.as_millis()
-            )))
-        });
+            ))),
+        };
         match answer {
             Ok(answer) => {
                 if self.set_out_until(None).is_some() {

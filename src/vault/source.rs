@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     error::TokenError,
-    source::{Fingerprint, Owner, SignOut, TokenReason, TokenRequest, TokenSource},
+    source::{Fingerprint, Owner, SignOut, TokenReason, TokenRequest, TokenSource, VaultTime},
     token::IssuedToken,
 };
 
@@ -84,15 +84,17 @@ impl<S: TokenSource> VaultedSource<S> {
             at.saturating_duration_since(started) / 10 * 9
         });
         let mut pause = FIRST_PAUSE;
+        let mut time = Some(request.vault_time());
         loop {
-            if let Look::Answer(answer) = self.look(request, subject, suspect.as_ref()).await? {
+            let look = || self.look(request, subject, suspect.as_ref(), time);
+            if let Look::Answer(answer) = look().await? {
                 return Ok(Step::Answer(answer));
             }
-            if let Some(held) = self.vault.lock(subject).await? {
+            if let Some(held) = self.vault.lock(subject, time).await? {
                 // Somebody may have come and gone between looking and locking.
-                return Ok(match self.look(request, subject, suspect.as_ref()).await? {
+                return Ok(match look().await? {
                     Look::Answer(answer) => {
-                        held.give_back(None).await;
+                        held.give_back(None, time).await;
                         Step::Answer(answer)
                     }
                     Look::Nothing(record) => Step::LogIn(held, record),
@@ -105,6 +107,8 @@ impl<S: TokenSource> VaultedSource<S> {
                     started.elapsed().as_secs()
                 )))));
             }
+            // From here on it is another's login that takes time, and not the vault.
+            time = None;
             sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -123,7 +127,7 @@ impl<S: TokenSource> VaultedSource<S> {
         if !dead.is_some_and(|dead| self.known.is_own(dead.expose())) {
             return Ok(None);
         }
-        let found = self.vault.find(subject).await?;
+        let found = self.vault.find(subject, Some(request.vault_time())).await?;
         Ok(found.into_iter().find_map(|found| found.record.token))
     }
 
@@ -132,16 +136,19 @@ impl<S: TokenSource> VaultedSource<S> {
         request: &TokenRequest,
         subject: &Subject,
         suspect: Option<&KeptToken>,
+        time: Option<&VaultTime>,
     ) -> Result<Look, Unavailable> {
         let now = record::now();
         let mut kept = Record::default();
-        for mut found in self.vault.find(subject).await? {
+        for mut found in self.vault.find(subject, time).await? {
             if let Some(token) = found.record.token.as_ref().filter(|_| self.keeps_tokens()) {
                 if self.known.is_dead(token.expose()) {
                     // Others must not be handed it either.
                     found.record.token = None;
                     let rest = found.record.clone();
-                    self.vault.replace(&found, subject, &rest, now).await?;
+                    self.vault
+                        .replace(&found, subject, &rest, now, time)
+                        .await?;
                 } else {
                     let is_another = |text: Option<&str>| text != Some(token.expose());
                     let is_fit = is_another(request.dead().map(|dead| dead.expose()))
@@ -168,6 +175,7 @@ impl<S: TokenSource> VaultedSource<S> {
         held: Held,
         kept: Record,
     ) -> Result<IssuedToken, TokenError> {
+        let time = request.vault_time().clone();
         let result = self.source.token(request).await;
         let (digest, now) = (self.vault.digest(subject), record::now());
         let record = match &result {
@@ -182,7 +190,7 @@ impl<S: TokenSource> VaultedSource<S> {
             _ => None,
         };
         let write = record.and_then(|record| self.vault.sealed(subject, &record, now));
-        let is_written = held.give_back(write).await;
+        let is_written = held.give_back(write, Some(&time)).await;
         if let (Ok(token), false) = (&result, is_written) {
             self.share_later(token, subject);
         }
@@ -244,12 +252,12 @@ impl Later {
     }
 
     async fn try_to_share(&self, known: &KnownTokens) -> Result<(), Unavailable> {
-        let Some(held) = self.vault.lock(&self.subject).await? else {
+        let Some(held) = self.vault.lock(&self.subject, None).await? else {
             // Somebody logs in: there will be a token.
             return Ok(());
         };
         let now = record::now();
-        let found = self.vault.find(&self.subject).await?;
+        let found = self.vault.find(&self.subject, None).await?;
         let has_one = found.iter().any(|found| {
             let token = found.record.token.as_ref();
             token.is_some_and(|token| !known.is_dead(token.expose()) && token.issue(now).is_some())
@@ -263,7 +271,7 @@ impl Later {
             let record = kept.granted(self.token.clone(), digest, now);
             self.vault.sealed(&self.subject, &record, now)
         };
-        if held.give_back(write).await {
+        if held.give_back(write, None).await {
             known.remove_own(self.token.expose());
         }
         Ok(())
