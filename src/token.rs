@@ -39,6 +39,8 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 pub struct IssuedToken {
     text: SecretString,
     lifetime: Option<Duration>,
+    /// Got by another process, some time ago: it may have died since.
+    is_second_hand: bool,
 }
 
 impl IssuedToken {
@@ -65,6 +67,7 @@ impl IssuedToken {
         Ok(Self {
             text,
             lifetime: None,
+            is_second_hand: false,
         })
     }
 
@@ -73,6 +76,14 @@ impl IssuedToken {
     pub fn valid_for(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
+    }
+
+    #[cfg(feature = "vault")]
+    pub(crate) fn second_hand(self) -> Self {
+        Self {
+            is_second_hand: true,
+            ..self
+        }
     }
 
     /// How long the token is good for, if that is known.
@@ -112,6 +123,7 @@ pub struct Token {
     freshness: AtomicU8,
     proven: AtomicBool,
     rejected: AtomicBool,
+    is_second_hand: bool,
     clock: OnceLock<AbortHandle>,
 }
 
@@ -148,6 +160,7 @@ impl Token {
             freshness: AtomicU8::new(Freshness::Fresh as u8),
             proven: AtomicBool::new(false),
             rejected: AtomicBool::new(false),
+            is_second_hand: issued.is_second_hand,
             clock: OnceLock::new(),
             text: issued.text,
         })
@@ -225,6 +238,20 @@ impl Token {
 
     pub(crate) fn set_rejected(&self, rejected: bool) {
         self.rejected.store(rejected, Ordering::Relaxed);
+    }
+
+    /// Whether it came from another process's login: that it is new here says nothing of its being alive.
+    pub(crate) fn is_second_hand(&self) -> bool {
+        self.is_second_hand
+    }
+
+    /// The same text for as long as it is good for still.
+    pub(crate) fn reissue(&self) -> Result<IssuedToken, TokenError> {
+        Ok(IssuedToken {
+            lifetime: self.expires_in(),
+            is_second_hand: self.is_second_hand,
+            ..IssuedToken::new(self.expose())?
+        })
     }
 
     /// Ties the task that watches this token's age to the token's own life.

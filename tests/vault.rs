@@ -457,6 +457,65 @@ async fn a_token_that_died_is_out_of_the_vault_though_nobody_can_log_in() {
     assert_eq!(world.attempts(), 2);
 }
 
+/// A replica before a server that says `dead` to a token that is.
+fn replica_before(world: &World, dead: &'static str) -> ArcgisAuth<Fake> {
+    let valid = world.valid.clone();
+    let site = world.site(PASSWORD).token_vault(&world.sealed(KEY));
+    ArcgisAuthLayer::builder()
+        .site(site)
+        .token_client(world.token_client())
+        .build()
+        .unwrap()
+        .layer(Fake::new(move |head| match support::token_of(head) {
+            Some(token) if valid.contains(&token) => answer(support::CLEAN),
+            None => answer(support::REQUIRED),
+            Some(_) => answer(dead),
+        }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_died_unnoticed_costs_who_takes_it_from_the_vault_one_request() {
+    for dead in [INVALID, support::REQUIRED] {
+        let world = World::new();
+        assert!(ask(&replica_before(&world, dead)).await.is_clean());
+        world.valid.revoke_all();
+        let late = replica_before(&world, dead);
+        assert!(!ask(&late).await.is_clean());
+        for _ in 0..5 {
+            assert!(ask(&late).await.is_clean());
+        }
+        // It holds nothing against the service: the next that dies is renewed within the request.
+        world.valid.revoke_all();
+        assert!(ask(&late).await.is_clean());
+        assert_eq!(world.attempts(), 3);
+        assert!(ask(&replica_before(&world, dead)).await.is_clean());
+        assert_eq!(world.attempts(), 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_replicas_token_that_is_as_dead_costs_one_request() {
+    let world = World::new();
+    let ahead = ArcgisAuthLayer::builder()
+        .site(world.site(PASSWORD).token_vault(&world.sealed(KEY)))
+        .token_client(world.token_client())
+        .build()
+        .unwrap();
+    let behind = world.replica();
+    assert!(
+        ask(&ahead.layer(Fake::secured(&world.valid)))
+            .await
+            .is_clean()
+    );
+    assert!(ask(&behind).await.is_clean());
+    ahead.handle().site(ROOT).unwrap().renew().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    world.valid.revoke_all();
+    assert!(!ask(&behind).await.is_clean());
+    assert!(ask(&behind).await.is_clean());
+    assert_eq!(world.attempts(), 3);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_token_near_its_end_is_renewed_once_for_all() {
     let world = World::new();

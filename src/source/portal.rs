@@ -127,9 +127,9 @@ impl TokenSource for Portal {
             }
             let renewed = self.store.renewed(Some(&token), request.reason()).await;
             let renewed = renewed.map_err(why)?;
-            return reissue(&renewed);
+            return renewed.reissue();
         }
-        reissue(&token)
+        token.reissue()
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
@@ -321,14 +321,6 @@ impl TokenSource for FederatedServer {
 /// Whether the token that died never worked.
 fn was_refused_at_once(request: &TokenRequest) -> bool {
     request.dead().is_some_and(|dead| !dead.is_proven())
-}
-
-fn reissue(token: &Token) -> Result<IssuedToken, TokenError> {
-    let issued = IssuedToken::new(token.expose())?;
-    Ok(match token.expires_at() {
-        Some(end) => issued.valid_for(end.saturating_duration_since(Instant::now())),
-        None => issued,
-    })
 }
 
 /// Why the portal's login gave nothing, as this source's own error.

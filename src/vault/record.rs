@@ -199,7 +199,9 @@ impl KeptToken {
 
     /// The token with what is left of its life, if that is worth it.
     pub(super) fn issue(&self, now: Millis) -> Option<IssuedToken> {
-        let issued = IssuedToken::new(self.text.expose_secret()).ok()?;
+        let issued = IssuedToken::new(self.text.expose_secret())
+            .ok()?
+            .second_hand();
         let Some(end) = self.end else {
             return Some(issued);
         };
