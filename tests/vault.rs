@@ -516,6 +516,56 @@ async fn another_replicas_token_that_is_as_dead_costs_one_request() {
     assert_eq!(world.attempts(), 3);
 }
 
+/// A login is refused, slowly. Meanwhile the token that was in the vault when it began goes out of it.
+async fn refused_while(world: &World, goes: impl AsyncFnOnce(&ArcgisAuthLayer, &ArcgisAuth<Fake>)) {
+    let layer = || {
+        ArcgisAuthLayer::builder()
+            .site(world.site(PASSWORD).token_vault(&world.sealed(KEY)))
+            .token_client(world.token_client())
+            .build()
+            .unwrap()
+    };
+    let (renewing, other) = (layer(), layer());
+    let (client, other_client) = (
+        renewing.layer(Fake::secured(&world.valid)),
+        other.layer(Fake::secured(&world.valid)),
+    );
+    assert_clean(&ask_all(&[client, other_client.clone()]).await);
+    *world.password.lock().unwrap() = "changed".to_owned();
+    let handle = renewing.handle();
+    let renewal = tokio::spawn(async move { handle.site(ROOT).unwrap().renew().await.is_ok() });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    goes(&other, &other_client).await;
+    assert!(!renewal.await.unwrap());
+    let late = world.replica();
+    ask(&late).await;
+    assert_eq!(late.get_ref().tokens(), [None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_login_brings_no_token_back_that_died_meanwhile() {
+    let world = World::taking(Duration::from_secs(5));
+    let goes = async |layer: &ArcgisAuthLayer, client: &ArcgisAuth<Fake>| {
+        world.valid.revoke_all();
+        let client = client.clone();
+        let asked = tokio::spawn(async move { ask(&client).await });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // Its process ends before it can log in.
+        asked.abort();
+        layer.handle().sign_out().await.unwrap();
+    };
+    refused_while(&world, goes).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_login_brings_no_token_back_that_somebody_signed_out() {
+    let world = World::taking(Duration::from_secs(5));
+    let goes = async |layer: &ArcgisAuthLayer, _: &ArcgisAuth<Fake>| {
+        layer.handle().sign_out().await.unwrap();
+    };
+    refused_while(&world, goes).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_token_near_its_end_is_renewed_once_for_all() {
     let world = World::new();
@@ -777,6 +827,73 @@ async fn who_was_alone_does_not_take_what_may_be_as_dead_as_its_own() {
     assert!(ask(&alone).await.is_clean());
     assert!(ask(&other).await.is_clean());
     assert_eq!(world.attempts(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_replaced_in_an_outage_is_not_handed_out_after_it_whatever_was_said_of_it() {
+    for dead in [INVALID, support::REQUIRED] {
+        let world = World::new();
+        let replica = replica_before(&world, dead);
+        assert!(ask(&replica).await.is_clean());
+        world.vault.set_fault(Some(Fault::Fails));
+        world.valid.revoke_all();
+        assert!(ask(&replica).await.is_clean());
+        world.vault.set_fault(None);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let late = replica_before(&world, dead);
+        assert!(ask(&late).await.is_clean());
+        let sent = late.get_ref().tokens();
+        assert_eq!(sent, [None, Some("secret-token-2".to_owned())]);
+    }
+}
+
+/// The vault hangs while a login runs and the lock should be given back, and is well soon after.
+async fn hiccup(world: &World) {
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    world.vault.set_fault(Some(Fault::Hangs));
+    tokio::time::sleep(Duration::from_millis(1400)).await;
+    world.vault.set_fault(None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_the_vault_did_not_hear_of_is_told_again() {
+    let world = World::new();
+    let replica = world.replica();
+    let (told, ()) = tokio::join!(ask(&replica), hiccup(&world));
+    assert!(told.is_clean());
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(ask(&world.replica()).await.is_clean());
+    assert_eq!(world.attempts(), 1);
+    assert_eq!(world.vault.held(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_the_vault_did_not_hear_of_is_told_again() {
+    let world = World::new();
+    let replicas: Vec<_> = (0..5).map(|_| world.replica_with("wrong", KEY)).collect();
+    tokio::join!(ask(&replicas[0]), hiccup(&world));
+    for replica in &replicas {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        ask(replica).await;
+    }
+    assert_eq!(world.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_vault_hears_of_late_is_not_written_over_what_came_since() {
+    let world = World::new();
+    let replica = world.replica();
+    let (told, ()) = tokio::join!(ask(&replica), hiccup(&world));
+    assert!(told.is_clean());
+    // Its lease ends before it is heard, and another logs in.
+    world.vault.end_leases();
+    assert!(ask(&world.replica()).await.is_clean());
+    assert_eq!(world.attempts(), 2);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let late = world.replica();
+    assert!(ask(&late).await.is_clean());
+    let sent = late.get_ref().tokens();
+    assert_eq!(sent, [None, Some("secret-token-2".to_owned())]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,12 +1,21 @@
 //! A lock held while a login runs: kept alive by a heartbeat, given back however the login ends.
 
-use tokio::{runtime::Handle, task::AbortHandle, time::sleep};
+use std::{sync::Weak, time::Duration};
+
+use tokio::{
+    runtime::Handle,
+    task::AbortHandle,
+    time::{Instant, sleep},
+};
 
 use super::{
     VaultLock, VaultRecord,
-    sealed::{LEASE, SealedVault},
+    known::KnownTokens,
+    record::{KeptRefusal, Record, now},
+    sealed::{LEASE, LEFT_ALONE, SealedVault, Unavailable},
+    subject::Subject,
 };
-use crate::source::VaultTime;
+use crate::{source::VaultTime, store::REFUSAL_REMEMBERED};
 
 pub(super) struct Held {
     vault: SealedVault,
@@ -14,6 +23,15 @@ pub(super) struct Held {
     lock: VaultLock,
     heartbeat: AbortHandle,
     is_given_back: bool,
+}
+
+/// What a login leaves behind.
+pub(super) enum Leave {
+    Nothing,
+    /// The token it gave, sealed.
+    Token(VaultRecord),
+    /// Goes beside whatever is there by then.
+    Refusal(Subject, KeptRefusal),
 }
 
 impl Held {
@@ -29,19 +47,25 @@ impl Held {
         }
     }
 
-    /// Gives the lock back, and writes, unless somebody took the lock meanwhile. Says whether anything was written.
+    /// Gives the lock back, and writes, unless somebody took the lock meanwhile. Says whether nobody did.
     pub(super) async fn give_back(
         mut self,
-        write: Option<VaultRecord>,
+        leave: Leave,
         time: Option<&VaultTime>,
-    ) -> bool {
+    ) -> Result<bool, NotGivenBack> {
         self.heartbeat.abort();
-        let has_something = write.is_some();
-        // In an outage the lease ends by itself.
-        let is_last =
-            self.vault.is_in() && self.vault.unlock(&self.name, &self.lock, write, time).await;
+        let given_back = if self.vault.is_in() {
+            conclude(&self.vault, &self.name, &self.lock, &leave, time).await
+        } else {
+            Err(Unavailable)
+        };
         self.is_given_back = true;
-        has_something && is_last
+        given_back.map_err(|Unavailable| NotGivenBack {
+            vault: self.vault.clone(),
+            name: std::mem::take(&mut self.name),
+            lock: self.lock.clone(),
+            leave,
+        })
     }
 }
 
@@ -59,10 +83,87 @@ impl Drop for Held {
                 self.lock.clone(),
             );
             runtime.spawn(async move {
-                vault.unlock(&name, &lock, None, None).await;
+                // In an outage the lease ends by itself.
+                let _ = vault.unlock(&name, &lock, None, None).await;
             });
         }
     }
+}
+
+/// A lock that the vault did not hear of being given back, with what there was to write.
+pub(super) struct NotGivenBack {
+    vault: SealedVault,
+    name: String,
+    lock: VaultLock,
+    leave: Leave,
+}
+
+impl NotGivenBack {
+    /// Says the same until it is answered, or of no use any more. The lock's lease may have ended long before: whoever
+    /// took it since has the last word. Returns whether it was written.
+    pub(super) async fn repeat(self, known: Weak<KnownTokens>) -> bool {
+        let until = Instant::now()
+            + match &self.leave {
+                Leave::Nothing => Duration::ZERO,
+                Leave::Token(record) => record.keep_for(),
+                Leave::Refusal(..) => REFUSAL_REMEMBERED,
+            };
+        // Gone with the source it was for.
+        while known.strong_count() > 0 {
+            if self.vault.is_in() {
+                if let Ok(is_last) = self.try_again().await {
+                    return is_last;
+                }
+            }
+            if until <= Instant::now() {
+                return false;
+            }
+            sleep(LEFT_ALONE.mul_f64(1.0 + fastrand::f64())).await;
+        }
+        false
+    }
+
+    async fn try_again(&self) -> Result<bool, Unavailable> {
+        let (vault, name, lock) = (&self.vault, &self.name, &self.lock);
+        if let Leave::Refusal(..) = self.leave {
+            // What is written beside another's record asks for no lock by itself.
+            let is_held = vault.extend(name, lock).await?;
+            if !is_held && !vault.unlock(name, lock, None, None).await? {
+                return Ok(false);
+            }
+        }
+        conclude(vault, name, lock, &self.leave, None).await
+    }
+}
+
+/// Writes, gives the lock back, and says whether nobody took it since.
+async fn conclude(
+    vault: &SealedVault,
+    name: &str,
+    lock: &VaultLock,
+    leave: &Leave,
+    time: Option<&VaultTime>,
+) -> Result<bool, Unavailable> {
+    let (subject, refusal) = match leave {
+        Leave::Nothing => return vault.unlock(name, lock, None, time).await,
+        Leave::Token(record) => return vault.unlock(name, lock, Some(record.clone()), time).await,
+        Leave::Refusal(subject, refusal) => (subject, refusal),
+    };
+    // Who holds no lock may take a dead token out, or sign out; hardly ever twice.
+    for _ in 0..3 {
+        let now = now();
+        let Some(found) = vault.find_written_to(subject, time).await? else {
+            let record = Record::default().refused(refusal.clone(), now);
+            let record = vault.sealed(subject, &record, now);
+            return vault.unlock(name, lock, record, time).await;
+        };
+        // The token there is may work until its end.
+        let record = found.record.clone().refused(refusal.clone(), now);
+        if vault.replace(&found, subject, &record, now, time).await? {
+            break;
+        }
+    }
+    vault.unlock(name, lock, None, time).await
 }
 
 /// Ends when the lock is lost: the login goes on, and what it would write is refused.

@@ -158,28 +158,47 @@ impl SealedVault {
         time: Option<&VaultTime>,
     ) -> Result<Vec<Found<'_>>, Unavailable> {
         let mut all = Vec::new();
-        for (number, key) in self.shared.keys.all().iter().enumerate() {
-            let name = key.name(subject.bytes());
-            let bytes = self.ask(time, self.shared.vault.read(&name)).await?;
-            // What does not open was written by somebody else, or moved here: as good as none.
-            let opened = bytes.and_then(|bytes| {
-                let json = key.open(&bytes, subject.bytes())?;
-                Some((Record::from_json(&json), bytes))
-            });
-            if let Some((record, bytes)) = opened {
-                all.push(Found {
-                    name,
-                    key,
-                    bytes,
-                    record,
-                    is_written_to: number == 0,
-                });
-            }
+        for key in self.shared.keys.all() {
+            all.extend(self.read(key, subject, time).await?);
         }
         Ok(all)
     }
 
-    /// Puts `record` in the place of what was found, unless somebody did so before.
+    /// The record about `subject` that is written to.
+    pub(super) async fn find_written_to(
+        &self,
+        subject: &Subject,
+        time: Option<&VaultTime>,
+    ) -> Result<Option<Found<'_>>, Unavailable> {
+        match self.shared.keys.all().first() {
+            Some(key) => self.read(key, subject, time).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn read<'a>(
+        &'a self,
+        key: &'a Key,
+        subject: &Subject,
+        time: Option<&VaultTime>,
+    ) -> Result<Option<Found<'a>>, Unavailable> {
+        let name = key.name(subject.bytes());
+        let first = self.shared.keys.all().first();
+        let bytes = self.ask(time, self.shared.vault.read(&name)).await?;
+        // What does not open was written by somebody else, or moved here: as good as none.
+        Ok(bytes.and_then(|bytes| {
+            let json = key.open(&bytes, subject.bytes())?;
+            Some(Found {
+                name,
+                key,
+                bytes,
+                record: Record::from_json(&json),
+                is_written_to: first.is_some_and(|first| std::ptr::eq(first, key)),
+            })
+        }))
+    }
+
+    /// Puts `record` in the place of what was found, unless somebody did so before. Says whether it did.
     pub(super) async fn replace(
         &self,
         found: &Found<'_>,
@@ -187,12 +206,11 @@ impl SealedVault {
         record: &Record,
         now: Millis,
         time: Option<&VaultTime>,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<bool, Unavailable> {
         let sealed = self.seal(found.key, subject, record, now);
         let vault = &self.shared.vault;
         self.ask(time, vault.replace(&found.name, &found.bytes, sealed))
-            .await?;
-        Ok(())
+            .await
     }
 
     /// Takes whatever is kept about `subject` out, in the middle of an outage too.
@@ -236,20 +254,16 @@ impl SealedVault {
             .await
     }
 
-    /// Gives the lock back, with what there is to write about `subject`.
-    /// Says whether nobody took the lock since.
+    /// Gives the lock back, with what there is to write. Says whether nobody took it since.
     pub(super) async fn unlock(
         &self,
         name: &str,
         lock: &VaultLock,
         write: Option<VaultRecord>,
         time: Option<&VaultTime>,
-    ) -> bool {
-        let answer = self
-            .ask(time, self.shared.vault.unlock(name, lock, write))
-            .await;
-        // In an outage, which has been told of, the lease ends by itself.
-        matches!(answer, Ok(true))
+    ) -> Result<bool, Unavailable> {
+        self.ask(time, self.shared.vault.unlock(name, lock, write))
+            .await
     }
 
     /// `record` as the first key seals it, and what the first key calls the credential.

@@ -6,12 +6,13 @@ use std::{
     time::Duration,
 };
 
+use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, sleep};
 
 use super::{
     SealedVault,
     known::KnownTokens,
-    lease::Held,
+    lease::{Held, Leave, NotGivenBack},
     record::{self, KeptRefusal, KeptToken, Record},
     sealed::{LEFT_ALONE, Unavailable},
     subject::{About, Subject},
@@ -78,7 +79,7 @@ impl<S: TokenSource> VaultedSource<S> {
 
     async fn step(&self, request: &TokenRequest, subject: &Subject) -> Result<Step, Unavailable> {
         let started = Instant::now();
-        let suspect = self.suspect(request, subject).await?;
+        let suspects = self.suspects(request, subject).await?;
         // Who waits in vain says so before the login's own limit does: that would count as a login not answered.
         let patience = request.deadline().map_or(PATIENCE, |at| {
             at.saturating_duration_since(started) / 10 * 9
@@ -86,7 +87,7 @@ impl<S: TokenSource> VaultedSource<S> {
         let mut pause = FIRST_PAUSE;
         let mut time = Some(request.vault_time());
         loop {
-            let look = || self.look(request, subject, suspect.as_ref(), time);
+            let look = || self.look(request, subject, &suspects, time);
             if let Look::Answer(answer) = look().await? {
                 return Ok(Step::Answer(answer));
             }
@@ -94,7 +95,7 @@ impl<S: TokenSource> VaultedSource<S> {
                 // Somebody may have come and gone between looking and locking.
                 return Ok(match look().await? {
                     Look::Answer(answer) => {
-                        held.give_back(None, time).await;
+                        self.give_back(held, time).await;
                         Step::Answer(answer)
                     }
                     Look::Nothing(record) => Step::LogIn(held, record),
@@ -116,26 +117,29 @@ impl<S: TokenSource> VaultedSource<S> {
 
     /// What the vault holds while a token that only this process had is dead. Whatever killed that may have killed this
     /// too: what comes into the vault from now on is to be trusted, and not what was there.
-    async fn suspect(
+    async fn suspects(
         &self,
         request: &TokenRequest,
         subject: &Subject,
-    ) -> Result<Option<KeptToken>, Unavailable> {
+    ) -> Result<Vec<KeptToken>, Unavailable> {
         let dead = request
             .dead()
             .filter(|_| request.reason() == TokenReason::Rejected);
         if !dead.is_some_and(|dead| self.known.is_own(dead.expose())) {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let found = self.vault.find(subject, Some(request.vault_time())).await?;
-        Ok(found.into_iter().find_map(|found| found.record.token))
+        Ok(found
+            .into_iter()
+            .filter_map(|found| found.record.token)
+            .collect())
     }
 
     async fn look(
         &self,
         request: &TokenRequest,
         subject: &Subject,
-        suspect: Option<&KeptToken>,
+        suspects: &[KeptToken],
         time: Option<&VaultTime>,
     ) -> Result<Look, Unavailable> {
         let now = record::now();
@@ -150,9 +154,9 @@ impl<S: TokenSource> VaultedSource<S> {
                         .replace(&found, subject, &rest, now, time)
                         .await?;
                 } else {
-                    let is_another = |text: Option<&str>| text != Some(token.expose());
-                    let is_fit = is_another(request.dead().map(|dead| dead.expose()))
-                        && is_another(suspect.map(KeptToken::expose));
+                    let text = token.expose();
+                    let is_fit = request.dead().is_none_or(|dead| dead.expose() != text)
+                        && suspects.iter().all(|suspect| suspect.expose() != text);
                     if let Some(issued) = token.issue(now).filter(|_| is_fit) {
                         return Ok(Look::Answer(Ok(issued)));
                     }
@@ -176,25 +180,58 @@ impl<S: TokenSource> VaultedSource<S> {
         kept: Record,
     ) -> Result<IssuedToken, TokenError> {
         let time = request.vault_time().clone();
-        let result = self.source.token(request).await;
+        let result = self.got(request).await;
         let (digest, now) = (self.vault.digest(subject), record::now());
-        let record = match &result {
+        let leave = match &result {
             // A source that has but one token may give it again.
             Ok(token) if self.keeps_tokens() && !self.known.is_dead(token.expose()) => {
-                Some(kept.granted(KeptToken::new(token, now), digest, now))
+                let record = kept.granted(KeptToken::new(token, now), digest, now);
+                self.vault
+                    .sealed(subject, &record, now)
+                    .map_or(Leave::Nothing, Leave::Token)
             }
-            Err(error) if error.is_refused() => {
-                digest.map(|digest| kept.refused(KeptRefusal::new(error, digest, now), now))
-            }
+            Err(error) if error.is_refused() => digest.map_or(Leave::Nothing, |digest| {
+                let refusal = KeptRefusal::new(error, digest, now);
+                Leave::Refusal(subject.clone(), refusal)
+            }),
             // A fault is this process's own: the next may get through.
-            _ => None,
+            _ => Leave::Nothing,
         };
-        let write = record.and_then(|record| self.vault.sealed(subject, &record, now));
-        let is_written = held.give_back(write, Some(&time)).await;
-        if let (Ok(token), false) = (&result, is_written) {
-            self.share_later(token, subject);
+        let token = result.as_ref().ok().filter(|_| self.keeps_tokens());
+        match held.give_back(leave, Some(&time)).await {
+            Ok(true) => {}
+            // Somebody who took the lock since may have got none.
+            Ok(false) => {
+                if let Some(token) = token {
+                    self.share_later(token, subject);
+                }
+            }
+            Err(not_given_back) => {
+                if let Some(token) = token {
+                    self.known.add_own(token.expose());
+                }
+                self.repeat(not_given_back, token);
+            }
         }
         result
+    }
+
+    /// Gives the lock back after nothing was done with it.
+    async fn give_back(&self, held: Held, time: Option<&VaultTime>) {
+        if let Err(not_given_back) = held.give_back(Leave::Nothing, time).await {
+            self.repeat(not_given_back, None);
+        }
+    }
+
+    fn repeat(&self, not_given_back: NotGivenBack, token: Option<&IssuedToken>) {
+        let known = Arc::downgrade(&self.known);
+        let token = token.map(|token| SecretString::from(token.expose()));
+        tokio::spawn(async move {
+            let is_written = not_given_back.repeat(known.clone()).await;
+            if let (true, Some(token), Some(known)) = (is_written, token, known.upgrade()) {
+                known.remove_own(token.expose_secret());
+            }
+        });
     }
 
     async fn log_in_alone(
@@ -203,8 +240,20 @@ impl<S: TokenSource> VaultedSource<S> {
         subject: Option<Subject>,
     ) -> Result<IssuedToken, TokenError> {
         let subject = subject.unwrap_or_else(|| self.subject(request.owner()));
-        let token = self.source.token(request).await?;
+        let token = self.got(request).await?;
         self.share_later(&token, &subject);
+        Ok(token)
+    }
+
+    /// Logs in. Whatever was wrong with the token before, it has been replaced: from the vault it is of no use any more.
+    async fn got(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let token = self.source.token(request.clone()).await?;
+        if let Some(dead) = request
+            .dead()
+            .filter(|dead| dead.expose() != token.expose())
+        {
+            self.known.add_dead(dead.expose());
+        }
         Ok(token)
     }
 
@@ -262,16 +311,22 @@ impl Later {
             let token = found.record.token.as_ref();
             token.is_some_and(|token| !known.is_dead(token.expose()) && token.issue(now).is_some())
         });
-        let write = if has_one {
-            None
+        let leave = if has_one {
+            Leave::Nothing
         } else {
             let kept = found.into_iter().find(|found| found.is_written_to);
             let kept = kept.map(|found| found.record).unwrap_or_default();
             let digest = self.vault.digest(&self.subject);
             let record = kept.granted(self.token.clone(), digest, now);
-            self.vault.sealed(&self.subject, &record, now)
+            let record = self.vault.sealed(&self.subject, &record, now);
+            record.map_or(Leave::Nothing, Leave::Token)
         };
-        if held.give_back(write, None).await {
+        let is_own = matches!(leave, Leave::Nothing);
+        let is_last = match held.give_back(leave, None).await {
+            Ok(is_last) => is_last,
+            Err(not_given_back) => not_given_back.repeat(self.known.clone()).await,
+        };
+        if is_last && !is_own {
             known.remove_own(self.token.expose());
         }
         Ok(())
@@ -280,7 +335,7 @@ impl Later {
 
 impl<S: TokenSource> TokenSource for VaultedSource<S> {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        // A token that nears its end, or lacks a right, is not dead.
+        // A token that nears its end, or lacks a right, is not dead yet.
         if let Some(dead) = request
             .dead()
             .filter(|_| request.reason() == TokenReason::Rejected)
