@@ -289,10 +289,7 @@ fn accounts(
     let binding = referer.clone();
     let new_store = move |identity: Option<Identity>| {
         let source = sharing.site(&binding, source_for(identity.as_ref()));
-        let owner = Owner {
-            site: Arc::clone(&name),
-            identity,
-        };
+        let owner = Owner::site(Arc::clone(&name), identity);
         Arc::new(TokenStore::new(
             source,
             owner,

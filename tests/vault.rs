@@ -28,8 +28,8 @@ use support::{Fake, INVALID, ROADS, ROOT, Told, ValidTokens, answer, get, send};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Credential, IssuedToken, ReadyToken, ReplayBody,
-    SealedVault, Site, TokenClient, VaultKeys, Withheld, token_source_fn,
+    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Credential, GenerateToken, IssuedToken, ReadyToken,
+    ReplayBody, SealedVault, Site, TokenClient, VaultKeys, Withheld, token_source_fn,
 };
 use vault::{Fault, MemoryVault};
 
@@ -295,6 +295,23 @@ async fn machines_with_tokens_bound_to_their_address_share_a_refusal() {
         ));
     }
     assert_eq!(world.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_that_is_a_portal_does_not_wait_for_the_portals_login_within_its_own() {
+    let world = World::new();
+    let vault = world.sealed(KEY);
+    let login = GenerateToken::at(
+        &format!("{ROOT}/sharing/rest/generateToken"),
+        Credential::user(NAME, PASSWORD),
+        world.token_client(),
+    );
+    let login = vault.wrap(login.unwrap().allow_insecure_http());
+    let portal = tower_arcgis_auth::Portal::new(ROOT, login, world.token_client()).unwrap();
+    let replica = world.over(Site::new(ROOT).token_source(vault.wrap(portal)));
+    let started = Instant::now();
+    assert!(ask(&replica).await.is_clean());
+    assert_eq!(started.elapsed(), world.takes);
 }
 
 #[tokio::test(start_paused = true)]

@@ -91,10 +91,7 @@ impl Portal {
         binding: ClientBinding,
         client: TokenClient,
     ) -> Self {
-        let owner = Owner {
-            site: url.into(),
-            identity: None,
-        };
+        let owner = Owner::portal(url);
         let tally = Arc::default();
         Self {
             store: Arc::new(TokenStore::new(login, owner, LOGIN_TIMEOUT, tally)),

@@ -59,6 +59,36 @@ pub(crate) struct Owner {
     /// The site's first root.
     pub(crate) site: Arc<str>,
     pub(crate) identity: Option<Identity>,
+    /// It is the login at a portal, which waits for nobody: a site at the same URL waits for it.
+    #[cfg_attr(
+        not(feature = "vault"),
+        expect(dead_code, reason = "read by who waits for others")
+    )]
+    is_portal: bool,
+}
+
+impl Owner {
+    pub(crate) fn site(site: Arc<str>, identity: Option<Identity>) -> Self {
+        Self {
+            site,
+            identity,
+            is_portal: false,
+        }
+    }
+
+    /// The login at the portal at `url`.
+    pub(crate) fn portal(url: &str) -> Self {
+        Self {
+            site: url.into(),
+            identity: None,
+            is_portal: true,
+        }
+    }
+
+    #[cfg(feature = "vault")]
+    pub(crate) fn is_portal(&self) -> bool {
+        self.is_portal
+    }
 }
 
 /// What a [`TokenSource`](crate::TokenSource) is told.

@@ -405,10 +405,7 @@ mod tests {
     }
 
     fn owner() -> Owner {
-        Owner {
-            site: "https://gis.test/arcgis".into(),
-            identity: Some("ada".into()),
-        }
+        Owner::site("https://gis.test/arcgis".into(), Some("ada".into()))
     }
 
     fn missing() -> TokenRequest {
@@ -456,10 +453,7 @@ mod tests {
             (None, "secret-3"),
             (Some("ada"), "secret-0"),
         ] {
-            let owner = Owner {
-                identity: identity.map(Into::into),
-                ..owner()
-            };
+            let owner = Owner::site(owner().site, identity.map(Into::into));
             let request = TokenRequest::new(owner, TokenReason::Missing, None);
             assert_eq!(source.token(request).await.unwrap().expose(), text);
         }
