@@ -28,8 +28,9 @@ use support::{Fake, INVALID, ROADS, ROOT, Told, ValidTokens, answer, get, send};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Credential, GenerateToken, IssuedToken, ReadyToken,
-    ReplayBody, SealedVault, Site, TokenClient, VaultKeys, Withheld, token_source_fn,
+    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Cancelled, Credential, GenerateToken, IssuedToken,
+    ReadyToken, RefreshToken, ReplayBody, SealedVault, Site, TokenClient, TokenError, VaultKeys,
+    Withheld, token_source_fn,
 };
 use vault::{Fault, MemoryVault};
 
@@ -383,6 +384,110 @@ async fn two_wrong_passwords_make_two_attempts() {
         assert!(!ask(&replica).await.is_clean());
     }
     assert_eq!(world.attempts(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_machine_that_is_not_let_in_shuts_nobody_else_out() {
+    let world = World::new();
+    let shut_out = ArcgisAuthLayer::builder()
+        .site(world.site(PASSWORD).token_vault(&world.sealed(KEY)))
+        .token_client(TokenClient::new(tower::service_fn(
+            |_: Request<Full<Bytes>>| async {
+                let mut response = answer("<html>403 Forbidden</html>");
+                *response.status_mut() = http::StatusCode::FORBIDDEN;
+                Ok::<_, Infallible>(response)
+            },
+        )))
+        .build()
+        .unwrap()
+        .layer(Fake::secured(&world.valid));
+    let told = ask(&shut_out).await;
+    assert!(
+        matches!(told.outcome.withheld(), Some(Withheld::LoginRefused(_))),
+        "{}",
+        told.outcome
+    );
+    assert!(ask(&world.replica()).await.is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_person_who_cancels_cancels_for_nobody_else() {
+    let world = World::new();
+    let person = |password: Option<&'static str>| {
+        let site = Site::new(ROOT)
+            .token_url(format!("{ROOT}/tokens/generateToken"))
+            .allow_insecure_http()
+            .credential_fn(move |_| async move {
+                let password = password.ok_or(Cancelled)?;
+                Ok(Credential::user(NAME, password))
+            });
+        world.over(site.token_vault(&world.sealed(KEY)))
+    };
+    assert!(!ask(&person(None)).await.is_clean());
+    assert!(ask(&person(Some(PASSWORD))).await.is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_a_source_that_tells_no_credential_is_its_own() {
+    let world = World::new();
+    let replica = |is_refused: bool| {
+        let source = token_source_fn(move |_| async move {
+            if is_refused {
+                return Err(TokenError::refused("no"));
+            }
+            IssuedToken::new("own")
+        });
+        world.valid.add("own");
+        let source = world.sealed(KEY).wrap(source);
+        world.over(Site::new(ROOT).token_source(source))
+    };
+    assert!(!ask(&replica(true)).await.is_clean());
+    assert!(ask(&replica(false)).await.is_clean());
+}
+
+/// One process has exchanged the refresh token for the next; the other comes with the one before.
+#[tokio::test(start_paused = true)]
+async fn a_refresh_token_that_another_process_has_replaced_keeps_nobody_else_from_logging_in() {
+    let world = World::new();
+    let alive = Arc::new(Mutex::new("refresh-0".to_owned()));
+    let (logins, valid) = (Arc::new(AtomicUsize::new(0)), world.valid.clone());
+    let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
+        let (alive, logins, valid) = (Arc::clone(&alive), Arc::clone(&logins), valid.clone());
+        async move {
+            let form = request.into_body().collect().await.unwrap().to_bytes();
+            let form = String::from_utf8(form.to_vec()).unwrap();
+            let mut alive = alive.lock().unwrap();
+            if !form.contains(&format!("refresh_token={alive}&")) {
+                return Ok::<_, Infallible>(answer(
+                    r#"{"error":{"code":498,"message":"invalid refresh_token"}}"#,
+                ));
+            }
+            let login = logins.fetch_add(1, Ordering::SeqCst);
+            valid.add(&format!("access-{login}"));
+            if form.contains("exchange_refresh_token") {
+                *alive = format!("refresh-{login}-next");
+            }
+            Ok(answer(format!(
+                r#"{{"access_token":"access-{login}","expires_in":1800,"refresh_token":"{alive}","refresh_token_expires_in":1000000}}"#
+            )))
+        }
+    }));
+    let replica = || {
+        let source = RefreshToken::at("https://portal.test", "app", "refresh-0", client.clone());
+        let source = source
+            .unwrap()
+            .redirect_uri("https://app.test")
+            .valid_for(Duration::from_millis(1));
+        let site = Site::new(ROOT).token_source(source);
+        world.over(site.token_vault(&world.sealed(KEY)))
+    };
+    let (has_the_next, has_the_last) = (replica(), replica());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(ask(&has_the_next).await.is_clean());
+    assert!(ask(&has_the_last).await.is_clean());
+    world.valid.revoke_all();
+    assert!(!ask(&has_the_last).await.is_clean());
+    assert!(ask(&has_the_next).await.is_clean());
 }
 
 #[tokio::test(start_paused = true)]

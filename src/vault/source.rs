@@ -190,7 +190,8 @@ impl<S: TokenSource> VaultedSource<S> {
                     .sealed(subject, &record, now)
                     .map_or(Leave::Nothing, Leave::Token)
             }
-            Err(error) if error.is_refused() => digest.map_or(Leave::Nothing, |digest| {
+            // Others are told of a credential that they can tell is theirs.
+            Err(error) if error.is_refused_to_all() => digest.map_or(Leave::Nothing, |digest| {
                 let refusal = KeptRefusal::new(error, digest, now);
                 Leave::Refusal(subject.clone(), refusal)
             }),
