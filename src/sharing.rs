@@ -30,6 +30,10 @@ mod enabled {
             Self(Some(vault.clone()))
         }
 
+        pub(crate) fn is_on(&self) -> bool {
+            self.0.is_some()
+        }
+
         /// The source of a site's tokens. `binding` is what they are bound to: not to an address, which is one machine's.
         pub(crate) fn site(&self, binding: &dyn fmt::Debug, source: Source) -> Source {
             let binding = format!("{binding:?}");
@@ -89,6 +93,10 @@ mod disabled {
     pub(crate) struct Sharing(());
 
     impl Sharing {
+        pub(crate) fn is_on(&self) -> bool {
+            false
+        }
+
         pub(crate) fn site(&self, _binding: &dyn fmt::Debug, source: Source) -> Source {
             source
         }

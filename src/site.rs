@@ -327,6 +327,9 @@ impl Site {
     /// Shares the site's tokens and refusals with all processes that have the same vault, site, account and key: one
     /// login for all of them. The login at the site's portal, too.
     ///
+    /// [Signing out](crate::SiteHandle::sign_out) takes them out of the vault. Other processes use the token they hold
+    /// until its end, or until the server refuses it.
+    ///
     /// A [`credential_fn`](Self::credential_fn) or a [`token_source`](Self::token_source) whose account cannot be told
     /// shares with all others of the site that cannot.
     ///

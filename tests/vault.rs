@@ -1118,6 +1118,35 @@ async fn replicas_log_in_once_at_a_portal_for_all_its_servers() {
 }
 
 #[tokio::test]
+async fn who_took_its_token_from_the_vault_and_signs_out_ends_the_portals_login_too() {
+    let portal = Portal::start().await.unwrap();
+    let server = StandIn::builder().federated_with(&portal).start().await;
+    let server = server.unwrap();
+    let vault = MemoryVault::default();
+    let layer = || {
+        let site = Site::new(server.root())
+            .credential(Credential::user(USERNAME, STAND_IN_PASSWORD))
+            .trust_token_service(portal.origin())
+            .token_vault(&SealedVault::new(vault.clone(), keys(KEY)));
+        ArcgisAuthLayer::new(site).unwrap()
+    };
+    let ask = async |layer: &ArcgisAuthLayer| {
+        let client = layer.layer(Client::builder(TokioExecutor::new()).build_http());
+        let request = get(&server.url("rest/services/Parcels/MapServer?f=json"));
+        let response: Response<_> = client.oneshot(request).await.unwrap();
+        response.body().outcome().clone()
+    };
+    assert!(ask(&layer()).await.unanswered().is_none());
+    let other = layer();
+    assert!(ask(&other).await.unanswered().is_none());
+    assert_eq!(portal.counters().logins, 1);
+    other.handle().sign_out().await.unwrap();
+    assert_eq!(vault.records(), []);
+    assert!(ask(&other).await.unanswered().is_none());
+    assert_eq!(portal.counters().logins, 2);
+}
+
+#[tokio::test]
 async fn a_wrong_password_at_a_portal_is_tried_once_by_all_replicas_for_all_its_servers() {
     let portal = Portal::start().await.unwrap();
     let servers = members(&portal).await;

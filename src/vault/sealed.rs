@@ -36,6 +36,9 @@ pub(super) const LEASE: Duration = Duration::from_secs(10);
 /// * a refusal: a wrong password is tried once, not once a process;
 /// * the knowledge that a token died: it is taken out of the vault, and not handed out again.
 ///
+/// Who signs out takes the token out of the vault. Other processes use the one they hold until its end, or until a server
+/// refuses it.
+///
 /// Records are sealed with XChaCha20-Poly1305, tied to their site, caller and account; their names are keyed hashes of
 /// these. A password is never in one.
 ///
@@ -219,13 +222,18 @@ impl SealedVault {
             let name = key.name(subject.bytes());
             let vault = &self.shared.vault;
             // Somebody else may write at the same time, though hardly ever twice.
+            let mut is_gone = false;
             for _ in 0..3 {
-                let Some(bytes) = self.ask(None, vault.read(&name)).await? else {
-                    break;
+                is_gone = match self.ask(None, vault.read(&name)).await? {
+                    Some(bytes) => self.ask(None, vault.replace(&name, &bytes, None)).await?,
+                    None => true,
                 };
-                if self.ask(None, vault.replace(&name, &bytes, None)).await? {
+                if is_gone {
                     break;
                 }
+            }
+            if !is_gone {
+                return Err(Unavailable);
             }
         }
         Ok(())

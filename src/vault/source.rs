@@ -435,12 +435,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_sign_out_that_the_vault_did_not_hear_of_says_so() {
-        let (vault, logins) = (MemoryVault::default(), Arc::default());
-        let source = sealed(&vault).wrap(counting(&logins));
-        source.token(missing()).await.unwrap();
-        vault.set_fault(Some(Fault::Hangs));
-        let error = source.sign_out(SignOut::new(owner(), None)).await;
-        assert!(error.unwrap_err().to_string().contains("until its end"));
+        for fault in [Fault::Hangs, Fault::Overtaken] {
+            let (vault, logins) = (MemoryVault::default(), Arc::default());
+            let source = sealed(&vault).wrap(counting(&logins));
+            source.token(missing()).await.unwrap();
+            vault.set_fault(Some(fault));
+            let error = source.sign_out(SignOut::new(owner(), None)).await;
+            assert!(error.unwrap_err().to_string().contains("until its end"));
+        }
     }
 
     #[tokio::test(start_paused = true)]
