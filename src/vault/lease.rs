@@ -1,6 +1,9 @@
 //! A lock held while a login runs: kept alive by a heartbeat, given back however the login ends.
 
-use std::{sync::Weak, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use tokio::{
     runtime::Handle,
@@ -11,7 +14,7 @@ use tokio::{
 use super::{
     VaultLock, VaultRecord,
     known::KnownTokens,
-    record::{KeptRefusal, Record, now},
+    record::{KeptRefusal, KeptToken, Record, now},
     sealed::{LEASE, LEFT_ALONE, SealedVault, Unavailable},
     subject::Subject,
 };
@@ -28,8 +31,8 @@ pub(super) struct Held {
 /// What a login leaves behind.
 pub(super) enum Leave {
     Nothing,
-    /// The token it gave, sealed.
-    Token(VaultRecord),
+    /// The token it gave, and the sealed record it is in.
+    Token(KeptToken, VaultRecord),
     /// Goes beside whatever is there by then.
     Refusal(Subject, KeptRefusal),
 }
@@ -99,28 +102,47 @@ pub(super) struct NotGivenBack {
 }
 
 impl NotGivenBack {
-    /// Says the same until it is answered, or of no use any more. The lock's lease may have ended long before: whoever
-    /// took it since has the last word. Returns whether it was written.
-    pub(super) async fn repeat(self, known: Weak<KnownTokens>) -> bool {
+    /// Says the same until it is answered, or of no use any more, from a task of its own. The lock's lease may have ended
+    /// long before: whoever took it since has the last word.
+    pub(super) fn repeat(self, known: &Arc<KnownTokens>) {
+        if let Leave::Token(token, _) = &self.leave {
+            known.add_own(token.expose());
+        }
+        // Gone with the source it was for.
+        let known = Arc::downgrade(known);
         let until = Instant::now()
             + match &self.leave {
                 Leave::Nothing => Duration::ZERO,
-                Leave::Token(record) => record.keep_for(),
+                Leave::Token(_, record) => record.keep_for(),
                 Leave::Refusal(..) => REFUSAL_REMEMBERED,
             };
-        // Gone with the source it was for.
-        while known.strong_count() > 0 {
-            if self.vault.is_in() {
-                if let Ok(is_last) = self.try_again().await {
-                    return is_last;
-                }
+        tokio::spawn(async move {
+            while !self.is_settled(&known).await && Instant::now() < until {
+                sleep(LEFT_ALONE.mul_f64(1.0 + fastrand::f64())).await;
             }
-            if until <= Instant::now() {
-                return false;
-            }
-            sleep(LEFT_ALONE.mul_f64(1.0 + fastrand::f64())).await;
+        });
+    }
+
+    /// Whether there is nothing more to be said.
+    async fn is_settled(&self, known: &Weak<KnownTokens>) -> bool {
+        let Some(known) = known.upgrade() else {
+            return true;
+        };
+        let token = match &self.leave {
+            Leave::Token(token, _) => Some(token),
+            _ => None,
+        };
+        if token.is_some_and(|token| known.is_dead(token.expose())) {
+            return true;
         }
-        false
+        if !self.vault.is_in() {
+            return false;
+        }
+        let answer = self.try_again().await;
+        if let (Ok(true), Some(token)) = (&answer, token) {
+            known.remove_own(token.expose());
+        }
+        answer.is_ok()
     }
 
     async fn try_again(&self) -> Result<bool, Unavailable> {
@@ -146,7 +168,9 @@ async fn conclude(
 ) -> Result<bool, Unavailable> {
     let (subject, refusal) = match leave {
         Leave::Nothing => return vault.unlock(name, lock, None, time).await,
-        Leave::Token(record) => return vault.unlock(name, lock, Some(record.clone()), time).await,
+        Leave::Token(_, record) => {
+            return vault.unlock(name, lock, Some(record.clone()), time).await;
+        }
         Leave::Refusal(subject, refusal) => (subject, refusal),
     };
     // Who holds no lock may take a dead token out, or sign out; hardly ever twice.

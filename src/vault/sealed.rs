@@ -11,8 +11,8 @@ use tokio::time::{Instant, timeout};
 use super::{
     DynTokenVault, TokenVault, VaultError, VaultKeys, VaultLock, VaultRecord,
     keys::Key,
-    lease::Held,
-    record::{Millis, Record},
+    lease::{Held, Leave},
+    record::{self, KeptToken, Millis, Record},
     source::VaultedSource,
     subject::{About, Subject},
 };
@@ -274,7 +274,7 @@ impl SealedVault {
             .await
     }
 
-    /// `record` as the first key seals it, and what the first key calls the credential.
+    /// `record` as the first key seals it.
     pub(super) fn sealed(
         &self,
         subject: &Subject,
@@ -285,6 +285,17 @@ impl SealedVault {
         self.seal(key, subject, record, now)
     }
 
+    /// What a login leaves that gave `token`, where there was `kept`.
+    pub(super) fn granted(&self, token: KeptToken, kept: Record, subject: &Subject) -> Leave {
+        let now = record::now();
+        let record = kept.granted(token.clone(), self.digest(subject), now);
+        match self.sealed(subject, &record, now) {
+            Some(record) => Leave::Token(token, record),
+            None => Leave::Nothing,
+        }
+    }
+
+    /// What the first key calls the credential.
     pub(super) fn digest(&self, subject: &Subject) -> Option<u32> {
         let key = self.shared.keys.all().first()?;
         subject.digest(key)

@@ -6,13 +6,12 @@ use std::{
     time::Duration,
 };
 
-use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, sleep};
 
 use super::{
     SealedVault,
     known::KnownTokens,
-    lease::{Held, Leave, NotGivenBack},
+    lease::{Held, Leave},
     record::{self, KeptRefusal, KeptToken, Record},
     sealed::{LEFT_ALONE, Unavailable},
     subject::{About, Subject},
@@ -184,12 +183,9 @@ impl<S: TokenSource> VaultedSource<S> {
         let (digest, now) = (self.vault.digest(subject), record::now());
         let leave = match &result {
             // A source that has but one token may give it again.
-            Ok(token) if self.keeps_tokens() && !self.known.is_dead(token.expose()) => {
-                let record = kept.granted(KeptToken::new(token, now), digest, now);
-                self.vault
-                    .sealed(subject, &record, now)
-                    .map_or(Leave::Nothing, Leave::Token)
-            }
+            Ok(token) if self.keeps_tokens() && !self.known.is_dead(token.expose()) => self
+                .vault
+                .granted(KeptToken::new(token, now), kept, subject),
             // Others are told of a credential that they can tell is theirs.
             Err(error) if error.is_refused_to_all() => digest.map_or(Leave::Nothing, |digest| {
                 let refusal = KeptRefusal::new(error, digest, now);
@@ -198,21 +194,11 @@ impl<S: TokenSource> VaultedSource<S> {
             // A fault is this process's own: the next may get through.
             _ => Leave::Nothing,
         };
-        let token = result.as_ref().ok().filter(|_| self.keeps_tokens());
-        match held.give_back(leave, Some(&time)).await {
-            Ok(true) => {}
+        match (held.give_back(leave, Some(&time)).await, &result) {
             // Somebody who took the lock since may have got none.
-            Ok(false) => {
-                if let Some(token) = token {
-                    self.share_later(token, subject);
-                }
-            }
-            Err(not_given_back) => {
-                if let Some(token) = token {
-                    self.known.add_own(token.expose());
-                }
-                self.repeat(not_given_back, token);
-            }
+            (Ok(false), Ok(token)) => self.share_later(token, subject),
+            (Ok(_), _) => {}
+            (Err(not_given_back), _) => not_given_back.repeat(&self.known),
         }
         result
     }
@@ -220,19 +206,8 @@ impl<S: TokenSource> VaultedSource<S> {
     /// Gives the lock back after nothing was done with it.
     async fn give_back(&self, held: Held, time: Option<&VaultTime>) {
         if let Err(not_given_back) = held.give_back(Leave::Nothing, time).await {
-            self.repeat(not_given_back, None);
+            not_given_back.repeat(&self.known);
         }
-    }
-
-    fn repeat(&self, not_given_back: NotGivenBack, token: Option<&IssuedToken>) {
-        let known = Arc::downgrade(&self.known);
-        let token = token.map(|token| SecretString::from(token.expose()));
-        tokio::spawn(async move {
-            let is_written = not_given_back.repeat(known.clone()).await;
-            if let (true, Some(token), Some(known)) = (is_written, token, known.upgrade()) {
-                known.remove_own(token.expose_secret());
-            }
-        });
     }
 
     async fn log_in_alone(
@@ -301,7 +276,7 @@ impl Later {
         }
     }
 
-    async fn try_to_share(&self, known: &KnownTokens) -> Result<(), Unavailable> {
+    async fn try_to_share(&self, known: &Arc<KnownTokens>) -> Result<(), Unavailable> {
         let Some(held) = self.vault.lock(&self.subject, None).await? else {
             // Somebody logs in: there will be a token.
             return Ok(());
@@ -317,18 +292,13 @@ impl Later {
         } else {
             let kept = found.into_iter().find(|found| found.is_written_to);
             let kept = kept.map(|found| found.record).unwrap_or_default();
-            let digest = self.vault.digest(&self.subject);
-            let record = kept.granted(self.token.clone(), digest, now);
-            let record = self.vault.sealed(&self.subject, &record, now);
-            record.map_or(Leave::Nothing, Leave::Token)
+            self.vault.granted(self.token.clone(), kept, &self.subject)
         };
-        let is_own = matches!(leave, Leave::Nothing);
-        let is_last = match held.give_back(leave, None).await {
-            Ok(is_last) => is_last,
-            Err(not_given_back) => not_given_back.repeat(self.known.clone()).await,
-        };
-        if is_last && !is_own {
-            known.remove_own(self.token.expose());
+        let is_written = matches!(leave, Leave::Token(..));
+        match held.give_back(leave, None).await {
+            Ok(true) if is_written => known.remove_own(self.token.expose()),
+            Ok(_) => {}
+            Err(not_given_back) => not_given_back.repeat(known),
         }
         Ok(())
     }
