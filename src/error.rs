@@ -43,6 +43,7 @@ enum Kind {
 struct TokenErrorInner {
     kind: Kind,
     remembered_until: Option<Instant>,
+    is_only_here: bool,
     message: Cow<'static, str>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -78,6 +79,7 @@ impl TokenError {
             inner: Arc::new(TokenErrorInner {
                 kind,
                 remembered_until: None,
+                is_only_here: false,
                 message,
                 source: None,
             }),
@@ -100,6 +102,28 @@ impl TokenError {
 
     pub(crate) fn remembered_until(&self) -> Option<Instant> {
         self.inner.remembered_until
+    }
+
+    /// The same refusal, which is about this process or machine and not about the credential: other processes, with
+    /// which refusals are shared through a vault ([`Site::token_vault`](crate::Site)), are not told, and may try. So is
+    /// one that a web server in front of ArcGIS gives by address.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::TokenError;
+    ///
+    /// let refused = TokenError::refused("the licence file of this machine has run out; replace it").only_here();
+    /// assert!(refused.is_refused());
+    /// ```
+    #[must_use]
+    pub fn only_here(mut self) -> Self {
+        Arc::make_mut(&mut self.inner).is_only_here = true;
+        self
+    }
+
+    /// Whether it is for other processes to know as well.
+    #[cfg(feature = "vault")]
+    pub(crate) fn is_refused_to_all(&self) -> bool {
+        self.inner.kind == Kind::Refused && !self.inner.is_only_here
     }
 
     /// The same error with its cause. The cause is printed by error reporters: it must hold no secret either.

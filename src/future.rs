@@ -269,7 +269,19 @@ impl<S, B> Exchange<S, B> {
         let store = &self.account.store;
         store.tally.challenges.add_one();
         let generation = self.token.as_ref().map_or(0, |token| token.generation());
+        let is_invalid = challenge == Challenge::TokenInvalid;
         if self.outcome.resent {
+            if let Some(token) = self.token.as_ref().filter(|token| token.is_second_hand()) {
+                // Nobody logged in, so that nothing is said of the service. The requests to come get a token of a login.
+                let reason = if is_invalid {
+                    token.set_rejected(true);
+                    TokenReason::Rejected
+                } else {
+                    TokenReason::RejectedAsMissing
+                };
+                store.renew(Some(token), reason);
+                return Reaction::Answer;
+            }
             // Without a fresh login the token may be as dead as the first.
             if let Some(service) = self.service {
                 if generation > self.generation_before {
@@ -279,7 +291,6 @@ impl<S, B> Exchange<S, B> {
             return Reaction::Answer;
         }
         self.outcome.challenge = Some(challenge);
-        let is_invalid = challenge == Challenge::TokenInvalid;
         let reason = match &self.token {
             None => TokenReason::Missing,
             Some(token) if is_invalid => {

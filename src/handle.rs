@@ -155,6 +155,9 @@ impl SiteHandle {
     /// for a credential is asked again; a refresh token is revoked; a portal's login ends). With a credential that is at
     /// hand the next request logs in again. A refused login stays refused for its time: that is what locks accounts.
     ///
+    /// What is shared through a vault goes out of it; other processes use the token they hold until its end, or until the
+    /// server refuses it.
+    ///
     /// Until the sources have been told, for 15 seconds at most each, the accounts make no login. Telling goes on when
     /// this future is dropped. Callers whom the layer has forgotten are nobody here; sign them out
     /// [one by one](Self::sign_out_caller).

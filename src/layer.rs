@@ -279,18 +279,17 @@ fn accounts(
     };
     let name: Arc<str> = first.to_url().into();
     let tally = Arc::clone(tally);
-    // An API key comes from no login that could be shared.
     let sharing = match &site.login {
+        // An API key comes from no login that could be shared.
         Login::Credential(credential) if credential.is_ready_token() => Sharing::default(),
+        // Tokens bound to an address are of use on one machine only.
+        Login::Credential(_) | Login::Ask(..) if referer.is_none() => Sharing::default(),
         _ => site.sharing.clone(),
     };
     let binding = referer.clone();
     let new_store = move |identity: Option<Identity>| {
         let source = sharing.site(&binding, source_for(identity.as_ref()));
-        let owner = Owner {
-            site: Arc::clone(&name),
-            identity,
-        };
+        let owner = Owner::site(Arc::clone(&name), identity);
         Arc::new(TokenStore::new(
             source,
             owner,

@@ -30,14 +30,21 @@ mod enabled {
             Self(Some(vault.clone()))
         }
 
-        /// The source of a site's tokens. `binding` is what they are bound to.
+        pub(crate) fn is_on(&self) -> bool {
+            self.0.is_some()
+        }
+
+        /// The source of a site's tokens. `binding` is what they are bound to: not to an address, which is one machine's.
         pub(crate) fn site(&self, binding: &dyn fmt::Debug, source: Source) -> Source {
             let binding = format!("{binding:?}");
             self.shared(|| About::Site { binding }, source)
         }
 
-        /// The login at a portal that serves all its servers.
+        /// The login at a portal that serves all its servers. What is bound to an address is of use on one machine only.
         pub(crate) fn portal(&self, binding: &ClientBinding, source: Source) -> Source {
+            if !matches!(binding, ClientBinding::Referer(_)) {
+                return source;
+            }
             let binding = format!("{binding:?}");
             self.shared(|| About::Portal { binding }, source)
         }
@@ -86,6 +93,10 @@ mod disabled {
     pub(crate) struct Sharing(());
 
     impl Sharing {
+        pub(crate) fn is_on(&self) -> bool {
+            false
+        }
+
         pub(crate) fn site(&self, _binding: &dyn fmt::Debug, source: Source) -> Source {
             source
         }

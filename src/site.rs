@@ -283,7 +283,8 @@ impl Site {
     }
 
     /// Binds tokens to the address the token service sees instead of to a `Referer`. Not for machines that leave
-    /// their network by changing addresses.
+    /// their network by changing addresses. Such tokens are of use on one machine only: through a
+    /// [vault](crate::SealedVault) machines then share what was refused, and no tokens.
     #[must_use]
     pub fn bind_to_address(mut self) -> Self {
         self.binding = Binding::RequestIp;
@@ -332,6 +333,9 @@ impl Site {
 
     /// Shares the site's tokens and refusals with all processes that have the same vault, site, account and key: one
     /// login for all of them. The login at the site's portal, too.
+    ///
+    /// [Signing out](crate::SiteHandle::sign_out) takes them out of the vault. Other processes use the token they hold
+    /// until its end, or until the server refuses it.
     ///
     /// A [`credential_fn`](Self::credential_fn) or a [`token_source`](Self::token_source) whose account cannot be told
     /// shares with all others of the site that cannot.

@@ -39,7 +39,8 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 pub struct IssuedToken {
     text: SecretString,
     lifetime: Option<Duration>,
-    is_kept: bool,
+    /// Got by another process, some time ago: it may have died since.
+    is_second_hand: bool,
 }
 
 impl IssuedToken {
@@ -66,15 +67,8 @@ impl IssuedToken {
         Ok(Self {
             text,
             lifetime: None,
-            is_kept: false,
+            is_second_hand: false,
         })
-    }
-
-    /// The same token, which is from an earlier login.
-    #[cfg(feature = "vault")]
-    pub(crate) fn kept(mut self) -> Self {
-        self.is_kept = true;
-        self
     }
 
     /// The same token, good for `lifetime` from now. Leave it out where the server does not say.
@@ -82,6 +76,14 @@ impl IssuedToken {
     pub fn valid_for(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
+    }
+
+    #[cfg(feature = "vault")]
+    pub(crate) fn second_hand(self) -> Self {
+        Self {
+            is_second_hand: true,
+            ..self
+        }
     }
 
     /// How long the token is good for, if that is known.
@@ -112,7 +114,6 @@ pub struct Token {
     generation: u64,
     got_at: Instant,
     expires_at: Option<Instant>,
-    is_kept: bool,
     /// `token=…`, ready for a query.
     query_pair: Bytes,
     /// `agstoken=…`, ready for a `Cookie` header.
@@ -122,6 +123,7 @@ pub struct Token {
     freshness: AtomicU8,
     proven: AtomicBool,
     rejected: AtomicBool,
+    is_second_hand: bool,
     clock: OnceLock<AbortHandle>,
 }
 
@@ -151,7 +153,6 @@ impl Token {
             cookie_pair: sensitive(format!("agstoken={encoded}"))?,
             bearer: sensitive(format!("Bearer {text}"))?,
             generation,
-            is_kept: issued.is_kept,
             got_at: now,
             expires_at: issued
                 .lifetime
@@ -159,6 +160,7 @@ impl Token {
             freshness: AtomicU8::new(Freshness::Fresh as u8),
             proven: AtomicBool::new(false),
             rejected: AtomicBool::new(false),
+            is_second_hand: issued.is_second_hand,
             clock: OnceLock::new(),
             text: issued.text,
         })
@@ -177,11 +179,6 @@ impl Token {
     /// When the server said it ends, on tokio's clock; `None` where the server did not say.
     pub fn expires_at(&self) -> Option<Instant> {
         self.expires_at
-    }
-
-    /// Whether it is from a login before the one that gave it to this process.
-    pub(crate) fn is_kept(&self) -> bool {
-        self.is_kept
     }
 
     pub(crate) fn age(&self) -> Duration {
@@ -241,6 +238,20 @@ impl Token {
 
     pub(crate) fn set_rejected(&self, rejected: bool) {
         self.rejected.store(rejected, Ordering::Relaxed);
+    }
+
+    /// Whether it came from another process's login: that it is new here says nothing of its being alive.
+    pub(crate) fn is_second_hand(&self) -> bool {
+        self.is_second_hand
+    }
+
+    /// The same text for as long as it is good for still.
+    pub(crate) fn reissue(&self) -> Result<IssuedToken, TokenError> {
+        Ok(IssuedToken {
+            lifetime: self.expires_in(),
+            is_second_hand: self.is_second_hand,
+            ..IssuedToken::new(self.expose())?
+        })
     }
 
     /// Ties the task that watches this token's age to the token's own life.

@@ -8,6 +8,10 @@ use std::{
     net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
     time::Duration,
 };
 
@@ -23,7 +27,9 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tower::{Layer, ServiceExt};
-use tower_arcgis_auth::{ArcgisAuthLayer, Credential, RedisVault, SealedVault, Site, VaultKeys};
+use tower_arcgis_auth::{
+    ArcgisAuthLayer, Credential, RedisVault, SealedVault, Site, TokenVault, VaultKeys,
+};
 
 const KEY: &str = "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90";
 const PARCELS: &str = "rest/services/Parcels/MapServer?f=json";
@@ -348,7 +354,7 @@ async fn what_redis_holds_shows_neither_token_nor_user_nor_password_and_ends_by_
 #[tokio::test]
 #[ignore = "wants redis-server"]
 async fn a_late_writer_is_refused_and_a_redis_without_a_memory_believes_it() {
-    use tower_arcgis_auth::{TokenVault, VaultRecord};
+    use tower_arcgis_auth::VaultRecord;
     let redis = Redis::start(&[]).await;
     let vault = || RedisVault::new(&redis.url()).unwrap().time_limit(PATIENCE);
     let (one, two) = (vault(), vault());
@@ -529,6 +535,74 @@ async fn a_full_redis_leaves_each_to_itself_until_there_is_room() {
     assert_eq!(logins, 3);
     set_memory("0");
     assert_they_share_again(&server, &mut three).await;
+}
+
+/// A name that clients connect to; whose it is may change.
+async fn name_of(at_first: u16) -> (u16, Arc<AtomicU16>) {
+    let points_to = Arc::new(AtomicU16::new(at_first));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let target = Arc::clone(&points_to);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let target = target.load(Ordering::SeqCst);
+            tokio::spawn(async move {
+                let server = tokio::net::TcpStream::connect(("127.0.0.1", target)).await;
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server.unwrap()).await;
+            });
+        }
+    });
+    (port, points_to)
+}
+
+#[tokio::test]
+#[ignore = "wants redis-server"]
+async fn a_failover_behind_one_name_is_followed() {
+    let (old, new) = (Redis::start(&[]).await, Redis::start(&[]).await);
+    let (port, points_to) = name_of(old.port).await;
+    let vault = RedisVault::new(&format!("redis://127.0.0.1:{port}")).unwrap();
+    let vault = vault.time_limit(PATIENCE / 4);
+    let lease = Duration::from_secs(1);
+    assert!(vault.lock("one", lease).await.unwrap().is_some());
+    // The old one goes on answering, as the new one's replica.
+    points_to.store(new.port, Ordering::SeqCst);
+    let _: () = redis::cmd("REPLICAOF")
+        .arg("127.0.0.1")
+        .arg(new.port)
+        .query(&mut old.connection())
+        .unwrap();
+    let error = vault.lock("two", lease).await.unwrap_err();
+    println!("the one that is a replica now: {error}");
+    assert!(vault.lock("two", lease).await.unwrap().is_some());
+}
+
+#[tokio::test]
+#[ignore = "wants redis-server"]
+async fn the_rights_it_says_it_needs_are_enough_and_a_wrong_password_is_told() {
+    let redis = Redis::start(&[]).await;
+    let rights = "maps on >secret ~arcgis-auth:* +get +set +del +pexpire +eval";
+    let set_user = |more: &str| {
+        let mut command = redis::cmd("ACL");
+        command.arg("SETUSER");
+        for right in rights.split(' ').chain(more.split_whitespace()) {
+            command.arg(right);
+        }
+        let _: () = command.query(&mut redis.connection()).unwrap();
+    };
+    let take = async |password: &str, database: u8| {
+        let at = format!("127.0.0.1:{}/{database}", redis.port);
+        let vault = RedisVault::new(&format!("redis://maps:{password}@{at}")).unwrap();
+        let vault = vault.time_limit(PATIENCE / 4);
+        let lock = vault.lock("one", Duration::from_secs(10)).await;
+        lock.map_err(|error| error.to_string())
+    };
+    set_user("");
+    assert!(take("secret", 0).await.unwrap().is_some());
+    assert!(take("secret", 1).await.is_err());
+    set_user("+select");
+    assert!(take("secret", 1).await.unwrap().is_some());
+    let error = take("wrong", 0).await.unwrap_err();
+    assert!(error.contains("check user"), "{error}");
 }
 
 #[tokio::test]

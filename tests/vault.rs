@@ -28,9 +28,9 @@ use support::{Fake, INVALID, ROADS, ROOT, Told, ValidTokens, answer, get, send};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Credential, Fingerprint, IssuedToken, ReadyToken,
-    ReplayBody, SealedVault, Site, TokenClient, TokenError, TokenRequest, TokenSource, VaultKeys,
-    Withheld, token_source_fn,
+    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Cancelled, Credential, Fingerprint, GenerateToken,
+    IssuedToken, ReadyToken, RefreshToken, ReplayBody, SealedVault, Site, TokenClient, TokenError,
+    TokenRequest, TokenSource, VaultKeys, Withheld, token_source_fn,
 };
 use vault::{Fault, MemoryVault};
 
@@ -89,7 +89,8 @@ impl World {
         let form = request.into_body().collect().await.unwrap().to_bytes();
         let form = String::from_utf8(form.to_vec()).unwrap();
         let right = format!("password={}&", self.password.lock().unwrap());
-        if !form.contains(&right) {
+        let is_exchange = form.contains("serverUrl=");
+        if !is_exchange && !form.contains(&right) {
             return answer(
                 r#"{"error":{"code":400,"message":"Unable to generate token.","details":["Invalid username or password."]}}"#,
             );
@@ -263,6 +264,93 @@ async fn ready_tokens_are_told_apart_whatever_comes_after_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn ready_tokens_with_a_next_are_accounts_of_their_own() {
+    let world = World::new();
+    let replica = |token: &str, next: &str| {
+        world.valid.add(token);
+        let source = ReadyToken::new(token).or_else(ReadyToken::new(next));
+        let site = Site::new(ROOT).token_source(source);
+        world.over(site.token_vault(&world.sealed(KEY)))
+    };
+    for (token, next) in [("admins", "admins-next"), ("readers", "readers-next")] {
+        let replica = replica(token, next);
+        assert!(ask(&replica).await.is_clean());
+        assert_eq!(replica.get_ref().tokens(), [None, Some(token.to_owned())]);
+    }
+}
+
+/// A replica on a machine of its own, whose tokens work from there.
+fn at_address(world: &World, number: u8, password: &str) -> ArcgisAuth<Fake> {
+    let (inner, attempts) = (world.clone(), Arc::clone(&world.attempts));
+    let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
+        let (inner, attempts) = (inner.clone(), Arc::clone(&attempts));
+        async move {
+            let answer = inner.log_in(request).await;
+            let text = answer.into_body().collect().await.unwrap().to_bytes();
+            let text = String::from_utf8(text.to_vec()).unwrap();
+            let token = format!("secret-token-{}", attempts.load(Ordering::SeqCst));
+            let bound = text.replace(&token, &format!("{token}-at-{number}"));
+            Ok::<_, Infallible>(support::answer(bound))
+        }
+    }));
+    let site = world.site(password).bind_to_address();
+    let its_own = format!("-at-{number}");
+    ArcgisAuthLayer::builder()
+        .site(site.token_vault(&world.sealed(KEY)))
+        .token_client(client)
+        .build()
+        .unwrap()
+        .layer(Fake::new(move |head| match support::token_of(head) {
+            None => answer(support::REQUIRED),
+            Some(token) if token.ends_with(&its_own) => answer(support::CLEAN),
+            Some(_) => answer(INVALID),
+        }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_bound_to_an_address_stay_on_their_machine() {
+    let world = World::new();
+    let replicas: Vec<_> = (0..5)
+        .map(|number| at_address(&world, number, PASSWORD))
+        .collect();
+    assert_clean(&ask_all(&replicas).await);
+    assert_eq!(world.attempts(), 5);
+    assert_eq!(world.vault.records(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn machines_with_tokens_bound_to_their_address_share_a_refusal() {
+    let world = World::new();
+    let replicas: Vec<_> = (0..5)
+        .map(|number| at_address(&world, number, "wrong"))
+        .collect();
+    for told in ask_all(&replicas).await {
+        assert!(matches!(
+            told.outcome.withheld(),
+            Some(Withheld::LoginRefused(_))
+        ));
+    }
+    assert_eq!(world.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_that_is_a_portal_does_not_wait_for_the_portals_login_within_its_own() {
+    let world = World::new();
+    let vault = world.sealed(KEY);
+    let login = GenerateToken::at(
+        &format!("{ROOT}/sharing/rest/generateToken"),
+        Credential::user(NAME, PASSWORD),
+        world.token_client(),
+    );
+    let login = vault.wrap(login.unwrap().allow_insecure_http());
+    let portal = tower_arcgis_auth::Portal::new(ROOT, login, world.token_client()).unwrap();
+    let replica = world.over(Site::new(ROOT).token_source(vault.wrap(portal)));
+    let started = Instant::now();
+    assert!(ask(&replica).await.is_clean());
+    assert_eq!(started.elapsed(), world.takes);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_login_that_is_broken_off_gives_the_lock_back() {
     let world = World::taking(Duration::from_secs(3600));
     let refused = ask(&world.replica()).await;
@@ -302,6 +390,139 @@ async fn ten_replicas_with_a_wrong_password_make_one_attempt() {
         assert!(withheld.unwrap().to_string().contains("refused the login"));
     }
     assert_eq!(world.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_wrong_passwords_make_two_attempts() {
+    let world = World::new();
+    let wrong = |number: usize| {
+        if number % 2 == 0 {
+            "wrong-a"
+        } else {
+            "wrong-b"
+        }
+    };
+    let replicas: Vec<_> = (0..10)
+        .map(|number| world.replica_with(wrong(number), KEY))
+        .collect();
+    ask_all(&replicas).await;
+    assert_eq!(world.attempts(), 2);
+    for number in 0..10 {
+        ask(&world.replica_with(wrong(number), KEY)).await;
+    }
+    assert_eq!(world.attempts(), 2);
+    // Who has the right one does not make the others try again.
+    assert!(ask(&world.replica()).await.is_clean());
+    world.valid.revoke_all();
+    let replica = world.replica_with("wrong-a", KEY);
+    for _ in 0..3 {
+        assert!(!ask(&replica).await.is_clean());
+    }
+    assert_eq!(world.attempts(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_machine_that_is_not_let_in_shuts_nobody_else_out() {
+    let world = World::new();
+    let shut_out = ArcgisAuthLayer::builder()
+        .site(world.site(PASSWORD).token_vault(&world.sealed(KEY)))
+        .token_client(TokenClient::new(tower::service_fn(
+            |_: Request<Full<Bytes>>| async {
+                let mut response = answer("<html>403 Forbidden</html>");
+                *response.status_mut() = http::StatusCode::FORBIDDEN;
+                Ok::<_, Infallible>(response)
+            },
+        )))
+        .build()
+        .unwrap()
+        .layer(Fake::secured(&world.valid));
+    let told = ask(&shut_out).await;
+    assert!(
+        matches!(told.outcome.withheld(), Some(Withheld::LoginRefused(_))),
+        "{}",
+        told.outcome
+    );
+    assert!(ask(&world.replica()).await.is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_person_who_cancels_cancels_for_nobody_else() {
+    let world = World::new();
+    let person = |password: Option<&'static str>| {
+        let site = Site::new(ROOT)
+            .token_url(format!("{ROOT}/tokens/generateToken"))
+            .allow_insecure_http()
+            .credential_fn(move |_| async move {
+                let password = password.ok_or(Cancelled)?;
+                Ok(Credential::user(NAME, password))
+            });
+        world.over(site.token_vault(&world.sealed(KEY)))
+    };
+    assert!(!ask(&person(None)).await.is_clean());
+    assert!(ask(&person(Some(PASSWORD))).await.is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_a_source_that_tells_no_credential_is_its_own() {
+    let world = World::new();
+    let replica = |is_refused: bool| {
+        let source = token_source_fn(move |_| async move {
+            if is_refused {
+                return Err(TokenError::refused("no"));
+            }
+            IssuedToken::new("own")
+        });
+        world.valid.add("own");
+        let source = world.sealed(KEY).wrap(source);
+        world.over(Site::new(ROOT).token_source(source))
+    };
+    assert!(!ask(&replica(true)).await.is_clean());
+    assert!(ask(&replica(false)).await.is_clean());
+}
+
+/// One process has exchanged the refresh token for the next; the other comes with the one before.
+#[tokio::test(start_paused = true)]
+async fn a_refresh_token_that_another_process_has_replaced_keeps_nobody_else_from_logging_in() {
+    let world = World::new();
+    let alive = Arc::new(Mutex::new("refresh-0".to_owned()));
+    let (logins, valid) = (Arc::new(AtomicUsize::new(0)), world.valid.clone());
+    let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
+        let (alive, logins, valid) = (Arc::clone(&alive), Arc::clone(&logins), valid.clone());
+        async move {
+            let form = request.into_body().collect().await.unwrap().to_bytes();
+            let form = String::from_utf8(form.to_vec()).unwrap();
+            let mut alive = alive.lock().unwrap();
+            if !form.contains(&format!("refresh_token={alive}&")) {
+                return Ok::<_, Infallible>(answer(
+                    r#"{"error":{"code":498,"message":"invalid refresh_token"}}"#,
+                ));
+            }
+            let login = logins.fetch_add(1, Ordering::SeqCst);
+            valid.add(&format!("access-{login}"));
+            if form.contains("exchange_refresh_token") {
+                *alive = format!("refresh-{login}-next");
+            }
+            Ok(answer(format!(
+                r#"{{"access_token":"access-{login}","expires_in":1800,"refresh_token":"{alive}","refresh_token_expires_in":1000000}}"#
+            )))
+        }
+    }));
+    let replica = || {
+        let source = RefreshToken::at("https://portal.test", "app", "refresh-0", client.clone());
+        let source = source
+            .unwrap()
+            .redirect_uri("https://app.test")
+            .valid_for(Duration::from_millis(1));
+        let site = Site::new(ROOT).token_source(source);
+        world.over(site.token_vault(&world.sealed(KEY)))
+    };
+    let (has_the_next, has_the_last) = (replica(), replica());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(ask(&has_the_next).await.is_clean());
+    assert!(ask(&has_the_last).await.is_clean());
+    world.valid.revoke_all();
+    assert!(!ask(&has_the_last).await.is_clean());
+    assert!(ask(&has_the_next).await.is_clean());
 }
 
 #[tokio::test(start_paused = true)]
@@ -391,6 +612,115 @@ async fn a_token_that_died_is_out_of_the_vault_though_nobody_can_log_in() {
         "the dead token is not sent"
     );
     assert_eq!(world.attempts(), 2);
+}
+
+/// A replica before a server that says `dead` to a token that is.
+fn replica_before(world: &World, dead: &'static str) -> ArcgisAuth<Fake> {
+    let valid = world.valid.clone();
+    let site = world.site(PASSWORD).token_vault(&world.sealed(KEY));
+    ArcgisAuthLayer::builder()
+        .site(site)
+        .token_client(world.token_client())
+        .build()
+        .unwrap()
+        .layer(Fake::new(move |head| match support::token_of(head) {
+            Some(token) if valid.contains(&token) => answer(support::CLEAN),
+            None => answer(support::REQUIRED),
+            Some(_) => answer(dead),
+        }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_died_unnoticed_costs_who_takes_it_from_the_vault_one_request() {
+    for dead in [INVALID, support::REQUIRED] {
+        let world = World::new();
+        assert!(ask(&replica_before(&world, dead)).await.is_clean());
+        world.valid.revoke_all();
+        let late = replica_before(&world, dead);
+        assert!(!ask(&late).await.is_clean());
+        for _ in 0..5 {
+            assert!(ask(&late).await.is_clean());
+        }
+        // It holds nothing against the service: the next that dies is renewed within the request.
+        world.valid.revoke_all();
+        assert!(ask(&late).await.is_clean());
+        assert_eq!(world.attempts(), 3);
+        assert!(ask(&replica_before(&world, dead)).await.is_clean());
+        assert_eq!(world.attempts(), 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_replicas_token_that_is_as_dead_costs_one_request() {
+    let world = World::new();
+    let ahead = ArcgisAuthLayer::builder()
+        .site(world.site(PASSWORD).token_vault(&world.sealed(KEY)))
+        .token_client(world.token_client())
+        .build()
+        .unwrap();
+    let behind = world.replica();
+    assert!(
+        ask(&ahead.layer(Fake::secured(&world.valid)))
+            .await
+            .is_clean()
+    );
+    assert!(ask(&behind).await.is_clean());
+    ahead.handle().site(ROOT).unwrap().renew().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    world.valid.revoke_all();
+    assert!(!ask(&behind).await.is_clean());
+    assert!(ask(&behind).await.is_clean());
+    assert_eq!(world.attempts(), 3);
+}
+
+/// A login is refused, slowly. Meanwhile the token that was in the vault when it began goes out of it.
+async fn refused_while(world: &World, goes: impl AsyncFnOnce(&ArcgisAuthLayer, &ArcgisAuth<Fake>)) {
+    let layer = || {
+        ArcgisAuthLayer::builder()
+            .site(world.site(PASSWORD).token_vault(&world.sealed(KEY)))
+            .token_client(world.token_client())
+            .build()
+            .unwrap()
+    };
+    let (renewing, other) = (layer(), layer());
+    let (client, other_client) = (
+        renewing.layer(Fake::secured(&world.valid)),
+        other.layer(Fake::secured(&world.valid)),
+    );
+    assert_clean(&ask_all(&[client, other_client.clone()]).await);
+    *world.password.lock().unwrap() = "changed".to_owned();
+    let handle = renewing.handle();
+    let renewal = tokio::spawn(async move { handle.site(ROOT).unwrap().renew().await.is_ok() });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    goes(&other, &other_client).await;
+    assert!(!renewal.await.unwrap());
+    let late = world.replica();
+    ask(&late).await;
+    assert_eq!(late.get_ref().tokens(), [None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_login_brings_no_token_back_that_died_meanwhile() {
+    let world = World::taking(Duration::from_secs(5));
+    let goes = async |layer: &ArcgisAuthLayer, client: &ArcgisAuth<Fake>| {
+        world.valid.revoke_all();
+        let client = client.clone();
+        let asked = tokio::spawn(async move { ask(&client).await });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // Its process ends before it can log in.
+        asked.abort();
+        layer.handle().sign_out().await.unwrap();
+    };
+    refused_while(&world, goes).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_login_brings_no_token_back_that_somebody_signed_out() {
+    let world = World::taking(Duration::from_secs(5));
+    let goes = async |layer: &ArcgisAuthLayer, _: &ArcgisAuth<Fake>| {
+        layer.handle().sign_out().await.unwrap();
+    };
+    refused_while(&world, goes).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -550,10 +880,40 @@ async fn a_vault_that_hangs_costs_one_second() {
 #[tokio::test(start_paused = true)]
 async fn a_vault_that_is_slow_is_still_a_vault() {
     let world = World::new();
-    let slow = Duration::from_millis(900);
+    let slow = Duration::from_millis(200);
     world.vault.set_fault(Some(Fault::Slow(slow)));
     assert_clean(&ask_all(&world.replicas(5)).await);
     assert_eq!(world.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_is_slow_within_its_limit_costs_two_seconds_for_all_levels_of_a_login() {
+    let two = format!("{KEY},{OTHER_KEY}");
+    for keys in [KEY, &two] {
+        for at_portal in [false, true] {
+            for slow in [300, 600, 900] {
+                let world = World::new();
+                let slow = Duration::from_millis(slow);
+                world.vault.set_fault(Some(Fault::Slow(slow)));
+                let site = if at_portal {
+                    Site::new(ROOT)
+                        .credential(Credential::user(NAME, PASSWORD))
+                        .portal("http://portal.test/portal")
+                        .allow_insecure_http()
+                } else {
+                    world.site(PASSWORD)
+                };
+                let replica = world.over(site.token_vault(&world.sealed(keys)));
+                let started = Instant::now();
+                assert!(ask(&replica).await.is_clean());
+                let waited = started.elapsed() - world.takes * world.attempts() as u32;
+                assert!(
+                    waited <= Duration::from_millis(2010),
+                    "{waited:?} for a vault that takes {slow:?}, at a portal: {at_portal}"
+                );
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -627,6 +987,73 @@ async fn who_was_alone_does_not_take_what_may_be_as_dead_as_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_replaced_in_an_outage_is_not_handed_out_after_it_whatever_was_said_of_it() {
+    for dead in [INVALID, support::REQUIRED] {
+        let world = World::new();
+        let replica = replica_before(&world, dead);
+        assert!(ask(&replica).await.is_clean());
+        world.vault.set_fault(Some(Fault::Fails));
+        world.valid.revoke_all();
+        assert!(ask(&replica).await.is_clean());
+        world.vault.set_fault(None);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let late = replica_before(&world, dead);
+        assert!(ask(&late).await.is_clean());
+        let sent = late.get_ref().tokens();
+        assert_eq!(sent, [None, Some("secret-token-2".to_owned())]);
+    }
+}
+
+/// The vault hangs while a login runs and the lock should be given back, and is well soon after.
+async fn hiccup(world: &World) {
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    world.vault.set_fault(Some(Fault::Hangs));
+    tokio::time::sleep(Duration::from_millis(1400)).await;
+    world.vault.set_fault(None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_the_vault_did_not_hear_of_is_told_again() {
+    let world = World::new();
+    let replica = world.replica();
+    let (told, ()) = tokio::join!(ask(&replica), hiccup(&world));
+    assert!(told.is_clean());
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(ask(&world.replica()).await.is_clean());
+    assert_eq!(world.attempts(), 1);
+    assert_eq!(world.vault.held(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_the_vault_did_not_hear_of_is_told_again() {
+    let world = World::new();
+    let replicas: Vec<_> = (0..5).map(|_| world.replica_with("wrong", KEY)).collect();
+    tokio::join!(ask(&replicas[0]), hiccup(&world));
+    for replica in &replicas {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        ask(replica).await;
+    }
+    assert_eq!(world.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_vault_hears_of_late_is_not_written_over_what_came_since() {
+    let world = World::new();
+    let replica = world.replica();
+    let (told, ()) = tokio::join!(ask(&replica), hiccup(&world));
+    assert!(told.is_clean());
+    // Its lease ends before it is heard, and another logs in.
+    world.vault.end_leases();
+    assert!(ask(&world.replica()).await.is_clean());
+    assert_eq!(world.attempts(), 2);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let late = world.replica();
+    assert!(ask(&late).await.is_clean());
+    let sent = late.get_ref().tokens();
+    assert_eq!(sent, [None, Some("secret-token-2".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_vault_that_forgets_everything_costs_a_login_at_most() {
     let world = World::new();
     let replicas = world.replicas(4);
@@ -654,17 +1081,30 @@ async fn a_vault_that_goes_in_the_middle_of_a_login_costs_no_second_one() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_takes_no_token_is_not_hammered_through_the_vault() {
     let world = World::new();
-    let site = world.site(PASSWORD).token_vault(&world.sealed(KEY));
-    let replica = ArcgisAuthLayer::builder()
-        .site(site)
-        .token_client(world.token_client())
-        .build()
-        .unwrap()
-        .layer(Fake::new(|_| answer(INVALID)));
-    for _ in 0..20 {
-        assert!(!ask(&replica).await.is_clean());
+    let replicas: Vec<_> = (0..3)
+        .map(|_| {
+            let site = world.site(PASSWORD).token_vault(&world.sealed(KEY));
+            ArcgisAuthLayer::builder()
+                .site(site)
+                .token_client(world.token_client())
+                .build()
+                .unwrap()
+                .layer(Fake::new(|_| answer(INVALID)))
+        })
+        .collect();
+    let mut attempts = Vec::new();
+    for _minute in 0..20 {
+        for _ in 0..60 {
+            for told in ask_all(&replicas).await {
+                assert!(!told.is_clean());
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        attempts.push(world.attempts());
     }
-    assert!(world.attempts() <= 2, "{}", world.attempts());
+    // Each replica's pauses double, up to five minutes.
+    assert!(attempts[0] <= 12, "{attempts:?}");
+    assert!(attempts[19] - attempts[9] <= 6, "{attempts:?}");
 }
 
 // --- federation, over loopback
@@ -723,6 +1163,35 @@ async fn replicas_log_in_once_at_a_portal_for_all_its_servers() {
     }
     let counters = portal.counters();
     assert_eq!((counters.logins, counters.exchanges), (1, 3));
+}
+
+#[tokio::test]
+async fn who_took_its_token_from_the_vault_and_signs_out_ends_the_portals_login_too() {
+    let portal = Portal::start().await.unwrap();
+    let server = StandIn::builder().federated_with(&portal).start().await;
+    let server = server.unwrap();
+    let vault = MemoryVault::default();
+    let layer = || {
+        let site = Site::new(server.root())
+            .credential(Credential::user(USERNAME, STAND_IN_PASSWORD))
+            .trust_token_service(portal.origin())
+            .token_vault(&SealedVault::new(vault.clone(), keys(KEY)));
+        ArcgisAuthLayer::new(site).unwrap()
+    };
+    let ask = async |layer: &ArcgisAuthLayer| {
+        let client = layer.layer(Client::builder(TokioExecutor::new()).build_http());
+        let request = get(&server.url("rest/services/Parcels/MapServer?f=json"));
+        let response: Response<_> = client.oneshot(request).await.unwrap();
+        response.body().outcome().clone()
+    };
+    assert!(ask(&layer()).await.unanswered().is_none());
+    let other = layer();
+    assert!(ask(&other).await.unanswered().is_none());
+    assert_eq!(portal.counters().logins, 1);
+    other.handle().sign_out().await.unwrap();
+    assert_eq!(vault.records(), []);
+    assert!(ask(&other).await.unanswered().is_none());
+    assert_eq!(portal.counters().logins, 2);
 }
 
 #[tokio::test]

@@ -169,7 +169,9 @@ fn no_json(answer: &Response<Bytes>, place: &str, secrets: &[&str]) -> TokenErro
         return TokenError::refused(format!(
             "{place} refused the login with {status}; check user name and password, and whether the web server in \
              front of it asks for a login of its own"
-        ));
+        ))
+        // It may let other machines through.
+        .only_here();
     }
     let kind = answer
         .headers()

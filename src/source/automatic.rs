@@ -255,10 +255,13 @@ impl TokenSource for Automatic {
 
     async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
         let found = self.found().take();
-        match found {
-            Some(found) => found.source.sign_out(sign_out).await,
-            None => Ok(()),
-        }
+        let found = match found {
+            Some(found) => found,
+            // Another process may have logged in, and what it shares of a portal's login goes too.
+            None if self.recipe.sharing.is_on() => self.find().await?,
+            None => return Ok(()),
+        };
+        found.source.sign_out(sign_out).await
     }
 }
 

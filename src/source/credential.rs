@@ -81,7 +81,11 @@ impl Credential {
                 fingerprint.account_of(account);
                 fingerprint.secret_of(secret);
             }
-            (secret, None) => fingerprint.secret_of(secret),
+            (token, None) => {
+                // Whose it is, too: nothing else tells.
+                fingerprint.account_of(token);
+                fingerprint.secret_of(token);
+            }
         }
     }
 

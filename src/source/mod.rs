@@ -26,6 +26,8 @@ mod way;
 
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
+#[cfg(feature = "vault")]
+pub(crate) use self::request::vault_time::VaultTime;
 #[cfg(feature = "sign-in")]
 pub use self::sign_in::{SignIn, SignedIn, begin_sign_in, redeem_code};
 pub(crate) use self::{

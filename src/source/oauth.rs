@@ -403,7 +403,9 @@ fn sign_in_again(failure: Failure) -> TokenError {
     if failure.code == Some(498) {
         return TokenError::refused(
             "the portal calls the refresh token invalid or expired; the person has to sign in again",
-        );
+        )
+        // Another process may have the one that rotation put in its place.
+        .only_here();
     }
     failure.error
 }

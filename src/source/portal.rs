@@ -94,10 +94,7 @@ impl Portal {
         binding: ClientBinding,
         client: TokenClient,
     ) -> Self {
-        let owner = Owner {
-            site: url.into(),
-            identity: None,
-        };
+        let owner = Owner::portal(url);
         let tally = Arc::default();
         Self {
             store: Arc::new(TokenStore::new(login, owner, LOGIN_TIMEOUT, tally)),
@@ -161,9 +158,9 @@ impl TokenSource for Portal {
             }
             let renewed = self.store.renewed(Some(&token), request.reason()).await;
             let renewed = renewed.map_err(why)?;
-            return reissue(&renewed);
+            return renewed.reissue();
         }
-        reissue(&token)
+        token.reissue()
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
@@ -310,7 +307,7 @@ impl TokenSource for FederatedServer {
         let mut portal_token = store.fresh().await.map_err(why)?;
         // The next login would give nothing better than one that was made for this call.
         let mut is_fresh = before.is_none_or(|before| portal_token.generation() > before)
-            && !portal_token.is_kept();
+            && !portal_token.is_second_hand();
         loop {
             match self.exchange(&portal_token).await {
                 Ok(token) => {
@@ -363,14 +360,6 @@ impl TokenSource for FederatedServer {
 /// Whether the token that died never worked.
 fn was_refused_at_once(request: &TokenRequest) -> bool {
     request.dead().is_some_and(|dead| !dead.is_proven())
-}
-
-fn reissue(token: &Token) -> Result<IssuedToken, TokenError> {
-    let issued = IssuedToken::new(token.expose())?;
-    Ok(match token.expires_at() {
-        Some(end) => issued.valid_for(end.saturating_duration_since(Instant::now())),
-        None => issued,
-    })
 }
 
 /// Why the portal's login gave nothing, as this source's own error.

@@ -53,6 +53,8 @@ impl TokenSource for ReadyToken {
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        // Whose it is, too: nothing else tells.
+        fingerprint.account_of(&self.token);
         fingerprint.secret_of(&self.token);
     }
 }

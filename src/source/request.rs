@@ -10,6 +10,8 @@ use std::{
 
 use tokio::time::Instant;
 
+#[cfg(feature = "vault")]
+use self::vault_time::{VAULT_TIME, VaultTime};
 use crate::{identity::Identity, token::Token};
 
 /// Why a token is wanted.
@@ -57,6 +59,36 @@ pub(crate) struct Owner {
     /// The site's first root.
     pub(crate) site: Arc<str>,
     pub(crate) identity: Option<Identity>,
+    /// It is the login at a portal, which waits for nobody: a site at the same URL waits for it.
+    #[cfg_attr(
+        not(feature = "vault"),
+        expect(dead_code, reason = "read by who waits for others")
+    )]
+    is_portal: bool,
+}
+
+impl Owner {
+    pub(crate) fn site(site: Arc<str>, identity: Option<Identity>) -> Self {
+        Self {
+            site,
+            identity,
+            is_portal: false,
+        }
+    }
+
+    /// The login at the portal at `url`.
+    pub(crate) fn portal(url: &str) -> Self {
+        Self {
+            site: url.into(),
+            identity: None,
+            is_portal: true,
+        }
+    }
+
+    #[cfg(feature = "vault")]
+    pub(crate) fn is_portal(&self) -> bool {
+        self.is_portal
+    }
 }
 
 /// What a [`TokenSource`](crate::TokenSource) is told.
@@ -67,9 +99,12 @@ pub struct TokenRequest {
     dead: Option<Arc<Token>>,
     deadline: Option<Instant>,
     is_credential_sent: Arc<AtomicBool>,
+    #[cfg(feature = "vault")]
+    vault_time: VaultTime,
 }
 
 impl TokenRequest {
+    /// Made within a login, as that at a portal is, it is part of that login.
     pub(crate) fn new(owner: Owner, reason: TokenReason, dead: Option<Arc<Token>>) -> Self {
         Self {
             owner,
@@ -77,7 +112,22 @@ impl TokenRequest {
             dead,
             deadline: None,
             is_credential_sent: Arc::default(),
+            #[cfg(feature = "vault")]
+            vault_time: VAULT_TIME.try_with(Clone::clone).unwrap_or_default(),
         }
+    }
+
+    /// `login`, made for this request, with all that is asked for within it.
+    pub(crate) fn within<F: Future>(&self, login: F) -> impl Future<Output = F::Output> {
+        #[cfg(feature = "vault")]
+        let login = VAULT_TIME.scope(self.vault_time.clone(), login);
+        login
+    }
+
+    /// What this login and those around it have spent on vaults.
+    #[cfg(feature = "vault")]
+    pub(crate) fn vault_time(&self) -> &VaultTime {
+        &self.vault_time
     }
 
     /// The same, with nothing sent for it yet.
@@ -137,6 +187,37 @@ impl TokenRequest {
 
     pub(crate) fn owner(&self) -> &Owner {
         &self.owner
+    }
+}
+
+#[cfg(feature = "vault")]
+pub(crate) mod vault_time {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering},
+        },
+        time::Duration,
+    };
+
+    tokio::task_local! {
+        /// That of the login this task makes: a portal's login begins in its midst, and takes it over.
+        pub(super) static VAULT_TIME: VaultTime;
+    }
+
+    /// How long a login has waited for vaults' answers, all levels of it together.
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct VaultTime(Arc<AtomicU64>);
+
+    impl VaultTime {
+        pub(crate) fn spent(&self) -> Duration {
+            Duration::from_micros(self.0.load(Ordering::Relaxed))
+        }
+
+        pub(crate) fn add(&self, time: Duration) {
+            let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+            self.0.fetch_add(time, Ordering::Relaxed);
+        }
     }
 }
 

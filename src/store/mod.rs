@@ -284,7 +284,9 @@ impl TokenStore {
             ));
             return;
         };
-        let login = trace::login(&self.owner.site, reason, flight.run(dead, reason));
+        // Here, and not in the login's own task: it may be part of a login of another store's.
+        let request = TokenRequest::new(self.owner.clone(), reason, dead);
+        let login = trace::login(&self.owner.site, reason, flight.run(request));
         let login = runtime.spawn(login).abort_handle();
         if !self.state().set_login(ticket, login.clone()) {
             // It has ended, or somebody has signed out since.
@@ -426,12 +428,11 @@ struct FlightGuard {
 }
 
 impl FlightGuard {
-    async fn run(mut self, dead: Option<Arc<Token>>, reason: TokenReason) {
+    async fn run(mut self, request: TokenRequest) {
         let started = Instant::now();
         self.fingerprint = self.store.source.hashed_fingerprint();
-        let request = TokenRequest::new(self.store.owner.clone(), reason, dead)
-            .until(started + self.store.login_timeout);
-        let login = self.store.source.token(request.clone());
+        let request = request.until(started + self.store.login_timeout);
+        let login = request.within(self.store.source.token(request.clone()));
         let issued = match timeout(self.store.login_timeout, login).await {
             Ok(issued) => issued,
             Err(_) => Err(not_in_time(&request, self.store.login_timeout)),

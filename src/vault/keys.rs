@@ -23,7 +23,8 @@ type Bytes32 = Zeroizing<[u8; 32]>;
 /// All processes that share tokens have the same. Whoever has a key and reaches the vault has the tokens.
 ///
 /// To change keys, each process in turn: first add the new key at the end, so that all can open what it seals; then put
-/// it first; once the old one's tokens have run out, take that away.
+/// it first; once the old one's tokens have run out, take that away. During the second step those that have it first and
+/// those that have it last take turns apart: the two groups may log in once each, and try a wrong password once each.
 ///
 /// ```
 /// use tower_arcgis_auth::{Secret, VaultKeys};
@@ -175,8 +176,8 @@ impl Key {
     }
 }
 
-fn associated(subject: &[u8]) -> Vec<u8> {
-    [&[FORMAT], subject].concat()
+fn associated(subject: &[u8]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new([&[FORMAT], subject].concat())
 }
 
 fn hmac(key: &Bytes32, parts: &[&[u8]]) -> Bytes32 {

@@ -1,4 +1,4 @@
-//! What a process knows of tokens that the vault does not: which it saw die, and which it got by itself.
+//! What a process knows of tokens that the vault does not: which it saw die or replaced, and which it got by itself.
 
 use std::{
     collections::VecDeque,
@@ -9,7 +9,7 @@ use std::{
 /// Tokens are known by their hashes: what is dead is not kept in memory.
 #[derive(Default)]
 pub(super) struct KnownTokens {
-    /// One that died while the vault was out of reach is in it still when it comes back.
+    /// Those that were replaced, too. One that died while the vault was out of reach is in it still when it comes back.
     dead: Mutex<Hashes>,
     /// Tokens that are in no vault.
     own: Mutex<Hashes>,

@@ -1,11 +1,24 @@
 //! A lock held while a login runs: kept alive by a heartbeat, given back however the login ends.
 
-use tokio::{runtime::Handle, task::AbortHandle, time::sleep};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    task::AbortHandle,
+    time::{Instant, sleep},
+};
 
 use super::{
     VaultLock, VaultRecord,
-    sealed::{LEASE, SealedVault},
+    known::KnownTokens,
+    record::{KeptRefusal, KeptToken, Record, now},
+    sealed::{LEASE, LEFT_ALONE, SealedVault, Unavailable},
+    subject::Subject,
 };
+use crate::{source::VaultTime, store::REFUSAL_REMEMBERED};
 
 pub(super) struct Held {
     vault: SealedVault,
@@ -13,6 +26,15 @@ pub(super) struct Held {
     lock: VaultLock,
     heartbeat: AbortHandle,
     is_given_back: bool,
+}
+
+/// What a login leaves behind.
+pub(super) enum Leave {
+    Nothing,
+    /// The token it gave, and the sealed record it is in.
+    Token(KeptToken, VaultRecord),
+    /// Goes beside whatever is there by then.
+    Refusal(Subject, KeptRefusal),
 }
 
 impl Held {
@@ -28,14 +50,25 @@ impl Held {
         }
     }
 
-    /// Gives the lock back, and writes, unless somebody took the lock meanwhile. Says whether anything was written.
-    pub(super) async fn give_back(mut self, write: Option<VaultRecord>) -> bool {
+    /// Gives the lock back, and writes, unless somebody took the lock meanwhile. Says whether nobody did.
+    pub(super) async fn give_back(
+        mut self,
+        leave: Leave,
+        time: Option<&VaultTime>,
+    ) -> Result<bool, NotGivenBack> {
         self.heartbeat.abort();
-        let has_something = write.is_some();
-        // In an outage the lease ends by itself.
-        let is_last = self.vault.is_in() && self.vault.unlock(&self.name, &self.lock, write).await;
+        let given_back = if self.vault.is_in() {
+            conclude(&self.vault, &self.name, &self.lock, &leave, time).await
+        } else {
+            Err(Unavailable)
+        };
         self.is_given_back = true;
-        has_something && is_last
+        given_back.map_err(|Unavailable| NotGivenBack {
+            vault: self.vault.clone(),
+            name: std::mem::take(&mut self.name),
+            lock: self.lock.clone(),
+            leave,
+        })
     }
 }
 
@@ -53,10 +86,108 @@ impl Drop for Held {
                 self.lock.clone(),
             );
             runtime.spawn(async move {
-                vault.unlock(&name, &lock, None).await;
+                // In an outage the lease ends by itself.
+                let _ = vault.unlock(&name, &lock, None, None).await;
             });
         }
     }
+}
+
+/// A lock that the vault did not hear of being given back, with what there was to write.
+pub(super) struct NotGivenBack {
+    vault: SealedVault,
+    name: String,
+    lock: VaultLock,
+    leave: Leave,
+}
+
+impl NotGivenBack {
+    /// Says the same until it is answered, or of no use any more, from a task of its own. The lock's lease may have ended
+    /// long before: whoever took it since has the last word.
+    pub(super) fn repeat(self, known: &Arc<KnownTokens>) {
+        if let Leave::Token(token, _) = &self.leave {
+            known.add_own(token.expose());
+        }
+        // Gone with the source it was for.
+        let known = Arc::downgrade(known);
+        let until = Instant::now()
+            + match &self.leave {
+                Leave::Nothing => Duration::ZERO,
+                Leave::Token(_, record) => record.keep_for(),
+                Leave::Refusal(..) => REFUSAL_REMEMBERED,
+            };
+        tokio::spawn(async move {
+            while !self.is_settled(&known).await && Instant::now() < until {
+                sleep(LEFT_ALONE.mul_f64(1.0 + fastrand::f64())).await;
+            }
+        });
+    }
+
+    /// Whether there is nothing more to be said.
+    async fn is_settled(&self, known: &Weak<KnownTokens>) -> bool {
+        let Some(known) = known.upgrade() else {
+            return true;
+        };
+        let token = match &self.leave {
+            Leave::Token(token, _) => Some(token),
+            _ => None,
+        };
+        if token.is_some_and(|token| known.is_dead(token.expose())) {
+            return true;
+        }
+        if !self.vault.is_in() {
+            return false;
+        }
+        let answer = self.try_again().await;
+        if let (Ok(true), Some(token)) = (&answer, token) {
+            known.remove_own(token.expose());
+        }
+        answer.is_ok()
+    }
+
+    async fn try_again(&self) -> Result<bool, Unavailable> {
+        let (vault, name, lock) = (&self.vault, &self.name, &self.lock);
+        if let Leave::Refusal(..) = self.leave {
+            // What is written beside another's record asks for no lock by itself.
+            let is_held = vault.extend(name, lock).await?;
+            if !is_held && !vault.unlock(name, lock, None, None).await? {
+                return Ok(false);
+            }
+        }
+        conclude(vault, name, lock, &self.leave, None).await
+    }
+}
+
+/// Writes, gives the lock back, and says whether nobody took it since.
+async fn conclude(
+    vault: &SealedVault,
+    name: &str,
+    lock: &VaultLock,
+    leave: &Leave,
+    time: Option<&VaultTime>,
+) -> Result<bool, Unavailable> {
+    let (subject, refusal) = match leave {
+        Leave::Nothing => return vault.unlock(name, lock, None, time).await,
+        Leave::Token(_, record) => {
+            return vault.unlock(name, lock, Some(record.clone()), time).await;
+        }
+        Leave::Refusal(subject, refusal) => (subject, refusal),
+    };
+    // Who holds no lock may take a dead token out, or sign out; hardly ever twice.
+    for _ in 0..3 {
+        let now = now();
+        let Some(found) = vault.find_written_to(subject, time).await? else {
+            let record = Record::default().refused(refusal.clone(), now);
+            let record = vault.sealed(subject, &record, now);
+            return vault.unlock(name, lock, record, time).await;
+        };
+        // The token there is may work until its end.
+        let record = found.record.clone().refused(refusal.clone(), now);
+        if vault.replace(&found, subject, &record, now, time).await? {
+            break;
+        }
+    }
+    vault.unlock(name, lock, None, time).await
 }
 
 /// Ends when the lock is lost: the login goes on, and what it would write is refused.

@@ -1,4 +1,4 @@
-//! What is kept of a login: the token or the refusal, as JSON, before it is sealed and after it is opened.
+//! What is kept of logins: the token and the refusals, as JSON, before it is sealed and after it is opened.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +13,8 @@ const KEPT_WITHOUT_END: Duration = Duration::from_secs(24 * 60 * 60);
 const LEAST_LEFT: Duration = Duration::from_secs(30);
 /// Nobody's words are longer.
 const LONGEST_MESSAGE: usize = 1024;
+/// Wrong passwords of one account that are remembered beside each other: more than lock it.
+const MOST_REFUSALS: usize = 8;
 
 /// Milliseconds since 1970, by the machine's own clock.
 pub(super) type Millis = u64;
@@ -20,7 +22,8 @@ pub(super) type Millis = u64;
 #[derive(Clone, Default)]
 pub(super) struct Record {
     pub(super) token: Option<KeptToken>,
-    pub(super) refusal: Option<KeptRefusal>,
+    /// One for each credential that was refused, the newest last.
+    refusals: Vec<KeptRefusal>,
 }
 
 #[derive(Clone)]
@@ -41,25 +44,55 @@ pub(super) struct KeptRefusal {
     message: String,
     until: Millis,
     /// Of the credential that was refused.
-    digest: Option<u32>,
+    digest: u32,
 }
 
 impl Record {
+    /// What is kept after a login gave `token` with the credential of this digest: what was refused to others is still
+    /// refused.
+    pub(super) fn granted(mut self, token: KeptToken, digest: Option<u32>, now: Millis) -> Self {
+        self.token = Some(token);
+        self.retain_refusals(digest, now);
+        self
+    }
+
+    /// What is kept after a login was refused. The token there is may work until its end.
+    pub(super) fn refused(mut self, refusal: KeptRefusal, now: Millis) -> Self {
+        self.retain_refusals(Some(refusal.digest), now);
+        if self.refusals.len() >= MOST_REFUSALS {
+            self.refusals.remove(0);
+        }
+        self.refusals.push(refusal);
+        self
+    }
+
+    /// Those that count still, but for that of this credential.
+    fn retain_refusals(&mut self, but: Option<u32>, now: Millis) {
+        self.refusals
+            .retain(|refusal| now < refusal.until && Some(refusal.digest) != but);
+    }
+
+    /// Why this credential would be refused. One that cannot be told is none that was refused.
+    pub(super) fn refusal(&self, digest: Option<u32>, now: Millis) -> Option<TokenError> {
+        let digest = digest?;
+        self.refusals
+            .iter()
+            .find(|refusal| refusal.digest == digest)?
+            .error(now)
+    }
+
     /// How long it is of use.
     pub(super) fn keep_for(&self, now: Millis) -> Duration {
         let token = self.token.as_ref().map(|token| match token.end {
             Some(end) => left(end.at, now),
             None => KEPT_WITHOUT_END,
         });
-        let refusal = self
-            .refusal
-            .as_ref()
-            .map(|refusal| left(refusal.until, now));
-        token.max(refusal).unwrap_or_default()
+        let refusal = self.refusals.iter().map(|refusal| left(refusal.until, now));
+        token.max(refusal.max()).unwrap_or_default()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.token.is_none() && self.refusal.is_none()
+        self.token.is_none() && self.refusals.is_empty()
     }
 
     /// Written in one go into a buffer that is wiped; a serializer would leave copies of the token behind.
@@ -68,12 +101,13 @@ impl Record {
             .token
             .as_ref()
             .map_or(0, |token| token.text.expose_secret().len());
-        let refusal = self
-            .refusal
-            .as_ref()
-            .map_or(0, |refusal| refusal.message.len());
+        let refusals: usize = self
+            .refusals
+            .iter()
+            .map(|refusal| 64 + refusal.message.len())
+            .sum();
         // Escapes make a character up to six times as long.
-        let mut json = Zeroizing::new(Vec::with_capacity(256 + 6 * (token + refusal)));
+        let mut json = Zeroizing::new(Vec::with_capacity(256 + 6 * (token + refusals)));
         json.extend(b"{");
         if let Some(token) = &self.token {
             json.extend(b"\"token\":{\"text\":");
@@ -86,19 +120,25 @@ impl Record {
             }
             json.extend(b"}");
         }
-        if let Some(refusal) = &self.refusal {
-            if self.token.is_some() {
+        if self.token.is_some() {
+            json.extend(b",");
+        }
+        json.extend(b"\"refusals\":[");
+        for (number, refusal) in self.refusals.iter().enumerate() {
+            if number > 0 {
                 json.extend(b",");
             }
-            json.extend(b"\"refusal\":{\"message\":");
+            json.extend(b"{\"message\":");
             let _ = serde_json::to_writer(&mut *json, &refusal.message);
-            json.extend(format!(",\"until\":{}", refusal.until).as_bytes());
-            if let Some(digest) = refusal.digest {
-                json.extend(format!(",\"credential\":{digest}").as_bytes());
-            }
-            json.extend(b"}");
+            json.extend(
+                format!(
+                    ",\"until\":{},\"credential\":{}}}",
+                    refusal.until, refusal.digest
+                )
+                .as_bytes(),
+            );
         }
-        json.extend(b"}");
+        json.extend(b"]}");
         json
     }
 
@@ -107,13 +147,18 @@ impl Record {
         let Ok(Value::Object(mut fields)) = serde_json::from_slice(json) else {
             return Self::default();
         };
-        let mut part = |name: &str| match fields.remove(name) {
-            Some(Value::Object(part)) => Some(part),
-            _ => None,
+        let token = fields.remove("token").and_then(object);
+        let refusals = match fields.remove("refusals") {
+            Some(Value::Array(refusals)) => refusals,
+            _ => Vec::new(),
         };
         Self {
-            token: part("token").and_then(KeptToken::from_fields),
-            refusal: part("refusal").and_then(KeptRefusal::from_fields),
+            token: token.and_then(KeptToken::from_fields),
+            refusals: refusals
+                .into_iter()
+                .filter_map(|refusal| KeptRefusal::from_fields(object(refusal)?))
+                .take(MOST_REFUSALS)
+                .collect(),
         }
     }
 }
@@ -154,7 +199,9 @@ impl KeptToken {
 
     /// The token with what is left of its life, if that is worth it.
     pub(super) fn issue(&self, now: Millis) -> Option<IssuedToken> {
-        let issued = IssuedToken::new(self.text.expose_secret()).ok()?.kept();
+        let issued = IssuedToken::new(self.text.expose_secret())
+            .ok()?
+            .second_hand();
         let Some(end) = self.end else {
             return Some(issued);
         };
@@ -167,7 +214,7 @@ impl KeptToken {
 
 impl KeptRefusal {
     /// The refusal `error` is, of the credential with this digest.
-    pub(super) fn new(error: &TokenError, digest: Option<u32>, now: Millis) -> Self {
+    pub(super) fn new(error: &TokenError, digest: u32, now: Millis) -> Self {
         let longest = tokio::time::Instant::now() + REFUSAL_REMEMBERED;
         let rest = error
             .remembered_until()
@@ -187,20 +234,22 @@ impl KeptRefusal {
         Some(Self {
             message,
             until: fields.get("until")?.as_u64()?,
-            digest: fields
-                .get("credential")
-                .and_then(Value::as_u64)
-                .and_then(|digest| u32::try_from(digest).ok()),
+            digest: u32::try_from(fields.get("credential")?.as_u64()?).ok()?,
         })
     }
 
-    /// The refusal, if it is of this credential and still counts. A credential that cannot be told has not changed.
-    pub(super) fn error(&self, digest: Option<u32>, now: Millis) -> Option<TokenError> {
-        let is_another = matches!((self.digest, digest), (Some(then), Some(now)) if then != now);
+    /// The refusal, if it still counts.
+    fn error(&self, now: Millis) -> Option<TokenError> {
         // Another machine's clock may be wrong: nothing is remembered for longer than it would be here.
         let rest = left(self.until, now).min(REFUSAL_REMEMBERED);
-        (!is_another && !rest.is_zero())
-            .then(|| TokenError::refused(self.message.clone()).remember_for(rest))
+        (!rest.is_zero()).then(|| TokenError::refused(self.message.clone()).remember_for(rest))
+    }
+}
+
+fn object(value: Value) -> Option<Map<String, Value>> {
+    match value {
+        Value::Object(fields) => Some(fields),
+        _ => None,
     }
 }
 
@@ -228,30 +277,32 @@ mod tests {
     const NOW: Millis = 1_800_000_000_000;
     const HOUR: Duration = Duration::from_secs(3600);
 
-    fn record(text: &str, message: &str, digest: Option<u32>) -> Record {
-        let issued = IssuedToken::new(text).unwrap().valid_for(HOUR);
-        Record {
-            token: Some(KeptToken::new(&issued, NOW)),
-            refusal: Some(KeptRefusal {
-                message: message.to_owned(),
-                until: NOW + 1000,
-                digest,
-            }),
+    fn refusal(message: &str, digest: u32) -> KeptRefusal {
+        KeptRefusal {
+            message: message.to_owned(),
+            until: NOW + 1000,
+            digest,
         }
+    }
+
+    fn record(text: &str, message: &str, digest: u32) -> Record {
+        let issued = IssuedToken::new(text).unwrap().valid_for(HOUR);
+        Record::default()
+            .granted(KeptToken::new(&issued, NOW), None, NOW)
+            .refused(refusal(message, digest), NOW)
+            .refused(refusal("another", digest ^ 1), NOW)
     }
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(text in "[!#-;=?-~]{1,80}", message in ".{0,80}", digest: Option<u32>) {
+        fn what_is_written_is_read(text in "[!#-;=?-~]{1,80}", message in ".{0,80}", digest: u32) {
             let read = Record::from_json(&record(&text, &message, digest).to_json());
+            prop_assert_eq!(read.refusal(Some(digest), NOW).unwrap().to_string(), message);
+            prop_assert_eq!(read.refusal(Some(digest ^ 1), NOW).unwrap().to_string(), "another");
+            prop_assert!(read.refusal(Some(digest), NOW + 1000).is_none());
             let token = read.token.unwrap().issue(NOW).unwrap();
             prop_assert_eq!(token.expose(), text);
             prop_assert_eq!(token.lifetime(), Some(HOUR));
-            let refusal = read.refusal.unwrap();
-            prop_assert_eq!(&refusal.message, &message);
-            prop_assert_eq!(refusal.digest, digest);
-            prop_assert!(refusal.error(digest, NOW).is_some());
-            prop_assert!(refusal.error(digest, NOW + 1000).is_none());
         }
 
         #[test]
@@ -262,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_token_is_handed_out_while_enough_of_its_life_is_left() {
-        let kept = record("secret", "", None).token.unwrap();
+        let kept = record("secret", "", 7).token.unwrap();
         let end = NOW + millis(HOUR);
         assert!(kept.issue(end - 30_000).is_some());
         assert!(kept.issue(end - 29_999).is_none());
@@ -275,16 +326,39 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_behind_makes_no_token_live_longer() {
-        let kept = record("secret", "", None).token.unwrap();
+        let kept = record("secret", "", 7).token.unwrap();
         let issued = kept.issue(NOW - 5_000_000).unwrap();
         assert_eq!(issued.lifetime(), Some(HOUR));
     }
 
     #[test]
     fn another_credential_was_not_refused() {
-        let refusal = record("secret", "no", Some(7)).refusal.unwrap();
-        assert!(refusal.error(Some(7), NOW).is_some());
-        assert!(refusal.error(Some(8), NOW).is_none());
-        assert!(refusal.error(None, NOW).is_some());
+        let record = Record::default().refused(refusal("no", 7), NOW);
+        assert!(record.refusal(Some(7), NOW).is_some());
+        assert!(record.refusal(Some(8), NOW).is_none());
+        assert!(record.refusal(None, NOW).is_none());
+    }
+
+    #[test]
+    fn a_login_lifts_the_refusal_of_its_own_credential_only() {
+        let token = KeptToken::new(&IssuedToken::new("secret").unwrap(), NOW);
+        let record = record("old", "no", 7).granted(token, Some(7), NOW);
+        assert!(record.refusal(Some(7), NOW).is_none());
+        assert!(record.refusal(Some(6), NOW).is_some());
+    }
+
+    #[test]
+    fn the_memory_of_refusals_is_bounded_and_what_has_expired_makes_room() {
+        let mut record = Record::default();
+        for digest in 0..100 {
+            record = record.refused(refusal("no", digest), NOW);
+        }
+        assert_eq!(record.refusals.len(), MOST_REFUSALS);
+        assert!(record.refusal(Some(99), NOW).is_some());
+        let later = KeptRefusal {
+            until: NOW + 5000,
+            ..refusal("no", 100)
+        };
+        assert_eq!(record.refused(later, NOW + 2000).refusals.len(), 1);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use ::redis::{
-    Client, ConnectionAddr, FromRedisValue, RedisError,
+    Client, ConnectionAddr, ErrorKind, FromRedisValue, RedisError,
     aio::{ConnectionManager, ConnectionManagerConfig},
     cmd,
 };
@@ -60,7 +60,10 @@ return 1";
 /// Connects when it is first asked, and again by itself. Each question may take 900 ms, connecting included
 /// ([`time_limit`](Self::time_limit)). The keys of one record have one hash tag, so that a cluster's proxy keeps them
 /// together: `arcgis-auth:{NAME}:record`, `:lock`, `:fence`. All of them end by themselves. Redis's user needs `GET`,
-/// `SET`, `DEL`, `PEXPIRE` and `EVAL` on `arcgis-auth:*`.
+/// `SET`, `DEL`, `PEXPIRE` and `EVAL` on `arcgis-auth:*`, and `SELECT` where the URL names a database other than 0:
+/// `ACL SETUSER maps on >password ~arcgis-auth:* +get +set +del +pexpire +eval +select`.
+///
+/// After an error that another server may not give, as when Redis has failed over, it connects anew to the same name.
 ///
 /// TLS is rustls with the process's default provider, and the platform's root certificates. Where the process has set no
 /// provider when the first `rediss://` connection is made, it gets ring.
@@ -147,12 +150,11 @@ impl RedisVault {
                 connection: Some(number),
             };
             let answer = command.query_async(&mut connection).await;
-            let is_answered = match &answer {
+            let is_certain = match &answer {
                 Ok(_) => true,
-                // Redis's own word, as against none.
-                Err(error) => error.code().is_some(),
+                Err(error) => error.code().is_some_and(is_said_by_any_server),
             };
-            if is_answered {
+            if is_certain {
                 doubt.connection = None;
             }
             answer
@@ -220,6 +222,9 @@ impl RedisVault {
                     .collect();
                 format!("Redis at {address} answered with an error ({code})")
             }
+            None if error.kind() == ErrorKind::AuthenticationFailed => format!(
+                "Redis at {address} does not let this process in; check user and password in its URL"
+            ),
             None if error.is_connection_refusal() => {
                 format!("no Redis listens at {address}; start it, or mend its URL")
             }
@@ -236,8 +241,14 @@ impl RedisVault {
     }
 }
 
-/// A question that nothing has answered yet. Dropped before that, be it that the time is up, it takes the connection
-/// with it: where a machine vanished without a word, waiting on is of no use.
+/// Errors that say nothing of a server's role. After any other this may be a server that has become a replica, and the
+/// name that was connected to may be another's by now.
+fn is_said_by_any_server(code: &str) -> bool {
+    matches!(code, "OOM" | "NOPERM" | "WRONGTYPE" | "BUSY")
+}
+
+/// A question that has no answer to rely on yet. Dropped before that, be it that the time is up, it takes the connection
+/// with it: where a machine vanished without a word, or is not the one to write to any more, asking on is of no use.
 struct Doubt<'a> {
     vault: &'a RedisVault,
     connection: Option<u64>,

@@ -11,12 +11,15 @@ use tokio::time::{Instant, timeout};
 use super::{
     DynTokenVault, TokenVault, VaultError, VaultKeys, VaultLock, VaultRecord,
     keys::Key,
-    lease::Held,
-    record::{Millis, Record},
+    lease::{Held, Leave},
+    record::{self, KeptToken, Millis, Record},
     source::VaultedSource,
     subject::{About, Subject},
 };
-use crate::{source::TokenSource, trace};
+use crate::{
+    source::{TokenSource, VaultTime},
+    trace,
+};
 
 const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(1);
 /// How long a vault that failed is left alone.
@@ -32,6 +35,9 @@ pub(super) const LEASE: Duration = Duration::from_secs(10);
 /// * the token: one login, by whoever takes the lock first. Who dies with the lock holds it for ten seconds;
 /// * a refusal: a wrong password is tried once, not once a process;
 /// * the knowledge that a token died: it is taken out of the vault, and not handed out again.
+///
+/// Who signs out takes the token out of the vault. Other processes use the one they hold until its end, or until a server
+/// refuses it.
 ///
 /// Records are sealed with XChaCha20-Poly1305, tied to their site, caller and account; their names are keyed hashes of
 /// these. A password is never in one.
@@ -88,6 +94,8 @@ pub(super) struct Found<'a> {
     /// As it was read, to be replaced only if nobody else did meanwhile.
     bytes: bytes::Bytes,
     pub(super) record: Record,
+    /// It is under the first key's name, where new records go.
+    pub(super) is_written_to: bool,
 }
 
 impl Found<'_> {
@@ -111,7 +119,9 @@ impl SealedVault {
     }
 
     /// How long each question to the vault may take before the process goes on by itself; a second unless set. A login
-    /// asks a handful of them, and none after one that failed.
+    /// asks a handful of them, and none after one that failed; all of them together, those of its portal's login
+    /// included, take twice as long at most. Looking whether another process has logged in takes no longer than that
+    /// login.
     #[must_use]
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
@@ -122,7 +132,8 @@ impl SealedVault {
     ///
     /// Who shares is told by the site, the caller, and the account in the source's
     /// [`fingerprint`](TokenSource::fingerprint). Sources that do not tell their account share with all others of the
-    /// site that do not: give applications with such sources a key each.
+    /// site that do not: give applications with such sources a key each. Do not wrap a source whose tokens are bound to
+    /// an address ([`ClientBinding::RequestIp`](crate::ClientBinding::RequestIp)): other machines could not use them.
     ///
     /// ```
     /// use tower_arcgis_auth::{IssuedToken, SealedVault, Site, TokenVault, token_source_fn};
@@ -144,41 +155,65 @@ impl SealedVault {
     }
 
     /// The records about `subject`, that under the first key's name first.
-    pub(super) async fn find(&self, subject: &Subject) -> Result<Vec<Found<'_>>, Unavailable> {
+    pub(super) async fn find(
+        &self,
+        subject: &Subject,
+        time: Option<&VaultTime>,
+    ) -> Result<Vec<Found<'_>>, Unavailable> {
         let mut all = Vec::new();
         for key in self.shared.keys.all() {
-            let name = key.name(subject.bytes());
-            let bytes = self.ask(self.shared.vault.read(&name)).await?;
-            // What does not open was written by somebody else, or moved here: as good as none.
-            let opened = bytes.and_then(|bytes| {
-                let json = key.open(&bytes, subject.bytes())?;
-                Some((Record::from_json(&json), bytes))
-            });
-            if let Some((record, bytes)) = opened {
-                all.push(Found {
-                    name,
-                    key,
-                    bytes,
-                    record,
-                });
-            }
+            all.extend(self.read(key, subject, time).await?);
         }
         Ok(all)
     }
 
-    /// Puts `record` in the place of what was found, unless somebody did so before.
+    /// The record about `subject` that is written to.
+    pub(super) async fn find_written_to(
+        &self,
+        subject: &Subject,
+        time: Option<&VaultTime>,
+    ) -> Result<Option<Found<'_>>, Unavailable> {
+        match self.shared.keys.all().first() {
+            Some(key) => self.read(key, subject, time).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn read<'a>(
+        &'a self,
+        key: &'a Key,
+        subject: &Subject,
+        time: Option<&VaultTime>,
+    ) -> Result<Option<Found<'a>>, Unavailable> {
+        let name = key.name(subject.bytes());
+        let first = self.shared.keys.all().first();
+        let bytes = self.ask(time, self.shared.vault.read(&name)).await?;
+        // What does not open was written by somebody else, or moved here: as good as none.
+        Ok(bytes.and_then(|bytes| {
+            let json = key.open(&bytes, subject.bytes())?;
+            Some(Found {
+                name,
+                key,
+                bytes,
+                record: Record::from_json(&json),
+                is_written_to: first.is_some_and(|first| std::ptr::eq(first, key)),
+            })
+        }))
+    }
+
+    /// Puts `record` in the place of what was found, unless somebody did so before. Says whether it did.
     pub(super) async fn replace(
         &self,
         found: &Found<'_>,
         subject: &Subject,
         record: &Record,
         now: Millis,
-    ) -> Result<(), Unavailable> {
+        time: Option<&VaultTime>,
+    ) -> Result<bool, Unavailable> {
         let sealed = self.seal(found.key, subject, record, now);
         let vault = &self.shared.vault;
-        self.ask(vault.replace(&found.name, &found.bytes, sealed))
-            .await?;
-        Ok(())
+        self.ask(time, vault.replace(&found.name, &found.bytes, sealed))
+            .await
     }
 
     /// Takes whatever is kept about `subject` out, in the middle of an outage too.
@@ -187,46 +222,59 @@ impl SealedVault {
             let name = key.name(subject.bytes());
             let vault = &self.shared.vault;
             // Somebody else may write at the same time, though hardly ever twice.
+            let mut is_gone = false;
             for _ in 0..3 {
-                let Some(bytes) = self.ask(vault.read(&name)).await? else {
-                    break;
+                is_gone = match self.ask(None, vault.read(&name)).await? {
+                    Some(bytes) => self.ask(None, vault.replace(&name, &bytes, None)).await?,
+                    None => true,
                 };
-                if self.ask(vault.replace(&name, &bytes, None)).await? {
+                if is_gone {
                     break;
                 }
+            }
+            if !is_gone {
+                return Err(Unavailable);
             }
         }
         Ok(())
     }
 
     /// The lock of `subject`; `None` while another holds it.
-    pub(super) async fn lock(&self, subject: &Subject) -> Result<Option<Held>, Unavailable> {
+    pub(super) async fn lock(
+        &self,
+        subject: &Subject,
+        time: Option<&VaultTime>,
+    ) -> Result<Option<Held>, Unavailable> {
+        // A lock that is given when nobody waits for it any more keeps everybody out for a lease.
+        if self.limit(time) < self.time_limit {
+            return Err(Unavailable);
+        }
         let Some(key) = self.shared.keys.all().first() else {
             return Err(Unavailable);
         };
         let name = key.name(subject.bytes());
-        let lock = self.ask(self.shared.vault.lock(&name, LEASE)).await?;
+        let lock = self.ask(time, self.shared.vault.lock(&name, LEASE)).await?;
         Ok(lock.map(|lock| Held::new(self.clone(), name, lock)))
     }
 
     pub(super) async fn extend(&self, name: &str, lock: &VaultLock) -> Result<bool, Unavailable> {
-        self.ask(self.shared.vault.extend(name, lock, LEASE)).await
+        self.ask(None, self.shared.vault.extend(name, lock, LEASE))
+            .await
     }
 
-    /// Gives the lock back, with what there is to write about `subject`.
-    /// Says whether nobody took the lock since.
+    /// Gives the lock back, with what there is to write. Says whether nobody took it since.
     pub(super) async fn unlock(
         &self,
         name: &str,
         lock: &VaultLock,
         write: Option<VaultRecord>,
-    ) -> bool {
-        let answer = self.ask(self.shared.vault.unlock(name, lock, write)).await;
-        // In an outage, which has been told of, the lease ends by itself.
-        matches!(answer, Ok(true))
+        time: Option<&VaultTime>,
+    ) -> Result<bool, Unavailable> {
+        self.ask(time, self.shared.vault.unlock(name, lock, write))
+            .await
     }
 
-    /// `record` as the first key seals it, and what the first key calls the credential.
+    /// `record` as the first key seals it.
     pub(super) fn sealed(
         &self,
         subject: &Subject,
@@ -237,6 +285,17 @@ impl SealedVault {
         self.seal(key, subject, record, now)
     }
 
+    /// What a login leaves that gave `token`, where there was `kept`.
+    pub(super) fn granted(&self, token: KeptToken, kept: Record, subject: &Subject) -> Leave {
+        let now = record::now();
+        let record = kept.granted(token.clone(), self.digest(subject), now);
+        match self.sealed(subject, &record, now) {
+            Some(record) => Leave::Token(token, record),
+            None => Leave::Nothing,
+        }
+    }
+
+    /// What the first key calls the credential.
     pub(super) fn digest(&self, subject: &Subject) -> Option<u32> {
         let key = self.shared.keys.all().first()?;
         subject.digest(key)
@@ -257,18 +316,36 @@ impl SealedVault {
         Some(VaultRecord::new(sealed, keep_for))
     }
 
-    /// One question's answer within the time limit, or an outage.
+    /// How long a question may take that is part of a login which has spent this `time`.
+    fn limit(&self, time: Option<&VaultTime>) -> Duration {
+        let left = time.map(|time| (self.time_limit * 2).saturating_sub(time.spent()));
+        left.map_or(self.time_limit, |left| left.min(self.time_limit))
+    }
+
+    /// One question's answer within the time limit, or an outage. Where it is part of a login that has no `time` left,
+    /// there is no answer, and no outage either.
     async fn ask<T>(
         &self,
+        time: Option<&VaultTime>,
         question: impl Future<Output = Result<T, VaultError>>,
     ) -> Result<T, Unavailable> {
-        let answer = timeout(self.time_limit, question).await;
-        let answer = answer.unwrap_or_else(|_| {
-            Err(VaultError::new(format!(
+        let limit = self.limit(time);
+        if limit.is_zero() {
+            return Err(Unavailable);
+        }
+        let started = Instant::now();
+        let answer = timeout(limit, question).await;
+        if let Some(time) = time {
+            time.add(started.elapsed());
+        }
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(_) if limit < self.time_limit => return Err(Unavailable),
+            Err(_) => Err(VaultError::new(format!(
                 "the vault did not answer within {} ms",
                 self.time_limit.as_millis()
-            )))
-        });
+            ))),
+        };
         match answer {
             Ok(answer) => {
                 if self.set_out_until(None).is_some() {

@@ -11,14 +11,14 @@ use tokio::time::{Instant, sleep};
 use super::{
     SealedVault,
     known::KnownTokens,
-    lease::Held,
+    lease::{Held, Leave},
     record::{self, KeptRefusal, KeptToken, Record},
     sealed::{LEFT_ALONE, Unavailable},
     subject::{About, Subject},
 };
 use crate::{
     error::TokenError,
-    source::{Fingerprint, Owner, SignOut, TokenReason, TokenRequest, TokenSource},
+    source::{Fingerprint, Owner, SignOut, TokenReason, TokenRequest, TokenSource, VaultTime},
     token::IssuedToken,
 };
 
@@ -51,7 +51,7 @@ enum Step {
 /// What was kept.
 enum Look {
     Answer(Result<IssuedToken, TokenError>),
-    /// Nothing of use; and what it was.
+    /// Nothing of use; and what there is under the name that is written to.
     Nothing(Record),
 }
 
@@ -78,21 +78,23 @@ impl<S: TokenSource> VaultedSource<S> {
 
     async fn step(&self, request: &TokenRequest, subject: &Subject) -> Result<Step, Unavailable> {
         let started = Instant::now();
-        let suspect = self.suspect(request, subject).await?;
+        let suspects = self.suspects(request, subject).await?;
         // Who waits in vain says so before the login's own limit does: that would count as a login not answered.
         let patience = request.deadline().map_or(PATIENCE, |at| {
             at.saturating_duration_since(started) / 10 * 9
         });
         let mut pause = FIRST_PAUSE;
+        let mut time = Some(request.vault_time());
         loop {
-            if let Look::Answer(answer) = self.look(request, subject, suspect.as_ref()).await? {
+            let look = || self.look(request, subject, &suspects, time);
+            if let Look::Answer(answer) = look().await? {
                 return Ok(Step::Answer(answer));
             }
-            if let Some(held) = self.vault.lock(subject).await? {
+            if let Some(held) = self.vault.lock(subject, time).await? {
                 // Somebody may have come and gone between looking and locking.
-                return Ok(match self.look(request, subject, suspect.as_ref()).await? {
+                return Ok(match look().await? {
                     Look::Answer(answer) => {
-                        held.give_back(None).await;
+                        self.give_back(held, time).await;
                         Step::Answer(answer)
                     }
                     Look::Nothing(record) => Step::LogIn(held, record),
@@ -105,6 +107,8 @@ impl<S: TokenSource> VaultedSource<S> {
                     started.elapsed().as_secs()
                 )))));
             }
+            // From here on it is another's login that takes time, and not the vault.
+            time = None;
             sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -112,53 +116,59 @@ impl<S: TokenSource> VaultedSource<S> {
 
     /// What the vault holds while a token that only this process had is dead. Whatever killed that may have killed this
     /// too: what comes into the vault from now on is to be trusted, and not what was there.
-    async fn suspect(
+    async fn suspects(
         &self,
         request: &TokenRequest,
         subject: &Subject,
-    ) -> Result<Option<KeptToken>, Unavailable> {
+    ) -> Result<Vec<KeptToken>, Unavailable> {
         let dead = request
             .dead()
             .filter(|_| request.reason() == TokenReason::Rejected);
         if !dead.is_some_and(|dead| self.known.is_own(dead.expose())) {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        let found = self.vault.find(subject).await?;
-        Ok(found.into_iter().find_map(|found| found.record.token))
+        let found = self.vault.find(subject, Some(request.vault_time())).await?;
+        Ok(found
+            .into_iter()
+            .filter_map(|found| found.record.token)
+            .collect())
     }
 
     async fn look(
         &self,
         request: &TokenRequest,
         subject: &Subject,
-        suspect: Option<&KeptToken>,
+        suspects: &[KeptToken],
+        time: Option<&VaultTime>,
     ) -> Result<Look, Unavailable> {
         let now = record::now();
-        let mut kept = None;
-        for mut found in self.vault.find(subject).await? {
+        let mut kept = Record::default();
+        for mut found in self.vault.find(subject, time).await? {
             if let Some(token) = found.record.token.as_ref().filter(|_| self.keeps_tokens()) {
                 if self.known.is_dead(token.expose()) {
                     // Others must not be handed it either.
                     found.record.token = None;
                     let rest = found.record.clone();
-                    self.vault.replace(&found, subject, &rest, now).await?;
+                    self.vault
+                        .replace(&found, subject, &rest, now, time)
+                        .await?;
                 } else {
-                    let is_another = |text: Option<&str>| text != Some(token.expose());
-                    let is_fit = is_another(request.dead().map(|dead| dead.expose()))
-                        && is_another(suspect.map(KeptToken::expose));
+                    let text = token.expose();
+                    let is_fit = request.dead().is_none_or(|dead| dead.expose() != text)
+                        && suspects.iter().all(|suspect| suspect.expose() != text);
                     if let Some(issued) = token.issue(now).filter(|_| is_fit) {
                         return Ok(Look::Answer(Ok(issued)));
                     }
                 }
             }
-            let refusal = found.record.refusal.as_ref();
-            let digest = found.digest(subject);
-            if let Some(error) = refusal.and_then(|refusal| refusal.error(digest, now)) {
+            if let Some(error) = found.record.refusal(found.digest(subject), now) {
                 return Ok(Look::Answer(Err(error)));
             }
-            kept.get_or_insert(found.record);
+            if found.is_written_to {
+                kept = found.record;
+            }
         }
-        Ok(Look::Nothing(kept.unwrap_or_default()))
+        Ok(Look::Nothing(kept))
     }
 
     async fn log_in(
@@ -168,30 +178,36 @@ impl<S: TokenSource> VaultedSource<S> {
         held: Held,
         kept: Record,
     ) -> Result<IssuedToken, TokenError> {
-        let result = self.source.token(request).await;
-        let now = record::now();
-        let record = match &result {
+        let time = request.vault_time().clone();
+        let result = self.got(request).await;
+        let (digest, now) = (self.vault.digest(subject), record::now());
+        let leave = match &result {
             // A source that has but one token may give it again.
-            Ok(token) if self.keeps_tokens() && !self.known.is_dead(token.expose()) => {
-                Some(Record {
-                    token: Some(KeptToken::new(token, now)),
-                    refusal: None,
-                })
-            }
-            Err(error) if error.is_refused() => Some(Record {
-                // The old token may work until its end.
-                token: kept.token,
-                refusal: Some(KeptRefusal::new(error, self.vault.digest(subject), now)),
+            Ok(token) if self.keeps_tokens() && !self.known.is_dead(token.expose()) => self
+                .vault
+                .granted(KeptToken::new(token, now), kept, subject),
+            // Others are told of a credential that they can tell is theirs.
+            Err(error) if error.is_refused_to_all() => digest.map_or(Leave::Nothing, |digest| {
+                let refusal = KeptRefusal::new(error, digest, now);
+                Leave::Refusal(subject.clone(), refusal)
             }),
             // A fault is this process's own: the next may get through.
-            _ => None,
+            _ => Leave::Nothing,
         };
-        let write = record.and_then(|record| self.vault.sealed(subject, &record, now));
-        let is_written = held.give_back(write).await;
-        if let (Ok(token), false) = (&result, is_written) {
-            self.share_later(token, subject);
+        match (held.give_back(leave, Some(&time)).await, &result) {
+            // Somebody who took the lock since may have got none.
+            (Ok(false), Ok(token)) => self.share_later(token, subject),
+            (Ok(_), _) => {}
+            (Err(not_given_back), _) => not_given_back.repeat(&self.known),
         }
         result
+    }
+
+    /// Gives the lock back after nothing was done with it.
+    async fn give_back(&self, held: Held, time: Option<&VaultTime>) {
+        if let Err(not_given_back) = held.give_back(Leave::Nothing, time).await {
+            not_given_back.repeat(&self.known);
+        }
     }
 
     async fn log_in_alone(
@@ -200,8 +216,20 @@ impl<S: TokenSource> VaultedSource<S> {
         subject: Option<Subject>,
     ) -> Result<IssuedToken, TokenError> {
         let subject = subject.unwrap_or_else(|| self.subject(request.owner()));
-        let token = self.source.token(request).await?;
+        let token = self.got(request).await?;
         self.share_later(&token, &subject);
+        Ok(token)
+    }
+
+    /// Logs in. Whatever was wrong with the token before, it has been replaced: from the vault it is of no use any more.
+    async fn got(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let token = self.source.token(request.clone()).await?;
+        if let Some(dead) = request
+            .dead()
+            .filter(|dead| dead.expose() != token.expose())
+        {
+            self.known.add_dead(dead.expose());
+        }
         Ok(token)
     }
 
@@ -248,27 +276,29 @@ impl Later {
         }
     }
 
-    async fn try_to_share(&self, known: &KnownTokens) -> Result<(), Unavailable> {
-        let Some(held) = self.vault.lock(&self.subject).await? else {
+    async fn try_to_share(&self, known: &Arc<KnownTokens>) -> Result<(), Unavailable> {
+        let Some(held) = self.vault.lock(&self.subject, None).await? else {
             // Somebody logs in: there will be a token.
             return Ok(());
         };
         let now = record::now();
-        let found = self.vault.find(&self.subject).await?;
+        let found = self.vault.find(&self.subject, None).await?;
         let has_one = found.iter().any(|found| {
             let token = found.record.token.as_ref();
             token.is_some_and(|token| !known.is_dead(token.expose()) && token.issue(now).is_some())
         });
-        let record = Record {
-            token: Some(self.token.clone()),
-            refusal: None,
+        let leave = if has_one {
+            Leave::Nothing
+        } else {
+            let kept = found.into_iter().find(|found| found.is_written_to);
+            let kept = kept.map(|found| found.record).unwrap_or_default();
+            self.vault.granted(self.token.clone(), kept, &self.subject)
         };
-        let write = match has_one {
-            true => None,
-            false => self.vault.sealed(&self.subject, &record, now),
-        };
-        if held.give_back(write).await {
-            known.remove_own(self.token.expose());
+        let is_written = matches!(leave, Leave::Token(..));
+        match held.give_back(leave, None).await {
+            Ok(true) if is_written => known.remove_own(self.token.expose()),
+            Ok(_) => {}
+            Err(not_given_back) => not_given_back.repeat(known),
         }
         Ok(())
     }
@@ -276,7 +306,7 @@ impl Later {
 
 impl<S: TokenSource> TokenSource for VaultedSource<S> {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        // A token that nears its end, or lacks a right, is not dead.
+        // A token that nears its end, or lacks a right, is not dead yet.
         if let Some(dead) = request
             .dead()
             .filter(|_| request.reason() == TokenReason::Rejected)
@@ -346,10 +376,7 @@ mod tests {
     }
 
     fn owner() -> Owner {
-        Owner {
-            site: "https://gis.test/arcgis".into(),
-            identity: Some("ada".into()),
-        }
+        Owner::site("https://gis.test/arcgis".into(), Some("ada".into()))
     }
 
     fn missing() -> TokenRequest {
@@ -378,12 +405,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_sign_out_that_the_vault_did_not_hear_of_says_so() {
-        let (vault, logins) = (MemoryVault::default(), Arc::default());
-        let source = sealed(&vault).wrap(counting(&logins));
-        source.token(missing()).await.unwrap();
-        vault.set_fault(Some(Fault::Hangs));
-        let error = source.sign_out(SignOut::new(owner(), None)).await;
-        assert!(error.unwrap_err().to_string().contains("until its end"));
+        for fault in [Fault::Hangs, Fault::Overtaken] {
+            let (vault, logins) = (MemoryVault::default(), Arc::default());
+            let source = sealed(&vault).wrap(counting(&logins));
+            source.token(missing()).await.unwrap();
+            vault.set_fault(Some(fault));
+            let error = source.sign_out(SignOut::new(owner(), None)).await;
+            assert!(error.unwrap_err().to_string().contains("until its end"));
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -397,10 +426,7 @@ mod tests {
             (None, "secret-3"),
             (Some("ada"), "secret-0"),
         ] {
-            let owner = Owner {
-                identity: identity.map(Into::into),
-                ..owner()
-            };
+            let owner = Owner::site(owner().site, identity.map(Into::into));
             let request = TokenRequest::new(owner, TokenReason::Missing, None);
             assert_eq!(source.token(request).await.unwrap().expose(), text);
         }

@@ -45,6 +45,8 @@ pub enum Fault {
     LockedForEver,
     /// Nothing can be written.
     Full,
+    /// Whoever replaces a record comes too late.
+    Overtaken,
 }
 
 impl MemoryVault {
@@ -135,8 +137,9 @@ impl TokenVault for MemoryVault {
         seen: &[u8],
         with: Option<VaultRecord>,
     ) -> Result<bool, VaultError> {
-        self.with(name, |entry, _| {
-            let is_the_one = entry.record.as_deref() == Some(seen);
+        self.with(name, |entry, fault| {
+            let is_the_one =
+                entry.record.as_deref() == Some(seen) && !matches!(fault, Some(Fault::Overtaken));
             if is_the_one {
                 entry.record = with.map(|record| record.bytes().clone());
             }
