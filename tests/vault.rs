@@ -917,6 +917,20 @@ async fn a_vault_that_is_slow_within_its_limit_costs_two_seconds_for_all_levels_
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_login_leaves_reaches_a_slow_vault_though_nobody_waits_for_it() {
+    for password in [PASSWORD, "wrong"] {
+        let world = World::new();
+        let slow = Duration::from_millis(600);
+        world.vault.set_fault(Some(Fault::Slow(slow)));
+        ask(&world.replica_with(password, KEY)).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(world.vault.held(), 0);
+        ask(&world.replica_with(password, KEY)).await;
+        assert_eq!(world.attempts(), 1, "{password}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_vault_that_answers_garbage_is_as_good_as_empty() {
     let world = World::new();
     world.vault.set_fault(Some(Fault::Garbage));
@@ -984,6 +998,23 @@ async fn who_was_alone_does_not_take_what_may_be_as_dead_as_its_own() {
     assert!(ask(&alone).await.is_clean());
     assert!(ask(&other).await.is_clean());
     assert_eq!(world.attempts(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_alone_takes_nothing_as_dead_under_any_key() {
+    let world = World::new();
+    let alone = world.replica_with(PASSWORD, &format!("{KEY},{OTHER_KEY}"));
+    world.vault.set_fault(Some(Fault::Fails));
+    assert!(ask(&alone).await.is_clean());
+    world.vault.set_fault(None);
+    for key in [KEY, OTHER_KEY] {
+        assert!(ask(&world.replica_with(PASSWORD, key)).await.is_clean());
+    }
+    assert_eq!(world.attempts(), 3);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    world.valid.revoke_all();
+    assert!(ask(&alone).await.is_clean());
+    assert_eq!(world.attempts(), 4);
 }
 
 #[tokio::test(start_paused = true)]
