@@ -53,19 +53,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("\nA fourth replica starts:");
     ask_all(&server, &[replica(&server, &url)?]).await?;
 
-    println!("\nAll tokens die, and three more start, with a password that is wrong:");
-    server.revoke_all_tokens();
-    let wrong = || replica_with(&server, &url, "wrong");
+    println!("\nThree replicas of another fleet start, with a password that is wrong:");
+    let wrong = || replica_of("other-fleet", &server, &url, "wrong");
     ask_all(&server, &[wrong()?, wrong()?, wrong()?]).await
 }
 
 fn replica(server: &StandIn, url: &str) -> Result<Replica, Box<dyn Error>> {
-    replica_with(server, url, PASSWORD)
+    replica_of("fleet", server, url, PASSWORD)
 }
 
 /// What each process of a fleet does at its start.
-fn replica_with(server: &StandIn, url: &str, password: &str) -> Result<Replica, Box<dyn Error>> {
-    let vault = SealedVault::new(RedisVault::new(url)?, VaultKeys::new(KEY)?);
+fn replica_of(
+    fleet: &str,
+    server: &StandIn,
+    url: &str,
+    password: &str,
+) -> Result<Replica, Box<dyn Error>> {
+    let redis = RedisVault::new(url)?.namespace(fleet);
+    let vault = SealedVault::new(redis, VaultKeys::new(KEY)?);
     let site = Site::new(server.root())
         .credential(Credential::user(USERNAME, password))
         .token_vault(&vault);
