@@ -129,6 +129,7 @@ pub(crate) struct Kept<S, B> {
 }
 
 /// The head of a request as the caller made it: it holds no secret of ours.
+#[derive(Clone)]
 pub(crate) struct Unsigned {
     method: Method,
     uri: Uri,
@@ -271,26 +272,23 @@ impl<S, B> Exchange<S, B> {
         let generation = self.token.as_ref().map_or(0, |token| token.generation());
         let is_invalid = challenge == Challenge::TokenInvalid;
         if self.outcome.resent {
-            if let Some(token) = self.token.as_ref().filter(|token| token.is_second_hand()) {
-                // Nobody logged in, so that nothing is said of the service. The requests to come get a token of a login.
-                let reason = if is_invalid {
-                    token.set_rejected(true);
-                    TokenReason::Rejected
-                } else {
-                    TokenReason::RejectedAsMissing
-                };
-                store.renew(Some(token), reason);
+            let is_second_hand = self
+                .token
+                .as_ref()
+                .is_some_and(|token| token.is_second_hand());
+            if !is_second_hand {
+                // Without a fresh login the token may be as dead as the first.
+                if let Some(service) = self.service {
+                    if generation > self.generation_before {
+                        store.note_second_challenge(service, &self.path, challenge);
+                    }
+                }
                 return Reaction::Answer;
             }
-            // Without a fresh login the token may be as dead as the first.
-            if let Some(service) = self.service {
-                if generation > self.generation_before {
-                    store.note_second_challenge(service, &self.path, challenge);
-                }
-            }
-            return Reaction::Answer;
+            // Nobody logged in, so that nothing is said of the service: one more sending, with a token of a login, or
+            // else that login for the sake of the requests to come.
         }
-        self.outcome.challenge = Some(challenge);
+        self.outcome.challenge.get_or_insert(challenge);
         let reason = match &self.token {
             None => TokenReason::Missing,
             Some(token) if is_invalid => {
@@ -320,10 +318,13 @@ impl<S, B> Exchange<S, B> {
         };
         let renewal = store.renew(self.token.as_ref(), reason);
         if !replayable {
-            // The login goes on for the sake of the requests to come. One that failed before the sending says more.
-            self.outcome
-                .withheld
-                .get_or_insert(Withheld::BodyNotReplayable);
+            // The login goes on for the sake of the requests to come. One that failed before the sending says more, and
+            // after a second sending its answer is the answer.
+            if !self.outcome.resent {
+                self.outcome
+                    .withheld
+                    .get_or_insert(Withheld::BodyNotReplayable);
+            }
             return Reaction::Answer;
         }
         match renewal {
@@ -399,12 +400,28 @@ where
 
     /// The second sending, signed. `None` where the body is lost. A first sending still under way fails by this:
     /// the service may not get ready for the second before it is rid of the first.
-    fn second_sending(&mut self, token: Arc<Token>) -> Option<Box<Second<S, B>>> {
+    fn second_sending(&mut self, token: Arc<Token>) -> Option<Box<Second<S, B>>>
+    where
+        S: Clone,
+    {
         let Kept {
             service,
             request,
             body,
         } = *self.kept.take()?;
+        // What another process got may have died since.
+        let again = if token.is_second_hand() && !self.outcome.resent {
+            body.copy()
+        } else {
+            None
+        };
+        self.kept = again.map(|body| {
+            Box::new(Kept {
+                service: service.clone(),
+                request: request.clone(),
+                body,
+            })
+        });
         let mut request = request.into_request(body.take()?);
         self.service = Some(self.service_of(request.uri()));
         self.path = request.uri().path().chars().take(200).collect();
@@ -453,7 +470,7 @@ where
 
 impl<S, B, R> Future for ResponseFuture<S, B, R>
 where
-    S: Service<Request<ReplayBody<B>>, Response = Response<R>>,
+    S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
     B: Body + Unpin,
     B::Error: Into<BoxError>,
     R: Body + Unpin,

@@ -631,13 +631,18 @@ fn replica_before(world: &World, dead: &'static str) -> ArcgisAuth<Fake> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_died_unnoticed_costs_who_takes_it_from_the_vault_one_request() {
+async fn a_token_that_died_unnoticed_costs_who_takes_it_from_the_vault_one_more_sending() {
     for dead in [INVALID, support::REQUIRED] {
         let world = World::new();
         assert!(ask(&replica_before(&world, dead)).await.is_clean());
         world.valid.revoke_all();
         let late = replica_before(&world, dead);
-        assert!(!ask(&late).await.is_clean());
+        assert!(ask(&late).await.is_clean());
+        assert_eq!(
+            late.get_ref().tokens().len(),
+            3,
+            "without, with the dead one, with one of a login"
+        );
         for _ in 0..5 {
             assert!(ask(&late).await.is_clean());
         }
@@ -651,7 +656,7 @@ async fn a_token_that_died_unnoticed_costs_who_takes_it_from_the_vault_one_reque
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_replicas_token_that_is_as_dead_costs_one_request() {
+async fn another_replicas_token_that_is_as_dead_costs_one_more_sending() {
     let world = World::new();
     let ahead = ArcgisAuthLayer::builder()
         .site(world.site(PASSWORD).token_vault(&world.sealed(KEY)))
@@ -668,9 +673,64 @@ async fn another_replicas_token_that_is_as_dead_costs_one_request() {
     ahead.handle().site(ROOT).unwrap().renew().await.unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
     world.valid.revoke_all();
-    assert!(!ask(&behind).await.is_clean());
     assert!(ask(&behind).await.is_clean());
     assert_eq!(world.attempts(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_takes_no_token_sees_three_sendings_and_is_then_left_alone() {
+    let world = World::new();
+    assert!(ask(&world.replica()).await.is_clean());
+    let site = world.site(PASSWORD).token_vault(&world.sealed(KEY));
+    let layer = ArcgisAuthLayer::builder()
+        .site(site)
+        .token_client(world.token_client());
+    let fake = Fake::new(|_| answer(support::REQUIRED));
+    let late = layer.build().unwrap().layer(fake.clone());
+    for requests in 0..10 {
+        let told = ask(&late).await;
+        assert!(told.outcome.unanswered().is_some());
+        assert_eq!(fake.count(), 3 + requests);
+    }
+    assert_eq!(world.attempts(), 2);
+}
+
+#[tokio::test]
+async fn a_body_is_sent_a_third_time_whole() {
+    let server = StandIn::start().await.unwrap();
+    let vault = MemoryVault::default();
+    let replica = || {
+        let sealed = SealedVault::new(vault.clone(), keys(KEY));
+        let site = Site::new(server.root())
+            .credential(Credential::user(USERNAME, STAND_IN_PASSWORD))
+            .token_vault(&sealed);
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        ArcgisAuthLayer::new(site).unwrap().layer(client)
+    };
+    let apply_edits = |replica: ArcgisAuth<Client<HttpConnector, _>>| {
+        let url = server.url("rest/services/Water/FeatureServer/0/applyEdits");
+        let form = format!("f=json&adds={}", "x".repeat(100_000));
+        let request = Request::post(url)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Full::<Bytes>::from(form))
+            .unwrap();
+        async move {
+            let answer = replica.oneshot(request).await.unwrap();
+            let outcome = answer.body().outcome().clone();
+            answer.into_body().collect().await.unwrap();
+            assert!(outcome.unanswered().is_none(), "{outcome}");
+        }
+    };
+    apply_edits(replica()).await;
+    server.revoke_all_tokens();
+    server.clear_received();
+    apply_edits(replica()).await;
+    assert_eq!(server.counters().edits, 2);
+    let sendings = server.received();
+    let sendings = sendings
+        .iter()
+        .filter(|seen| seen.path_and_query.contains("applyEdits"));
+    assert_eq!(sendings.count(), 3);
 }
 
 /// A login is refused, slowly. Meanwhile the token that was in the vault when it began goes out of it.

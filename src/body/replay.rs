@@ -53,6 +53,11 @@ enum Inner<B> {
 pub(crate) enum KeptBody<B> {
     Empty,
     Captured(Arc<Mutex<Capture<B>>>),
+    /// All of it, apart from the first sending.
+    Copied {
+        held: VecDeque<Frame<Bytes>>,
+        open: bool,
+    },
 }
 
 /// What both ends share. The lock is this request's alone, and two tasks at most meet at it.
@@ -160,10 +165,33 @@ impl<B> KeptBody<B> {
         true
     }
 
+    /// What one more sending can be made from after the next, if the body was read to its end.
+    pub(crate) fn copy(&self) -> Option<Self> {
+        let (held, open) = match self {
+            Self::Empty => return Some(Self::Empty),
+            Self::Copied { held, open } => (copies(held), *open),
+            Self::Captured(capture) => {
+                let mut capture = lock(capture);
+                if capture.lost || !capture.ended {
+                    return None;
+                }
+                capture.flush_tail();
+                let open = !capture.exact && capture.held.iter().any(Frame::is_trailers);
+                (copies(&capture.held), open)
+            }
+        };
+        Some(Self::Copied { held, open })
+    }
+
     /// The body of the second sending. The first, if it has not ended, fails.
-    pub(crate) fn take(self) -> Option<ReplayBody<B>> {
-        let inner = match &self {
+    pub(crate) fn take(mut self) -> Option<ReplayBody<B>> {
+        let inner = match &mut self {
             Self::Empty => Inner::Empty,
+            Self::Copied { held, open } => Inner::Second(Second {
+                held: std::mem::take(held),
+                rest: None,
+                open: *open,
+            }),
             Self::Captured(shared) => {
                 let mut capture = lock(shared);
                 if capture.lost {
@@ -194,6 +222,16 @@ impl<B> Drop for KeptBody<B> {
             }
         }
     }
+}
+
+/// Frames of the same bytes: nothing is copied but trailers.
+fn copies(frames: &VecDeque<Frame<Bytes>>) -> VecDeque<Frame<Bytes>> {
+    let copy = |frame: &Frame<Bytes>| match (frame.data_ref(), frame.trailers_ref()) {
+        (Some(data), _) => Some(Frame::data(data.clone())),
+        (None, Some(trailers)) => Some(Frame::trailers(trailers.clone())),
+        (None, None) => None,
+    };
+    frames.iter().filter_map(copy).collect()
 }
 
 impl<B> Capture<B> {
