@@ -733,6 +733,19 @@ async fn a_body_is_sent_a_third_time_whole() {
     assert_eq!(sendings.count(), 3);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_fleet_makes_four_logins_without_an_answer() {
+    // The token service takes in every attempt, counts it, and answers when nobody waits any more.
+    let world = World::taking(Duration::from_secs(45));
+    let replicas: Vec<_> = (0..10).map(|_| world.replica()).collect();
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(14 * 60) {
+        ask_all(&replicas).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    assert_eq!(world.attempts(), 4);
+}
+
 /// A login is refused, slowly. Meanwhile the token that was in the vault when it began goes out of it.
 async fn refused_while(world: &World, goes: impl AsyncFnOnce(&ArcgisAuthLayer, &ArcgisAuth<Fake>)) {
     let layer = || {

@@ -30,6 +30,8 @@ use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 pub(crate) use self::request::vault_time::VaultTime;
 #[cfg(feature = "sign-in")]
 pub use self::sign_in::{SignIn, SignedIn, begin_sign_in, redeem_code};
+#[cfg(feature = "vault")]
+pub(crate) use self::turn::unanswered;
 pub(crate) use self::{
     ask::{Ask, CredentialFn, Refusals},
     automatic::{Automatic, Portals, Recipe},

@@ -73,13 +73,16 @@ impl Known {
             }
         }
         self.unanswered.retain(|at| *at + REFUSAL_REMEMBERED > now);
-        (self.unanswered.len() >= MOST_UNANSWERED).then(|| {
-            TokenError::fault(
-                "the token service left several logins unanswered and may have counted them as failures; one more might \
-                 lock the account, so the next is made a quarter of an hour after the first",
-            )
-        })
+        (self.unanswered.len() >= MOST_UNANSWERED).then(unanswered)
     }
+}
+
+/// Why no login is made after so many that were not answered.
+pub(crate) fn unanswered() -> TokenError {
+    TokenError::fault(
+        "the token service left several logins unanswered and may have counted them as failures; one more might lock the \
+         account, so the next is made a quarter of an hour after the first",
+    )
 }
 
 /// A source whose logins take their turn.

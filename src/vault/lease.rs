@@ -18,7 +18,10 @@ use super::{
     sealed::{LEASE, LEFT_ALONE, SealedVault, Unavailable},
     subject::Subject,
 };
-use crate::{source::VaultTime, store::REFUSAL_REMEMBERED};
+use crate::{
+    source::{TokenRequest, VaultTime},
+    store::REFUSAL_REMEMBERED,
+};
 
 pub(super) struct Held {
     vault: SealedVault,
@@ -26,6 +29,8 @@ pub(super) struct Held {
     lock: VaultLock,
     heartbeat: AbortHandle,
     is_given_back: bool,
+    /// What is written if the login is broken off after its credential has gone out.
+    if_not_answered: Option<(TokenRequest, VaultRecord)>,
 }
 
 /// What a login leaves behind.
@@ -47,7 +52,13 @@ impl Held {
             name,
             lock,
             is_given_back: false,
+            if_not_answered: None,
         }
+    }
+
+    /// Has `record` written if the login for `request` is broken off after its credential has gone out.
+    pub(super) fn if_not_answered(&mut self, request: TokenRequest, record: VaultRecord) {
+        self.if_not_answered = Some((request, record));
     }
 
     /// Gives the lock back, and writes, unless somebody took the lock meanwhile. Says whether nobody did.
@@ -85,9 +96,13 @@ impl Drop for Held {
                 std::mem::take(&mut self.name),
                 self.lock.clone(),
             );
+            let not_answered = self.if_not_answered.take();
+            let write = not_answered
+                .filter(|(request, _)| request.is_credential_sent())
+                .map(|(_, record)| record);
             runtime.spawn(async move {
                 // In an outage the lease ends by itself.
-                let _ = vault.unlock(&name, &lock, None, None).await;
+                let _ = vault.unlock(&name, &lock, write, None).await;
             });
         }
     }

@@ -5,7 +5,12 @@ use std::time::{Duration, SystemTime};
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use serde_json::{Map, Value};
 
-use crate::{error::TokenError, store::REFUSAL_REMEMBERED, token::IssuedToken};
+use crate::{
+    error::TokenError,
+    source::unanswered,
+    store::{MOST_UNANSWERED, REFUSAL_REMEMBERED},
+    token::IssuedToken,
+};
 
 /// How long a token is kept that the server set no end to.
 const KEPT_WITHOUT_END: Duration = Duration::from_secs(24 * 60 * 60);
@@ -24,6 +29,8 @@ pub(super) struct Record {
     pub(super) token: Option<KeptToken>,
     /// One for each credential that was refused, the newest last.
     refusals: Vec<KeptRefusal>,
+    /// When logins were broken off after the credential had gone out: the token service may have counted them.
+    unanswered: Vec<Millis>,
 }
 
 #[derive(Clone)]
@@ -66,6 +73,29 @@ impl Record {
         self
     }
 
+    /// What is kept after one login more was not answered.
+    pub(super) fn not_answered(mut self, now: Millis) -> Self {
+        self.unanswered.retain(|at| is_counted(*at, now));
+        self.unanswered.push(now);
+        self
+    }
+
+    /// What is kept after a login was answered with a token: none has failed.
+    pub(super) fn answered(mut self) -> Self {
+        self.unanswered.clear();
+        self
+    }
+
+    pub(super) fn is_all_answered(&self) -> bool {
+        self.unanswered.is_empty()
+    }
+
+    /// Why no login is made now, whatever the credential.
+    pub(super) fn too_many_unanswered(&self, now: Millis) -> Option<TokenError> {
+        let lately = self.unanswered.iter().filter(|at| is_counted(**at, now));
+        (lately.count() >= MOST_UNANSWERED).then(unanswered)
+    }
+
     /// Those that count still, but for that of this credential.
     fn retain_refusals(&mut self, but: Option<u32>, now: Millis) {
         self.refusals
@@ -88,11 +118,17 @@ impl Record {
             None => KEPT_WITHOUT_END,
         });
         let refusal = self.refusals.iter().map(|refusal| left(refusal.until, now));
-        token.max(refusal.max()).unwrap_or_default()
+        let unanswered = self.unanswered.iter();
+        let unanswered =
+            unanswered.map(|at| left(at.saturating_add(millis(REFUSAL_REMEMBERED)), now));
+        token
+            .max(refusal.max())
+            .max(unanswered.max())
+            .unwrap_or_default()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.token.is_none() && self.refusals.is_empty()
+        self.token.is_none() && self.refusals.is_empty() && self.unanswered.is_empty()
     }
 
     /// Written in one go into a buffer that is wiped; a serializer would leave copies of the token behind.
@@ -138,7 +174,9 @@ impl Record {
                 .as_bytes(),
             );
         }
-        json.extend(b"]}");
+        json.extend(b"],\"unanswered\":");
+        let _ = serde_json::to_writer(&mut *json, &self.unanswered);
+        json.extend(b"}");
         json
     }
 
@@ -148,16 +186,22 @@ impl Record {
             return Self::default();
         };
         let token = fields.remove("token").and_then(object);
-        let refusals = match fields.remove("refusals") {
-            Some(Value::Array(refusals)) => refusals,
+        let mut list = |name: &str| match fields.remove(name) {
+            Some(Value::Array(list)) => list,
             _ => Vec::new(),
         };
+        let (refusals, unanswered) = (list("refusals"), list("unanswered"));
         Self {
             token: token.and_then(KeptToken::from_fields),
             refusals: refusals
                 .into_iter()
                 .filter_map(|refusal| KeptRefusal::from_fields(object(refusal)?))
                 .take(MOST_REFUSALS)
+                .collect(),
+            unanswered: unanswered
+                .iter()
+                .filter_map(Value::as_u64)
+                .take(MOST_UNANSWERED)
                 .collect(),
         }
     }
@@ -258,6 +302,10 @@ pub(super) fn now() -> Millis {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, millis)
+}
+
+fn is_counted(unanswered: Millis, now: Millis) -> bool {
+    now < unanswered.saturating_add(millis(REFUSAL_REMEMBERED))
 }
 
 fn left(at: Millis, now: Millis) -> Duration {

@@ -43,7 +43,7 @@ enum Step {
     /// There it is, or the reason why there will be none.
     Answer(Result<IssuedToken, TokenError>),
     /// Log in, and write; nobody else does meanwhile.
-    LogIn(Held, Record),
+    LogIn(Box<Held>, Record),
     /// Log in without the vault.
     Alone,
 }
@@ -97,7 +97,7 @@ impl<S: TokenSource> VaultedSource<S> {
                         self.give_back(held, time).await;
                         Step::Answer(answer)
                     }
-                    Look::Nothing(record) => Step::LogIn(held, record),
+                    Look::Nothing(record) => Step::LogIn(Box::new(held), record),
                 });
             }
             if started.elapsed() >= patience {
@@ -161,7 +161,9 @@ impl<S: TokenSource> VaultedSource<S> {
                     }
                 }
             }
-            if let Some(error) = found.record.refusal(found.digest(subject), now) {
+            let refusal = found.record.refusal(found.digest(subject), now);
+            let denial = refusal.or_else(|| found.record.too_many_unanswered(now));
+            if let Some(error) = denial {
                 return Ok(Look::Answer(Err(error)));
             }
             if found.is_written_to {
@@ -175,11 +177,21 @@ impl<S: TokenSource> VaultedSource<S> {
         &self,
         request: TokenRequest,
         subject: &Subject,
-        held: Held,
+        mut held: Held,
         kept: Record,
     ) -> Result<IssuedToken, TokenError> {
         let time = request.vault_time().clone();
+        if !self.keeps_tokens() {
+            let now = record::now();
+            let record = kept.clone().not_answered(now);
+            if let Some(record) = self.vault.sealed(subject, &record, now) {
+                held.if_not_answered(request.clone(), record);
+            }
+        }
         let result = self.got(request).await;
+        if result.is_ok() && !self.keeps_tokens() && !kept.is_all_answered() {
+            self.note_answered(subject, &time).await;
+        }
         let (digest, now) = (self.vault.digest(subject), record::now());
         let leave = match &result {
             // A source that has but one token may give it again.
@@ -201,6 +213,19 @@ impl<S: TokenSource> VaultedSource<S> {
             (Err(not_given_back), _) => not_given_back.repeat(&self.known),
         }
         result
+    }
+
+    /// A login was answered with a token, so that those that were not answered have not failed.
+    async fn note_answered(&self, subject: &Subject, time: &VaultTime) {
+        let (now, time) = (record::now(), Some(time));
+        // What is not taken out now ends by itself in a quarter of an hour.
+        if let Ok(Some(found)) = self.vault.find_written_to(subject, time).await {
+            let record = found.record.clone().answered();
+            let _ = self
+                .vault
+                .replace(&found, subject, &record, now, time)
+                .await;
+        }
     }
 
     /// Gives the lock back after nothing was done with it.
@@ -320,7 +345,7 @@ impl<S: TokenSource> TokenSource for VaultedSource<S> {
         let subject = self.subject(request.owner());
         match self.step(&request, &subject).await.unwrap_or(Step::Alone) {
             Step::Answer(answer) => answer,
-            Step::LogIn(held, kept) => self.log_in(request, &subject, held, kept).await,
+            Step::LogIn(held, kept) => self.log_in(request, &subject, *held, kept).await,
             Step::Alone => self.log_in_alone(request, Some(subject)).await,
         }
     }
@@ -430,5 +455,49 @@ mod tests {
             let request = TokenRequest::new(owner, TokenReason::Missing, None);
             assert_eq!(source.token(request).await.unwrap().expose(), text);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_login_that_is_answered_with_a_token_makes_good_those_that_were_not() {
+        let hangs = Arc::new(AtomicUsize::new(0));
+        let left = Arc::clone(&hangs);
+        let login = token_source_fn(move |request: TokenRequest| {
+            request.sending_credential();
+            let does_hang = left
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                    left.checked_sub(1)
+                })
+                .is_ok();
+            async move {
+                if does_hang {
+                    std::future::pending::<()>().await;
+                }
+                IssuedToken::new("secret")
+            }
+        });
+        let about = About::Turn {
+            service: "https://gis.test/arcgis/tokens".to_owned(),
+        };
+        let source = VaultedSource::new(sealed(&MemoryVault::default()), about, login);
+        let log_in = async || {
+            let login = source.token(missing());
+            let ended = tokio::time::timeout(Duration::from_secs(60), login).await;
+            // Who gives the lock back does so in a task of its own.
+            sleep(Duration::from_secs(1)).await;
+            ended
+        };
+        for _ in 0..3 {
+            hangs.store(3, Ordering::SeqCst);
+            for _ in 0..3 {
+                assert!(log_in().await.is_err());
+            }
+            log_in().await.unwrap().unwrap();
+        }
+        hangs.store(4, Ordering::SeqCst);
+        for _ in 0..4 {
+            assert!(log_in().await.is_err());
+        }
+        let error = log_in().await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("unanswered"), "{error}");
     }
 }
