@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,14 +16,14 @@ use tokio::time::Instant;
 use crate::{
     account::{Account, Signing},
     identity::Identity,
-    registry::{self, Leftovers, Registry, Shared},
+    registry::{self, Leftovers, Registry},
     store::TokenStore,
 };
 
 /// Reads from a request's head whom it is made for.
 pub(crate) type IdentityFn = Arc<dyn Fn(&Parts) -> Option<Identity> + Send + Sync>;
 pub(crate) type StoreMaker = Box<dyn Fn(Option<Identity>) -> Arc<TokenStore> + Send + Sync>;
-type Accounts = Arc<Mutex<Registry<Identity, Arc<Account>>>>;
+type Accounts = Mutex<Registry<Identity, Account>>;
 
 /// How many callers are remembered how long, and what becomes of requests that are nobody's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +53,7 @@ pub(crate) struct Callers {
     recent: Cache<Identity, Weak<Account>>,
     /// Says what there is, so that there are never two accounts of one caller: a request under way, a login or the memory
     /// of a refusal may need what is not recent any more.
-    accounts: Accounts,
+    known: Arc<Known>,
 }
 
 impl Callers {
@@ -63,8 +66,8 @@ impl Callers {
         let nobodys = settings
             .signs_without_identity
             .then(|| Arc::new(Account::new(new_store(None), signing.clone())));
-        let accounts = Accounts::default();
-        let known = Arc::clone(&accounts);
+        let known = Arc::<Known>::default();
+        let told = Arc::clone(&known);
         let recent = Cache::builder()
             .max_capacity(settings.most)
             .time_to_idle(settings.longest_idle)
@@ -73,7 +76,7 @@ impl Callers {
             .eviction_listener(move |identity: Arc<Identity>, account, cause| {
                 // By itself, where two requests brought it at once.
                 if cause != RemovalCause::Replaced {
-                    drop(forgotten(&known, &identity, &account));
+                    told.forgotten(&identity, &account);
                 }
             })
             .build();
@@ -83,7 +86,7 @@ impl Callers {
             new_store,
             nobodys,
             recent,
-            accounts,
+            known,
         }
     }
 
@@ -102,37 +105,39 @@ impl Callers {
     /// The account of a caller, who counts as having come by this.
     pub(crate) fn account_for(&self, identity: Identity) -> Arc<Account> {
         let recent = self.recent.get(&identity);
-        if let Some(account) = recent.and_then(|account| account.upgrade()) {
-            return account;
-        }
+        let account = recent.and_then(|account| account.upgrade());
+        let account = account.unwrap_or_else(|| self.newly_come(identity));
+        self.known.drop_leftovers();
+        account
+    }
+
+    fn newly_come(&self, identity: Identity) -> Arc<Account> {
         // One that has been idle for too long is there until it is looked for.
         self.recent.invalidate(&identity);
-        let account = self.needed(&identity).unwrap_or_else(|| {
-            // The user's own code makes the source: no lock is held.
-            let store = (self.new_store)(Some(identity.clone()));
-            let account = Arc::new(Account::new(store, self.signing.clone()));
-            let (account, leftovers) = lock(&self.accounts).insert(identity.clone(), account);
-            drop(leftovers);
-            account
-        });
+        let account = self.registered(&identity);
         account.set_recent(true);
         self.recent.insert(identity, Arc::downgrade(&account));
         account
     }
 
-    /// The account of a caller that must not be made anew.
-    fn needed(&self, identity: &Identity) -> Option<Arc<Account>> {
-        let accounts = lock(&self.accounts);
-        let account = accounts.get_ref(identity)?;
-        account
-            .is_needed(Instant::now())
-            .then(|| Arc::clone(account))
+    /// The account of a caller that must not be made anew, or else a new one.
+    fn registered(&self, identity: &Identity) -> Arc<Account> {
+        let needed = lock(&self.known.accounts).get_needed(identity);
+        needed.unwrap_or_else(|| {
+            // The user's own code makes the source: no lock is held.
+            let store = (self.new_store)(Some(identity.clone()));
+            let account = Account::new(store, self.signing.clone());
+            let (account, leftovers) = lock(&self.known.accounts).insert(identity.clone(), account);
+            drop(leftovers);
+            account
+        })
     }
 
     pub(crate) fn stores(&self) -> Vec<Arc<TokenStore>> {
         self.recent.run_pending_tasks();
+        self.known.drop_leftovers();
         let (accounts, leftovers) = {
-            let mut known = lock(&self.accounts);
+            let mut known = lock(&self.known.accounts);
             let leftovers = known.look_through();
             (known.values(), leftovers)
         };
@@ -145,45 +150,61 @@ impl Callers {
     pub(crate) fn store(&self, identity: Option<&Identity>) -> Option<Arc<TokenStore>> {
         let account = match identity {
             None => self.nobodys.clone(),
-            Some(identity) => lock(&self.accounts).get(identity),
+            Some(identity) => lock(&self.known.accounts).get(identity),
         };
         account.map(|account| Arc::clone(&account.store))
     }
 
-    /// The store of a caller, forgotten or never seen as well: whoever signs out may have to be told of elsewhere.
+    /// The store of a caller, forgotten or never seen as well: whoever signs out may have to be told of elsewhere, and
+    /// requests that come meanwhile must find it.
     pub(crate) fn store_to_sign_out(&self, identity: &Identity) -> Arc<TokenStore> {
         let there = self.store(Some(identity));
-        there.unwrap_or_else(|| (self.new_store)(Some(identity.clone())))
+        there.unwrap_or_else(|| Arc::clone(&self.registered(identity).store))
     }
 }
 
-impl registry::Shared for Arc<Account> {
-    fn is_needed(&self, now: Instant) -> bool {
-        self.is_recent()
-            || Arc::strong_count(self) > 1
-            || Arc::strong_count(&self.store) > 1
-            || self.store.is_worth_keeping(now)
-    }
+/// The accounts there are.
+#[derive(Default)]
+struct Known {
+    accounts: Accounts,
+    /// What the cache forgot, and nobody needs. It may be somebody else's code that runs when it is dropped, and the cache
+    /// tells of it in the midst of its own work.
+    leftovers: Mutex<Leftovers<Account>>,
+    has_leftovers: AtomicBool,
 }
 
-/// The cache of who came lately has forgotten `account`. Nothing is lost with it unless it is needed otherwise.
-fn forgotten(
-    accounts: &Accounts,
-    identity: &Identity,
-    account: &Weak<Account>,
-) -> Leftovers<Arc<Account>> {
-    let mut accounts = lock(accounts);
-    accounts.remove_if(identity, |known| {
-        if !std::ptr::eq(account.as_ptr(), Arc::as_ptr(known)) {
-            return false;
+impl Known {
+    /// The cache of who came lately has forgotten `account`. Nothing is lost with it unless it is needed otherwise.
+    fn forgotten(&self, identity: &Identity, account: &Weak<Account>) {
+        let leftovers = lock(&self.accounts).forget_if(identity, |known| {
+            let is_it = std::ptr::eq(account.as_ptr(), Arc::as_ptr(known));
+            if is_it {
+                known.set_recent(false);
+            }
+            is_it
+        });
+        lock(&self.leftovers).append(leftovers);
+        self.has_leftovers.store(true, Ordering::Release);
+    }
+
+    fn drop_leftovers(&self) {
+        if self.has_leftovers.load(Ordering::Relaxed)
+            && self.has_leftovers.swap(false, Ordering::Acquire)
+        {
+            let leftovers = std::mem::take(&mut *lock(&self.leftovers));
+            drop(leftovers);
         }
-        known.set_recent(false);
-        !known.is_needed(Instant::now())
-    })
+    }
 }
 
-fn lock(accounts: &Accounts) -> MutexGuard<'_, Registry<Identity, Arc<Account>>> {
-    accounts.lock().unwrap_or_else(PoisonError::into_inner)
+impl registry::Shared for Account {
+    fn is_needed(&self, now: Instant) -> bool {
+        self.is_recent() || Arc::strong_count(&self.store) > 1 || self.store.is_worth_keeping(now)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Callers {

@@ -44,6 +44,7 @@ struct TokenErrorInner {
     kind: Kind,
     remembered_until: Option<Instant>,
     is_only_here: bool,
+    is_remembered: bool,
     message: Cow<'static, str>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -69,9 +70,10 @@ impl TokenError {
         Self::new(Kind::NotGiven, message.into())
     }
 
-    /// The token service did not answer in time, and may have counted that as a failure.
-    pub(crate) fn unanswered(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Kind::Unanswered, message.into())
+    /// The same fault, which the token service may have counted as a failed login.
+    pub(crate) fn into_unanswered(mut self) -> Self {
+        Arc::make_mut(&mut self.inner).kind = Kind::Unanswered;
+        self
     }
 
     fn new(kind: Kind, message: Cow<'static, str>) -> Self {
@@ -80,6 +82,7 @@ impl TokenError {
                 kind,
                 remembered_until: None,
                 is_only_here: false,
+                is_remembered: false,
                 message,
                 source: None,
             }),
@@ -136,6 +139,16 @@ impl TokenError {
     /// Whether the token service refused the credential, as against being broken.
     pub fn is_refused(&self) -> bool {
         matches!(self.inner.kind, Kind::Refused | Kind::NotGiven)
+    }
+
+    /// The same refusal, told from memory: the token service was not asked.
+    pub(crate) fn remembered(mut self) -> Self {
+        Arc::make_mut(&mut self.inner).is_remembered = true;
+        self
+    }
+
+    pub(crate) fn is_remembered(&self) -> bool {
+        self.inner.is_remembered
     }
 
     pub(crate) fn is_not_given(&self) -> bool {

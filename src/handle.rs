@@ -1,8 +1,8 @@
 //! A handle on a running layer: what it knows of its sites, signing out, renewing, counting.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 
 use crate::{
     account::Accounts,
@@ -158,8 +158,8 @@ impl SiteHandle {
     /// What is shared through a vault goes out of it; other processes use the token they hold until its end, or until the
     /// server refuses it.
     ///
-    /// Until the sources have been told, for 15 seconds at most each, the accounts make no login. Telling goes on when
-    /// this future is dropped. Callers whom the layer has forgotten are nobody here; sign them out
+    /// Until its source has been told, an account makes no login. Sources are told 32 at a time, have 15 seconds each, and
+    /// hold up the next for one at most. Telling goes on when this future is dropped. Callers whom the layer has forgotten are nobody here; sign them out
     /// [one by one](Self::sign_out_caller).
     ///
     /// # Errors
@@ -235,8 +235,15 @@ async fn sign_out(stores: Vec<Arc<TokenStore>>) -> Result<(), TokenError> {
             let turns = Arc::clone(&turns);
             runtime.spawn(async move {
                 // Closed by nobody.
-                let _turn = turns.acquire().await;
-                forgotten.tell().await
+                let turn = turns.acquire().await;
+                let mut telling = pin!(forgotten.tell());
+                match timeout(LONGEST_TURN, telling.as_mut()).await {
+                    Ok(told) => told,
+                    Err(_) => {
+                        drop(turn);
+                        telling.await
+                    }
+                }
             })
         })
         .collect();
@@ -254,6 +261,8 @@ async fn sign_out(stores: Vec<Arc<TokenStore>>) -> Result<(), TokenError> {
 
 /// Signing out ten thousand callers must not open as many connections.
 const TOLD_AT_ONCE: usize = 32;
+/// Who takes longer to be told holds nobody up.
+const LONGEST_TURN: Duration = Duration::from_secs(1);
 
 /// One account of a site: its token, and why it has none or gets no new one.
 #[derive(Clone, Debug)]

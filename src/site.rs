@@ -131,7 +131,8 @@ impl Site {
 
     /// Asks `function` for the credential when one is wanted: once, however many requests wait, for at most five
     /// minutes, and again, told so, when the token service refuses what it gave (at most four times in 15 minutes, for
-    /// ArcGIS locks an account after five). [`Cancelled`](crate::Cancelled) is remembered as a refusal is.
+    /// ArcGIS locks an account after five). [`Cancelled`](crate::Cancelled) is remembered as a refusal is, and so are four
+    /// answers of which some were refused before; both until somebody [signs out](crate::SiteHandle::sign_out).
     ///
     /// ```
     /// use tower_arcgis_auth::{Cancelled, Credential, Site};

@@ -694,6 +694,73 @@ fn whoever_makes_sources_may_use_the_handle() {
     receiver.recv_timeout(Duration::from_secs(60)).unwrap();
 }
 
+/// A source that does something when it is dropped.
+struct Dropped<F: Fn() + Send + Sync + 'static>(F);
+
+impl<F: Fn() + Send + Sync + 'static> TokenSource for Dropped<F> {
+    async fn token(&self, _: TokenRequest) -> Result<IssuedToken, TokenError> {
+        IssuedToken::new("some-token")
+    }
+}
+
+impl<F: Fn() + Send + Sync + 'static> Drop for Dropped<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// A thousand callers come where one is remembered, each with a source that does `on_drop` when it is forgotten. Returns
+/// how many accounts there are then.
+fn after_a_thousand_callers<F>(handle_to: &OnceLock<ArcgisAuthHandle>, on_drop: F) -> usize
+where
+    F: Fn() + Clone + Send + Sync + 'static,
+{
+    let site = Site::new(ROOT)
+        .identity_fn(caller)
+        .remember_callers(1, HOUR)
+        .token_source_for(move |_| Dropped(on_drop.clone()));
+    let layer = ArcgisAuthLayer::new(site).unwrap();
+    handle_to.set(layer.handle()).unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let service = layer.layer(Mint::default().server());
+            for number in 0..1000 {
+                let service = service.clone();
+                let sent = async move { send(&service, get_as(&format!("c{number}"))).await };
+                // One that panics is one that panics.
+                let _ = tokio::spawn(sent).await;
+            }
+        });
+        sender.send(layer.handle().sites()[0].accounts().len())
+    });
+    // A minute is for ever: it is locked, or it is not.
+    receiver.recv_timeout(Duration::from_secs(60)).unwrap()
+}
+
+#[test]
+fn a_source_may_use_the_handle_when_it_is_dropped() {
+    let handle = Arc::new(OnceLock::<ArcgisAuthHandle>::new());
+    let other = Arc::downgrade(&handle);
+    let looks = move || {
+        if let Some(handle) = other.upgrade() {
+            handle.get().unwrap().sites()[0].accounts();
+        }
+    };
+    assert!(after_a_thousand_callers(&handle, looks) <= 1);
+}
+
+#[test]
+fn a_source_that_panics_when_it_is_dropped_does_not_end_forgetting() {
+    let panics = Arc::new(AtomicUsize::new(0));
+    let once = move || assert!(panics.fetch_add(1, Ordering::SeqCst) > 0, "once");
+    assert!(after_a_thousand_callers(&OnceLock::new(), once) <= 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_shared_cache_may_keep_what_nobody_was_told() {
     let fake = Fake::new(|_| {

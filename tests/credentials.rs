@@ -197,6 +197,35 @@ async fn wrong_answers_stop_before_the_account_is_locked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wrong_answer_given_again_is_one_failure_and_a_right_one_is_taken_after_it() {
+    let door = Door::default();
+    let password = Arc::new(Mutex::new("wrong"));
+    let given = password.clone();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let site = Site::new(ROOT).credential_fn(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let password = *given.lock().unwrap();
+        async move { Ok(Credential::user("reader", password)) }
+    });
+    let layer = ArcgisAuthLayer::builder()
+        .site(site.token_url("https://gis.test/arcgis/tokens/generateToken"))
+        .token_client(door.client())
+        .build()
+        .unwrap();
+    let service = layer.layer(wants_a_token());
+    let told = send(&service, get(ROADS)).await;
+    let withheld = told.outcome.withheld().unwrap().to_string();
+    assert!(withheld.contains("Invalid username"), "{withheld}");
+    assert!(!send(&service, get(ROADS)).await.is_clean());
+    assert_eq!((door.attempts(), asked.load(Ordering::SeqCst)), (1, 4));
+    *password.lock().unwrap() = RIGHT;
+    layer.handle().sign_out().await.unwrap();
+    assert!(send(&service, get(ROADS)).await.is_clean());
+    assert_eq!(door.attempts(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_cancels_is_not_asked_again_at_once() {
     let door = Door::default();
     let asked = Arc::new(AtomicUsize::new(0));
@@ -212,6 +241,45 @@ async fn who_cancels_is_not_asked_again_at_once() {
     }
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     assert_eq!(door.attempts(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_knows_how_long_it_has_after_a_person_took_long_to_answer() {
+    let door = Door::default();
+    let hangs = Arc::new(AtomicBool::new(true));
+    let shared = hangs.clone();
+    let client = door.client();
+    let client = TokenClient::new(service_fn(move |request: Request<Full<Bytes>>| {
+        let (client, hangs) = (client.clone(), shared.clone());
+        async move {
+            if hangs.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            client
+                .send(request)
+                .await
+                .map(|answer| answer.map(Full::new))
+        }
+    }));
+    let site = Site::new(ROOT).credential_fn(|_| async {
+        tokio::time::sleep(Duration::from_secs(200)).await;
+        Ok(Credential::user("reader", RIGHT))
+    });
+    let layer = ArcgisAuthLayer::builder()
+        .site(site.token_url("https://gis.test/arcgis/tokens/generateToken"))
+        .token_client(client)
+        .build()
+        .unwrap();
+    let service = layer.layer(wants_a_token());
+    let started = tokio::time::Instant::now();
+    assert!(!send(&service, get(ROADS)).await.is_clean());
+    assert_eq!(started.elapsed().as_secs(), 230);
+    hangs.store(false, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    // The answer that was given is still good.
+    let started = tokio::time::Instant::now();
+    assert!(send(&service, get(ROADS)).await.is_clean());
+    assert_eq!(started.elapsed().as_secs(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,7 +15,7 @@ use arcgis_stand_in::{PASSWORD, StandIn, USERNAME};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Request, request::Parts};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use support::{
     CLEAN, Fake, REQUIRED, ROADS, ROOT, Scripted, Source, answer, get, send, site, token_of,
 };
@@ -496,6 +496,80 @@ async fn a_source_that_never_hears_of_a_sign_out_holds_nobody_up_for_long() {
     let error = handle.sign_out().await.unwrap_err();
     assert!(error.to_string().contains("sign out again"), "{error}");
     handle.renew().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn sources_that_never_hear_of_a_sign_out_hold_those_after_them_up_for_a_second() {
+    let source = Revoking {
+        takes: Duration::from_secs(24 * 60 * 60),
+        ..Revoking::default()
+    };
+    let site = Site::new(ROOT).token_source(source);
+    let layer = ArcgisAuthLayer::new(site.identity_fn(by_name)).unwrap();
+    let handle = layer.handle().sites().remove(0);
+    for caller in 0..100 {
+        let caller = Identity::from(format!("caller{caller}"));
+        handle.renew_caller(&caller).await.unwrap();
+    }
+    let started = tokio::time::Instant::now();
+    assert!(handle.sign_out().await.is_err());
+    assert_eq!(started.elapsed().as_secs(), 15 + 100 / 32);
+    for account in handle.accounts() {
+        assert!(account.withheld().is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_was_forgotten_logs_in_after_the_sign_out_and_not_during_it() {
+    let source = Revoking {
+        takes: Duration::from_secs(10),
+        ..Revoking::default()
+    };
+    let site = Site::new(ROOT).token_source(source.clone());
+    let layer = ArcgisAuthLayer::new(site.identity_fn(by_name)).unwrap();
+    let handle = layer.handle().sites().remove(0);
+    let alice = Identity::from("alice");
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        handle.renew_caller(&alice).await
+    };
+    let (signed_out, renewed) = tokio::join!(handle.sign_out_caller(&alice), meanwhile);
+    signed_out.unwrap();
+    assert!(matches!(renewed, Err(Withheld::SignedOut)));
+    assert_eq!(source.logins.load(Ordering::SeqCst), 0);
+    handle.renew_caller(&alice).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_signs_out_during_the_first_login_ends_that_at_the_portal_too() {
+    let ended = Arc::new(AtomicUsize::new(0));
+    let count = ended.clone();
+    let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
+        let count = count.clone();
+        async move {
+            let form = request.into_body().collect().await.unwrap().to_bytes();
+            if String::from_utf8_lossy(&form).contains("password=") {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok::<_, Infallible>(answer(r#"{"token":"abcdef","expires":4102444800000}"#))
+        }
+    }));
+    let site = Site::new(ROOT)
+        .allow_insecure_http()
+        .portal("http://portal.test/portal")
+        .credential_fn(|_| async { Ok(Credential::user("alice", "secret")) });
+    let layer = ArcgisAuthLayer::builder().site(site).token_client(client);
+    let handle = layer.build().unwrap().handle().sites().remove(0);
+    let sign_out = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        handle.sign_out().await
+    };
+    let (renewed, signed_out) = tokio::join!(handle.renew(), sign_out);
+    assert!(renewed.is_err());
+    signed_out.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(ended.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -544,6 +544,39 @@ async fn sites_with_bindings_of_their_own_share_a_refusal_at_their_token_service
     assert_eq!(world.attempts(), 1);
 }
 
+/// A source of the user's own that a fleet has one wrong password for.
+struct Refuses(Arc<AtomicUsize>);
+
+impl TokenSource for Refuses {
+    async fn token(&self, _: TokenRequest) -> Result<IssuedToken, TokenError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Err(TokenError::refused("wrong password"))
+    }
+
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        fingerprint.account(NAME);
+        fingerprint.secret("wrong");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_out_lifts_no_refusal_for_anybody() {
+    let world = World::new();
+    let logins = Arc::new(AtomicUsize::new(0));
+    for _ in 0..6 {
+        let own = world.sealed(KEY).wrap(Refuses(logins.clone()));
+        let replica = ArcgisAuthLayer::new(Site::new(ROOT).token_source(own)).unwrap();
+        let wrong = world.site("wrong").token_vault(&world.sealed(KEY));
+        let other = ArcgisAuthLayer::builder().site(wrong);
+        let other = other.token_client(world.token_client()).build().unwrap();
+        for layer in [replica, other] {
+            assert!(layer.handle().sites()[0].renew().await.is_err());
+            layer.handle().sign_out().await.unwrap();
+        }
+    }
+    assert_eq!((logins.load(Ordering::SeqCst), world.attempts()), (1, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_changed_password_is_tried_at_once() {
     let world = World::new();
@@ -742,6 +775,79 @@ async fn a_fleet_makes_four_logins_without_an_answer() {
     while started.elapsed() < Duration::from_secs(14 * 60) {
         ask_all(&replicas).await;
         tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    assert_eq!(world.attempts(), 4);
+}
+
+/// Makes `logins` logins, each by a replica of its own, in which the vault becomes slow as soon as the token service has
+/// answered, and does `with` each replica as it writes down what came of it.
+async fn slow_once_answered(
+    world: &World,
+    logins: usize,
+    mut with: impl AsyncFnMut(ArcgisAuthLayer),
+) -> Vec<bool> {
+    let mut renewed = Vec::new();
+    for _ in 0..logins {
+        let (vault, client) = (world.vault.clone(), world.token_client());
+        let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
+            let (vault, client) = (vault.clone(), client.clone());
+            async move {
+                let answer = client.send(request).await?;
+                vault.set_fault(Some(Fault::Slow(Duration::from_millis(900))));
+                Ok::<_, TokenError>(answer.map(Full::new))
+            }
+        }));
+        let site = world.site(PASSWORD).token_vault(&world.sealed(KEY));
+        let layer = ArcgisAuthLayer::builder().site(site).token_client(client);
+        let layer = layer.build().unwrap();
+        let handle = layer.handle().sites().remove(0);
+        let renewal = tokio::spawn(async move { handle.renew().await.is_ok() });
+        tokio::time::sleep(world.takes + Duration::from_millis(100)).await;
+        with(layer).await;
+        renewed.push(renewal.await.unwrap());
+        world.vault.set_fault(None);
+        tokio::time::sleep(Duration::from_secs(20)).await;
+    }
+    renewed
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_somebody_signs_out_of_once_it_is_answered_does_not_count() {
+    let world = World::new();
+    slow_once_answered(&world, 6, async |layer| {
+        // The vault may be too slow to be told in time.
+        let _ = layer.handle().sign_out().await;
+    })
+    .await;
+    assert_eq!(world.attempts(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_is_answered_just_in_time_was_answered_whatever_the_vault_takes() {
+    let world = World::taking(Duration::from_millis(29_500));
+    let renewed = slow_once_answered(&world, 6, async |_| {}).await;
+    assert_eq!((renewed, world.attempts()), (vec![false; 6], 6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_gives_up_on_the_token_service_counts_for_all_replicas() {
+    let world = World::new();
+    let attempts = world.attempts.clone();
+    let client = TokenClient::new(tower::service_fn(move |_: Request<Full<Bytes>>| {
+        let attempts = attempts.clone();
+        async move {
+            attempts.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_secs(15)).await;
+            let mut page = answer("<html>no answer</html>");
+            *page.status_mut() = http::StatusCode::GATEWAY_TIMEOUT;
+            Ok::<_, Infallible>(page)
+        }
+    }));
+    for _ in 0..10 {
+        let site = world.site(PASSWORD).token_vault(&world.sealed(KEY));
+        let layer = ArcgisAuthLayer::builder().site(site);
+        let layer = layer.token_client(client.clone()).build().unwrap();
+        assert!(layer.handle().sites()[0].renew().await.is_err());
     }
     assert_eq!(world.attempts(), 4);
 }

@@ -12,7 +12,7 @@ use std::{
 use tokio::time::{Instant, timeout};
 
 use super::{Credential, DynTokenSource, Owner, SignOut, TokenReason, TokenRequest, TokenSource};
-use crate::{error::TokenError, identity::Identity, store::not_in_time, token::IssuedToken};
+use crate::{error::TokenError, identity::Identity, store::in_time, token::IssuedToken};
 
 /// ArcGIS locks an account after 5 failed logins in 15 minutes. One of them may come from elsewhere.
 const MOST_REFUSALS: u32 = 4;
@@ -43,7 +43,7 @@ impl CredentialRequest {
         self.reason
     }
 
-    /// How many answers the token service has refused lately.
+    /// How many answers were refused lately. One given again is refused from memory: the token service is not asked twice.
     pub fn refused(&self) -> u32 {
         self.refused
     }
@@ -95,6 +95,7 @@ pub(crate) struct Ask {
 /// What somebody gave last.
 #[derive(Default)]
 struct Given {
+    /// Not known to work as long as the first login with it runs: whoever signs out meanwhile ends that too.
     source: Option<LogsIn>,
     /// A login that ends after somebody has signed out must not keep what it was given.
     sign_outs: u64,
@@ -160,6 +161,8 @@ impl TokenSource for Ask {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         let sign_outs = self.given().sign_outs;
         let identity = request.identity();
+        // Of what was given for this login: the token service was not asked again.
+        let mut refused_from_memory = 0;
         let mut last_refusal = None;
         loop {
             let counted = self.refusals.counted(identity);
@@ -175,28 +178,35 @@ impl TokenSource for Ask {
                     None => refusal,
                 });
             }
+            let refused = counted.number + refused_from_memory;
+            if let Some(refusal) = last_refusal.filter(|_| refused >= MOST_REFUSALS) {
+                return Err(TokenError::not_given(format!(
+                    "nobody gave a credential for the site that is not refused: {refusal}"
+                )));
+            }
             let given = self.given().source.clone();
             let source = match given {
                 Some(source) => source,
-                None => self.ask(&request, counted.number).await?,
-            };
-            let login = request.afresh();
-            let token = timeout(self.login_timeout, source.token(login.clone())).await;
-            match token.unwrap_or_else(|_| Err(not_in_time(&login, self.login_timeout))) {
-                Ok(token) => {
-                    self.keep(Some(source), sign_outs);
-                    return Ok(token);
+                None => {
+                    let source = self.ask(&request, refused).await?;
+                    self.keep(Some(Arc::clone(&source)), sign_outs);
+                    source
                 }
+            };
+            let login = request.afresh().until(Instant::now() + self.login_timeout);
+            match in_time(&login, self.login_timeout, source.token(login.clone())).await {
+                Ok(token) => return Ok(token),
                 Err(error) if error.is_refused() => {
                     self.keep(None, sign_outs);
-                    self.refusals.add(identity);
+                    if error.is_remembered() {
+                        refused_from_memory += 1;
+                    } else {
+                        self.refusals.add(identity);
+                    }
                     last_refusal = Some(error);
                 }
-                Err(error) => {
-                    // The credential may be right: it is kept for the next try.
-                    self.keep(Some(source), sign_outs);
-                    return Err(error);
-                }
+                // The credential may be right: it is kept for the next try.
+                Err(error) => return Err(error),
             }
         }
     }

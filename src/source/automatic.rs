@@ -31,11 +31,12 @@ type PortalKey = (String, String, (u8, u64, u64));
 #[derive(Clone, Default)]
 pub(crate) struct Portals {
     known: Arc<Mutex<Registry<PortalKey, Portal>>>,
-    turns: Arc<Mutex<Registry<TurnKey, Arc<Turn>>>>,
+    turns: Arc<Mutex<Registry<TurnKey, Turn>>>,
 }
 
 /// A token service's URL, and a credential.
 type TurnKey = (String, (u8, u64, u64));
+
 impl Portals {
     fn in_turn(
         &self,
@@ -47,7 +48,7 @@ impl Portals {
             format!("{service:?}").to_ascii_lowercase(),
             credential.identity(),
         );
-        let turn = shared(&self.turns, key, Arc::default);
+        let turn = shared(&self.turns, key, Turn::default);
         Arc::new(InTurn::new(login, turn))
     }
 
@@ -57,7 +58,7 @@ impl Portals {
         binding: &ClientBinding,
         credential: &Credential,
         make: impl FnOnce() -> Portal,
-    ) -> Portal {
+    ) -> Arc<Portal> {
         let key = (
             url.to_ascii_lowercase(),
             format!("{binding:?}"),
@@ -68,10 +69,10 @@ impl Portals {
 }
 
 /// The value of `key`, or the one that is made now.
-fn shared<K, V>(registry: &Mutex<Registry<K, V>>, key: K, make: impl FnOnce() -> V) -> V
+fn shared<K, T>(registry: &Mutex<Registry<K, T>>, key: K, make: impl FnOnce() -> T) -> Arc<T>
 where
     K: Clone + Eq + Hash,
-    V: registry::Shared,
+    T: registry::Shared,
 {
     let lock = || registry.lock().unwrap_or_else(PoisonError::into_inner);
     let there = lock().get(&key);
@@ -210,7 +211,7 @@ impl Automatic {
                 Portal::with(&way.url, exchange, login, binding.clone(), client)
             });
         if way.is_site {
-            return Arc::new(portal);
+            return portal;
         }
         let server = FederatedServer::new(&portal, self.recipe.discovery.root.clone())
             .binding(self.recipe.binding.clone());

@@ -1,19 +1,29 @@
 //! The client logins use: any tower service of small requests, erased once; its answers bounded.
 
-use std::{fmt, net::IpAddr, pin::Pin, sync::Arc};
+use std::{
+    error::Error,
+    fmt,
+    io::{self, ErrorKind},
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::{Request, Response, Uri, header};
+use http::{Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
+use tokio::time::Instant;
 use tower_service::Service;
 
+use super::TokenRequest;
 use crate::error::{BoxError, TokenError};
 
 /// Answers of token services are 100 to 2,000 bytes, `rest/info` likewise. What is longer is none.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Bytes>, TokenError>> + Send>>;
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Failure>> + Send>>;
 
 /// The HTTP client logins use, apart from the one the layer wraps.
 ///
@@ -66,8 +76,71 @@ impl TokenClient {
     ///
     /// A [fault](TokenError::is_refused) that names the request's host, never its query or body.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, TokenError> {
-        self.client.send(request).await
+        self.client
+            .send(request)
+            .await
+            .map_err(|failure| failure.error)
     }
+
+    /// Sends the request of a login, in which the credential is, and says on `wanted` what has become of that.
+    pub(super) async fn send_credential(
+        &self,
+        wanted: &TokenRequest,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Bytes>, TokenError> {
+        wanted.sending_credential();
+        let started = Instant::now();
+        let answer = self.client.send(request).await;
+        let is_answered = match &answer {
+            Ok(answer) => !is_given_up(answer.status(), started.elapsed()),
+            Err(failure) => failure.is_unconnected,
+        };
+        if is_answered {
+            wanted.credential_answered();
+        }
+        answer.map_err(|failure| failure.error)
+    }
+}
+
+/// Whether a gateway gave up on the token service behind it, which may have counted a failure by then. IIS and Apache say
+/// 502 for that too, and say it at once where nothing is behind them.
+fn is_given_up(status: StatusCode, after: Duration) -> bool {
+    status == StatusCode::GATEWAY_TIMEOUT
+        || (status == StatusCode::BAD_GATEWAY && after >= LONGER_THAN_AT_ONCE)
+}
+
+const LONGER_THAN_AT_ONCE: Duration = Duration::from_secs(2);
+
+/// Why there is no answer.
+struct Failure {
+    error: TokenError,
+    /// The request has not left.
+    is_unconnected: bool,
+}
+
+/// Whether a client's error is about making the connection. What cannot be told is not.
+fn is_unconnected(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        #[cfg(feature = "client")]
+        if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+            return error.is_connect();
+        }
+        let is_refused = error.downcast_ref().is_some_and(|error: &io::Error| {
+            matches!(
+                error.kind(),
+                ErrorKind::ConnectionRefused
+                    | ErrorKind::HostUnreachable
+                    | ErrorKind::NetworkUnreachable
+                    | ErrorKind::AddrNotAvailable
+            )
+        });
+        if is_refused {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 impl fmt::Debug for TokenClient {
@@ -95,26 +168,32 @@ where
         let mut client = self.0.clone();
         let place = place(request.uri());
         Box::pin(async move {
-            let unreachable = |error: C::Error| {
-                TokenError::fault(format!(
-                    "{place} cannot be reached; check the URL and that the server is up"
-                ))
-                .with_source(error)
+            let unreachable = |error: C::Error, is_sent: bool| {
+                let error: BoxError = error.into();
+                let is_unconnected = !is_sent || is_unconnected(&*error);
+                let message =
+                    format!("{place} cannot be reached; check the URL and that the server is up");
+                Failure {
+                    error: TokenError::fault(message).with_source(error),
+                    is_unconnected,
+                }
             };
             std::future::poll_fn(|context| client.poll_ready(context))
                 .await
-                .map_err(unreachable)?;
-            let response = client.call(request).await.map_err(unreachable)?;
+                .map_err(|error| unreachable(error, false))?;
+            let response = client.call(request).await;
+            let response = response.map_err(|error| unreachable(error, true))?;
             let (parts, body) = response.into_parts();
-            let body = Limited::new(body, LONGEST_ANSWER)
-                .collect()
-                .await
-                .map_err(|error| {
-                    TokenError::fault(format!(
-                        "the answer of {place} broke off or is longer than a token service's; check the URL"
-                    ))
-                    .with_source(error)
-                })?;
+            let body = Limited::new(body, LONGEST_ANSWER).collect().await;
+            let body = body.map_err(|error| {
+                let message = format!(
+                    "the answer of {place} broke off or is longer than a token service's; check the URL"
+                );
+                Failure {
+                    error: TokenError::fault(message).with_source(error),
+                    is_unconnected: false,
+                }
+            })?;
             Ok(Response::from_parts(parts, body.to_bytes()))
         })
     }

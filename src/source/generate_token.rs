@@ -133,8 +133,7 @@ impl TokenSource for GenerateToken {
             .pair("f", "json");
         let mut request = post_form(uri, self.binding.append_to(form));
         self.binding.put_on(request.headers_mut());
-        wanted.sending_credential();
-        let answer = self.client.send(request).await?;
+        let answer = self.client.send_credential(&wanted, request).await?;
         read_token(&answer, &asked, &[password.expose_secret()])
     }
 

@@ -122,8 +122,7 @@ impl TokenSource for LegacyToken {
             post_form(uri, form)
         };
         self.binding.put_on(request.headers_mut());
-        wanted.sending_credential();
-        let answer = self.client.send(request).await?;
+        let answer = self.client.send_credential(&wanted, request).await?;
         read(&answer, &asked).map(|issued| issued.valid_for(self.lifetime))
     }
 

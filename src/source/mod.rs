@@ -22,6 +22,7 @@ mod secret;
 mod sign_in;
 mod told;
 mod turn;
+mod unanswered;
 mod way;
 
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
@@ -31,7 +32,7 @@ pub(crate) use self::request::vault_time::VaultTime;
 #[cfg(feature = "sign-in")]
 pub use self::sign_in::{SignIn, SignedIn, begin_sign_in, redeem_code};
 #[cfg(feature = "vault")]
-pub(crate) use self::turn::unanswered;
+pub(crate) use self::unanswered::{MOST_UNANSWERED, too_many_unanswered};
 pub(crate) use self::{
     ask::{Ask, CredentialFn, Refusals},
     automatic::{Automatic, Portals, Recipe},
@@ -39,6 +40,7 @@ pub(crate) use self::{
     endpoint::Endpoint,
     request::Owner,
     told::Answers,
+    unanswered::Unanswered,
 };
 pub use self::{
     ask::{Cancelled, CredentialRequest},

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 #[cfg(feature = "vault")]
 use self::vault_time::{VAULT_TIME, VaultTime};
-use crate::{identity::Identity, token::Token};
+use crate::{error::TokenError, identity::Identity, token::Token};
 
 /// Why a token is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,8 @@ pub struct TokenRequest {
     reason: TokenReason,
     dead: Option<Arc<Token>>,
     deadline: Option<Instant>,
-    is_credential_sent: Arc<AtomicBool>,
+    /// The credential has gone out, and nobody knows yet what the token service made of it.
+    is_unanswered: Arc<AtomicBool>,
     #[cfg(feature = "vault")]
     vault_time: VaultTime,
 }
@@ -111,7 +112,7 @@ impl TokenRequest {
             reason,
             dead,
             deadline: None,
-            is_credential_sent: Arc::default(),
+            is_unanswered: Arc::default(),
             #[cfg(feature = "vault")]
             vault_time: VAULT_TIME.try_with(Clone::clone).unwrap_or_default(),
         }
@@ -133,7 +134,7 @@ impl TokenRequest {
     /// The same, with nothing sent for it yet.
     pub(crate) fn afresh(&self) -> Self {
         Self {
-            is_credential_sent: Arc::default(),
+            is_unanswered: Arc::default(),
             ..self.clone()
         }
     }
@@ -175,14 +176,50 @@ impl TokenRequest {
         self.dead.as_deref()
     }
 
-    /// Says that the credential goes out now. A login that is not answered after this may have been counted as a failure
-    /// by the token service: of such the layer makes at most four in 15 minutes, for ArcGIS locks an account after five.
+    /// Says that the credential goes out now. A login that ends after this with neither a token nor a refusal, nor word
+    /// that it was [answered](Self::credential_answered), may have been counted as a failure by the token service: of
+    /// such the layer makes at most four in 15 minutes, for ArcGIS locks an account after five.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::{IssuedToken, TokenError, token_source_fn};
+    /// # async fn post_login() -> std::io::Result<String> { Ok(String::new()) }
+    ///
+    /// let source = token_source_fn(|request| async move {
+    ///     request.sending_credential();
+    ///     let answer = post_login().await.map_err(|error| {
+    ///         TokenError::fault("the token service cannot be reached").with_source(error)
+    ///     })?;
+    ///     // Whatever it says: nobody has to guess whether it counted a failure.
+    ///     request.credential_answered();
+    ///     IssuedToken::new(answer)
+    /// });
+    /// # drop(source);
+    /// ```
     pub fn sending_credential(&self) {
-        self.is_credential_sent.store(true, Ordering::Relaxed);
+        self.is_unanswered.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_credential_sent(&self) -> bool {
-        self.is_credential_sent.load(Ordering::Relaxed)
+    /// Says that the token service has answered, whatever it said, or that the credential did not get there. A token or
+    /// a refusal says so by itself.
+    pub fn credential_answered(&self) {
+        self.is_unanswered.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.is_unanswered.load(Ordering::Relaxed)
+    }
+
+    /// What a login for this request ended with: a fault in place of an answer is one that counts.
+    pub(crate) fn concluded<T>(&self, result: Result<T, TokenError>) -> Result<T, TokenError> {
+        match result {
+            Err(error) if !error.is_refused() && self.is_unanswered() => {
+                Err(error.into_unanswered())
+            }
+            answered => {
+                self.credential_answered();
+                answered
+            }
+        }
     }
 
     pub(crate) fn owner(&self) -> &Owner {

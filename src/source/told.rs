@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{
     sync::watch,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -20,6 +20,8 @@ use crate::error::TokenError;
 const BELIEVED: Duration = Duration::from_secs(15 * 60);
 /// It may have been starting, and say more of itself soon.
 const SUPPOSED: Duration = Duration::from_secs(30);
+/// An answer that has not come by itself this long after its time is asked for on a runtime that nobody drives.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(1);
 /// Within a login's limit, so that this error is told and not that one.
 const ASKED_FOR: Duration = Duration::from_secs(20);
 
@@ -40,7 +42,14 @@ pub(crate) struct Answers([Mutex<Known>; 2]);
 struct Known {
     answer: Option<(Told, Instant)>,
     /// Somebody asks just now.
-    asking: Option<watch::Receiver<Option<Answer>>>,
+    asking: Option<Asking>,
+}
+
+#[derive(Clone)]
+struct Asking {
+    answer: watch::Receiver<Option<Answer>>,
+    /// There is an answer by then, unless nobody drives the runtime any more that it is asked on.
+    until: Instant,
 }
 
 impl Answers {
@@ -62,32 +71,41 @@ impl Recipe {
     /// The way for a user or an application, as the server told it lately or tells it now. It is asked from a task of its
     /// own: whoever began it may give up before the answer comes, and others wait for it.
     pub(super) async fn told(self: &Arc<Self>, is_app: bool) -> Answer {
-        let mut asking = {
-            let mut known = self.answers.known(is_app);
-            match &known.answer {
-                Some((told, until)) if Instant::now() < *until => return Ok(told.clone()),
-                _ => {}
-            }
-            match &known.asking {
-                // Its task may be gone, with its runtime.
-                Some(asking) if asking.has_changed().is_ok() => asking.clone(),
-                _ => {
-                    let (sender, receiver) = watch::channel(None);
-                    tokio::spawn(Arc::clone(self).ask(is_app, sender));
-                    known.asking = Some(receiver.clone());
-                    receiver
+        loop {
+            let Asking { mut answer, until } = {
+                let mut known = self.answers.known(is_app);
+                match &known.answer {
+                    Some((told, until)) if Instant::now() < *until => return Ok(told.clone()),
+                    _ => {}
                 }
+                match &known.asking {
+                    // Its task may be gone, with its runtime.
+                    Some(asking)
+                        if asking.answer.has_changed().is_ok() && Instant::now() < asking.until =>
+                    {
+                        asking.clone()
+                    }
+                    _ => self.begin_to_ask(is_app, &mut known),
+                }
+            };
+            match timeout_at(until, answer.wait_for(Option::is_some)).await {
+                Ok(Ok(answer)) => {
+                    return answer.clone().unwrap_or_else(|| Err(broken_off()));
+                }
+                Ok(Err(_)) => return Err(broken_off()),
+                // Somebody else may have asked anew by now.
+                Err(_) => {}
             }
-        };
-        let answer = asking.wait_for(Option::is_some).await;
-        answer
-            .ok()
-            .and_then(|answer| answer.clone())
-            .unwrap_or_else(|| {
-                Err(TokenError::fault(
-                    "asking the server what it is broke off before there was an answer",
-                ))
-            })
+        }
+    }
+
+    fn begin_to_ask(self: &Arc<Self>, is_app: bool, known: &mut Known) -> Asking {
+        let (sender, answer) = watch::channel(None);
+        tokio::spawn(Arc::clone(self).ask(is_app, sender));
+        let until = Instant::now() + ASKED_FOR + GIVEN_UP_AFTER;
+        let asking = Asking { answer, until };
+        known.asking = Some(asking.clone());
+        asking
     }
 
     async fn ask(self: Arc<Self>, is_app: bool, sender: watch::Sender<Option<Answer>>) {
@@ -105,7 +123,9 @@ impl Recipe {
             ))),
         };
         let mut known = self.answers.known(is_app);
-        known.asking = None;
+        // Late, it may be another who asks.
+        let is_own = |asking: &mut Asking| asking.answer.same_channel(&sender.subscribe());
+        known.asking.take_if(is_own);
         known.answer = answer.as_ref().ok().map(|told| {
             let good_for = if told.is_told { BELIEVED } else { SUPPOSED };
             (told.clone(), Instant::now() + good_for)
@@ -114,4 +134,8 @@ impl Recipe {
         // Nobody may wait any more.
         let _ = sender.send(Some(answer));
     }
+}
+
+fn broken_off() -> TokenError {
+    TokenError::fault("asking the server what it is broke off before there was an answer")
 }

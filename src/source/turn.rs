@@ -1,28 +1,52 @@
 //! One credential at one token service, whatever the number of sites and callers that log in with it: what was refused to
 //! one is not tried for the next. ArcGIS counts failures by account.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio::{sync::Semaphore, time::Instant};
-
-use super::{DynTokenSource, Fingerprint, SignOut, TokenRequest, TokenSource};
-use crate::{
-    error::TokenError,
-    registry,
-    store::{MOST_UNANSWERED, REFUSAL_REMEMBERED},
-    token::IssuedToken,
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
+
+use super::{DynTokenSource, Fingerprint, SignOut, TokenRequest, TokenSource, Unanswered};
+use crate::{error::TokenError, registry, store::REFUSAL_REMEMBERED, token::IssuedToken};
 
 /// Logins at once with a credential that worked last time. Should it have changed since, these are all that fail, and an
 /// account takes four failures.
 const AT_ONCE: u32 = 3;
+/// How long a login may take where its request does not say.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A login that has not ended by itself this long after its time is on a runtime that nobody drives.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(1);
 
 /// What the logins with one credential have in common.
+#[derive(Default)]
 pub(super) struct Turn {
-    /// Held by who is next, and all through a login with a credential not known to work.
-    next: tokio::sync::Mutex<()>,
-    permits: Semaphore,
+    gate: Mutex<Arc<Gate>>,
     known: Mutex<Known>,
+}
+
+/// Lets so many log in at once as the credential allows, in the order they came.
+struct Gate {
+    /// Whoever is next.
+    next: Places,
+    logins: Places,
+}
+
+/// Places that are taken in turn.
+struct Places {
+    free: Arc<Semaphore>,
+    /// When the last of those who took one will have given up.
+    until: Mutex<Instant>,
+}
+
+/// What a login holds that was let in.
+struct LetIn {
+    _login: OwnedSemaphorePermit,
 }
 
 #[derive(Default)]
@@ -30,8 +54,7 @@ struct Known {
     /// The fingerprint of the credential that worked last.
     works: Option<u64>,
     refused: Option<Refused>,
-    /// When logins were broken off after the credential had gone out.
-    unanswered: Vec<Instant>,
+    unanswered: Unanswered,
 }
 
 struct Refused {
@@ -40,49 +63,142 @@ struct Refused {
     error: TokenError,
 }
 
-impl Default for Turn {
+impl Default for Gate {
     fn default() -> Self {
         Self {
-            next: tokio::sync::Mutex::default(),
-            permits: Semaphore::new(AT_ONCE as usize),
-            known: Mutex::default(),
+            next: Places::new(1),
+            logins: Places::new(AT_ONCE),
         }
     }
 }
 
-impl registry::Shared for Arc<Turn> {
+impl Places {
+    fn new(number: u32) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(number as usize)),
+            until: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// So many of them; `None` if those who have them should long have given up.
+    async fn wait_for(&self, number: u32) -> Option<OwnedSemaphorePermit> {
+        let mut places = pin!(Arc::clone(&self.free).acquire_many_owned(number));
+        loop {
+            let until = *lock(&self.until) + GIVEN_UP_AFTER;
+            match timeout_at(until, places.as_mut()).await {
+                // Closed by nobody.
+                Ok(places) => return places.ok(),
+                // Others may have taken them since.
+                Err(_) if Instant::now() < *lock(&self.until) + GIVEN_UP_AFTER => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Whoever has taken some gives up at `until`.
+    fn taken_until(&self, until: Instant) {
+        let mut latest = lock(&self.until);
+        *latest = until.max(*latest);
+    }
+}
+
+impl Gate {
+    async fn enter(&self, turn: &Turn, fingerprint: Option<u64>, until: Instant) -> Option<LetIn> {
+        let _next = self.next.wait_for(1).await?;
+        self.next.taken_until(until);
+        loop {
+            let number = turn.known().places(fingerprint);
+            let mut login = self.logins.wait_for(number).await?;
+            // A login that has ended since may have shown that the credential works, or does not any more.
+            let needed = turn.known().places(fingerprint);
+            if needed <= number {
+                drop(login.split((number - needed) as usize));
+                self.logins.taken_until(until);
+                return Some(LetIn { _login: login });
+            }
+        }
+    }
+}
+
+impl registry::Shared for Turn {
     fn is_needed(&self, now: Instant) -> bool {
-        Arc::strong_count(self) > 1 || self.known().denial(None, now).is_some()
+        let known = self.known();
+        known.unanswered.is_any(now) || known.denial(None, now).is_some()
     }
 }
 
 impl Turn {
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
+    }
+
+    /// Waits for a login's turn. Whoever was let in on a runtime that is not driven any more keeps nobody out for ever.
+    async fn let_in(&self, fingerprint: Option<u64>, until: Instant) -> LetIn {
+        loop {
+            let gate = Arc::clone(&lock(&self.gate));
+            if let Some(let_in) = gate.enter(self, fingerprint, until).await {
+                return let_in;
+            }
+            let mut current = lock(&self.gate);
+            if Arc::ptr_eq(&current, &gate) {
+                *current = Arc::default();
+            }
+        }
     }
 }
 
 impl Known {
+    /// How many places a login with the credential of this fingerprint takes: all, unless it is known to work.
+    fn places(&self, fingerprint: Option<u64>) -> u32 {
+        let is_known_to_work = self.works.is_some() && self.works == fingerprint;
+        if is_known_to_work && !self.unanswered.is_any(Instant::now()) {
+            1
+        } else {
+            AT_ONCE
+        }
+    }
+
     /// Why no login with the credential of this fingerprint is made now.
-    fn denial(&mut self, fingerprint: Option<u64>, now: Instant) -> Option<TokenError> {
+    fn denial(&self, fingerprint: Option<u64>, now: Instant) -> Option<TokenError> {
         if let Some(refused) = &self.refused {
             // A credential that cannot be told just now has not changed.
             let is_another = matches!((refused.fingerprint, fingerprint), (Some(then), Some(now)) if then != now);
             if now < refused.until && !is_another {
-                return Some(refused.error.clone().remember_until(refused.until));
+                let error = refused.error.clone();
+                return Some(error.remember_until(refused.until).remembered());
             }
         }
-        self.unanswered.retain(|at| *at + REFUSAL_REMEMBERED > now);
-        (self.unanswered.len() >= MOST_UNANSWERED).then(unanswered)
+        self.unanswered.denial(now)
+    }
+
+    fn learn(&mut self, fingerprint: Option<u64>, login: &Result<IssuedToken, TokenError>) {
+        match login {
+            Ok(_) => {
+                *self = Self {
+                    works: fingerprint,
+                    ..Self::default()
+                };
+            }
+            Err(error) if error.is_refused() => {
+                let longest = Instant::now() + REFUSAL_REMEMBERED;
+                self.works = None;
+                self.refused = Some(Refused {
+                    // What another process has known for a while is not remembered for longer by being handed on.
+                    until: error
+                        .remembered_until()
+                        .map_or(longest, |until| until.min(longest)),
+                    fingerprint,
+                    error: error.clone(),
+                });
+            }
+            // It says nothing of the credential.
+            Err(_) => {}
+        }
     }
 }
 
-/// Why no login is made after so many that were not answered.
-pub(crate) fn unanswered() -> TokenError {
-    TokenError::fault(
-        "the token service left several logins unanswered and may have counted them as failures; one more might lock the \
-         account, so the next is made a quarter of an hour after the first",
-    )
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A source whose logins take their turn.
@@ -97,17 +213,16 @@ impl InTurn {
     }
 }
 
-/// A login under way. Dropped before its end, it counts as unanswered, if the credential had gone out.
+/// A login under way. However it ends, it counts if nobody knows what the token service made of its credential.
 struct UnderWay<'a> {
     turn: &'a Turn,
     request: TokenRequest,
-    is_answered: bool,
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        if !self.is_answered && self.request.is_credential_sent() {
-            self.turn.known().unanswered.push(Instant::now());
+        if self.request.is_unanswered() {
+            self.turn.known().unanswered.add(Instant::now());
         }
     }
 }
@@ -115,48 +230,20 @@ impl Drop for UnderWay<'_> {
 impl TokenSource for InTurn {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         let fingerprint = self.login.hashed_fingerprint();
-        let next = self.turn.next.lock().await;
-        let works = self.turn.known().works;
-        let is_known_to_work = works.is_some() && works == fingerprint;
-        let permits = if is_known_to_work { 1 } else { AT_ONCE };
-        // Closed by nobody.
-        let _permits = self.turn.permits.acquire_many(permits).await;
-        let _alone = (!is_known_to_work).then_some(next);
+        let until = request
+            .deadline()
+            .unwrap_or_else(|| Instant::now() + PATIENCE);
+        let _let_in = self.turn.let_in(fingerprint, until + GIVEN_UP_AFTER).await;
         let denial = self.turn.known().denial(fingerprint, Instant::now());
         if let Some(error) = denial {
             return Err(error);
         }
-        let mut under_way = UnderWay {
+        let _under_way = UnderWay {
             turn: &self.turn,
             request: request.clone(),
-            is_answered: false,
         };
-        let token = self.login.token(request).await;
-        under_way.is_answered = true;
-        let mut known = self.turn.known();
-        match &token {
-            Ok(_) => {
-                *known = Known {
-                    works: fingerprint,
-                    ..Known::default()
-                };
-            }
-            Err(error) if error.is_refused() => {
-                let longest = Instant::now() + REFUSAL_REMEMBERED;
-                known.works = None;
-                known.refused = Some(Refused {
-                    // What another process has known for a while is not remembered for longer by being handed on.
-                    until: error
-                        .remembered_until()
-                        .map_or(longest, |until| until.min(longest)),
-                    fingerprint,
-                    error: error.clone(),
-                });
-            }
-            // It says nothing of the credential.
-            Err(_) => {}
-        }
-        drop(known);
+        let token = request.concluded(self.login.token(request.clone()).await);
+        self.turn.known().learn(fingerprint, &token);
         token
     }
 

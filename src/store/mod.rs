@@ -21,7 +21,7 @@ use tokio::{
 
 use self::state::{Asker, State, Step, Ticket};
 pub(crate) use self::{
-    state::{LoginResult, MOST_UNANSWERED, REFUSAL_REMEMBERED},
+    state::{LoginResult, REFUSAL_REMEMBERED},
     tally::Tally,
 };
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
     handle::{AccountState, TokenState},
     outcome::Withheld,
     source::{DynTokenSource, Fingerprint, Owner, SignOut, TokenReason, TokenRequest},
-    token::{Freshness, Token},
+    token::{Freshness, IssuedToken, Token},
     trace,
 };
 
@@ -276,6 +276,7 @@ impl TokenStore {
             store: Arc::clone(self),
             ticket,
             fingerprint: None,
+            request: None,
             landed: false,
         };
         let Ok(runtime) = Handle::try_current() else {
@@ -397,17 +398,19 @@ pub(crate) fn broken_off() -> Withheld {
     ))
 }
 
-/// What became of a login that did not end in time.
-pub(crate) fn not_in_time(request: &TokenRequest, limit: Duration) -> TokenError {
-    let message = format!(
-        "the login did not end within {} seconds; check that the token service answers",
-        limit.as_secs()
-    );
-    if request.is_credential_sent() {
-        TokenError::unanswered(message)
-    } else {
-        TokenError::fault(message)
-    }
+/// What a login gave, or that it did not end in time.
+pub(crate) async fn in_time(
+    request: &TokenRequest,
+    limit: Duration,
+    login: impl Future<Output = Result<IssuedToken, TokenError>>,
+) -> Result<IssuedToken, TokenError> {
+    let result = timeout(limit, login).await.unwrap_or_else(|_| {
+        Err(TokenError::fault(format!(
+            "the login did not end within {} seconds; check that the token service answers",
+            limit.as_secs()
+        )))
+    });
+    request.concluded(result)
 }
 
 /// How long before its end a token of this `lifetime` is renewed. `jitter`, from 0 to 1, keeps the machines of a fleet
@@ -424,6 +427,8 @@ struct FlightGuard {
     ticket: Ticket,
     /// Of the credential, taken before the login: a change while it runs counts as a change.
     fingerprint: Option<u64>,
+    /// What the source was told, and said of its credential.
+    request: Option<TokenRequest>,
     landed: bool,
 }
 
@@ -432,11 +437,9 @@ impl FlightGuard {
         let started = Instant::now();
         self.fingerprint = self.store.source.hashed_fingerprint();
         let request = request.until(started + self.store.login_timeout);
+        self.request = Some(request.clone());
         let login = request.within(self.store.source.token(request.clone()));
-        let issued = match timeout(self.store.login_timeout, login).await {
-            Ok(issued) => issued,
-            Err(_) => Err(not_in_time(&request, self.store.login_timeout)),
-        };
+        let issued = in_time(&request, self.store.login_timeout, login).await;
         let now = Instant::now();
         let token = issued.and_then(|issued| {
             let generation = self.store.state().next_generation();
@@ -499,9 +502,18 @@ impl FlightGuard {
 impl Drop for FlightGuard {
     fn drop(&mut self) {
         if !self.landed {
-            self.report(TokenError::fault(
+            let error = TokenError::fault(
                 "the login broke off: its task panicked or its runtime shut down",
-            ));
+            );
+            let is_unanswered = self
+                .request
+                .as_ref()
+                .is_some_and(TokenRequest::is_unanswered);
+            self.report(if is_unanswered {
+                error.into_unanswered()
+            } else {
+                error
+            });
         }
     }
 }

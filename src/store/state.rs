@@ -9,7 +9,7 @@ use crate::{
     account::ServiceKey,
     error::TokenError,
     outcome::Withheld,
-    source::TokenReason,
+    source::{TokenReason, Unanswered},
     token::{Freshness, Token},
 };
 
@@ -17,8 +17,6 @@ use crate::{
 pub(crate) const REFUSAL_REMEMBERED: Duration = Duration::from_secs(15 * 60);
 /// How long a service that refuses this account is left alone.
 pub(crate) const SERVICE_REMEMBERED: Duration = Duration::from_secs(5 * 60);
-/// Logins that were not answered in time may have been counted by the token service all the same.
-pub(crate) const MOST_UNANSWERED: usize = 4;
 /// How often a refused credential is compared with what there is now: it may be read from a file.
 const CREDENTIAL_LOOKED_AT: Duration = Duration::from_secs(1);
 /// The first pause after a login that bore no fruit, and after a broken token service.
@@ -70,8 +68,7 @@ pub(crate) struct State {
     tickets: u64,
     hold_off: Option<HoldOff>,
     faults: u32,
-    /// When logins failed without an answer, in the last 15 minutes.
-    unanswered: Vec<Instant>,
+    unanswered: Unanswered,
     fruitless: Option<Fruitless>,
     vain: Option<Vain>,
     services: HashMap<ServiceKey, RefusedService>,
@@ -101,8 +98,6 @@ struct HoldOff {
     fingerprint: Option<u64>,
     /// When it is next worth looking whether the credential has changed.
     look_at: Instant,
-    /// One login more might lock the account.
-    is_firm: bool,
 }
 
 /// A refusal in force.
@@ -210,16 +205,20 @@ impl State {
             return Some(Withheld::SignedOut);
         }
         let is_ordered = reason == TokenReason::Ordered;
-        let hold_off = self.hold_off.as_ref().filter(|held| {
-            now < held.until && (held.error.is_refused() || held.is_firm || !is_ordered)
-        });
+        let hold_off = self
+            .hold_off
+            .as_ref()
+            .filter(|held| now < held.until && (held.error.is_refused() || !is_ordered));
         if let Some(hold_off) = hold_off {
             let error = hold_off.error.clone();
             return Some(if error.is_refused() {
-                Withheld::LoginRefused(error)
+                Withheld::LoginRefused(error.remembered())
             } else {
                 Withheld::TokenServiceFault(error)
             });
+        }
+        if let Some(error) = self.unanswered.denial(now) {
+            return Some(Withheld::TokenServiceFault(error));
         }
         let fruitless = self.fruitless.as_ref();
         let vain = self
@@ -288,7 +287,7 @@ impl State {
         self.logins += 1;
         self.hold_off = None;
         self.faults = 0;
-        self.unanswered.clear();
+        self.unanswered = Unanswered::default();
         // A login somebody orders needs no request to bear fruit.
         if flight.reason != TokenReason::Ordered {
             self.count_fruitless(now);
@@ -311,9 +310,12 @@ impl State {
         now: Instant,
         jitter: f64,
     ) -> Option<Waiters> {
+        // Those that somebody has signed out of as well: the token service counts them.
+        if error.is_unanswered() {
+            self.unanswered.add(now);
+        }
         let flight = self.flight.take_if(|flight| flight.ticket == ticket)?;
         let longest = now + REFUSAL_REMEMBERED;
-        let mut is_firm = false;
         let (until, withheld) = if error.is_refused() {
             self.faults = 0;
             let until = error
@@ -325,18 +327,7 @@ impl State {
         } else {
             let pause = doubled(FIRST_PAUSE, self.faults, LONGEST_FAULT_PAUSE);
             self.faults = self.faults.saturating_add(1);
-            let mut until = now + pause.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
-            if error.is_unanswered() {
-                self.unanswered.retain(|at| *at + REFUSAL_REMEMBERED > now);
-                self.unanswered.push(now);
-                if self.unanswered.len() >= MOST_UNANSWERED {
-                    is_firm = true;
-                    until = self
-                        .unanswered
-                        .first()
-                        .map_or(until, |first| *first + REFUSAL_REMEMBERED);
-                }
-            }
+            let until = now + pause.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
             (until, Withheld::TokenServiceFault(error))
         };
         self.hold_off = withheld.token_error().map(|error| HoldOff {
@@ -344,7 +335,6 @@ impl State {
             error: error.clone(),
             fingerprint,
             look_at: now,
-            is_firm,
         });
         Some(Waiters {
             waiters: flight.waiters,
@@ -384,7 +374,7 @@ impl State {
         self.unanswered = before.unanswered;
         self.hold_off = before.hold_off.filter(|hold_off| {
             let error = &hold_off.error;
-            hold_off.is_firm || (error.is_refused() && !error.is_not_given())
+            error.is_refused() && !error.is_not_given()
         });
         self.signing_out = before.signing_out + 1;
         before.flight.map(|flight| {
@@ -409,10 +399,7 @@ impl State {
     /// Whether a login is under way, or must not be made for a while: then the state must not be lost.
     pub(crate) fn is_worth_keeping(&self, now: Instant) -> bool {
         self.flight.is_some()
-            || self
-                .unanswered
-                .iter()
-                .any(|at| *at + REFUSAL_REMEMBERED > now)
+            || self.unanswered.is_any(now)
             || self
                 .hold_off
                 .as_ref()

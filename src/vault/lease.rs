@@ -29,7 +29,7 @@ pub(super) struct Held {
     lock: VaultLock,
     heartbeat: AbortHandle,
     is_given_back: bool,
-    /// What is written if the login is broken off after its credential has gone out.
+    /// What is written if nobody comes to know what the token service made of the credential.
     if_not_answered: Option<(TokenRequest, VaultRecord)>,
 }
 
@@ -40,6 +40,8 @@ pub(super) enum Leave {
     Token(KeptToken, VaultRecord),
     /// Goes beside whatever is there by then.
     Refusal(Subject, KeptRefusal),
+    /// The sealed record that counts the login among those not answered.
+    Unanswered(VaultRecord),
 }
 
 impl Held {
@@ -56,7 +58,7 @@ impl Held {
         }
     }
 
-    /// Has `record` written if the login for `request` is broken off after its credential has gone out.
+    /// Has `record` written if nobody comes to know what the token service made of the credential of `request`.
     pub(super) fn if_not_answered(&mut self, request: TokenRequest, record: VaultRecord) {
         self.if_not_answered = Some((request, record));
     }
@@ -98,7 +100,7 @@ impl Drop for Held {
             );
             let not_answered = self.if_not_answered.take();
             let write = not_answered
-                .filter(|(request, _)| request.is_credential_sent())
+                .filter(|(request, _)| request.is_unanswered())
                 .map(|(_, record)| record);
             runtime.spawn(async move {
                 // In an outage the lease ends by itself.
@@ -129,7 +131,7 @@ impl NotGivenBack {
             + match &self.leave {
                 Leave::Nothing => Duration::ZERO,
                 Leave::Token(_, record) => record.keep_for(),
-                Leave::Refusal(..) => REFUSAL_REMEMBERED,
+                Leave::Refusal(..) | Leave::Unanswered(_) => REFUSAL_REMEMBERED,
             };
         tokio::spawn(async move {
             while !self.is_settled(&known).await && Instant::now() < until {
@@ -183,7 +185,7 @@ async fn conclude(
 ) -> Result<bool, Unavailable> {
     let (subject, refusal) = match leave {
         Leave::Nothing => return vault.unlock(name, lock, None, time).await,
-        Leave::Token(_, record) => {
+        Leave::Token(_, record) | Leave::Unanswered(record) => {
             return vault.unlock(name, lock, Some(record.clone()), time).await;
         }
         Leave::Refusal(subject, refusal) => (subject, refusal),

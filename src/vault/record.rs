@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     error::TokenError,
-    source::unanswered,
-    store::{MOST_UNANSWERED, REFUSAL_REMEMBERED},
+    source::{MOST_UNANSWERED, too_many_unanswered},
+    store::REFUSAL_REMEMBERED,
     token::IssuedToken,
 };
 
@@ -73,6 +73,14 @@ impl Record {
         self
     }
 
+    /// What is kept after the token was found dead, or somebody has signed out: what was refused is still refused.
+    pub(super) fn without_token(self) -> Self {
+        Self {
+            token: None,
+            ..self
+        }
+    }
+
     /// What is kept after one login more was not answered.
     pub(super) fn not_answered(mut self, now: Millis) -> Self {
         self.unanswered.retain(|at| is_counted(*at, now));
@@ -93,7 +101,7 @@ impl Record {
     /// Why no login is made now, whatever the credential.
     pub(super) fn too_many_unanswered(&self, now: Millis) -> Option<TokenError> {
         let lately = self.unanswered.iter().filter(|at| is_counted(**at, now));
-        (lately.count() >= MOST_UNANSWERED).then(unanswered)
+        (lately.count() >= MOST_UNANSWERED).then(too_many_unanswered)
     }
 
     /// Those that count still, but for that of this credential.
@@ -286,7 +294,11 @@ impl KeptRefusal {
     fn error(&self, now: Millis) -> Option<TokenError> {
         // Another machine's clock may be wrong: nothing is remembered for longer than it would be here.
         let rest = left(self.until, now).min(REFUSAL_REMEMBERED);
-        (!rest.is_zero()).then(|| TokenError::refused(self.message.clone()).remember_for(rest))
+        (!rest.is_zero()).then(|| {
+            TokenError::refused(self.message.clone())
+                .remember_for(rest)
+                .remembered()
+        })
     }
 }
 

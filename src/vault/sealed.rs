@@ -216,17 +216,19 @@ impl SealedVault {
             .await
     }
 
-    /// Takes whatever is kept about `subject` out, in the middle of an outage too.
-    pub(super) async fn remove(&self, subject: &Subject) -> Result<(), Unavailable> {
+    /// Takes the token of `subject` out, in the middle of an outage too. What was refused stays refused.
+    pub(super) async fn remove_token(&self, subject: &Subject) -> Result<(), Unavailable> {
         for key in self.shared.keys.all() {
-            let name = key.name(subject.bytes());
-            let vault = &self.shared.vault;
             // Somebody else may write at the same time, though hardly ever twice.
             let mut is_gone = false;
             for _ in 0..3 {
-                is_gone = match self.ask(None, vault.read(&name)).await? {
-                    Some(bytes) => self.ask(None, vault.replace(&name, &bytes, None)).await?,
-                    None => true,
+                is_gone = match self.read(key, subject, None).await? {
+                    Some(found) if found.record.token.is_some() => {
+                        let rest = found.record.clone().without_token();
+                        self.replace(&found, subject, &rest, record::now(), None)
+                            .await?
+                    }
+                    _ => true,
                 };
                 if is_gone {
                     break;

@@ -147,11 +147,11 @@ impl<S: TokenSource> VaultedSource<S> {
             if let Some(token) = found.record.token.as_ref().filter(|_| self.keeps_tokens()) {
                 if self.known.is_dead(token.expose()) {
                     // Others must not be handed it either.
-                    found.record.token = None;
-                    let rest = found.record.clone();
+                    let rest = found.record.clone().without_token();
                     self.vault
                         .replace(&found, subject, &rest, now, time)
                         .await?;
+                    found.record = rest;
                 } else {
                     let text = token.expose();
                     let is_fit = request.dead().is_none_or(|dead| dead.expose() != text)
@@ -181,28 +181,33 @@ impl<S: TokenSource> VaultedSource<S> {
         kept: Record,
     ) -> Result<IssuedToken, TokenError> {
         let time = request.vault_time().clone();
+        let mut not_answered = None;
         if !self.keeps_tokens() {
             let now = record::now();
             let record = kept.clone().not_answered(now);
-            if let Some(record) = self.vault.sealed(subject, &record, now) {
-                held.if_not_answered(request.clone(), record);
-            }
+            not_answered = self.vault.sealed(subject, &record, now);
         }
-        let result = self.got(request).await;
+        if let Some(record) = &not_answered {
+            held.if_not_answered(request.clone(), record.clone());
+        }
+        let result = self.got(request.clone()).await;
         if result.is_ok() && !self.keeps_tokens() && !kept.is_all_answered() {
             self.note_answered(subject, &time).await;
         }
         let (digest, now) = (self.vault.digest(subject), record::now());
-        let leave = match &result {
+        let leave = match (&result, not_answered) {
             // A source that has but one token may give it again.
-            Ok(token) if self.keeps_tokens() && !self.known.is_dead(token.expose()) => self
+            (Ok(token), _) if self.keeps_tokens() && !self.known.is_dead(token.expose()) => self
                 .vault
                 .granted(KeptToken::new(token, now), kept, subject),
             // Others are told of a credential that they can tell is theirs.
-            Err(error) if error.is_refused_to_all() => digest.map_or(Leave::Nothing, |digest| {
-                let refusal = KeptRefusal::new(error, digest, now);
-                Leave::Refusal(subject.clone(), refusal)
-            }),
+            (Err(error), _) if error.is_refused_to_all() => {
+                digest.map_or(Leave::Nothing, |digest| {
+                    let refusal = KeptRefusal::new(error, digest, now);
+                    Leave::Refusal(subject.clone(), refusal)
+                })
+            }
+            (Err(_), Some(record)) if request.is_unanswered() => Leave::Unanswered(record),
             // A fault is this process's own: the next may get through.
             _ => Leave::Nothing,
         };
@@ -248,7 +253,7 @@ impl<S: TokenSource> VaultedSource<S> {
 
     /// Logs in. Whatever was wrong with the token before, it has been replaced: from the vault it is of no use any more.
     async fn got(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let token = self.source.token(request.clone()).await?;
+        let token = request.concluded(self.source.token(request.clone()).await)?;
         if let Some(dead) = request
             .dead()
             .filter(|dead| dead.expose() != token.expose())
@@ -360,7 +365,7 @@ impl<S: TokenSource> TokenSource for VaultedSource<S> {
                 self.known.add_dead(token.expose());
             }
             let subject = self.subject(sign_out.owner());
-            self.vault.remove(&subject).await
+            self.vault.remove_token(&subject).await
         } else {
             Ok(())
         };
