@@ -257,9 +257,9 @@ fn accounts(
             let credential = credential.clone();
             Arc::new(move |_| Arc::new(Automatic::new(Arc::clone(&found), credential.clone())))
         }
-        Login::Ask(function, deadline) => {
+        Login::Ask(function) => {
             let found = Arc::new(recipe(site, first, &referer, token_client, portals)?);
-            let (function, deadline) = (function.clone(), *deadline);
+            let (function, deadline) = (function.clone(), site.credential_deadline);
             let refusals = Arc::new(Refusals::default());
             store_timeout = Ask::longest(deadline, login_timeout);
             Arc::new(move |_| {

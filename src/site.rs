@@ -38,6 +38,7 @@ use crate::{
 pub struct Site {
     pub(crate) roots: Vec<String>,
     pub(crate) login: Login,
+    pub(crate) credential_deadline: Duration,
     pub(crate) placement: TokenPlacement,
     pub(crate) caller_token: CallerToken,
     pub(crate) binding: Binding,
@@ -55,14 +56,14 @@ pub struct Site {
 }
 
 /// How long a person may take to answer.
-const ASK_DEADLINE: Duration = Duration::from_secs(5 * 60);
+const CREDENTIAL_DEADLINE: Duration = Duration::from_secs(5 * 60);
 
 /// Where a site's tokens come from.
 #[derive(Clone)]
 pub(crate) enum Login {
     None,
     Credential(Credential),
-    Ask(CredentialFn, Duration),
+    Ask(CredentialFn),
     /// What gives each caller its source, or all the same.
     Sources(SourceFor),
 }
@@ -97,6 +98,7 @@ impl Site {
         Self {
             roots: vec![root.into()],
             login: Login::None,
+            credential_deadline: CREDENTIAL_DEADLINE,
             placement: TokenPlacement::default(),
             caller_token: CallerToken::default(),
             binding: Binding::Root,
@@ -130,7 +132,7 @@ impl Site {
     }
 
     /// Asks `function` for the credential when one is wanted: once, however many requests wait, for at most five
-    /// minutes, and again, told so, when the token service refuses what it gave (at most four times in 15 minutes, for
+    /// minutes ([`credential_deadline`](Self::credential_deadline)), and again, told so, when the token service refuses what it gave (at most four times in 15 minutes, for
     /// ArcGIS locks an account after five). [`Cancelled`](crate::Cancelled) is remembered as a refusal is, and so are four
     /// answers of which some were refused before; both until somebody [signs out](crate::SiteHandle::sign_out).
     ///
@@ -150,7 +152,25 @@ impl Site {
         F: Fn(CredentialRequest) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Credential, Cancelled>> + Send + 'static,
     {
-        self.login = Login::Ask(CredentialFn::new(function), ASK_DEADLINE);
+        self.login = Login::Ask(CredentialFn::new(function));
+        self
+    }
+
+    /// How long the function of [`credential_fn`](Self::credential_fn) may take to answer each time; five minutes unless
+    /// set, a day at most. One that takes longer has given none.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_arcgis_auth::{Cancelled, Site};
+    ///
+    /// let site = Site::new("https://gis.example.com/arcgis")
+    ///     .credential_fn(|_| async { Err(Cancelled) })
+    ///     .credential_deadline(Duration::from_secs(30));
+    /// # drop(site);
+    /// ```
+    #[must_use]
+    pub fn credential_deadline(mut self, deadline: Duration) -> Self {
+        self.credential_deadline = deadline.min(Duration::from_secs(24 * 60 * 60));
         self
     }
 

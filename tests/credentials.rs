@@ -299,6 +299,17 @@ async fn who_does_not_answer_in_five_minutes_has_not_answered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn how_long_somebody_has_to_answer_can_be_set() {
+    let site = Site::new(ROOT)
+        .credential_fn(|_| std::future::pending())
+        .credential_deadline(Duration::from_secs(20));
+    let begun = tokio::time::Instant::now();
+    let told = send(&over(site, &Door::default()), get(ROADS)).await;
+    assert!(!told.is_clean());
+    assert_eq!(begun.elapsed().as_secs(), 20);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_ready_token_is_used_until_it_dies_and_then_its_challenge_goes_up() {
     let alive = Arc::new(AtomicBool::new(true));
     let living = alive.clone();

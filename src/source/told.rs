@@ -123,13 +123,15 @@ impl Recipe {
             ))),
         };
         let mut known = self.answers.known(is_app);
-        // Late, it may be another who asks.
         let is_own = |asking: &mut Asking| asking.answer.same_channel(&sender.subscribe());
-        known.asking.take_if(is_own);
-        known.answer = answer.as_ref().ok().map(|told| {
-            let good_for = if told.is_told { BELIEVED } else { SUPPOSED };
-            (told.clone(), Instant::now() + good_for)
-        });
+        let is_late = known.asking.take_if(is_own).is_none();
+        // Late, it may be another who asks, or knows better.
+        if !is_late || answer.is_ok() {
+            known.answer = answer.as_ref().ok().map(|told| {
+                let good_for = if told.is_told { BELIEVED } else { SUPPOSED };
+                (told.clone(), Instant::now() + good_for)
+            });
+        }
         drop(known);
         // Nobody may wait any more.
         let _ = sender.send(Some(answer));
