@@ -1057,6 +1057,15 @@ async fn a_vault_that_hangs_costs_one_second() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_vault_may_be_given_all_the_time_there_is() {
+    let world = World::new();
+    let vault = world.sealed(KEY).time_limit(Duration::MAX);
+    let replica = || world.over(world.site(PASSWORD).token_vault(&vault));
+    assert_clean(&ask_all(&[replica(), replica()]).await);
+    assert_eq!(world.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_vault_that_is_slow_is_still_a_vault() {
     let world = World::new();
     let slow = Duration::from_millis(200);

@@ -124,7 +124,8 @@ impl SealedVault {
     /// login.
     #[must_use]
     pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.time_limit = limit;
+        // A day is for ever, and twice that does not overflow.
+        self.time_limit = limit.min(Duration::from_secs(24 * 60 * 60));
         self
     }
 
