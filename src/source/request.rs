@@ -148,10 +148,6 @@ impl TokenRequest {
     }
 
     /// When whoever asks gives up, where that is known.
-    #[cfg_attr(
-        not(feature = "vault"),
-        expect(dead_code, reason = "read by who waits for others")
-    )]
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
