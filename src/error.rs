@@ -141,9 +141,13 @@ impl TokenError {
         matches!(self.inner.kind, Kind::Refused | Kind::NotGiven)
     }
 
-    /// The same refusal, told from memory: the token service was not asked.
+    /// The same, told from memory: the token service was not asked, and has nothing to count.
     pub(crate) fn remembered(mut self) -> Self {
-        Arc::make_mut(&mut self.inner).is_remembered = true;
+        let inner = Arc::make_mut(&mut self.inner);
+        inner.is_remembered = true;
+        if inner.kind == Kind::Unanswered {
+            inner.kind = Kind::Fault;
+        }
         self
     }
 

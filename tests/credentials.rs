@@ -21,7 +21,8 @@ use support::{CLEAN, Fake, INVALID, REQUIRED, answer, get, send, token_of};
 use tower::{Layer, service_fn};
 use tower_arcgis_auth::{
     ArcgisAuth, ArcgisAuthLayer, Cancelled, Credential, Fingerprint, IssuedToken, ReadyToken,
-    Secret, Site, TokenClient, TokenError, TokenRequest, TokenSource, Withheld, token_source_fn,
+    RefreshToken, Secret, Site, TokenClient, TokenError, TokenRequest, TokenSource, Withheld,
+    token_source_fn,
 };
 
 const ROOT: &str = "https://gis.test/arcgis";
@@ -307,6 +308,38 @@ async fn how_long_somebody_has_to_answer_can_be_set() {
     let told = send(&over(site, &Door::default()), get(ROADS)).await;
     assert!(!told.is_clean());
     assert_eq!(begun.elapsed().as_secs(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_gets_no_answer_ends_and_the_next_is_made() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let client = TokenClient::new(service_fn(move |_: Request<Full<Bytes>>| {
+        let number = counted.fetch_add(1, Ordering::SeqCst);
+        async move {
+            if number == 0 {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, Infallible>(answer(r#"{"access_token":"abcdef","expires_in":1800}"#))
+        }
+    }));
+    let source = RefreshToken::at("https://portal.test/portal", "app", "refresh", client).unwrap();
+    let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(source)).unwrap();
+    let service = layer.layer(wants_a_token());
+    let before = tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks();
+    let started = tokio::time::Instant::now();
+    while !send(&service, get(ROADS)).await.is_clean() {
+        assert!(started.elapsed() < Duration::from_secs(5 * 60));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    // Whoever watches the new token's age is one.
+    let tasks = tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks();
+    assert!(tasks <= before + 1, "{tasks} tasks");
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@ mod support;
 
 use std::{
     convert::Infallible,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -416,4 +417,138 @@ async fn the_last_caller_of_a_portals_login_ends_it_and_no_other() {
     handle.sign_out_caller(&bob).await.unwrap();
     handle.renew_caller(&bob).await.unwrap();
     assert_eq!(logins.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_portals_fault_that_is_told_again_is_no_login_of_its_servers() {
+    let passwords = Arc::new(AtomicUsize::new(0));
+    let count = passwords.clone();
+    let client = client(move |_, form| {
+        let count = count.clone();
+        async move {
+            if form.contains("username=") && count.fetch_add(1, Ordering::SeqCst) == 0 {
+                std::future::pending::<()>().await;
+            }
+            answer(TOKEN)
+        }
+    });
+    let site = site()
+        .credential(reader())
+        .portal("http://portal.test/portal");
+    let layer = ArcgisAuthLayer::builder().site(site).token_client(client);
+    let handle = layer.build().unwrap().handle().sites().remove(0);
+    for _ in 0..4 {
+        assert!(handle.renew().await.is_err());
+    }
+    assert_eq!(passwords.load(Ordering::SeqCst), 1);
+    sleep(60 * SECOND).await;
+    handle.renew().await.unwrap();
+}
+
+/// A file of this test's own, gone with it.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn holding(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("arcgis-auth-{}-{name}", std::process::id()));
+        let mounted = Self(path);
+        mounted.hold(text);
+        mounted
+    }
+
+    fn hold(&self, text: &str) {
+        std::fs::write(&self.0, text).unwrap();
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).unwrap();
+    }
+}
+
+/// A site's callers whose one password is in `file`, at a token service that takes a second to say yes to `right`, and
+/// counts to whom it says no.
+fn callers_with_password_in(file: &Mounted, wrong: &Arc<AtomicUsize>) -> ArcgisAuth<Fake> {
+    let count = wrong.clone();
+    let client = client(move |_, form| {
+        let count = count.clone();
+        async move {
+            sleep(SECOND).await;
+            if form.contains("password=right&") {
+                return answer(TOKEN);
+            }
+            count.fetch_add(1, Ordering::SeqCst);
+            answer(WRONG)
+        }
+    });
+    let credential = Credential::user("reader", Secret::file(&file.0));
+    let site = site().token_url(format!("{ROOT}/tokens/generateToken"));
+    over(site.identity_fn(caller).credential(credential), client)
+}
+
+/// So many callers come at once, and half a second later the password is another.
+async fn crowd(service: &ArcgisAuth<Fake>, callers: usize, file: &Mounted, password: &str) {
+    let answers = (0..callers).map(|number| send(service, get_as(format!("crowd{number}"))));
+    let changes = async {
+        sleep(SECOND / 2).await;
+        file.hold(password);
+    };
+    tokio::join!(join_all(answers), changes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_that_changes_while_callers_wait_their_turn_fails_three_times_at_most() {
+    let file = Mounted::holding("changes", "right");
+    let wrong = Arc::new(AtomicUsize::new(0));
+    let service = callers_with_password_in(&file, &wrong);
+    crowd(&service, 10, &file, "wrong").await;
+    for number in 0..10 {
+        send(&service, get_as(format!("later{number}"))).await;
+    }
+    let failures = wrong.load(Ordering::SeqCst);
+    assert!((1..=3).contains(&failures), "{failures}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_is_the_password_that_went_out() {
+    let file = Mounted::holding("went-out", "right");
+    let wrong = Arc::new(AtomicUsize::new(0));
+    let service = callers_with_password_in(&file, &wrong);
+    crowd(&service, 3, &file, "wrong").await;
+    assert_eq!(wrong.load(Ordering::SeqCst), 1);
+    file.hold("right");
+    assert!(send(&service, get_as("later".to_owned())).await.is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_yes_does_not_outweigh_a_newer_no() {
+    let (seen, wrong) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counts = (seen.clone(), wrong.clone());
+    let client = client(move |_, _| {
+        let (seen, wrong) = counts.clone();
+        async move {
+            match seen.fetch_add(1, Ordering::SeqCst) {
+                0 => answer(TOKEN),
+                // Looked at before the password was changed at the server, and slow to say so.
+                1 => {
+                    sleep(3 * SECOND).await;
+                    answer(TOKEN)
+                }
+                _ => {
+                    wrong.fetch_add(1, Ordering::SeqCst);
+                    answer(WRONG)
+                }
+            }
+        }
+    });
+    let site = site().token_url(format!("{ROOT}/tokens/generateToken"));
+    let service = over(site.identity_fn(caller).credential(reader()), client);
+    assert!(send(&service, get_as("first".to_owned())).await.is_clean());
+    for crowd in 0..3 {
+        let answers = (0..4).map(|number| send(&service, get_as(format!("{crowd}-{number}"))));
+        join_all(answers).await;
+    }
+    let failures = wrong.load(Ordering::SeqCst);
+    assert!((1..=3).contains(&failures), "{failures}");
 }

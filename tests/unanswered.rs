@@ -248,6 +248,32 @@ async fn whoever_signs_out_in_the_midst_of_a_login_has_made_one_without_an_answe
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_signs_out_of_one_guess_after_the_other_makes_four() {
+    let passwords = Arc::new(AtomicUsize::new(0));
+    let count = passwords.clone();
+    let client = client(move |_, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        std::future::pending()
+    });
+    let guesses = AtomicUsize::new(0);
+    let guess = move |_| {
+        let guess = guesses.fetch_add(1, Ordering::SeqCst);
+        async move { Ok(Credential::user("alice", format!("guess {guess}"))) }
+    };
+    let handle = layer(site().credential_fn(guess), client).handle();
+    let site = handle.sites().remove(0);
+    for _ in 0..8 {
+        let signs_out = async {
+            sleep(2 * SECOND).await;
+            handle.sign_out().await.unwrap();
+        };
+        let (renewed, ()) = tokio::join!(site.renew(), signs_out);
+        assert!(renewed.is_err());
+    }
+    assert_eq!(passwords.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_source_of_the_users_own_says_that_it_was_answered() {
     for (is_answered, most) in [(false, 4), (true, 100)] {
         let logins = Arc::new(AtomicUsize::new(0));
@@ -278,6 +304,61 @@ fn paused_runtime() -> runtime::Runtime {
         .start_paused(true)
         .build()
         .unwrap()
+}
+
+#[test]
+fn logins_on_runtimes_that_stand_still_are_not_answered() {
+    let passwords = Arc::new(AtomicUsize::new(0));
+    let count = passwords.clone();
+    let client = client(move |_, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        std::future::pending()
+    });
+    let service = layer(site().credential(reader()), client).layer(open_to_any_token());
+    let mut standing = Vec::new();
+    for minute in 0..10 {
+        let runtime = paused_runtime();
+        runtime.block_on(async {
+            advance(minute * 60 * SECOND).await;
+            // It may be told why there is no login.
+            let _ = tokio::time::timeout(10 * SECOND, send(&service, get(ROADS))).await;
+        });
+        standing.push(runtime);
+    }
+    assert_eq!(passwords.load(Ordering::SeqCst), 4);
+    // What is counted when it is given up is not counted again when it ends.
+    drop(standing);
+    let late = paused_runtime();
+    late.block_on(async {
+        advance(30 * 60 * SECOND).await;
+        let _ = tokio::time::timeout(10 * SECOND, send(&service, get(ROADS))).await;
+    });
+    assert_eq!(passwords.load(Ordering::SeqCst), 5);
+}
+
+#[test]
+fn whoever_waits_on_a_third_runtime_is_told_though_two_stand_still() {
+    for second_goes in [true, false] {
+        let source = token_source_fn(|_| std::future::pending());
+        let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(source)).unwrap();
+        let service = layer.layer(open_to_any_token());
+        let mut standing = Vec::new();
+        for number in 0..2 {
+            let runtime = paused_runtime();
+            runtime.block_on(async {
+                let sent = tokio::time::timeout(SECOND / 10, send(&service, get(ROADS)));
+                assert!(sent.await.is_err());
+            });
+            if number == 0 || !second_goes {
+                standing.push(runtime);
+            }
+        }
+        let third = paused_runtime();
+        let told = third.block_on(async {
+            tokio::time::timeout(60 * SECOND, send(&service, get(ROADS))).await
+        });
+        assert!(told.is_ok(), "the second goes: {second_goes}");
+    }
 }
 
 /// The first request's runtime is left standing in the midst of what the token client is asked first.

@@ -852,6 +852,89 @@ async fn a_gateway_that_gives_up_on_the_token_service_counts_for_all_replicas() 
     assert_eq!(world.attempts(), 4);
 }
 
+#[tokio::test(start_paused = true)]
+async fn whoever_lost_the_lock_to_others_counts_as_well() {
+    let world = World::taking(Duration::from_secs(45));
+    let mut renewals = Vec::new();
+    let layer = || {
+        let site = world.site(PASSWORD).token_vault(&world.sealed(KEY));
+        let layer = ArcgisAuthLayer::builder().site(site);
+        layer.token_client(world.token_client()).build().unwrap()
+    };
+    for _ in 0..6 {
+        let handle = layer().handle().sites().remove(0);
+        renewals.push(tokio::spawn(async move { handle.renew().await.is_ok() }));
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        world.vault.end_leases();
+    }
+    for renewal in renewals {
+        assert!(!renewal.await.unwrap());
+    }
+    let before = world.attempts();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(layer().handle().sites()[0].renew().await.is_err());
+    assert_eq!(world.attempts(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_somebody_signs_out_of_as_it_is_written_down_is_remembered() {
+    let world = World::new();
+    *world.password.lock().unwrap() = "changed".to_owned();
+    slow_once_answered(&world, 6, async |layer| {
+        // The vault may be too slow to be told in time.
+        let _ = layer.handle().sign_out().await;
+    })
+    .await;
+    assert_eq!(world.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_just_in_time_is_remembered_whatever_the_vault_takes() {
+    let world = World::taking(Duration::from_millis(29_500));
+    *world.password.lock().unwrap() = "changed".to_owned();
+    slow_once_answered(&world, 6, async |_| {}).await;
+    assert_eq!(world.attempts(), 1);
+    // One process, ordinary requests, a source of its own choice.
+    let vault = world.vault.clone();
+    let (answering, attempts) = (world.token_client(), world.attempts());
+    let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
+        let (vault, answering) = (vault.clone(), answering.clone());
+        async move {
+            let answer = answering.send(request).await?;
+            vault.set_fault(Some(Fault::Slow(Duration::from_millis(900))));
+            Ok::<_, TokenError>(answer.map(Full::new))
+        }
+    }));
+    let own = format!("{ROOT}/tokens/generateToken");
+    let own = GenerateToken::at(&own, Credential::user("somebody.else", "wrong"), client);
+    let own = world.sealed(KEY).wrap(own.unwrap().allow_insecure_http());
+    let replica = world.over(Site::new(ROOT).token_source(own));
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(14 * 60) {
+        assert!(!ask(&replica).await.is_clean());
+        world.vault.set_fault(None);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(world.attempts(), attempts + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_portals_own_token_service_is_one_whoever_names_it() {
+    let world = World::new();
+    let at_portal = |site: Site| site.token_vault(&world.sealed(KEY));
+    let named = world
+        .site("wrong")
+        .token_url("http://portal.test/portal/sharing/rest/generateToken");
+    let found = Site::new(ROOT)
+        .credential(Credential::user(NAME, "wrong"))
+        .portal("http://portal.test/portal")
+        .allow_insecure_http();
+    for site in [at_portal(named), at_portal(found)] {
+        assert!(!ask(&world.over(site)).await.is_clean());
+    }
+    assert_eq!(world.attempts(), 1);
+}
+
 /// A login is refused, slowly. Meanwhile the token that was in the vault when it began goes out of it.
 async fn refused_while(world: &World, goes: impl AsyncFnOnce(&ArcgisAuthLayer, &ArcgisAuth<Fake>)) {
     let layer = || {

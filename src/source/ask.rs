@@ -193,16 +193,20 @@ impl TokenSource for Ask {
                     source
                 }
             };
-            let login = request.afresh().until(Instant::now() + self.login_timeout);
-            match in_time(&login, self.login_timeout, source.token(login.clone())).await {
+            let login = request.clone().until(Instant::now() + self.login_timeout);
+            // Whoever is asked anew gives another credential.
+            login.fate().begin_again();
+            let counting = Counting {
+                login: &login,
+                refusals: &self.refusals,
+            };
+            let token = in_time(&login, self.login_timeout, source.token(login.clone())).await;
+            drop(counting);
+            match token {
                 Ok(token) => return Ok(token),
                 Err(error) if error.is_refused() => {
                     self.keep(None, sign_outs);
-                    if error.is_remembered() {
-                        refused_from_memory += 1;
-                    } else {
-                        self.refusals.add(identity);
-                    }
+                    refused_from_memory += u32::from(error.is_remembered());
                     last_refusal = Some(error);
                 }
                 // The credential may be right: it is kept for the next try.
@@ -221,6 +225,23 @@ impl TokenSource for Ask {
         match source {
             Some(source) => source.sign_out(sign_out).await,
             None => Ok(()),
+        }
+    }
+}
+
+/// A login under way. However it ends, a refusal counts, and is no more than one refused answer.
+struct Counting<'a> {
+    login: &'a TokenRequest,
+    refusals: &'a Refusals,
+}
+
+impl Drop for Counting<'_> {
+    fn drop(&mut self) {
+        if let Some(refusal) = self.login.fate().refusal() {
+            self.login.fate().begin_again();
+            if !refusal.is_remembered() {
+                self.refusals.add(self.login.identity());
+            }
         }
     }
 }

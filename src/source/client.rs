@@ -17,7 +17,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::TokenRequest;
+use super::{TokenRequest, credential::User};
 use crate::error::{BoxError, TokenError};
 
 /// Answers of token services are 100 to 2,000 bytes, `rest/info` likewise. What is longer is none.
@@ -82,12 +82,14 @@ impl TokenClient {
             .map_err(|failure| failure.error)
     }
 
-    /// Sends the request of a login, in which the credential is, and says on `wanted` what has become of that.
-    pub(super) async fn send_credential(
+    /// Sends the request of a login, in which `user` is, and says on `wanted` what has become of that.
+    pub(super) async fn send_user(
         &self,
         wanted: &TokenRequest,
+        user: &User,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Bytes>, TokenError> {
+        wanted.uses(user.fingerprint());
         wanted.sending_credential();
         let started = Instant::now();
         let answer = self.client.send(request).await;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{Fingerprint, secret::Secret};
 use crate::error::TokenError;
@@ -64,9 +64,12 @@ impl Credential {
     }
 
     /// User name and password, as they are now.
-    pub(crate) fn read_user(&self) -> Result<(SecretString, SecretString), TokenError> {
+    pub(crate) fn read_user(&self) -> Result<User, TokenError> {
         match &self.kind {
-            CredentialKind::User { name, password } => Ok((name.read()?, password.read()?)),
+            CredentialKind::User { name, password } => Ok(User {
+                name: name.read()?,
+                password: password.read()?,
+            }),
             _ => Err(not_a_user()),
         }
     }
@@ -106,6 +109,30 @@ impl Credential {
             CredentialKind::App { id, secret } => (id, Some(secret)),
             CredentialKind::Token(text) => (text, None),
         }
+    }
+}
+
+/// A user name and a password as they were read.
+pub(crate) struct User {
+    name: SecretString,
+    password: SecretString,
+}
+
+impl User {
+    pub(crate) fn name(&self) -> &str {
+        self.name.expose_secret()
+    }
+
+    pub(crate) fn password(&self) -> &str {
+        self.password.expose_secret()
+    }
+
+    /// As [`Credential::fingerprint`] of these.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        let mut fingerprint = Fingerprint::empty();
+        fingerprint.account(self.name());
+        fingerprint.secret(self.password());
+        fingerprint
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{net::IpAddr, time::Duration};
 
 use http::{HeaderMap, HeaderValue, header};
-use secrecy::ExposeSecret;
 
 use super::{
     Credential, Endpoint, Fingerprint, TokenRequest, TokenSource,
@@ -124,17 +123,17 @@ impl TokenSource for GenerateToken {
     async fn token(&self, wanted: TokenRequest) -> Result<IssuedToken, TokenError> {
         let uri = self.endpoint.checked()?;
         let asked = place(&uri);
-        let (name, password) = self.credential.read_user()?;
+        let user = self.credential.read_user()?;
         let minutes = super::in_minutes(self.lifetime);
         let form = Form::default()
-            .pair("username", name.expose_secret())
-            .pair("password", password.expose_secret())
+            .pair("username", user.name())
+            .pair("password", user.password())
             .pair("expiration", &minutes)
             .pair("f", "json");
         let mut request = post_form(uri, self.binding.append_to(form));
         self.binding.put_on(request.headers_mut());
-        let answer = self.client.send_credential(&wanted, request).await?;
-        read_token(&answer, &asked, &[password.expose_secret()])
+        let answer = self.client.send_user(&wanted, &user, request).await?;
+        read_token(&answer, &asked, &[user.password()])
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode, Uri};
-use secrecy::ExposeSecret;
 
 use super::{
     ClientBinding, Credential, Endpoint, Fingerprint, TokenClient, TokenRequest, TokenSource,
@@ -98,12 +97,12 @@ impl TokenSource for LegacyToken {
     async fn token(&self, wanted: TokenRequest) -> Result<IssuedToken, TokenError> {
         let uri = self.endpoint.checked()?;
         let asked = place(&uri);
-        let (name, password) = self.credential.read_user()?;
+        let user = self.credential.read_user()?;
         let minutes = super::in_minutes(self.lifetime);
         let form = Form::default()
             .pair("request", "getToken")
-            .pair("username", name.expose_secret())
-            .pair("password", password.expose_secret())
+            .pair("username", user.name())
+            .pair("password", user.password())
             .pair("expiration", &minutes);
         let form = match &self.binding {
             ClientBinding::Referer(referer) => {
@@ -122,7 +121,7 @@ impl TokenSource for LegacyToken {
             post_form(uri, form)
         };
         self.binding.put_on(request.headers_mut());
-        let answer = self.client.send_credential(&wanted, request).await?;
+        let answer = self.client.send_user(&wanted, &user, request).await?;
         read(&answer, &asked).map(|issued| issued.valid_for(self.lifetime))
     }
 

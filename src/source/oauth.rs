@@ -8,7 +8,10 @@ use bytes::Bytes;
 use http::Response;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    time::{Instant, timeout},
+};
 
 use super::{
     Credential, Endpoint, Fingerprint, Secret, SignOut, TokenClient, TokenRequest, TokenSource,
@@ -111,6 +114,9 @@ impl TokenSource for OAuthApp {
         self.credential.fingerprint(fingerprint);
     }
 }
+
+/// Whoever refreshes next, or signs out, waits no longer for one who gets no answer.
+const LONGEST_REFRESH: Duration = Duration::from_secs(60);
 
 type Stored = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Store = Arc<dyn Fn(RotatedToken) -> Stored + Send + Sync>;
@@ -296,10 +302,10 @@ impl RefreshToken {
     /// one is dead by then.
     async fn ask(
         self,
+        mut kept: OwnedMutexGuard<Kept>,
         given: SecretString,
         identity: Option<Identity>,
     ) -> Result<IssuedToken, TokenError> {
-        let mut kept = self.kept.lock().await;
         let refresh_token = kept.newest(given.clone());
         let plain = [
             ("client_id", self.client_id.as_str()),
@@ -357,12 +363,20 @@ impl RefreshToken {
 
 impl TokenSource for RefreshToken {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let kept = Arc::clone(&self.kept).lock_owned().await;
         let given = self.given.read()?;
         let identity = request.identity().cloned();
         // A task of its own: a login given up half-way must not lose the token that came in the old one's place.
-        tokio::spawn(self.clone().ask(given, identity))
-            .await
-            .unwrap_or_else(|_| Err(TokenError::fault("the refresh of a token broke off")))
+        let asking = timeout(LONGEST_REFRESH, self.clone().ask(kept, given, identity));
+        match tokio::spawn(asking).await {
+            Ok(Ok(token)) => token,
+            Ok(Err(_)) => Err(TokenError::fault(format!(
+                "{:?} did not answer within {} seconds; check that the portal is up",
+                self.endpoint,
+                LONGEST_REFRESH.as_secs()
+            ))),
+            Err(_) => Err(TokenError::fault("the refresh of a token broke off")),
+        }
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {

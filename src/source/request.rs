@@ -1,17 +1,12 @@
 //! What a source is told: why a token is wanted, for whom, and which one died.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{fmt, sync::Arc};
 
 use tokio::time::Instant;
 
 #[cfg(feature = "vault")]
 use self::vault_time::{VAULT_TIME, VaultTime};
+use super::{Fingerprint, fate::Fate};
 use crate::{error::TokenError, identity::Identity, token::Token};
 
 /// Why a token is wanted.
@@ -98,8 +93,7 @@ pub struct TokenRequest {
     reason: TokenReason,
     dead: Option<Arc<Token>>,
     deadline: Option<Instant>,
-    /// The credential has gone out, and nobody knows yet what the token service made of it.
-    is_unanswered: Arc<AtomicBool>,
+    fate: Arc<Fate>,
     #[cfg(feature = "vault")]
     vault_time: VaultTime,
 }
@@ -112,7 +106,7 @@ impl TokenRequest {
             reason,
             dead,
             deadline: None,
-            is_unanswered: Arc::default(),
+            fate: Arc::default(),
             #[cfg(feature = "vault")]
             vault_time: VAULT_TIME.try_with(Clone::clone).unwrap_or_default(),
         }
@@ -129,14 +123,6 @@ impl TokenRequest {
     #[cfg(feature = "vault")]
     pub(crate) fn vault_time(&self) -> &VaultTime {
         &self.vault_time
-    }
-
-    /// The same, with nothing sent for it yet.
-    pub(crate) fn afresh(&self) -> Self {
-        Self {
-            is_unanswered: Arc::default(),
-            ..self.clone()
-        }
     }
 
     /// The same, given up at `deadline`.
@@ -192,29 +178,44 @@ impl TokenRequest {
     /// # drop(source);
     /// ```
     pub fn sending_credential(&self) {
-        self.is_unanswered.store(true, Ordering::Relaxed);
+        self.fate.set_sent();
     }
 
     /// Says that the token service has answered, whatever it said, or that the credential did not get there. A token or
     /// a refusal says so by itself.
     pub fn credential_answered(&self) {
-        self.is_unanswered.store(false, Ordering::Relaxed);
+        self.fate.set_answered();
     }
 
-    pub(crate) fn is_unanswered(&self) -> bool {
-        self.is_unanswered.load(Ordering::Relaxed)
+    /// What has become of the credential.
+    pub(crate) fn fate(&self) -> &Fate {
+        &self.fate
+    }
+
+    /// Says which credential goes out: it may have changed since it was last looked at.
+    pub(crate) fn uses(&self, fingerprint: Fingerprint) {
+        self.fate.set_used(fingerprint);
     }
 
     /// What a login for this request ended with: a fault in place of an answer is one that counts.
     pub(crate) fn concluded<T>(&self, result: Result<T, TokenError>) -> Result<T, TokenError> {
-        match result {
-            Err(error) if !error.is_refused() && self.is_unanswered() => {
-                Err(error.into_unanswered())
+        match &result {
+            Ok(_) => self.fate.set_answered(),
+            Err(error) if error.is_refused() => self.fate.set_refused(error),
+            Err(_) if self.fate.is_unanswered() => {
+                return result.map_err(TokenError::into_unanswered);
             }
-            answered => {
-                self.credential_answered();
-                answered
-            }
+            Err(_) => {}
+        }
+        result
+    }
+
+    /// What a login for this request counts as that was broken off for the reason of `error`.
+    pub(crate) fn broken_off(&self, error: TokenError) -> TokenError {
+        match self.fate.refusal() {
+            Some(refusal) => refusal,
+            None if self.fate.is_unanswered() => error.into_unanswered(),
+            None => error,
         }
     }
 

@@ -2,26 +2,21 @@
 //! one is not tried for the next. ArcGIS counts failures by account.
 
 use std::{
-    pin::pin,
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout_at},
-};
+use tokio::time::Instant;
 
-use super::{DynTokenSource, Fingerprint, SignOut, TokenRequest, TokenSource, Unanswered};
+use super::{
+    DynTokenSource, Fingerprint, SignOut, TokenRequest, TokenSource, Unanswered,
+    gate::{Gate, LetIn, PLACES},
+};
 use crate::{error::TokenError, registry, store::REFUSAL_REMEMBERED, token::IssuedToken};
 
-/// Logins at once with a credential that worked last time. Should it have changed since, these are all that fail, and an
-/// account takes four failures.
-const AT_ONCE: u32 = 3;
 /// How long a login may take where its request does not say.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A login that has not ended by itself this long after its time is on a runtime that nobody drives.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(1);
 
 /// What the logins with one credential have in common.
 #[derive(Default)]
@@ -30,94 +25,22 @@ pub(super) struct Turn {
     known: Mutex<Known>,
 }
 
-/// Lets so many log in at once as the credential allows, in the order they came.
-struct Gate {
-    /// Whoever is next.
-    next: Places,
-    logins: Places,
-}
-
-/// Places that are taken in turn.
-struct Places {
-    free: Arc<Semaphore>,
-    /// When the last of those who took one will have given up.
-    until: Mutex<Instant>,
-}
-
-/// What a login holds that was let in.
-struct LetIn {
-    _login: OwnedSemaphorePermit,
-}
-
 #[derive(Default)]
 struct Known {
     /// The fingerprint of the credential that worked last.
     works: Option<u64>,
     refused: Option<Refused>,
     unanswered: Unanswered,
+    /// Those under way, by their numbers.
+    logins: HashMap<u64, TokenRequest>,
+    last_login: u64,
 }
 
 struct Refused {
+    at: Instant,
     until: Instant,
     fingerprint: Option<u64>,
     error: TokenError,
-}
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self {
-            next: Places::new(1),
-            logins: Places::new(AT_ONCE),
-        }
-    }
-}
-
-impl Places {
-    fn new(number: u32) -> Self {
-        Self {
-            free: Arc::new(Semaphore::new(number as usize)),
-            until: Mutex::new(Instant::now()),
-        }
-    }
-
-    /// So many of them; `None` if those who have them should long have given up.
-    async fn wait_for(&self, number: u32) -> Option<OwnedSemaphorePermit> {
-        let mut places = pin!(Arc::clone(&self.free).acquire_many_owned(number));
-        loop {
-            let until = *lock(&self.until) + GIVEN_UP_AFTER;
-            match timeout_at(until, places.as_mut()).await {
-                // Closed by nobody.
-                Ok(places) => return places.ok(),
-                // Others may have taken them since.
-                Err(_) if Instant::now() < *lock(&self.until) + GIVEN_UP_AFTER => {}
-                Err(_) => return None,
-            }
-        }
-    }
-
-    /// Whoever has taken some gives up at `until`.
-    fn taken_until(&self, until: Instant) {
-        let mut latest = lock(&self.until);
-        *latest = until.max(*latest);
-    }
-}
-
-impl Gate {
-    async fn enter(&self, turn: &Turn, fingerprint: Option<u64>, until: Instant) -> Option<LetIn> {
-        let _next = self.next.wait_for(1).await?;
-        self.next.taken_until(until);
-        loop {
-            let number = turn.known().places(fingerprint);
-            let mut login = self.logins.wait_for(number).await?;
-            // A login that has ended since may have shown that the credential works, or does not any more.
-            let needed = turn.known().places(fingerprint);
-            if needed <= number {
-                drop(login.split((number - needed) as usize));
-                self.logins.taken_until(until);
-                return Some(LetIn { _login: login });
-            }
-        }
-    }
 }
 
 impl registry::Shared for Turn {
@@ -136,25 +59,29 @@ impl Turn {
     async fn let_in(&self, fingerprint: Option<u64>, until: Instant) -> LetIn {
         loop {
             let gate = Arc::clone(&lock(&self.gate));
-            if let Some(let_in) = gate.enter(self, fingerprint, until).await {
+            let takes = || self.known().places(fingerprint);
+            if let Some(let_in) = gate.enter(until, takes).await {
                 return let_in;
             }
             let mut current = lock(&self.gate);
             if Arc::ptr_eq(&current, &gate) {
                 *current = Arc::default();
+                drop(current);
+                self.known().give_up_all();
             }
         }
     }
 }
 
 impl Known {
-    /// How many places a login with the credential of this fingerprint takes: all, unless it is known to work.
+    /// How many places a login with the credential of this fingerprint takes: all, unless it worked last time. Should it
+    /// have changed since, as many fail as there are places, and an account takes four failures.
     fn places(&self, fingerprint: Option<u64>) -> u32 {
         let is_known_to_work = self.works.is_some() && self.works == fingerprint;
         if is_known_to_work && !self.unanswered.is_any(Instant::now()) {
             1
         } else {
-            AT_ONCE
+            PLACES
         }
     }
 
@@ -171,28 +98,34 @@ impl Known {
         self.unanswered.denial(now)
     }
 
-    fn learn(&mut self, fingerprint: Option<u64>, login: &Result<IssuedToken, TokenError>) {
-        match login {
-            Ok(_) => {
-                *self = Self {
-                    works: fingerprint,
-                    ..Self::default()
-                };
+    /// A login that began at `began` was granted. What was learnt since is newer: the password may have been changed.
+    fn granted(&mut self, fingerprint: Option<u64>, began: Instant) {
+        self.unanswered.granted(began);
+        self.refused.take_if(|refused| refused.at < began);
+        self.works = fingerprint.filter(|_| self.refused.is_none());
+    }
+
+    fn refused(&mut self, fingerprint: Option<u64>, error: TokenError) {
+        let now = Instant::now();
+        let longest = now + REFUSAL_REMEMBERED;
+        self.works = None;
+        self.refused = Some(Refused {
+            at: now,
+            // What another process has known for a while is not remembered for longer by being handed on.
+            until: error
+                .remembered_until()
+                .map_or(longest, |until| until.min(longest)),
+            fingerprint,
+            error,
+        });
+    }
+
+    /// Logins on runtimes that nobody drives any more are not answered. Should one end after all, it is not counted again.
+    fn give_up_all(&mut self) {
+        for (login, request) in &self.logins {
+            if request.fate().is_unanswered() {
+                self.unanswered.add(*login, Instant::now());
             }
-            Err(error) if error.is_refused() => {
-                let longest = Instant::now() + REFUSAL_REMEMBERED;
-                self.works = None;
-                self.refused = Some(Refused {
-                    // What another process has known for a while is not remembered for longer by being handed on.
-                    until: error
-                        .remembered_until()
-                        .map_or(longest, |until| until.min(longest)),
-                    fingerprint,
-                    error: error.clone(),
-                });
-            }
-            // It says nothing of the credential.
-            Err(_) => {}
         }
     }
 }
@@ -213,37 +146,76 @@ impl InTurn {
     }
 }
 
-/// A login under way. However it ends, it counts if nobody knows what the token service made of its credential.
+/// A login under way. However it ends, what the token service made of its credential is learnt, or that nobody knows.
 struct UnderWay<'a> {
     turn: &'a Turn,
+    number: u64,
     request: TokenRequest,
+    fingerprint: Option<u64>,
+}
+
+impl<'a> UnderWay<'a> {
+    fn begin(
+        turn: &'a Turn,
+        request: &TokenRequest,
+        fingerprint: Option<u64>,
+    ) -> Result<Self, TokenError> {
+        let mut known = turn.known();
+        if let Some(error) = known.denial(fingerprint, Instant::now()) {
+            return Err(error);
+        }
+        known.last_login += 1;
+        let number = known.last_login;
+        known.logins.insert(number, request.clone());
+        Ok(Self {
+            turn,
+            number,
+            request: request.clone(),
+            fingerprint,
+        })
+    }
+
+    /// Of the credential that went out: it may have changed since the login began.
+    fn used(&self) -> Option<u64> {
+        let used = self.request.fate().used(Fingerprint::hashed);
+        used.unwrap_or(self.fingerprint)
+    }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        if self.request.is_unanswered() {
-            self.turn.known().unanswered.add(Instant::now());
+        let mut known = self.turn.known();
+        known.logins.remove(&self.number);
+        let fate = self.request.fate();
+        if fate.is_unanswered() {
+            known.unanswered.add(self.number, Instant::now());
+        } else if let Some(refusal) = fate.refusal() {
+            known.refused(self.used(), refusal);
         }
     }
 }
 
 impl TokenSource for InTurn {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let fingerprint = self.login.hashed_fingerprint();
         let until = request
             .deadline()
             .unwrap_or_else(|| Instant::now() + PATIENCE);
-        let _let_in = self.turn.let_in(fingerprint, until + GIVEN_UP_AFTER).await;
-        let denial = self.turn.known().denial(fingerprint, Instant::now());
-        if let Some(error) = denial {
-            return Err(error);
-        }
-        let _under_way = UnderWay {
-            turn: &self.turn,
-            request: request.clone(),
+        let mut fingerprint = self.login.hashed_fingerprint();
+        let _let_in = loop {
+            let let_in = self.turn.let_in(fingerprint, until).await;
+            let now = self.login.hashed_fingerprint();
+            if now == fingerprint {
+                break let_in;
+            }
+            // It has changed while others had their turn, and may be known better, or less.
+            fingerprint = now;
         };
+        let under_way = UnderWay::begin(&self.turn, &request, fingerprint)?;
+        let began = Instant::now();
         let token = request.concluded(self.login.token(request.clone()).await);
-        self.turn.known().learn(fingerprint, &token);
+        if token.is_ok() {
+            self.turn.known().granted(under_way.used(), began);
+        }
         token
     }
 

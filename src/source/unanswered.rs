@@ -8,24 +8,32 @@ use crate::{error::TokenError, store::REFUSAL_REMEMBERED};
 /// One of the five may come from elsewhere.
 pub(crate) const MOST_UNANSWERED: usize = 4;
 
-/// When logins were made that nobody knows the outcome of.
+/// Logins that nobody knows the outcome of, by their numbers, and when that was clear.
 #[derive(Debug, Default)]
-pub(crate) struct Unanswered(Vec<Instant>);
+pub(crate) struct Unanswered(Vec<(u64, Instant)>);
 
 impl Unanswered {
-    pub(crate) fn add(&mut self, now: Instant) {
-        self.0.retain(|at| counts(*at, now));
-        self.0.push(now);
+    /// Counts the login of this number, once.
+    pub(crate) fn add(&mut self, login: u64, now: Instant) {
+        self.0.retain(|(_, at)| counts(*at, now));
+        if self.0.iter().all(|(number, _)| *number != login) {
+            self.0.push((login, now));
+        }
+    }
+
+    /// A login that began at `began` was granted: those before it did not fail.
+    pub(crate) fn granted(&mut self, began: Instant) {
+        self.0.retain(|(_, at)| *at >= began);
     }
 
     /// Whether any still counts.
     pub(crate) fn is_any(&self, now: Instant) -> bool {
-        self.0.iter().any(|at| counts(*at, now))
+        self.0.iter().any(|(_, at)| counts(*at, now))
     }
 
     /// Why there must be no more of them.
     pub(crate) fn denial(&self, now: Instant) -> Option<TokenError> {
-        let lately = self.0.iter().filter(|at| counts(**at, now));
+        let lately = self.0.iter().filter(|(_, at)| counts(*at, now));
         (lately.count() >= MOST_UNANSWERED).then(too_many_unanswered)
     }
 }

@@ -160,7 +160,7 @@ impl TokenStore {
     pub(crate) fn forget(self: &Arc<Self>) -> Forgotten {
         self.tally.sign_outs.add_one();
         let mut state = self.state();
-        let ended = state.sign_out();
+        let ended = state.sign_out(Instant::now());
         let token = self.current.swap(None);
         let is_refused = state.is_refused();
         self.login_refused.store(is_refused, Ordering::Relaxed);
@@ -272,11 +272,14 @@ impl TokenStore {
 
     /// Logs in from a task of its own: a caller that hangs up cancels nothing, one that is not polled stalls nobody.
     fn log_in(self: &Arc<Self>, ticket: Ticket, dead: Option<Arc<Token>>, reason: TokenReason) {
+        // Here, and not in the login's own task: it may be part of a login of another store's.
+        let request = TokenRequest::new(self.owner.clone(), reason, dead)
+            .until(Instant::now() + self.login_timeout);
         let flight = FlightGuard {
             store: Arc::clone(self),
             ticket,
             fingerprint: None,
-            request: None,
+            request: request.clone(),
             landed: false,
         };
         let Ok(runtime) = Handle::try_current() else {
@@ -285,11 +288,9 @@ impl TokenStore {
             ));
             return;
         };
-        // Here, and not in the login's own task: it may be part of a login of another store's.
-        let request = TokenRequest::new(self.owner.clone(), reason, dead);
-        let login = trace::login(&self.owner.site, reason, flight.run(request));
+        let login = trace::login(&self.owner.site, reason, flight.run());
         let login = runtime.spawn(login).abort_handle();
-        if !self.state().set_login(ticket, login.clone()) {
+        if !self.state().set_login(ticket, login.clone(), request) {
             // It has ended, or somebody has signed out since.
             login.abort();
         }
@@ -307,9 +308,7 @@ impl TokenStore {
             let error = TokenError::fault(
                 "the login did not end in time, and the runtime it was begun on does not run any more",
             );
-            let waiters = store
-                .state()
-                .failed(ticket, error, None, Instant::now(), 0.0);
+            let waiters = store.state().given_up(ticket, error, Instant::now());
             if let Some(waiters) = waiters {
                 store.tally.failed_logins.add_one();
                 waiters.tell();
@@ -404,13 +403,13 @@ pub(crate) async fn in_time(
     limit: Duration,
     login: impl Future<Output = Result<IssuedToken, TokenError>>,
 ) -> Result<IssuedToken, TokenError> {
-    let result = timeout(limit, login).await.unwrap_or_else(|_| {
-        Err(TokenError::fault(format!(
+    match timeout(limit, login).await {
+        Ok(result) => request.concluded(result),
+        Err(_) => Err(request.broken_off(TokenError::fault(format!(
             "the login did not end within {} seconds; check that the token service answers",
             limit.as_secs()
-        )))
-    });
-    request.concluded(result)
+        )))),
+    }
 }
 
 /// How long before its end a token of this `lifetime` is renewed. `jitter`, from 0 to 1, keeps the machines of a fleet
@@ -427,17 +426,15 @@ struct FlightGuard {
     ticket: Ticket,
     /// Of the credential, taken before the login: a change while it runs counts as a change.
     fingerprint: Option<u64>,
-    /// What the source was told, and said of its credential.
-    request: Option<TokenRequest>,
+    request: TokenRequest,
     landed: bool,
 }
 
 impl FlightGuard {
-    async fn run(mut self, request: TokenRequest) {
+    async fn run(mut self) {
         let started = Instant::now();
         self.fingerprint = self.store.source.hashed_fingerprint();
-        let request = request.until(started + self.store.login_timeout);
-        self.request = Some(request.clone());
+        let request = self.request.clone();
         let login = request.within(self.store.source.token(request.clone()));
         let issued = in_time(&request, self.store.login_timeout, login).await;
         let now = Instant::now();
@@ -477,13 +474,18 @@ impl FlightGuard {
             token.set_rejected(false);
         }
         let refused = error.is_refused();
-        let waiters = self.store.state().failed(
+        let mut state = self.store.state();
+        let waiters = state.failed(
             self.ticket,
             error.clone(),
             self.fingerprint,
             Instant::now(),
             fastrand::f64(),
         );
+        self.store
+            .login_refused
+            .store(state.is_refused(), Ordering::Relaxed);
+        drop(state);
         // A void ticket is that of a login somebody has signed out of, or given up already.
         if let Some(waiters) = waiters {
             trace::login_failed(&self.store.owner.site, &error);
@@ -493,7 +495,6 @@ impl FlightGuard {
             } else {
                 tally.failed_logins.add_one();
             }
-            self.store.login_refused.store(refused, Ordering::Relaxed);
             waiters.tell();
         }
     }
@@ -505,15 +506,7 @@ impl Drop for FlightGuard {
             let error = TokenError::fault(
                 "the login broke off: its task panicked or its runtime shut down",
             );
-            let is_unanswered = self
-                .request
-                .as_ref()
-                .is_some_and(TokenRequest::is_unanswered);
-            self.report(if is_unanswered {
-                error.into_unanswered()
-            } else {
-                error
-            });
+            self.report(self.request.broken_off(error));
         }
     }
 }

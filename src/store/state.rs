@@ -9,7 +9,7 @@ use crate::{
     account::ServiceKey,
     error::TokenError,
     outcome::Withheld,
-    source::{TokenReason, Unanswered},
+    source::{TokenReason, TokenRequest, Unanswered},
     token::{Freshness, Token},
 };
 
@@ -69,6 +69,8 @@ pub(crate) struct State {
     hold_off: Option<HoldOff>,
     faults: u32,
     unanswered: Unanswered,
+    /// The ticket of the last login that gave a token.
+    landed: u64,
     fruitless: Option<Fruitless>,
     vain: Option<Vain>,
     services: HashMap<ServiceKey, RefusedService>,
@@ -83,10 +85,17 @@ struct Flight {
     /// When it is given up: its runtime may have stopped without a word.
     deadline: Instant,
     runtime: Option<Id>,
-    /// Somebody on another runtime watches it.
-    is_watched: bool,
+    /// Where somebody watches it: such a runtime may stop as well.
+    watched_on: Vec<Id>,
     reason: TokenReason,
-    login: Option<AbortHandle>,
+    login: Option<Login>,
+}
+
+/// A login's task, and what its source was told.
+#[derive(Debug)]
+struct Login {
+    task: AbortHandle,
+    request: TokenRequest,
 }
 
 /// No login before `until`, because the last one failed.
@@ -168,7 +177,9 @@ impl State {
             }
         }
         // Dropping its waiters tells them.
-        self.flight.take_if(|flight| flight.deadline <= now);
+        if let Some(given_up) = self.flight.take_if(|flight| flight.deadline <= now) {
+            self.count_unanswered(&given_up, now);
+        }
         if let Some(flight) = &mut self.flight {
             let (sender, receiver) = oneshot::channel();
             // A caller that hung up leaves its sender behind; drop those before the list grows.
@@ -176,10 +187,11 @@ impl State {
                 flight.waiters.retain(|waiter| !waiter.is_closed());
             }
             flight.waiters.push(sender);
-            let is_elsewhere = asker.runtime != flight.runtime && asker.runtime.is_some();
-            let watch =
-                (is_elsewhere && !flight.is_watched).then_some((flight.ticket, flight.deadline));
-            flight.is_watched |= watch.is_some();
+            let elsewhere = asker.runtime.filter(|asker| {
+                flight.runtime != Some(*asker) && !flight.watched_on.contains(asker)
+            });
+            flight.watched_on.extend(elsewhere);
+            let watch = elsewhere.map(|_| (flight.ticket, flight.deadline));
             return Step::Wait(receiver, watch);
         }
         if let Some(denied) = self.denial(reason, now) {
@@ -193,7 +205,7 @@ impl State {
             waiters: vec![sender],
             deadline: now + asker.patience,
             runtime: asker.runtime,
-            is_watched: false,
+            watched_on: Vec::new(),
             reason,
             login: None,
         });
@@ -210,9 +222,9 @@ impl State {
             .as_ref()
             .filter(|held| now < held.until && (held.error.is_refused() || !is_ordered));
         if let Some(hold_off) = hold_off {
-            let error = hold_off.error.clone();
+            let error = hold_off.error.clone().remembered();
             return Some(if error.is_refused() {
-                Withheld::LoginRefused(error.remembered())
+                Withheld::LoginRefused(error)
             } else {
                 Withheld::TokenServiceFault(error)
             });
@@ -288,6 +300,7 @@ impl State {
         self.hold_off = None;
         self.faults = 0;
         self.unanswered = Unanswered::default();
+        self.landed = ticket.0;
         // A login somebody orders needs no request to bear fruit.
         if flight.reason != TokenReason::Ordered {
             self.count_fruitless(now);
@@ -312,9 +325,53 @@ impl State {
     ) -> Option<Waiters> {
         // Those that somebody has signed out of as well: the token service counts them.
         if error.is_unanswered() {
-            self.unanswered.add(now);
+            self.unanswered.add(ticket.0, now);
         }
-        let flight = self.flight.take_if(|flight| flight.ticket == ticket)?;
+        let Some(flight) = self.flight.take_if(|flight| flight.ticket == ticket) else {
+            if error.is_refused() && !error.is_not_given() && self.landed < ticket.0 {
+                self.hold_off_after(error, fingerprint, now, jitter);
+            }
+            return None;
+        };
+        let withheld = self.hold_off_after(error, fingerprint, now, jitter);
+        Some(Waiters {
+            waiters: flight.waiters,
+            result: Err(withheld),
+        })
+    }
+
+    /// Whoever waited for the login under `ticket` gives it up; `None` if the ticket is void.
+    pub(crate) fn given_up(
+        &mut self,
+        ticket: Ticket,
+        error: TokenError,
+        now: Instant,
+    ) -> Option<Waiters> {
+        let flight = self.flight.as_ref();
+        let flight = flight.filter(|flight| flight.ticket == ticket)?;
+        let error = match &flight.login {
+            Some(login) => login.request.broken_off(error),
+            None => error,
+        };
+        self.failed(ticket, error, None, now, 0.0)
+    }
+
+    /// Should it end after all, it is not counted again.
+    fn count_unanswered(&mut self, flight: &Flight, now: Instant) {
+        let login = flight.login.as_ref();
+        if login.is_some_and(|login| login.request.fate().is_unanswered()) {
+            self.unanswered.add(flight.ticket.0, now);
+        }
+    }
+
+    /// No login is made for a while because of `error`.
+    fn hold_off_after(
+        &mut self,
+        error: TokenError,
+        fingerprint: Option<u64>,
+        now: Instant,
+        jitter: f64,
+    ) -> Withheld {
         let longest = now + REFUSAL_REMEMBERED;
         let (until, withheld) = if error.is_refused() {
             self.faults = 0;
@@ -336,17 +393,20 @@ impl State {
             fingerprint,
             look_at: now,
         });
-        Some(Waiters {
-            waiters: flight.waiters,
-            result: Err(withheld),
-        })
+        withheld
     }
 
     /// The login under `ticket` runs in this task.
     /// Returns whether it still counts.
-    pub(crate) fn set_login(&mut self, ticket: Ticket, login: AbortHandle) -> bool {
+    pub(crate) fn set_login(
+        &mut self,
+        ticket: Ticket,
+        task: AbortHandle,
+        request: TokenRequest,
+    ) -> bool {
         let flight = self.flight.as_mut();
         let flight = flight.filter(|flight| flight.ticket == ticket);
+        let login = Login { task, request };
         flight.map(|flight| flight.login = Some(login)).is_some()
     }
 
@@ -367,7 +427,7 @@ impl State {
     /// Forgets all but what the token service has not forgotten either: refused logins, and those that may count as
     /// such. Returns those who wait for a login under way, and its task. No login is made until
     /// [`signed_out`](Self::signed_out).
-    pub(crate) fn sign_out(&mut self) -> Option<(Waiters, Option<AbortHandle>)> {
+    pub(crate) fn sign_out(&mut self, now: Instant) -> Option<(Waiters, Option<AbortHandle>)> {
         let before = std::mem::take(self);
         self.logins = before.logins;
         self.tickets = before.tickets;
@@ -376,13 +436,15 @@ impl State {
             let error = &hold_off.error;
             error.is_refused() && !error.is_not_given()
         });
+        self.landed = before.landed;
         self.signing_out = before.signing_out + 1;
         before.flight.map(|flight| {
+            self.count_unanswered(&flight, now);
             let waiters = Waiters {
                 waiters: flight.waiters,
                 result: Err(Withheld::SignedOut),
             };
-            (waiters, flight.login)
+            (waiters, flight.login.map(|login| login.task))
         })
     }
 
@@ -555,8 +617,8 @@ mod tests {
         hold_off: Option<(Instant, bool)>,
         rejected_before: Option<Instant>,
         fruitless: u32,
-        /// Tickets of logins that have ended.
-        spent: Vec<Ticket>,
+        /// Tickets of logins that have ended, and whether with a token.
+        spent: Vec<(Ticket, bool)>,
     }
 
     impl Outside {
@@ -643,7 +705,7 @@ mod tests {
                             };
                             outside.rejected_before = Some(now + pause.min(Duration::from_secs(300)));
                             outside.hold_off = None;
-                            outside.spent.push(ticket);
+                            outside.spent.push((ticket, true));
                             outside.all_told(true);
                         }
                     }
@@ -657,14 +719,18 @@ mod tests {
                             // Half a second at the least, whatever the jitter.
                             let pause = if refused { Duration::from_secs(900) } else { Duration::from_millis(500) };
                             outside.hold_off = Some((now + pause, refused));
-                            outside.spent.push(ticket);
+                            outside.spent.push((ticket, false));
                             outside.all_told(false);
                         }
                     }
                     Event::LandLate => {
-                        if let Some(ticket) = outside.spent.last().copied() {
+                        if let Some((ticket, has_landed)) = outside.spent.last().copied() {
                             prop_assert!(state.landed(ticket, token(99, now), now).is_none());
                             prop_assert!(state.failed(ticket, TokenError::refused("late"), None, now, 0.5).is_none());
+                            // The token service has counted it, unless a token has come since.
+                            if !has_landed {
+                                outside.hold_off = Some((now + Duration::from_secs(900), true));
+                            }
                         }
                     }
                     Event::Prove => {

@@ -14,7 +14,7 @@ use tokio::{
 use super::{
     VaultLock, VaultRecord,
     known::KnownTokens,
-    record::{KeptRefusal, KeptToken, Record, now},
+    record::{KeptToken, Note, Record, now},
     sealed::{LEASE, LEFT_ALONE, SealedVault, Unavailable},
     subject::Subject,
 };
@@ -29,19 +29,18 @@ pub(super) struct Held {
     lock: VaultLock,
     heartbeat: AbortHandle,
     is_given_back: bool,
-    /// What is written if nobody comes to know what the token service made of the credential.
-    if_not_answered: Option<(TokenRequest, VaultRecord)>,
+    /// A login that counts if nobody comes to know what the token service made of its credential.
+    if_not_answered: Option<(TokenRequest, Subject)>,
 }
 
 /// What a login leaves behind.
+#[derive(Clone)]
 pub(super) enum Leave {
     Nothing,
     /// The token it gave, and the sealed record it is in.
     Token(KeptToken, VaultRecord),
     /// Goes beside whatever is there by then.
-    Refusal(Subject, KeptRefusal),
-    /// The sealed record that counts the login among those not answered.
-    Unanswered(VaultRecord),
+    Note(Subject, Note),
 }
 
 impl Held {
@@ -58,9 +57,9 @@ impl Held {
         }
     }
 
-    /// Has `record` written if nobody comes to know what the token service made of the credential of `request`.
-    pub(super) fn if_not_answered(&mut self, request: TokenRequest, record: VaultRecord) {
-        self.if_not_answered = Some((request, record));
+    /// Counts the login for `request` if nobody comes to know what the token service made of its credential.
+    pub(super) fn note_if_not_answered(&mut self, request: &TokenRequest, subject: &Subject) {
+        self.if_not_answered = Some((request.clone(), subject.clone()));
     }
 
     /// Gives the lock back, and writes, unless somebody took the lock meanwhile. Says whether nobody did.
@@ -76,6 +75,7 @@ impl Held {
             Err(Unavailable)
         };
         self.is_given_back = true;
+        let given_back = given_back.map(|concluded| concluded.is_last);
         given_back.map_err(|Unavailable| NotGivenBack {
             vault: self.vault.clone(),
             name: std::mem::take(&mut self.name),
@@ -89,26 +89,63 @@ impl Drop for Held {
     /// The login was broken off. Nobody waits here for the vault to hear of it.
     fn drop(&mut self) {
         self.heartbeat.abort();
-        if self.is_given_back || !self.vault.is_in() {
+        if self.is_given_back {
             return;
         }
+        let not_answered = self
+            .if_not_answered
+            .take()
+            .filter(|(request, _)| request.fate().is_unanswered());
+        let broken_off = BrokenOff {
+            vault: self.vault.clone(),
+            name: std::mem::take(&mut self.name),
+            lock: self.lock.clone(),
+            leave: not_answered.map_or(Leave::Nothing, |(_, subject)| {
+                Leave::Note(subject, Note::Unanswered(now()))
+            }),
+        };
         if let Ok(runtime) = Handle::try_current() {
-            let (vault, name, lock) = (
-                self.vault.clone(),
-                std::mem::take(&mut self.name),
-                self.lock.clone(),
-            );
-            let not_answered = self.if_not_answered.take();
-            let write = not_answered
-                .filter(|(request, _)| request.is_unanswered())
-                .map(|(_, record)| record);
-            runtime.spawn(async move {
-                // In an outage the lease ends by itself.
-                let _ = vault.unlock(&name, &lock, write, None).await;
-            });
+            runtime.spawn(broken_off.conclude());
         }
     }
 }
+
+/// A login that was broken off with the lock in its hand.
+struct BrokenOff {
+    vault: SealedVault,
+    name: String,
+    lock: VaultLock,
+    leave: Leave,
+}
+
+impl BrokenOff {
+    async fn conclude(self) {
+        if self.vault.is_in() {
+            let concluded = conclude(&self.vault, &self.name, &self.lock, &self.leave, None).await;
+            if concluded.is_ok_and(|concluded| concluded.is_written) {
+                return;
+            }
+        }
+        // In an outage the lease ends by itself; what counts is said all the same, by who comes after others too.
+        let Leave::Note(subject, _) = &self.leave else {
+            return;
+        };
+        for _ in 0..MOST_TRIES {
+            sleep(LEFT_ALONE.mul_f64(1.0 + fastrand::f64())).await;
+            if !self.vault.is_in() {
+                continue;
+            }
+            if let Ok(Some(held)) = self.vault.lock(subject, None).await {
+                if let Ok(true) = held.give_back(self.leave.clone(), None).await {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// A login more has ended by then, whoever has the lock.
+const MOST_TRIES: u32 = 10;
 
 /// A lock that the vault did not hear of being given back, with what there was to write.
 pub(super) struct NotGivenBack {
@@ -131,7 +168,7 @@ impl NotGivenBack {
             + match &self.leave {
                 Leave::Nothing => Duration::ZERO,
                 Leave::Token(_, record) => record.keep_for(),
-                Leave::Refusal(..) | Leave::Unanswered(_) => REFUSAL_REMEMBERED,
+                Leave::Note(..) => REFUSAL_REMEMBERED,
             };
         tokio::spawn(async move {
             while !self.is_settled(&known).await && Instant::now() < until {
@@ -164,47 +201,66 @@ impl NotGivenBack {
 
     async fn try_again(&self) -> Result<bool, Unavailable> {
         let (vault, name, lock) = (&self.vault, &self.name, &self.lock);
-        if let Leave::Refusal(..) = self.leave {
+        if let Leave::Note(..) = self.leave {
             // What is written beside another's record asks for no lock by itself.
             let is_held = vault.extend(name, lock).await?;
             if !is_held && !vault.unlock(name, lock, None, None).await? {
                 return Ok(false);
             }
         }
-        conclude(vault, name, lock, &self.leave, None).await
+        let concluded = conclude(vault, name, lock, &self.leave, None).await?;
+        Ok(concluded.is_last)
     }
 }
 
-/// Writes, gives the lock back, and says whether nobody took it since.
+/// How a lock was given back.
+struct Concluded {
+    /// Nobody took it since.
+    is_last: bool,
+    /// What there was to write is written.
+    is_written: bool,
+}
+
+/// Writes, and gives the lock back.
 async fn conclude(
     vault: &SealedVault,
     name: &str,
     lock: &VaultLock,
     leave: &Leave,
     time: Option<&VaultTime>,
-) -> Result<bool, Unavailable> {
-    let (subject, refusal) = match leave {
-        Leave::Nothing => return vault.unlock(name, lock, None, time).await,
-        Leave::Token(_, record) | Leave::Unanswered(record) => {
-            return vault.unlock(name, lock, Some(record.clone()), time).await;
-        }
-        Leave::Refusal(subject, refusal) => (subject, refusal),
+) -> Result<Concluded, Unavailable> {
+    let written_with_lock = async |record| {
+        let is_last = vault.unlock(name, lock, record, time).await?;
+        Ok(Concluded {
+            is_last,
+            is_written: is_last,
+        })
     };
+    let (subject, note) = match leave {
+        Leave::Nothing => return written_with_lock(None).await,
+        Leave::Token(_, record) => return written_with_lock(Some(record.clone())).await,
+        Leave::Note(subject, note) => (subject, note),
+    };
+    let mut is_written = false;
     // Who holds no lock may take a dead token out, or sign out; hardly ever twice.
     for _ in 0..3 {
         let now = now();
         let Some(found) = vault.find_written_to(subject, time).await? else {
-            let record = Record::default().refused(refusal.clone(), now);
-            let record = vault.sealed(subject, &record, now);
-            return vault.unlock(name, lock, record, time).await;
+            let record = Record::default().noted(note, now);
+            return written_with_lock(vault.sealed(subject, &record, now)).await;
         };
         // The token there is may work until its end.
-        let record = found.record.clone().refused(refusal.clone(), now);
-        if vault.replace(&found, subject, &record, now, time).await? {
+        let record = found.record.clone().noted(note, now);
+        is_written = vault.replace(&found, subject, &record, now, time).await?;
+        if is_written {
             break;
         }
     }
-    vault.unlock(name, lock, None, time).await
+    let is_last = vault.unlock(name, lock, None, time).await?;
+    Ok(Concluded {
+        is_last,
+        is_written,
+    })
 }
 
 /// Ends when the lock is lost: the login goes on, and what it would write is refused.

@@ -6,10 +6,7 @@ use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use serde_json::{Map, Value};
 
 use crate::{
-    error::TokenError,
-    source::{MOST_UNANSWERED, too_many_unanswered},
-    store::REFUSAL_REMEMBERED,
-    token::IssuedToken,
+    error::TokenError, source::MOST_UNANSWERED, store::REFUSAL_REMEMBERED, token::IssuedToken,
 };
 
 /// How long a token is kept that the server set no end to.
@@ -54,7 +51,22 @@ pub(super) struct KeptRefusal {
     digest: u32,
 }
 
+/// What a login leaves beside whatever is kept by then.
+#[derive(Clone)]
+pub(super) enum Note {
+    Refusal(KeptRefusal),
+    /// The login was not answered; when that was clear.
+    Unanswered(Millis),
+}
+
 impl Record {
+    pub(super) fn noted(self, note: &Note, now: Millis) -> Self {
+        match note {
+            Note::Refusal(refusal) => self.refused(refusal.clone(), now),
+            Note::Unanswered(at) => self.not_answered(*at, now),
+        }
+    }
+
     /// What is kept after a login gave `token` with the credential of this digest: what was refused to others is still
     /// refused.
     pub(super) fn granted(mut self, token: KeptToken, digest: Option<u32>, now: Millis) -> Self {
@@ -64,7 +76,7 @@ impl Record {
     }
 
     /// What is kept after a login was refused. The token there is may work until its end.
-    pub(super) fn refused(mut self, refusal: KeptRefusal, now: Millis) -> Self {
+    fn refused(mut self, refusal: KeptRefusal, now: Millis) -> Self {
         self.retain_refusals(Some(refusal.digest), now);
         if self.refusals.len() >= MOST_REFUSALS {
             self.refusals.remove(0);
@@ -82,9 +94,9 @@ impl Record {
     }
 
     /// What is kept after one login more was not answered.
-    pub(super) fn not_answered(mut self, now: Millis) -> Self {
+    fn not_answered(mut self, at: Millis, now: Millis) -> Self {
         self.unanswered.retain(|at| is_counted(*at, now));
-        self.unanswered.push(now);
+        self.unanswered.push(at);
         self
     }
 
@@ -98,10 +110,10 @@ impl Record {
         self.unanswered.is_empty()
     }
 
-    /// Why no login is made now, whatever the credential.
-    pub(super) fn too_many_unanswered(&self, now: Millis) -> Option<TokenError> {
+    /// How many logins nobody knows the outcome of, whatever the credential.
+    pub(super) fn unanswered_lately(&self, now: Millis) -> usize {
         let lately = self.unanswered.iter().filter(|at| is_counted(**at, now));
-        (lately.count() >= MOST_UNANSWERED).then(too_many_unanswered)
+        lately.count()
     }
 
     /// Those that count still, but for that of this credential.

@@ -12,13 +12,16 @@ use super::{
     SealedVault,
     known::KnownTokens,
     lease::{Held, Leave},
-    record::{self, KeptRefusal, KeptToken, Record},
+    record::{self, KeptRefusal, KeptToken, Note, Record},
     sealed::{LEFT_ALONE, Unavailable},
     subject::{About, Subject},
 };
 use crate::{
     error::TokenError,
-    source::{Fingerprint, Owner, SignOut, TokenReason, TokenRequest, TokenSource, VaultTime},
+    source::{
+        Fingerprint, MOST_UNANSWERED, Owner, SignOut, TokenReason, TokenRequest, TokenSource,
+        VaultTime, too_many_unanswered,
+    },
     token::IssuedToken,
 };
 
@@ -43,7 +46,7 @@ enum Step {
     /// There it is, or the reason why there will be none.
     Answer(Result<IssuedToken, TokenError>),
     /// Log in, and write; nobody else does meanwhile.
-    LogIn(Box<Held>, Record),
+    LogIn(Box<Held>, Record, Subject),
     /// Log in without the vault.
     Alone,
 }
@@ -76,9 +79,10 @@ impl<S: TokenSource> VaultedSource<S> {
         Subject::new(&self.about, owner, &fingerprint)
     }
 
-    async fn step(&self, request: &TokenRequest, subject: &Subject) -> Result<Step, Unavailable> {
+    async fn step(&self, request: &TokenRequest) -> Result<Step, Unavailable> {
         let started = Instant::now();
-        let suspects = self.suspects(request, subject).await?;
+        let mut subject = self.subject(request.owner());
+        let suspects = self.suspects(request, &subject).await?;
         // Who waits in vain says so before the login's own limit does: that would count as a login not answered.
         let patience = request.deadline().map_or(PATIENCE, |at| {
             at.saturating_duration_since(started) / 10 * 9
@@ -86,18 +90,24 @@ impl<S: TokenSource> VaultedSource<S> {
         let mut pause = FIRST_PAUSE;
         let mut time = Some(request.vault_time());
         loop {
-            let look = || self.look(request, subject, &suspects, time);
-            if let Look::Answer(answer) = look().await? {
+            if let Look::Answer(answer) = self.look(request, &subject, &suspects, time).await? {
                 return Ok(Step::Answer(answer));
             }
-            if let Some(held) = self.vault.lock(subject, time).await? {
+            let held = self.vault.lock(&subject, time).await?;
+            // Whoever waits long may find another credential than before.
+            let before = std::mem::replace(&mut subject, self.subject(request.owner()));
+            if let Some(held) = held {
+                if before.bytes() != subject.bytes() {
+                    self.give_back(held, time).await;
+                    continue;
+                }
                 // Somebody may have come and gone between looking and locking.
-                return Ok(match look().await? {
+                return Ok(match self.look(request, &subject, &suspects, time).await? {
                     Look::Answer(answer) => {
                         self.give_back(held, time).await;
                         Step::Answer(answer)
                     }
-                    Look::Nothing(record) => Step::LogIn(Box::new(held), record),
+                    Look::Nothing(record) => Step::LogIn(Box::new(held), record, subject),
                 });
             }
             if started.elapsed() >= patience {
@@ -143,6 +153,7 @@ impl<S: TokenSource> VaultedSource<S> {
     ) -> Result<Look, Unavailable> {
         let now = record::now();
         let mut kept = Record::default();
+        let mut unanswered = 0;
         for mut found in self.vault.find(subject, time).await? {
             if let Some(token) = found.record.token.as_ref().filter(|_| self.keeps_tokens()) {
                 if self.known.is_dead(token.expose()) {
@@ -161,10 +172,12 @@ impl<S: TokenSource> VaultedSource<S> {
                     }
                 }
             }
-            let refusal = found.record.refusal(found.digest(subject), now);
-            let denial = refusal.or_else(|| found.record.too_many_unanswered(now));
-            if let Some(error) = denial {
+            if let Some(error) = found.record.refusal(found.digest(subject), now) {
                 return Ok(Look::Answer(Err(error)));
+            }
+            unanswered += found.record.unanswered_lately(now);
+            if unanswered >= MOST_UNANSWERED {
+                return Ok(Look::Answer(Err(too_many_unanswered())));
             }
             if found.is_written_to {
                 kept = found.record;
@@ -176,48 +189,84 @@ impl<S: TokenSource> VaultedSource<S> {
     async fn log_in(
         &self,
         request: TokenRequest,
-        subject: &Subject,
+        subject: Subject,
         mut held: Held,
         kept: Record,
     ) -> Result<IssuedToken, TokenError> {
         let time = request.vault_time().clone();
-        let mut not_answered = None;
         if !self.keeps_tokens() {
-            let now = record::now();
-            let record = kept.clone().not_answered(now);
-            not_answered = self.vault.sealed(subject, &record, now);
-        }
-        if let Some(record) = &not_answered {
-            held.if_not_answered(request.clone(), record.clone());
+            held.note_if_not_answered(&request, &subject);
         }
         let result = self.got(request.clone()).await;
         if result.is_ok() && !self.keeps_tokens() && !kept.is_all_answered() {
-            self.note_answered(subject, &time).await;
+            self.note_answered(&subject, &time).await;
         }
-        let (digest, now) = (self.vault.digest(subject), record::now());
-        let leave = match (&result, not_answered) {
+        let token = match &result {
             // A source that has but one token may give it again.
-            (Ok(token), _) if self.keeps_tokens() && !self.known.is_dead(token.expose()) => self
-                .vault
-                .granted(KeptToken::new(token, now), kept, subject),
-            // Others are told of a credential that they can tell is theirs.
-            (Err(error), _) if error.is_refused_to_all() => {
-                digest.map_or(Leave::Nothing, |digest| {
-                    let refusal = KeptRefusal::new(error, digest, now);
-                    Leave::Refusal(subject.clone(), refusal)
-                })
+            Ok(token) if self.keeps_tokens() && !self.known.is_dead(token.expose()) => Some(token),
+            Ok(_) => None,
+            Err(error) => {
+                let leave = match self.note(&request, &subject, error) {
+                    Some(note) => Leave::Note(subject, note),
+                    // A fault is this process's own: the next may get through.
+                    None => Leave::Nothing,
+                };
+                self.leave_behind(held, leave, time).await;
+                return result;
             }
-            (Err(_), Some(record)) if request.is_unanswered() => Leave::Unanswered(record),
-            // A fault is this process's own: the next may get through.
-            _ => Leave::Nothing,
         };
-        match (held.give_back(leave, Some(&time)).await, &result) {
+        let leave = token.map_or(Leave::Nothing, |token| {
+            let token = KeptToken::new(token, record::now());
+            self.vault.granted(token, kept, &subject)
+        });
+        match (held.give_back(leave, Some(&time)).await, token) {
             // Somebody who took the lock since may have got none.
-            (Ok(false), Ok(token)) => self.share_later(token, subject),
+            (Ok(false), Some(token)) => self.share_later(token, &subject),
             (Ok(_), _) => {}
             (Err(not_given_back), _) => not_given_back.repeat(&self.known),
         }
         result
+    }
+
+    /// What others are told of a login that gave no token.
+    fn note(&self, request: &TokenRequest, subject: &Subject, error: &TokenError) -> Option<Note> {
+        if error.is_refused_to_all() {
+            // Of a credential that they can tell is theirs.
+            let digest = self.digest_used(request, subject)?;
+            return Some(Note::Refusal(KeptRefusal::new(
+                error,
+                digest,
+                record::now(),
+            )));
+        }
+        (!self.keeps_tokens() && request.fate().is_unanswered())
+            .then(|| Note::Unanswered(record::now()))
+    }
+
+    /// What the credential is recognised by that went out; `None` where nobody knows which of two it was.
+    fn digest_used(&self, request: &TokenRequest, before: &Subject) -> Option<u32> {
+        let owner = request.owner();
+        if !self.keeps_tokens() {
+            let subject = |used: &Fingerprint| Subject::new(&self.about, owner, used);
+            if let Some(used) = request.fate().used(subject) {
+                return self.vault.digest(&used);
+            }
+        }
+        let digest = self.vault.digest(before)?;
+        (self.vault.digest(&self.subject(owner)) == Some(digest)).then_some(digest)
+    }
+
+    /// Gives the lock back with what there is to say, whatever becomes of whoever waits for it: what is not said is tried
+    /// again.
+    async fn leave_behind(&self, held: Held, leave: Leave, time: VaultTime) {
+        let known = Arc::clone(&self.known);
+        let giving_back = tokio::spawn(async move {
+            if let Err(not_given_back) = held.give_back(leave, Some(&time)).await {
+                not_given_back.repeat(&known);
+            }
+        });
+        // It fails where the runtime ends, and everything with it.
+        let _ = giving_back.await;
     }
 
     /// A login was answered with a token, so that those that were not answered have not failed.
@@ -240,12 +289,9 @@ impl<S: TokenSource> VaultedSource<S> {
         }
     }
 
-    async fn log_in_alone(
-        &self,
-        request: TokenRequest,
-        subject: Option<Subject>,
-    ) -> Result<IssuedToken, TokenError> {
-        let subject = subject.unwrap_or_else(|| self.subject(request.owner()));
+    async fn log_in_alone(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        // Taken before the login: a change while it runs counts as a change.
+        let subject = self.subject(request.owner());
         let token = self.got(request).await?;
         self.share_later(&token, &subject);
         Ok(token)
@@ -344,14 +390,12 @@ impl<S: TokenSource> TokenSource for VaultedSource<S> {
             self.known.add_dead(dead.expose());
         }
         if !self.vault.is_in() {
-            return self.log_in_alone(request, None).await;
+            return self.log_in_alone(request).await;
         }
-        // Taken before the login: a change while it runs counts as a change.
-        let subject = self.subject(request.owner());
-        match self.step(&request, &subject).await.unwrap_or(Step::Alone) {
+        match self.step(&request).await.unwrap_or(Step::Alone) {
             Step::Answer(answer) => answer,
-            Step::LogIn(held, kept) => self.log_in(request, &subject, *held, kept).await,
-            Step::Alone => self.log_in_alone(request, Some(subject)).await,
+            Step::LogIn(held, kept, subject) => self.log_in(request, subject, *held, kept).await,
+            Step::Alone => self.log_in_alone(request).await,
         }
     }
 

@@ -39,8 +39,10 @@ impl Subject {
         for part in [kind, place, binding] {
             add(&mut bytes, part.as_bytes());
         }
-        // A portal's login that is wrapped runs within that of a site at the same URL, and has a lock of its own.
-        add(&mut bytes, &[u8::from(owner.is_portal())]);
+        // A portal's login that is wrapped runs within that of a site at the same URL, and has a lock of its own. Turns are
+        // within neither.
+        let is_portals = owner.is_portal() && kind != "turn";
+        add(&mut bytes, &[u8::from(is_portals)]);
         // No caller is not a caller without a name.
         add(&mut bytes, &[u8::from(caller.is_some())]);
         add(&mut bytes, caller.unwrap_or_default().as_bytes());
