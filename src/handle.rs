@@ -33,7 +33,7 @@ use crate::{
 ///
 /// // Logs in before the first request does.
 /// let site = handle.site("https://gis.example.com/arcgis").ok_or("no such site")?;
-/// let token = site.renew().await.map_err(|withheld| withheld.to_string())?;
+/// let token = site.renew().await?;
 /// assert_eq!(token.generation(), 1);
 ///
 /// for site in handle.sites() {

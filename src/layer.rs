@@ -13,6 +13,7 @@ use crate::{
     handle::{ArcgisAuthHandle, KnownSite},
     identity::Identity,
     service::{ArcgisAuth, Shared},
+    service_url::server_of,
     sharing::Sharing,
     site::{Binding, Login, Origin, Root, Site, SiteTable, SourceFor},
     source::{
@@ -347,6 +348,17 @@ pub(crate) fn recipe(
                 repeatable(portal)
             ))
         })?);
+        let mut segments = portal.split('/').skip(3);
+        let inside = segments.find(|segment| {
+            segment.eq_ignore_ascii_case("sharing") || segment.eq_ignore_ascii_case("home")
+        });
+        if let Some(inside) = inside {
+            return Err(ConfigError::new(format!(
+                "the portal `{}` reaches into `/{inside}`; the portal is the part before that, like \
+                 https://portal.example.com/portal",
+                repeatable(portal)
+            )));
+        }
     }
     for service in &site.trusted_token_services {
         let origin = service.parse().ok().and_then(|uri| Origin::of(&uri));
@@ -358,7 +370,7 @@ pub(crate) fn recipe(
         })?);
     }
     let discovery = Discovery {
-        root: root.to_url(),
+        root: server_of(&root.to_url()),
         trusted,
         insecure_http: site.insecure_http,
     };

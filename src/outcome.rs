@@ -1,6 +1,6 @@
 //! What happened to a request, for those above the layer.
 
-use std::fmt;
+use std::{error::Error, fmt};
 
 use crate::{challenge::Challenge, error::TokenError};
 
@@ -83,7 +83,7 @@ impl fmt::Display for AuthOutcome {
     }
 }
 
-/// Why a request was not signed, or not sent again after a challenge.
+/// Why a request was not signed, or not sent again after a challenge, or why there is no new token.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Withheld {
@@ -137,5 +137,12 @@ impl fmt::Display for Withheld {
                 f.write_str("the last login bore no fruit; the next is made after a pause")
             }
         }
+    }
+}
+
+impl Error for Withheld {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // Its own words are told already.
+        self.token_error()?.source()
     }
 }

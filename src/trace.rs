@@ -2,12 +2,12 @@
 //! Without the feature `tracing` every function here does nothing.
 
 #[cfg(feature = "tracing")]
-pub(crate) use enabled::{logged_in, login, login_failed, service_refused};
+pub(crate) use enabled::{got_token, login, login_failed, service_refused};
 #[cfg(all(feature = "tracing", feature = "vault"))]
 pub(crate) use enabled::{vault_back, vault_unavailable};
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use disabled::{logged_in, login, login_failed, service_refused};
+pub(crate) use disabled::{got_token, login, login_failed, service_refused};
 #[cfg(all(not(feature = "tracing"), feature = "vault"))]
 pub(crate) use disabled::{vault_back, vault_unavailable};
 
@@ -30,15 +30,17 @@ mod enabled {
         )
     }
 
-    pub(crate) fn logged_in(token: &Token, took: Duration) {
+    pub(crate) fn got_token(token: &Token, took: Duration) {
         tracing::info!(
             target: TARGET,
             generation = token.generation(),
+            // Somebody else's login gave it, and the vault.
+            from_vault = token.is_second_hand(),
             valid_for_seconds = token.expires_at().map(|at| at
                 .saturating_duration_since(tokio::time::Instant::now())
                 .as_secs()),
             took_milliseconds = took.as_millis() as u64,
-            "logged in"
+            "got a token"
         );
     }
 
@@ -52,7 +54,8 @@ mod enabled {
             site,
             service,
             challenge = challenge.as_str(),
-            "the service challenged a freshly signed request; its challenges go up for a while"
+            "the service challenged a freshly signed request; its challenges go up for a while; see whether the account may \
+             use it, and whether the token is bound to another Referer"
         );
     }
 
@@ -78,7 +81,7 @@ mod disabled {
         login
     }
 
-    pub(crate) fn logged_in(_token: &Token, _took: Duration) {}
+    pub(crate) fn got_token(_token: &Token, _took: Duration) {}
 
     pub(crate) fn login_failed(_site: &str, _error: &TokenError) {}
 

@@ -238,6 +238,22 @@ async fn an_order_waits_for_no_pause_but_respects_a_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn why_there_is_no_token_is_an_error_that_tells_its_cause_once() {
+    let source = token_source_fn(|_| async {
+        Err(TokenError::fault("the token service cannot be reached")
+            .with_source(std::io::Error::other("closed")))
+    });
+    let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(source)).unwrap();
+    let renewed = layer.handle().sites()[0].renew().await;
+    let error: Box<dyn std::error::Error> = renewed.unwrap_err().into();
+    assert_eq!(
+        error.to_string(),
+        "login failed: the token service cannot be reached"
+    );
+    assert_eq!(error.source().unwrap().to_string(), "closed");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_order_for_nobody_says_so() {
     let layer = ArcgisAuthLayer::builder()
         .site(Site::new("http://open.test"))

@@ -246,7 +246,12 @@ async fn a_credential_never_goes_to_an_origin_only_the_server_names() {
         assert!(service.logins().is_empty(), "{advertised}");
         let error = error_of(&answer);
         assert!(!error.is_refused());
-        assert!(error.to_string().contains("token_url"), "{error}");
+        let remedies = ["trust_token_service", "token_url"];
+        let error = error.to_string();
+        assert!(
+            remedies.iter().any(|remedy| error.contains(remedy)),
+            "{error}"
+        );
     }
 }
 
@@ -517,6 +522,19 @@ async fn expiry_is_counted_from_the_servers_own_date_and_read_as_number_or_strin
 }
 
 #[tokio::test]
+async fn a_site_that_is_one_folder_logs_in_at_its_server() {
+    for root in ["/rest", "/rest/services", "/rest/services/Roads"] {
+        let service = TokenService::advertising("{}", TOKEN);
+        let folder = site(&format!("{SECURE}{root}"));
+        let (answer, _) = log_in(folder, &service, SECURE_ROADS).await;
+        assert!(answer.is_clean(), "{root}: {}", answer.outcome);
+        for login in service.logins() {
+            assert_eq!(login.uri.path(), "/arcgis/tokens/generateToken");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_known_token_service_is_not_looked_up_again() {
     let service = TokenService::new(move |asked| {
         if asked.uri.path().ends_with("/rest/info") {
@@ -561,6 +579,14 @@ fn settings_that_cannot_work_are_named_when_the_layer_is_built() {
             "trusted token service",
         ),
         (site(SECURE).referer("bad\nreferer"), "referer"),
+        (
+            site(SECURE).portal("https://gis.test/portal/sharing/rest"),
+            "`/sharing`",
+        ),
+        (
+            site(SECURE).portal("https://gis.test/portal/home/"),
+            "`/home`",
+        ),
         (site(SECURE).referer(""), "referer"),
     ] {
         let error = ArcgisAuthLayer::builder()

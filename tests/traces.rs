@@ -77,7 +77,7 @@ async fn traces_tell_of_logins_with_one_span_each_and_of_no_secret() {
 
     let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
     assert_silent("trace", &text);
-    assert!(text.contains("logged in"), "{text}");
+    assert!(text.contains("got a token"), "{text}");
     assert!(
         text.contains("challenged a freshly signed request"),
         "{text}"

@@ -39,7 +39,7 @@ pub(super) fn token_in(
 
 pub(super) fn neither(answer: &Response<Bytes>, place: &str) -> TokenError {
     TokenError::fault(format!(
-        "{place} answered {} with JSON that holds neither a token nor an error; check the token URL",
+        "{place} answered {} with JSON that holds neither a token nor an error; check that a token service is there",
         answer.status()
     ))
 }
@@ -119,9 +119,13 @@ impl Refusal {
             .code
             .map_or_else(|| status.as_u16().to_string(), |code| code.to_string());
         if is_refusal(self.code, &self.words, status) {
+            let check = if place.contains("/oauth2/") {
+                "the client id, and the secret, refresh token or code that goes with it"
+            } else {
+                "user name (case counts) and password, and that the account is not locked"
+            };
             TokenError::refused(format!(
-                "{place} refused the login: {code} {said}; check user name (case counts) and password, and that the \
-                 account is not locked"
+                "{place} refused the login: {code} {said}; check {check}"
             ))
         } else {
             TokenError::fault(format!("{place} cannot log anyone in now: {code} {said}"))
@@ -189,7 +193,7 @@ fn no_json(answer: &Response<Bytes>, place: &str, secrets: &[&str]) -> TokenErro
             }
         });
     TokenError::fault(format!(
-        "{place} answered {status} ({kind}), which is no JSON; check the token URL"
+        "{place} answered {status} ({kind}), which is no JSON; check that a token service is there"
     ))
 }
 

@@ -112,8 +112,7 @@ impl Discovery {
                 upgraded => {
                     let error = TokenError::fault(format!(
                         "the server at {} advertises its token service at {}, another origin, and the credential \
-                         does not go there; if that is right, list it with `trust_token_service` or name it with \
-                         `token_url`",
+                         does not go there; if that is right, list it with `trust_token_service`",
                         self.root,
                         place(&uri)
                     ));

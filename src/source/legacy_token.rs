@@ -149,12 +149,12 @@ fn read(answer: &Response<Bytes>, place: &str) -> Result<IssuedToken, TokenError
         status.is_success() || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     if refused {
         return Err(TokenError::refused(format!(
-            "{place} gave no token ({status}); check user name and password, that the account is not locked, and that \
-             there is a token service of ArcGIS 9.3 to 10.2"
+            "{place} gave no token ({status}); check user name and password, that the account is not locked, and the \
+             site's root: nothing newer than ArcGIS 10.2 is there"
         )));
     }
     Err(TokenError::fault(format!(
-        "{place} answered {status} with something that is no token; check that there is a token service of ArcGIS 9.3 \
-         to 10.2"
+        "{place} answered {status} with something that is no token; check the site's root (its case may count): there is no \
+         token service there, neither of ArcGIS 10.3 and later nor of 9.3 to 10.2"
     )))
 }

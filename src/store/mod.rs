@@ -450,7 +450,7 @@ impl FlightGuard {
 
     fn land(mut self, token: Token, started: Instant, now: Instant) {
         self.landed = true;
-        trace::logged_in(&token, now - started);
+        trace::got_token(&token, now - started);
         let mut state = self.store.state();
         let Some((token, waiters)) = state.landed(self.ticket, token, now) else {
             return;
