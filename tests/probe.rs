@@ -224,9 +224,56 @@ async fn a_key_that_is_not_taken_is_said_to_be_that() {
         let told = ran.json();
         assert_eq!(ran.code, code, "{told:#}");
         assert_eq!(told["source"]["kind"], "ready_token");
+        assert_eq!(told["login"]["works"], code == 0, "{told:#}");
         ran.assert_silent(&[key], &[]);
     }
     assert_eq!(portal.counters().login_attempts, 0);
+}
+
+#[tokio::test]
+async fn a_key_is_not_proven_where_nothing_asks_for_one() {
+    let server = StandIn::start().await.unwrap();
+    let key = [("ARCGIS_API_KEY", "AAPK-made-up-0123456789")];
+    let told = run(&[&server.root(), "--json"], &key).await.json();
+    assert_eq!(told["login"]["works"], Value::Null, "{told:#}");
+    let ran = run(&[&server.root()], &key).await;
+    assert!(ran.out.contains("not proven"), "{}", ran.out);
+    assert!(ran.out.contains("URL of a secured service"), "{}", ran.out);
+    assert!(
+        ran.progress.contains("nobody has to log in"),
+        "{}",
+        ran.progress
+    );
+}
+
+#[tokio::test]
+async fn a_key_bound_to_a_referer_is_taken_with_it() {
+    let portal = Portal::start().await.unwrap();
+    portal.set_api_key("AAPK-good-0123456789", &["https://maps.example.com"]);
+    let item = portal.url("sharing/rest/content/items/abc?f=json");
+    let key = [("ARCGIS_API_KEY", "AAPK-good-0123456789")];
+    let ran = run(&[&item], &key).await;
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    assert!(ran.out.contains("--referer"), "{}", ran.out);
+    let referer = "https://maps.example.com/";
+    let ran = run(&[&item, "--referer", referer], &key).await;
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    for setting in [
+        ".referer(\"https://maps.example.com/\")",
+        "--referer https://maps.example.com/",
+    ] {
+        assert!(ran.out.contains(setting), "{}", ran.out);
+    }
+}
+
+#[tokio::test]
+async fn a_portal_named_without_its_web_adaptor_is_said_to_be_that() {
+    let (portal, server) = federated().await;
+    let origin = portal.origin();
+    let arguments = ["--portal", origin.as_str(), "--allow-insecure-http"];
+    let ran = as_user(&server.url(PARCELS), PASSWORD, &arguments).await;
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    assert!(ran.out.contains("Check `--portal`"), "{}", ran.out);
 }
 
 #[tokio::test]
@@ -389,6 +436,7 @@ async fn a_command_line_that_cannot_work_is_told_without_its_secrets() {
     for (arguments, environment) in [
         (&["--password", "hunter2"][..], &[][..]),
         (&["--password=hunter2"], &[]),
+        (&["-phunter2"], &[]),
         (&["https://h/a", "hunter2"], &[]),
         (&["https://u:hunter2@h/a"], &[]),
         (&["gis.example.com/arcgis?token=hunter2"], &[]),

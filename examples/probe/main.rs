@@ -23,7 +23,7 @@
 //! | `source_error` | why no way fits, or null |
 //! | `unlisted_origin` | what `--trust` would have to name, or null |
 //! | `without_login` | the answer without a token: `kind`, `status`, `says` |
-//! | `login` | null without a credential; else `as`, `tried`, `works` (a token was had), `refused`, `says` |
+//! | `login` | null without a credential; else `as`, `tried`, `works` (a token was had, and taken if it was given; null where nothing asked for that), `refused`, `says` |
 //! | `with_login` | the answer after the login, like `without_login`, or null |
 //! | `usable` | whether the URL can be used with what was given |
 //! | `advice` | sentences: what to do |

@@ -59,9 +59,27 @@ fn sentences(report: &Report) -> Vec<String> {
     all.extend(about(answer, report).map(str::to_owned));
     let refused = report.login.as_ref().is_some_and(|login| login.refused);
     if refused && !has_ready_token(report) {
+        let locks = if report.who.as_ref().is_some_and(|who| who.is_user) {
+            ": ArcGIS locks an account after five failures in 15 minutes"
+        } else {
+            ""
+        };
+        all.push(format!(
+            "The token service refused the login. It was tried once and is not tried again{locks}. Correct it before you \
+             run this again."
+        ));
+    }
+    let has_failed = report.login.as_ref().is_some_and(|login| !login.works);
+    if has_failed && !refused && report.arguments.portal.is_some() {
         all.push(
-            "The token service refused the login. It was tried once and is not tried again: ArcGIS locks an account \
-             after five failures in 15 minutes. Correct it before you run this again."
+            "Check `--portal`: it is the part of the portal's URL before `/home` and `/sharing`, web adaptor's name \
+             (mostly `portal`) and all."
+                .to_owned(),
+        );
+    }
+    if report.login.is_some() && report.works().is_none() {
+        all.push(
+            "Nothing here asks for a token, so that yours was not looked at. Give the URL of a secured service."
                 .to_owned(),
         );
     }
@@ -76,8 +94,8 @@ fn about(answer: &Answer, report: &Report) -> Option<&'static str> {
     let logged_in = report.with_login.is_some();
     match answer.kind {
         Kind::Challenge(_) if logged_in && has_ready_token(report) => Some(
-            "The key or token is not taken here. It is past its end, made for another site, or limited to a `Referer` \
-             (`Site::referer`).",
+            "The key or token is not taken here. It is past its end, made for another site, or limited to another `Referer` \
+             (`--referer`).",
         ),
         Kind::Challenge(_) if logged_in => Some(
             "A fresh token was not enough. The account may not use this service; or the token does not arrive, where a \
@@ -94,18 +112,23 @@ fn about(answer: &Answer, report: &Report) -> Option<&'static str> {
              https://gis.example.com/arcgis.",
         ),
         Kind::Open if report.who.is_none() => {
-            Some("This needs no login. The code below is for what at this site does.")
+            Some("This needs no login. The code below is for the site's services that do.")
         }
         Kind::WebServerLogin => Some(
             "A token does not help where the web server itself logs people in (IWA, PKI, Basic). Use the server's own \
              port or another web adaptor, or a client that can log in there.",
         ),
         Kind::Redirect => Some("Probe the URL it redirects to; the layer follows no redirects."),
+        Kind::Forbidden if logged_in && has_ready_token(report) => Some(
+            "The key or token may not be used for this, or not from here: it may be limited to another `Referer` \
+             (`--referer`).",
+        ),
         Kind::Forbidden => {
             Some("The account, or nobody, may not use this. See what the service is shared with.")
         }
         Kind::Error | Kind::Page => Some(
-            "Check the URL: a service's is like https://gis.example.com/arcgis/rest/services/Roads/MapServer?f=json.",
+            "Check the URL: a service's is like https://gis.example.com/arcgis/rest/services/Roads/MapServer?f=json, with \
+             the web adaptor's name, mostly `arcgis`, behind the host.",
         ),
         Kind::Unreachable => Some("Check the URL, the network, and the server's certificate."),
         Kind::Challenge(_) | Kind::Open => None,
@@ -124,6 +147,9 @@ fn code(report: &Report) -> String {
     }
     for origin in trusted(report) {
         settings.push(format!(".trust_token_service({origin:?})"));
+    }
+    if let Some(referer) = &report.arguments.referer {
+        settings.push(format!(".referer({referer:?})"));
     }
     if report.arguments.insecure_http {
         settings.push(".allow_insecure_http()".to_owned());
@@ -152,6 +178,9 @@ fn proxy(report: &Report) -> Option<String> {
     }
     for origin in trusted(report) {
         words.extend(["--trust-token-service".to_owned(), origin]);
+    }
+    if let Some(referer) = &report.arguments.referer {
+        words.extend(["--referer".to_owned(), referer.clone()]);
     }
     if report.arguments.insecure_http {
         words.push("--allow-insecure-http".to_owned());

@@ -10,6 +10,7 @@ probe [URL] [OPTIONS]
   --username NAME        the user to log in as
   --portal URL           the portal to log in at, in place of what the server says
   --trust ORIGIN         another origin the server may name as its token service's; repeatable
+  --referer URL          what tokens are bound to, where it is not the site's root and a slash
   --allow-insecure-http  let the password travel over plain http
   --json                 one JSON object in place of text
   --help
@@ -33,6 +34,7 @@ pub(crate) struct Arguments {
     pub(crate) username: Option<String>,
     pub(crate) portal: Option<String>,
     pub(crate) trusted: Vec<String>,
+    pub(crate) referer: Option<String>,
     pub(crate) insecure_http: bool,
     pub(crate) json: bool,
 }
@@ -60,10 +62,16 @@ pub(crate) fn read(mut given: impl Iterator<Item = String>) -> Result<Wanted, St
             "--username" => read.username = Some(value()?),
             "--portal" => read.portal = Some(value()?),
             "--trust" => read.trusted.push(value()?),
+            "--referer" => read.referer = Some(value()?),
             _ if option.starts_with('-') => {
+                // Without two dashes it may be a secret.
+                let name = if option.starts_with("--") {
+                    option
+                } else {
+                    "like that"
+                };
                 return Err(format!(
-                    "there is no option {option} of this kind; secrets go into the environment, ARCGIS_PASSWORD and \
-                     the like"
+                    "there is no option {name}; secrets go into the environment, ARCGIS_PASSWORD and the like"
                 ));
             }
             _ if read.url.is_some() => return Err("there are two URLs; give one".to_owned()),
@@ -72,6 +80,7 @@ pub(crate) fn read(mut given: impl Iterator<Item = String>) -> Result<Wanted, St
     }
     let is_about_a_site = read.username.is_some()
         || read.portal.is_some()
+        || read.referer.is_some()
         || read.insecure_http
         || !read.trusted.is_empty();
     if read.url.is_none() && is_about_a_site {

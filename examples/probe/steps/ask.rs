@@ -33,6 +33,7 @@ const ENOUGH: usize = 64 * 1024;
 
 /// What came of a login.
 pub(crate) struct Login {
+    /// A token was had.
     pub(crate) works: bool,
     /// The token service refused the credential.
     pub(crate) refused: bool,

@@ -88,6 +88,9 @@ fn site(arguments: &Arguments, url: &str, who: Option<&Who>) -> Result<Site, Str
     if let Some(portal) = &arguments.portal {
         site = site.portal(portal);
     }
+    if let Some(referer) = &arguments.referer {
+        site = site.referer(referer);
+    }
     if arguments.insecure_http {
         site = site.allow_insecure_http();
     }
@@ -122,10 +125,17 @@ async fn probe(
     let target_in_json = ask::in_json(&target).unwrap_or(target.clone());
     let mut report = Report::new(findings, &target, without_login, who, arguments);
     if let Some(who) = report.who_logs_in() {
-        writeln!(
-            progress,
-            "Logging in as {who}: one login, and no other whatever comes of it …"
-        )?;
+        if who.is_ready_token {
+            writeln!(
+                progress,
+                "Asking again as {who}: nobody has to log in for that …"
+            )?;
+        } else {
+            writeln!(
+                progress,
+                "Logging in as {who}: one login, and no other whatever comes of it …"
+            )?;
+        }
         // Of a URL that asks for nothing, the probe itself asks for the token.
         let insist = report.is_open_without_login();
         match ask::with_login(site, target_in_json, insist, secrets).await {

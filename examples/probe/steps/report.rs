@@ -78,6 +78,20 @@ impl Report {
         }
     }
 
+    /// Whether the login works, where that is known: a token made elsewhere proves itself only where one is asked for.
+    pub(crate) fn works(&self) -> Option<bool> {
+        let login = self.login.as_ref()?;
+        let has_ready_token = self.who.as_ref().is_some_and(|who| who.is_ready_token);
+        if !login.works || !has_ready_token {
+            return Some(login.works);
+        }
+        match self.with_login.as_ref()?.kind {
+            Kind::Challenge(_) => Some(false),
+            kind if !self.is_open_without_login() => Some(kind == Kind::Open),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_open_without_login(&self) -> bool {
         !matches!(self.without_login.kind, Kind::Challenge(_))
     }
@@ -118,7 +132,7 @@ impl Report {
             json!({
                 "as": who.to_string(),
                 "tried": login.is_some(),
-                "works": login.is_some_and(|login| login.works),
+                "works": login.map_or(Some(false), |_| self.works()),
                 "refused": login.is_some_and(|login| login.refused),
                 "says": login.map_or(self.why_no_login(), |login| Some(&login.says)),
             })
@@ -154,10 +168,11 @@ impl Report {
 
     fn login_in_words(&self) -> Option<String> {
         let who = self.who.as_ref()?;
-        Some(match &self.login {
-            Some(login) if login.works => format!("works, as {who}: {}", login.says),
-            Some(login) => login.says.clone(),
-            None => {
+        Some(match (&self.login, self.works()) {
+            (Some(login), Some(true)) => format!("works, as {who}: {}", login.says),
+            (Some(login), Some(false)) => login.says.clone(),
+            (Some(login), None) => format!("not proven: {}", login.says),
+            (None, _) => {
                 let why = self.why_no_login().unwrap_or_default();
                 format!("not tried: {why}; nothing secret was sent")
             }

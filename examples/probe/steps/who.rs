@@ -17,6 +17,8 @@ pub(crate) struct Who {
     pub(crate) variables: Vec<&'static str>,
     /// An API key or a token made elsewhere: nobody logs in.
     pub(crate) is_ready_token: bool,
+    /// An account that failures lock.
+    pub(crate) is_user: bool,
 }
 
 impl fmt::Display for Who {
@@ -35,6 +37,7 @@ impl Who {
             options: vec!["--username".to_owned(), name.to_owned()],
             variables: vec!["ARCGIS_PASSWORD"],
             is_ready_token: false,
+            is_user: true,
         }
     }
 
@@ -47,6 +50,7 @@ impl Who {
             options: vec!["--client-id".to_owned(), id.to_owned()],
             variables: vec!["ARCGIS_CLIENT_SECRET"],
             is_ready_token: false,
+            is_user: false,
         }
     }
 
@@ -59,6 +63,7 @@ impl Who {
             options: Vec::new(),
             variables: vec![variable],
             is_ready_token: true,
+            is_user: false,
         }
     }
 }
@@ -83,7 +88,7 @@ pub(crate) fn read(
     if kinds.iter().filter(|is_there| **is_there).count() > 1 {
         return Err(
             "there are several credentials: a user's, an application's (ARCGIS_CLIENT_ID), ARCGIS_API_KEY or \
-             ARCGIS_TOKEN; leave one of them"
+             ARCGIS_TOKEN; keep one, and unset the others"
                 .to_owned(),
         );
     }
