@@ -2,7 +2,11 @@
 //!
 //! `cargo run --example fleet --features redis -- redis://127.0.0.1:6379`
 
-use std::{env, error::Error, process::exit};
+use std::{
+    env,
+    error::Error,
+    process::{ExitCode, exit},
+};
 
 use arcgis_stand_in::{PASSWORD, StandIn, USERNAME};
 use bytes::Bytes;
@@ -25,7 +29,17 @@ const KEY: &str = "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7
 type Replica = ArcgisAuth<Client<HttpConnector, ReplayBody<Full<Bytes>>>>;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let url = env::args().nth(1);
     let url = url.unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned());
     if let Err(error) = RedisVault::new(&url)?.read("fleet").await {
@@ -44,18 +58,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     ];
 
     println!("\nThree replicas start at once, and nobody is logged in:");
-    ask_all(&server, &replicas).await?;
+    ask_all(&server, 1, &replicas).await?;
     println!("\nThe same again, each with the token it has:");
-    ask_all(&server, &replicas).await?;
+    ask_all(&server, 1, &replicas).await?;
     println!("\nThe server forgets all its tokens, as after a restart:");
     server.revoke_all_tokens();
-    ask_all(&server, &replicas).await?;
+    ask_all(&server, 1, &replicas).await?;
     println!("\nA fourth replica starts:");
-    ask_all(&server, &[replica(&server, &url)?]).await?;
+    ask_all(&server, 4, &[replica(&server, &url)?]).await?;
 
     println!("\nThree replicas of another fleet start, with a password that is wrong:");
     let wrong = || replica_of("other-fleet", &server, &url, "wrong");
-    ask_all(&server, &[wrong()?, wrong()?, wrong()?]).await
+    ask_all(&server, 1, &[wrong()?, wrong()?, wrong()?]).await
 }
 
 fn replica(server: &StandIn, url: &str) -> Result<Replica, Box<dyn Error>> {
@@ -78,7 +92,12 @@ fn replica_of(
     Ok(ArcgisAuthLayer::new(site)?.layer(client))
 }
 
-async fn ask_all(server: &StandIn, replicas: &[Replica]) -> Result<(), Box<dyn Error>> {
+/// Asks through all of them at once, of which the first has this number.
+async fn ask_all(
+    server: &StandIn,
+    first: usize,
+    replicas: &[Replica],
+) -> Result<(), Box<dyn Error>> {
     let before = server.counters();
     let asked = replicas.iter().map(async |replica| {
         let url = server.url("rest/services/Parcels/MapServer?f=json");
@@ -87,7 +106,7 @@ async fn ask_all(server: &StandIn, replicas: &[Replica]) -> Result<(), Box<dyn E
         Ok::<_, Box<dyn Error>>(response.body().outcome().clone())
     });
     for (number, outcome) in try_join_all(asked).await?.iter().enumerate() {
-        println!("  replica {}: {outcome}", number + 1);
+        println!("  replica {}: {outcome}", first + number);
     }
     let after = server.counters();
     println!(

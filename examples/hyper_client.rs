@@ -1,7 +1,7 @@
 //! The layer over hyper's own client: an upload and a query, as to an open server.
 //!
-//! `cargo run --example hyper_client` starts a stand-in for ArcGIS Server. To ask a real one, over http or through
-//! whatever connector you give the client:
+//! `cargo run --example hyper_client` starts a stand-in for ArcGIS Server. To ask a real one over http; for https give the
+//! client a connector that speaks TLS, hyper-rustls's for one:
 //!
 //! ```text
 //! ARCGIS_USERNAME=reader ARCGIS_PASSWORD=secret cargo run --example hyper_client -- http://localhost:6080/arcgis

@@ -1,6 +1,7 @@
 //! The layer over reqwest: requests are built with `http`, sent by a `reqwest::Client`.
 //!
-//! `cargo run --example reqwest_client` starts a stand-in for ArcGIS Server.
+//! `cargo run --example reqwest_client` starts a stand-in for ArcGIS Server. To ask a real one over http; https wants one of
+//! reqwest's TLS features in Cargo.toml:
 //!
 //! ```text
 //! ARCGIS_USERNAME=reader ARCGIS_PASSWORD=secret cargo run --example reqwest_client -- http://localhost:6080/arcgis

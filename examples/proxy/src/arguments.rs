@@ -8,12 +8,12 @@ use std::{
 use clap::{Parser, ValueEnum};
 use http::Uri;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
-use tower_arcgis_auth::{CallerToken, SealedVault, TokenPlacement};
+use tower_arcgis_auth::{CallerToken, TokenPlacement};
 
 use crate::{
     login::{Login, Named},
     origin::Upstream,
-    vault::vault,
+    vault::{Sharing, vault},
 };
 
 /// A reverse proxy in front of a secured ArcGIS: it logs in, signs what passes, and callers never see a login.
@@ -112,7 +112,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = Callers::Keep)]
     caller_token: Callers,
 
-    /// The Referer that tokens are bound to, sent with logins and signed requests; the site's root unless set
+    /// The Referer that tokens are bound to, sent with logins and signed requests; the site's root and a slash unless set
     #[arg(long, value_name = "URL")]
     referer: Option<String>,
 
@@ -158,7 +158,7 @@ pub(crate) struct Target {
     pub(crate) portal: Option<String>,
     pub(crate) trusted_token_services: Vec<String>,
     pub(crate) certificates: Vec<CertificateDer<'static>>,
-    pub(crate) vault: Option<SealedVault>,
+    pub(crate) sharing: Option<Sharing>,
     pub(crate) insecure_http: bool,
 }
 
@@ -234,7 +234,7 @@ impl Arguments {
                 Some(file) => certificates(file)?,
                 None => Vec::new(),
             },
-            vault: vault(redis, self.vault_key_file.as_deref())?,
+            sharing: vault(redis, self.vault_key_file.as_deref())?,
             insecure_http: self.allow_insecure_http,
         }))
     }

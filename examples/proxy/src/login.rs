@@ -130,7 +130,7 @@ impl Named<'_> {
         .collect();
         if given.len() > 1 {
             return Err(format!(
-                "there are several credentials: {}; leave one of them",
+                "there are several credentials: {}; keep one, and leave the others out",
                 given.join(", ")
             ));
         }

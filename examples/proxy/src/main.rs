@@ -106,6 +106,9 @@ async fn run(arguments: &Arguments, target: Option<Target>) -> Result<(), Failur
         .local_addr()
         .map_err(|error| Failure::Machine(format!("the listening address is unknown: {error}")))?;
     announce(&target);
+    if let Some(sharing) = target.sharing {
+        tokio::spawn(async move { sharing.check().await });
+    }
     let forward = Forward::new(client, target.upstream, arguments.forward_authorization);
     let stop = StopSignals::listen()
         .map_err(|error| Failure::Machine(format!("signals cannot be listened to: {error}")))?;
@@ -135,9 +138,14 @@ fn announce(target: &Target) {
     tracing::info!(
         site,
         account = %login.account(),
-        shared = target.vault.is_some() && !login.is_ready_token(),
+        shared = target.sharing.is_some() && !login.is_ready_token(),
         "requests to the site are signed, all others passed on"
     );
+    if target.sharing.is_some() && login.is_ready_token() {
+        tracing::warn!(
+            "a key or token that is given comes from no login: --redis has nothing to share"
+        );
+    }
     if !upstream.is_https() && !upstream.is_loopback() {
         tracing::warn!(
             "the upstream is plain http: whoever listens on the way can read tokens and answers{}",
@@ -186,8 +194,8 @@ fn signing_client(arguments: &Arguments, target: &Target) -> Result<SigningClien
     if target.insecure_http {
         site = site.allow_insecure_http();
     }
-    if let Some(vault) = &target.vault {
-        site = site.token_vault(vault);
+    if let Some(sharing) = &target.sharing {
+        site = site.token_vault(&sharing.vault);
     }
     let layer = ArcgisAuthLayer::builder()
         .site(site)

@@ -30,7 +30,7 @@ impl TryOut {
             portal: None,
             trusted_token_services: Vec::new(),
             certificates: Vec::new(),
-            vault: None,
+            sharing: None,
             insecure_http: false,
         })
     }

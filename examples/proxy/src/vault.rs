@@ -2,18 +2,36 @@
 
 use std::path::Path;
 
-use tower_arcgis_auth::{RedisVault, SealedVault, Secret, VaultKeys};
+use tower_arcgis_auth::{RedisVault, SealedVault, Secret, TokenVault, VaultKeys};
 
 use crate::login::Kept;
 
 const KEY: &str = "ARCGIS_VAULT_KEY";
 
+/// A Redis that tokens are shared through.
+#[derive(Debug)]
+pub(crate) struct Sharing {
+    pub(crate) vault: SealedVault,
+    /// Asked at the start only, with a connection of its own.
+    redis: RedisVault,
+}
+
+impl Sharing {
+    /// Says whether Redis answers: otherwise that would come out at the first login.
+    pub(crate) async fn check(&self) {
+        match self.redis.read("arcgis-proxy").await {
+            Ok(_) => tracing::info!("Redis answers: proxies with the same key share logins"),
+            Err(error) => tracing::warn!(
+                %error,
+                "Redis cannot be asked: this proxy logs in by itself until it can; see --redis"
+            ),
+        }
+    }
+}
+
 /// The vault in the Redis at `url`, sealed with the key in the file or else in the variable; none where neither is
 /// named.
-pub(crate) fn vault(
-    url: Option<&str>,
-    key_file: Option<&Path>,
-) -> Result<Option<SealedVault>, String> {
+pub(crate) fn vault(url: Option<&str>, key_file: Option<&Path>) -> Result<Option<Sharing>, String> {
     let key = Kept::find("vault key", key_file, "--vault-key-file", KEY)?;
     match (url, key) {
         (Some(url), Some(key)) => sealed(url, key.secret).map(Some),
@@ -28,8 +46,11 @@ pub(crate) fn vault(
     }
 }
 
-fn sealed(url: &str, key: Secret) -> Result<SealedVault, String> {
-    let redis = RedisVault::new(url).map_err(|error| error.to_string())?;
+fn sealed(url: &str, key: Secret) -> Result<Sharing, String> {
+    let redis = || RedisVault::new(url).map_err(|error| error.to_string());
     let keys = VaultKeys::new(key).map_err(|error| error.to_string())?;
-    Ok(SealedVault::new(redis, keys))
+    Ok(Sharing {
+        vault: SealedVault::new(redis()?, keys),
+        redis: redis()?,
+    })
 }

@@ -271,6 +271,27 @@ async fn a_redis_that_is_not_there_is_done_without() {
 }
 
 #[tokio::test]
+async fn a_redis_that_is_not_there_is_told_of_at_the_start() {
+    let arcgis = StandIn::start().await.unwrap();
+    let arguments = ["--redis", "redis://127.0.0.1:1", "--vault-key-file"];
+    let key = File::new("start.key", format!("{}\n", KEY.1).as_bytes());
+    let arguments = [&arguments[..], &[key.path()]].concat();
+    let mut proxy = Proxy::before(&arcgis, &arguments).await;
+    proxy.wait_for_log("Redis cannot be asked").await;
+    assert_eq!(arcgis.counters().login_attempts, 0);
+}
+
+#[tokio::test]
+async fn a_redis_has_nothing_to_share_of_a_token_that_is_given() {
+    let arcgis = StandIn::start().await.unwrap();
+    let root = arcgis.root();
+    let arguments = ["--upstream", &root, "--redis", "redis://127.0.0.1:1"];
+    let variables = [("ARCGIS_TOKEN", "a-token-made-elsewhere"), KEY];
+    let mut proxy = Proxy::start(&arguments, &variables).await;
+    proxy.wait_for_log("nothing to share").await;
+}
+
+#[tokio::test]
 async fn an_empty_variable_is_no_credential() {
     let arcgis = StandIn::start().await.unwrap();
     let variables = [

@@ -4,6 +4,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use arcgis_stand_in::{PASSWORD, Personality, Portal, Received, StandIn, USERNAME};
@@ -14,7 +15,7 @@ use clap::{Parser, ValueEnum};
 #[command(version)]
 struct Arguments {
     /// Address to listen on
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6080", value_parser = listen_address)]
     listen: SocketAddr,
     /// The one user there is
     #[arg(long, default_value = USERNAME)]
@@ -29,8 +30,17 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t = Kind::Standalone)]
     personality: Kind,
     /// Address of the portal a federated server has
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7080", value_parser = listen_address)]
     portal_listen: SocketAddr,
+    /// The application registered at that portal
+    #[arg(long, value_name = "ID", default_value = "stand-in-app")]
+    client_id: String,
+    /// That application's secret
+    #[arg(long, value_name = "SECRET", default_value = "stand-in-app-secret")]
+    client_secret: String,
+    /// An API key that the portal's servers take
+    #[arg(long, value_name = "KEY", default_value = "AAPKstand-in-api-key")]
+    api_key: String,
 }
 
 /// What it may stand in for.
@@ -53,7 +63,18 @@ impl Arguments {
 }
 
 #[tokio::main]
-async fn main() -> io::Result<()> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody may be there to read it.
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> io::Result<()> {
     let arguments = Arguments::parse();
     let portal = match arguments.personality {
         Kind::Federated => Some(start_portal(&arguments).await?),
@@ -80,10 +101,24 @@ async fn start_portal(arguments: &Arguments) -> io::Result<Portal> {
     Portal::builder()
         .listen(arguments.portal_listen)
         .user(&arguments.username, &arguments.password)
+        .app(&arguments.client_id, &arguments.client_secret)
+        .api_key(&arguments.api_key, &[])
         .token_lifetime(arguments.token_lifetime())
         .observe(log)
         .start()
         .await
+        .map_err(|error| cannot_listen(arguments.portal_listen, "--portal-listen", &error))
+}
+
+fn cannot_listen(address: SocketAddr, option: &str, error: &io::Error) -> io::Error {
+    io::Error::other(format!(
+        "cannot listen on {address}: {error}; choose another address with {option}"
+    ))
+}
+
+fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "write an IP address and a port, like 127.0.0.1:6080")
 }
 
 async fn start_server(arguments: &Arguments, portal: Option<&Portal>) -> io::Result<StandIn> {
@@ -100,7 +135,10 @@ async fn start_server(arguments: &Arguments, portal: Option<&Portal>) -> io::Res
         Some(portal) => builder.federated_with(portal),
         None => builder.user(&arguments.username, &arguments.password),
     };
-    builder.start().await
+    builder
+        .start()
+        .await
+        .map_err(|error| cannot_listen(arguments.listen, "--listen", &error))
 }
 
 /// What a person with curl wants to know, by name.
@@ -124,6 +162,10 @@ fn told(kind: Kind, arcgis: &StandIn, portal: Option<&Portal>) -> Vec<(&'static 
     ];
     if let Some(portal) = portal {
         told.push(("portal", portal.root()));
+        told.push((
+            "login",
+            "as its user, its application or with its API key: see --help".to_owned(),
+        ));
     }
     told.push(("revoke", format!("POST {}", arcgis.url("/stand-in/revoke"))));
     told.push(("counters", arcgis.url("/stand-in/counters")));

@@ -78,6 +78,47 @@ async fn a_program_with_only_the_administrators_door_says_where_it_is() {
 }
 
 #[tokio::test]
+async fn a_federated_programs_portal_has_an_application_and_an_api_key() {
+    let (_running, lines) = start(&[
+        "--personality",
+        "federated",
+        "--client-id",
+        "planner",
+        "--client-secret",
+        "s&cret",
+        "--api-key",
+        "AAPKmade-up",
+    ]);
+    let oauth = format!("{}/sharing/rest/oauth2/token", told(&lines, "portal"));
+    let app = [
+        ("grant_type", "client_credentials"),
+        ("client_id", "planner"),
+        ("client_secret", "s&cret"),
+    ];
+    assert!(post_form(&oauth, &app).await.json()["access_token"].is_string());
+    let origin = lines[0].strip_prefix("listening on ").unwrap();
+    let parcels = format!("{origin}/arcgis/rest/services/Parcels/MapServer?f=json");
+    assert_eq!(get(&parcels).await.code(), 499);
+    assert_eq!(get(&format!("{parcels}&token=AAPKmade-up")).await.code(), 0);
+}
+
+#[test]
+fn an_address_that_is_taken_or_none_is_said_to_be_that() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for (arguments, advice) in [
+        (["--listen", &taken], "choose another address with --listen"),
+        (["--listen", "localhost:6080"], "like 127.0.0.1:6080"),
+    ] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_arcgis-stand-in"));
+        let ended = program.args(arguments).output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(!ended.status.success());
+        assert!(said.contains(advice), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_federated_program_brings_its_portal() {
     let (_running, lines) = start(&["--personality", "federated"]);
     let origin = lines[0].strip_prefix("listening on ").unwrap();
