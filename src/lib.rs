@@ -90,6 +90,11 @@
 #[cfg(all(test, feature = "vault"))]
 extern crate self as tower_arcgis_auth;
 
+/// What README shows compiles.
+#[cfg(all(doctest, feature = "identities", feature = "redis"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod account;
 mod body;
 #[cfg(feature = "identities")]
