@@ -221,7 +221,14 @@ impl fmt::Debug for SiteHandle {
 
 /// Forgets all tokens first: telling the sources may take its time. That goes on whatever becomes of whoever waits.
 async fn sign_out(stores: Vec<Arc<TokenStore>>) -> Result<(), TokenError> {
-    let forgotten: Vec<_> = stores.iter().map(|store| store.forget()).collect();
+    let forgotten: Vec<_> = stores
+        .chunks(TOLD_AT_ONCE)
+        .zip(0u32..)
+        .flat_map(|(stores, turn)| {
+            let wait = LONGEST_TURN * turn;
+            stores.iter().map(move |store| store.forget(wait))
+        })
+        .collect();
     let Ok(runtime) = Handle::try_current() else {
         return Err(TokenError::fault(
             "the tokens are forgotten here, but there is no tokio runtime to tell the token sources from; sign out on \

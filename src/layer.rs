@@ -288,8 +288,9 @@ fn accounts(
         _ => site.sharing.clone(),
     };
     let binding = referer.clone();
+    let is_users = matches!(site.login, Login::Sources(_));
     let new_store = move |identity: Option<Identity>| {
-        let source = sharing.site(&binding, source_for(identity.as_ref()));
+        let source = sharing.site(&binding, is_users, source_for(identity.as_ref()));
         let owner = Owner::site(Arc::clone(&name), identity);
         Arc::new(TokenStore::new(
             source,

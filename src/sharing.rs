@@ -35,9 +35,15 @@ mod enabled {
         }
 
         /// The source of a site's tokens. `binding` is what they are bound to: not to an address, which is one machine's.
-        pub(crate) fn site(&self, binding: &dyn fmt::Debug, source: Source) -> Source {
+        /// `is_users` of a source of the user's own, which takes no turns.
+        pub(crate) fn site(
+            &self,
+            binding: &dyn fmt::Debug,
+            is_users: bool,
+            source: Source,
+        ) -> Source {
             let binding = format!("{binding:?}");
-            self.shared(|| About::Site { binding }, source)
+            self.shared(About::Site { binding }, is_users, source)
         }
 
         /// The login at a portal that serves all its servers. What is bound to an address is of use on one machine only.
@@ -46,19 +52,24 @@ mod enabled {
                 return source;
             }
             let binding = format!("{binding:?}");
-            self.shared(|| About::Portal { binding }, source)
+            self.shared(About::Portal { binding }, false, source)
         }
 
         /// A credential's logins at one token service, whatever they are for.
         pub(crate) fn turn(&self, service: &Endpoint, source: Source) -> Source {
             let service = format!("{service:?}").to_ascii_lowercase();
-            self.shared(|| About::Turn { service }, source)
+            self.shared(About::Turn { service }, true, source)
         }
 
-        fn shared(&self, about: impl FnOnce() -> About, source: Source) -> Source {
-            match &self.0 {
-                Some(vault) => Arc::new(VaultedSource::new(vault.clone(), about(), Erased(source))),
-                None => source,
+        fn shared(&self, about: About, counts: bool, source: Source) -> Source {
+            let Some(vault) = self.0.clone() else {
+                return source;
+            };
+            let source = Erased(source);
+            if counts {
+                Arc::new(VaultedSource::new(vault, about, source))
+            } else {
+                Arc::new(VaultedSource::above_turns(vault, about, source))
             }
         }
     }
@@ -97,7 +108,12 @@ mod disabled {
             false
         }
 
-        pub(crate) fn site(&self, _binding: &dyn fmt::Debug, source: Source) -> Source {
+        pub(crate) fn site(
+            &self,
+            _binding: &dyn fmt::Debug,
+            _is_users: bool,
+            source: Source,
+        ) -> Source {
             source
         }
 

@@ -552,3 +552,56 @@ async fn a_late_yes_does_not_outweigh_a_newer_no() {
     let failures = wrong.load(Ordering::SeqCst);
     assert!((1..=3).contains(&failures), "{failures}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_good_password_that_comes_back_is_not_held_off() {
+    let file = Mounted::holding("comes-back", "right");
+    let client = client(|path, form| async move {
+        if path.ends_with("rest/info") {
+            sleep(5 * SECOND).await;
+            return answer(INFO);
+        }
+        answer(if form.contains("password=right&") {
+            TOKEN
+        } else {
+            WRONG
+        })
+    });
+    let credential = Credential::user("reader", Secret::file(&file.0));
+    let service = over(site().credential(credential), client);
+    let other = service.clone();
+    let first = tokio::spawn(async move { send(&other, get(ROADS)).await });
+    sleep(SECOND).await;
+    file.hold("wrong");
+    assert!(!first.await.unwrap().is_clean());
+    sleep(10 * SECOND).await;
+    file.hold("right");
+    sleep(5 * SECOND).await;
+    assert!(send(&service, get(ROADS)).await.is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_that_came_late_and_was_wrong_does_not_hold_off_the_next() {
+    let file = Mounted::holding("comes-late", "");
+    let client = client(move |path, form| async move {
+        if path.ends_with("rest/info") {
+            sleep(5 * SECOND).await;
+            return answer(INFO);
+        }
+        answer(if form.contains("password=right&") {
+            TOKEN
+        } else {
+            WRONG
+        })
+    });
+    let credential = Credential::user("reader", Secret::file(&file.0));
+    let service = over(site().credential(credential), client);
+    let other = service.clone();
+    let first = tokio::spawn(async move { send(&other, get(ROADS)).await });
+    sleep(SECOND).await;
+    file.hold("wrong");
+    assert!(!first.await.unwrap().is_clean());
+    file.hold("right");
+    sleep(5 * SECOND).await;
+    assert!(send(&service, get(ROADS)).await.is_clean());
+}

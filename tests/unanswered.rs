@@ -24,8 +24,8 @@ use tokio::{
 };
 use tower::{Layer, service_fn};
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Credential, CredentialRequest, Identity, Site, TokenClient, TokenError,
-    token_source_fn,
+    ArcgisAuthLayer, Credential, CredentialRequest, Identity, IssuedToken, SignOut, Site,
+    TokenClient, TokenError, TokenRequest, TokenSource, token_source_fn,
 };
 
 const INFO: &str =
@@ -406,4 +406,39 @@ fn a_login_on_a_runtime_that_stands_still_keeps_nobody_out_for_ever() {
 fn a_server_asked_on_a_runtime_that_stands_still_is_asked_again() {
     let site = Site::new(ROOT).allow_insecure_http();
     assert!(clean_in_spite_of_a_runtime_that_stands_still(site));
+}
+
+/// Takes five seconds to sign out.
+struct SlowSignOut;
+
+impl TokenSource for SlowSignOut {
+    async fn token(&self, _: TokenRequest) -> Result<IssuedToken, TokenError> {
+        IssuedToken::new("abcdef")
+    }
+
+    async fn sign_out(&self, _: SignOut) -> Result<(), TokenError> {
+        sleep(5 * SECOND).await;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_sign_out_on_a_runtime_that_stands_still_keeps_nobody_out_for_ever() {
+    let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(SlowSignOut)).unwrap();
+    let handle = layer.handle();
+    let standing = paused_runtime();
+    standing.block_on(async {
+        assert!(
+            tokio::time::timeout(SECOND, handle.sign_out())
+                .await
+                .is_err()
+        );
+    });
+    let service = layer.layer(open_to_any_token());
+    let running = paused_runtime();
+    running.block_on(async {
+        sleep(60 * SECOND).await;
+        let told = send(&service, get(ROADS)).await;
+        assert!(told.is_clean(), "{}", told.outcome);
+    });
 }

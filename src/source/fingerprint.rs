@@ -46,6 +46,13 @@ impl Fingerprint {
         }
     }
 
+    /// That of `source`.
+    pub(crate) fn of(source: &impl TokenSource) -> Self {
+        let mut fingerprint = Self::empty();
+        source.fingerprint(&mut fingerprint);
+        fingerprint
+    }
+
     /// Adds whose credential it is: what stays when a password changes.
     pub fn account(&mut self, part: &str) {
         add(&mut self.account, part);
@@ -66,8 +73,7 @@ impl Fingerprint {
     /// credential that changes each time. So with a source that never tells, a refusal lasts its 15 minutes whatever
     /// becomes of the other parts.
     pub fn also(&mut self, source: &impl TokenSource) {
-        let mut other = Self::empty();
-        source.fingerprint(&mut other);
+        let other = Self::of(source);
         // An account that nobody named must not look like one.
         if !other.account.is_empty() {
             add_bytes(&mut self.account, &other.account);

@@ -1,6 +1,6 @@
 //! `generateToken`: user name and password by POST, at a standalone server, its admin API, or a portal.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, header};
 
@@ -8,6 +8,7 @@ use super::{
     Credential, Endpoint, Fingerprint, TokenRequest, TokenSource,
     answer::read_token,
     client::{Form, TokenClient, place, post_form},
+    turn::Turn,
 };
 use crate::{
     error::{ConfigError, TokenError},
@@ -48,6 +49,9 @@ impl ClientBinding {
 
 /// Logs in with user name and password at a `generateToken` end point (ArcGIS REST API, "Generate Token").
 ///
+/// What was refused is not tried again for 15 minutes, or until the credential changes. For several sites give them one, in
+/// an `Arc`: each counts for itself.
+///
 /// A [`Site`](crate::Site) with a [`Credential`] makes one by itself. By hand, to wrap it in a source of your own:
 ///
 /// ```
@@ -74,6 +78,8 @@ pub struct GenerateToken {
     binding: ClientBinding,
     lifetime: Duration,
     client: TokenClient,
+    /// Of its own where it is made by hand: a site's has one with all that log in with its credential.
+    turn: Option<Arc<Turn>>,
 }
 
 impl GenerateToken {
@@ -84,7 +90,10 @@ impl GenerateToken {
     ///
     /// If `url` is no absolute http or https URL, or holds a query: credentials and parameters go in the body.
     pub fn at(url: &str, credential: Credential, client: TokenClient) -> Result<Self, ConfigError> {
-        Ok(Self::new(Endpoint::parse(url)?, credential, client))
+        Ok(Self {
+            turn: Some(Arc::default()),
+            ..Self::new(Endpoint::parse(url)?, credential, client)
+        })
     }
 
     pub(crate) fn new(endpoint: Endpoint, credential: Credential, client: TokenClient) -> Self {
@@ -94,6 +103,7 @@ impl GenerateToken {
             binding: ClientBinding::RequestIp,
             lifetime: super::DEFAULT_LIFETIME,
             client,
+            turn: None,
         }
     }
 
@@ -119,8 +129,8 @@ impl GenerateToken {
     }
 }
 
-impl TokenSource for GenerateToken {
-    async fn token(&self, wanted: TokenRequest) -> Result<IssuedToken, TokenError> {
+impl GenerateToken {
+    async fn log_in(&self, wanted: TokenRequest) -> Result<IssuedToken, TokenError> {
         let uri = self.endpoint.checked()?;
         let asked = place(&uri);
         let user = self.credential.read_user()?;
@@ -134,6 +144,19 @@ impl TokenSource for GenerateToken {
         self.binding.put_on(request.headers_mut());
         let answer = self.client.send_user(&wanted, &user, request).await?;
         read_token(&answer, &asked, &[user.password()])
+    }
+}
+
+impl TokenSource for GenerateToken {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        match &self.turn {
+            Some(turn) => {
+                let fingerprint = || Fingerprint::of(self).hashed();
+                let log_in = async |request| self.log_in(request).await;
+                turn.log_in(request, fingerprint, log_in).await
+            }
+            None => self.log_in(request).await,
+        }
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {

@@ -1,6 +1,6 @@
 //! `getToken`, as ArcGIS 9.3 to 10.2 have it: a plain-text answer, no JSON anywhere.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Response, StatusCode, Uri};
@@ -8,6 +8,7 @@ use http::{Response, StatusCode, Uri};
 use super::{
     ClientBinding, Credential, Endpoint, Fingerprint, TokenClient, TokenRequest, TokenSource,
     client::{Form, get, place, post_form},
+    turn::Turn,
 };
 use crate::{
     error::{ConfigError, TokenError},
@@ -16,7 +17,8 @@ use crate::{
 
 /// Logs in at the token service of ArcGIS 9.3 to 10.2, `https://host/arcgis/tokens?request=getToken`.
 ///
-/// A site whose server has nothing newer uses it by itself. By hand, where only it will do:
+/// What was refused is not tried again, as at [`GenerateToken`](crate::GenerateToken). A site whose server has nothing newer
+/// uses it by itself. By hand, where only it will do:
 ///
 /// ```
 /// use tower_arcgis_auth::{Credential, LegacyToken, Site, TokenClient};
@@ -39,6 +41,8 @@ pub struct LegacyToken {
     lifetime: Duration,
     credentials_in_url: bool,
     client: TokenClient,
+    /// Of its own where it is made by hand: a site's has one with all that log in with its credential.
+    turn: Option<Arc<Turn>>,
 }
 
 impl LegacyToken {
@@ -48,7 +52,10 @@ impl LegacyToken {
     ///
     /// If `url` is no absolute http or https URL, or holds a query.
     pub fn at(url: &str, credential: Credential, client: TokenClient) -> Result<Self, ConfigError> {
-        Ok(Self::new(Endpoint::parse(url)?, credential, client))
+        Ok(Self {
+            turn: Some(Arc::default()),
+            ..Self::new(Endpoint::parse(url)?, credential, client)
+        })
     }
 
     pub(crate) fn new(endpoint: Endpoint, credential: Credential, client: TokenClient) -> Self {
@@ -59,6 +66,7 @@ impl LegacyToken {
             lifetime: super::DEFAULT_LIFETIME,
             credentials_in_url: false,
             client,
+            turn: None,
         }
     }
 
@@ -93,8 +101,8 @@ impl LegacyToken {
     }
 }
 
-impl TokenSource for LegacyToken {
-    async fn token(&self, wanted: TokenRequest) -> Result<IssuedToken, TokenError> {
+impl LegacyToken {
+    async fn log_in(&self, wanted: TokenRequest) -> Result<IssuedToken, TokenError> {
         let uri = self.endpoint.checked()?;
         let asked = place(&uri);
         let user = self.credential.read_user()?;
@@ -123,6 +131,19 @@ impl TokenSource for LegacyToken {
         self.binding.put_on(request.headers_mut());
         let answer = self.client.send_user(&wanted, &user, request).await?;
         read(&answer, &asked).map(|issued| issued.valid_for(self.lifetime))
+    }
+}
+
+impl TokenSource for LegacyToken {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        match &self.turn {
+            Some(turn) => {
+                let fingerprint = || Fingerprint::of(self).hashed();
+                let log_in = async |request| self.log_in(request).await;
+                turn.log_in(request, fingerprint, log_in).await
+            }
+            None => self.log_in(request).await,
+        }
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {

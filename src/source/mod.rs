@@ -75,6 +75,9 @@ fn in_minutes(lifetime: Duration) -> String {
 /// ([`login_timeout`](crate::ArcgisAuthLayerBuilder::login_timeout)), and remembers what it says: a
 /// [refusal](TokenError::refused) for 15 minutes, a [fault](TokenError::fault) for a pause that grows.
 ///
+/// A login that is broken off after one of the crate's own sources was refused within it counts as refused: where you try
+/// another source after that, keep it within the time there is.
+///
 /// A source must not send its own requests through the layer it serves: a login that waits for itself never ends.
 ///
 /// ```

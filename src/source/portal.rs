@@ -172,7 +172,7 @@ impl TokenSource for Portal {
         if !self.users.remove(sign_out.identity()) {
             return Ok(());
         }
-        self.store.forget().tell().await
+        self.store.forget(Duration::ZERO).tell().await
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -41,6 +42,12 @@ struct Refused {
     until: Instant,
     fingerprint: Option<u64>,
     error: TokenError,
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").finish_non_exhaustive()
+    }
 }
 
 impl registry::Shared for Turn {
@@ -127,6 +134,13 @@ impl Known {
                 self.unanswered.add(*login, Instant::now());
             }
         }
+        let refused = self.logins.values().find_map(|request| {
+            let refusal = request.fate().refusal()?;
+            Some((request.fate().used(Fingerprint::hashed).flatten(), refusal))
+        });
+        if let Some((fingerprint, refusal)) = refused {
+            self.refused(fingerprint, refusal);
+        }
     }
 }
 
@@ -195,28 +209,42 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-impl TokenSource for InTurn {
-    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+impl Turn {
+    /// Makes `log_in` for `request` in turn, with the credential that has this `fingerprint` by then.
+    pub(super) async fn log_in(
+        &self,
+        request: TokenRequest,
+        fingerprint: impl Fn() -> Option<u64>,
+        log_in: impl AsyncFnOnce(TokenRequest) -> Result<IssuedToken, TokenError>,
+    ) -> Result<IssuedToken, TokenError> {
         let until = request
             .deadline()
             .unwrap_or_else(|| Instant::now() + PATIENCE);
-        let mut fingerprint = self.login.hashed_fingerprint();
+        let mut before = fingerprint();
         let _let_in = loop {
-            let let_in = self.turn.let_in(fingerprint, until).await;
-            let now = self.login.hashed_fingerprint();
-            if now == fingerprint {
+            let let_in = self.let_in(before, until).await;
+            let now = fingerprint();
+            if now == before {
                 break let_in;
             }
             // It has changed while others had their turn, and may be known better, or less.
-            fingerprint = now;
+            before = now;
         };
-        let under_way = UnderWay::begin(&self.turn, &request, fingerprint)?;
+        let under_way = UnderWay::begin(self, &request, before)?;
         let began = Instant::now();
-        let token = request.concluded(self.login.token(request.clone()).await);
+        let token = request.concluded(log_in(request.clone()).await);
         if token.is_ok() {
-            self.turn.known().granted(under_way.used(), began);
+            self.known().granted(under_way.used(), began);
         }
         token
+    }
+}
+
+impl TokenSource for InTurn {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let fingerprint = || self.login.hashed_fingerprint();
+        let log_in = async |request| self.login.token(request).await;
+        self.turn.log_in(request, fingerprint, log_in).await
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {

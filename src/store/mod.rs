@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use self::state::{Asker, State, Step, Ticket};
+use self::state::{Asker, SignedOut, State, Step, Ticket};
 pub(crate) use self::{
     state::{LoginResult, REFUSAL_REMEMBERED},
     tally::Tally,
@@ -93,7 +93,9 @@ impl TokenStore {
         let is_changed = compare.is_some_and(|refused| self.lift_if_changed(refused));
         let refused = refusal.filter(|_| !is_changed);
         if refused.is_none() {
-            self.login_refused.store(false, Ordering::Relaxed);
+            let state = self.state();
+            let is_refused = state.is_refused_at(Instant::now());
+            self.login_refused.store(is_refused, Ordering::Relaxed);
         }
         refused.map(|refusal| refusal.error)
     }
@@ -129,7 +131,12 @@ impl TokenStore {
             runtime: Handle::try_current().map(|runtime| runtime.id()).ok(),
             patience: self.login_timeout + GIVEN_UP_AFTER,
         };
-        let step = self.state().want(generation, reason, asker, Instant::now());
+        let (step, abandoned) = {
+            let mut state = self.state();
+            let step = state.want(generation, reason, asker, Instant::now());
+            (step, state.abandoned())
+        };
+        drop(abandoned);
         match step {
             Step::Use(token) => Renewal::Token(token),
             Step::Wait(receiver, watch) => {
@@ -157,10 +164,14 @@ impl TokenStore {
     }
 
     /// Forgets the token here, and ends a login under way. No other is made until the source is told.
-    pub(crate) fn forget(self: &Arc<Self>) -> Forgotten {
+    ///
+    /// It may wait for this long before it is told.
+    pub(crate) fn forget(self: &Arc<Self>, wait: Duration) -> Forgotten {
         self.tally.sign_outs.add_one();
+        let now = Instant::now();
+        let until = now + wait + SIGN_OUT_TIMEOUT + GIVEN_UP_AFTER;
         let mut state = self.state();
-        let ended = state.sign_out(Instant::now());
+        let SignedOut { number, ended } = state.sign_out(until, now);
         let token = self.current.swap(None);
         let is_refused = state.is_refused();
         self.login_refused.store(is_refused, Ordering::Relaxed);
@@ -175,6 +186,7 @@ impl TokenStore {
         Forgotten {
             store: Arc::clone(self),
             token,
+            number,
         }
     }
 
@@ -308,7 +320,11 @@ impl TokenStore {
             let error = TokenError::fault(
                 "the login did not end in time, and the runtime it was begun on does not run any more",
             );
-            let waiters = store.state().given_up(ticket, error, Instant::now());
+            let mut state = store.state();
+            let waiters = state.given_up(ticket, error, Instant::now());
+            let is_refused = state.is_refused();
+            store.login_refused.store(is_refused, Ordering::Relaxed);
+            drop(state);
             if let Some(waiters) = waiters {
                 store.tally.failed_logins.add_one();
                 waiters.tell();
@@ -346,6 +362,8 @@ impl TokenStore {
 pub(crate) struct Forgotten {
     store: Arc<TokenStore>,
     token: Option<Arc<Token>>,
+    /// Of the sign-out.
+    number: u64,
 }
 
 impl Forgotten {
@@ -369,7 +387,7 @@ impl Forgotten {
 
 impl Drop for Forgotten {
     fn drop(&mut self) {
-        self.store.state().signed_out();
+        self.store.state().signed_out(self.number);
     }
 }
 
@@ -468,17 +486,38 @@ impl FlightGuard {
         self.report(error);
     }
 
+    /// The fingerprint of the credential that went out, as far as that can be told.
+    fn used(&self) -> Option<u64> {
+        let before = self.fingerprint;
+        let used = self.request.fate().used(Fingerprint::hashed).flatten();
+        if before.is_some() && (used.is_none() || used == before) {
+            return before;
+        }
+        let after = self.store.source.hashed_fingerprint();
+        // A source made of several tells more than what one of them used.
+        if before.is_none() || used == after {
+            after
+        } else {
+            before
+        }
+    }
+
     fn report(&self, error: TokenError) {
         if let Some(token) = &*self.store.current.load() {
             // Until a login answers the rejection, the old token is as good as any.
             token.set_rejected(false);
         }
         let refused = error.is_refused();
+        let fingerprint = if refused {
+            self.used()
+        } else {
+            self.fingerprint
+        };
         let mut state = self.store.state();
         let waiters = state.failed(
             self.ticket,
             error.clone(),
-            self.fingerprint,
+            fingerprint,
             Instant::now(),
             fastrand::f64(),
         );

@@ -9,7 +9,7 @@ use crate::{
     account::ServiceKey,
     error::TokenError,
     outcome::Withheld,
-    source::{TokenReason, TokenRequest, Unanswered},
+    source::{Fingerprint, TokenReason, TokenRequest, Unanswered},
     token::{Freshness, Token},
 };
 
@@ -74,8 +74,12 @@ pub(crate) struct State {
     fruitless: Option<Fruitless>,
     vain: Option<Vain>,
     services: HashMap<ServiceKey, RefusedService>,
-    /// How many are about to tell the source that somebody signs out: no login is made meanwhile.
-    signing_out: u32,
+    /// Until when, at the latest, those will be done who are about to tell the source that somebody signs out: no login is
+    /// made meanwhile.
+    signing_out: HashMap<u64, Instant>,
+    sign_outs: u64,
+    /// Who waited for a login that was given up, to be dropped once the store's lock is free.
+    abandoned: Vec<oneshot::Sender<LoginResult>>,
 }
 
 #[derive(Debug)]
@@ -96,6 +100,13 @@ struct Flight {
 struct Login {
     task: AbortHandle,
     request: TokenRequest,
+}
+
+impl Login {
+    /// The fingerprint of the credential that went out, where the source said which.
+    fn used(&self) -> Option<u64> {
+        self.request.fate().used(Fingerprint::hashed).flatten()
+    }
 }
 
 /// No login before `until`, because the last one failed.
@@ -139,6 +150,15 @@ struct RefusedService {
     invalid: bool,
 }
 
+/// What a sign-out leaves to be done.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct SignedOut {
+    pub(crate) number: u64,
+    /// Those who wait for a login that was under way, and its task.
+    pub(crate) ended: Option<(Waiters, Option<AbortHandle>)>,
+}
+
 /// Those who waited for a login, to be told once the store's lock is free: a waker may poll at once.
 #[must_use]
 #[derive(Debug)]
@@ -176,9 +196,9 @@ impl State {
                 return Step::Use(Arc::clone(current));
             }
         }
-        // Dropping its waiters tells them.
         if let Some(given_up) = self.flight.take_if(|flight| flight.deadline <= now) {
-            self.count_unanswered(&given_up, now);
+            self.learn_of_given_up(&given_up, now);
+            self.abandoned.extend(given_up.waiters);
         }
         if let Some(flight) = &mut self.flight {
             let (sender, receiver) = oneshot::channel();
@@ -213,7 +233,7 @@ impl State {
     }
 
     fn denial(&self, reason: TokenReason, now: Instant) -> Option<Withheld> {
-        if self.signing_out > 0 {
+        if self.signing_out.values().any(|until| now < *until) {
             return Some(Withheld::SignedOut);
         }
         let is_ordered = reason == TokenReason::Ordered;
@@ -349,19 +369,29 @@ impl State {
     ) -> Option<Waiters> {
         let flight = self.flight.as_ref();
         let flight = flight.filter(|flight| flight.ticket == ticket)?;
-        let error = match &flight.login {
-            Some(login) => login.request.broken_off(error),
-            None => error,
+        let (error, used) = match &flight.login {
+            Some(login) => (login.request.broken_off(error), login.used()),
+            None => (error, None),
         };
-        self.failed(ticket, error, None, now, 0.0)
+        self.failed(ticket, error, used, now, 0.0)
     }
 
     /// Should it end after all, it is not counted again.
-    fn count_unanswered(&mut self, flight: &Flight, now: Instant) {
-        let login = flight.login.as_ref();
-        if login.is_some_and(|login| login.request.fate().is_unanswered()) {
+    fn learn_of_given_up(&mut self, flight: &Flight, now: Instant) {
+        let Some(login) = &flight.login else {
+            return;
+        };
+        let fate = login.request.fate();
+        if fate.is_unanswered() {
             self.unanswered.add(flight.ticket.0, now);
+        } else if let Some(refusal) = fate.refusal().filter(|refusal| !refusal.is_not_given()) {
+            self.hold_off_after(refusal, login.used(), now, 0.0);
         }
+    }
+
+    /// Those to be dropped once the store's lock is free: that tells them.
+    pub(crate) fn abandoned(&mut self) -> Vec<oneshot::Sender<LoginResult>> {
+        std::mem::take(&mut self.abandoned)
     }
 
     /// No login is made for a while because of `error`.
@@ -387,12 +417,18 @@ impl State {
             let until = now + pause.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
             (until, Withheld::TokenServiceFault(error))
         };
-        self.hold_off = withheld.token_error().map(|error| HoldOff {
-            until,
-            error: error.clone(),
-            fingerprint,
-            look_at: now,
-        });
+        // A refusal that came late says more than a fault that came later.
+        let is_refused = self.is_refused_at(now);
+        if let Some(error) = withheld.token_error() {
+            if error.is_refused() || !is_refused {
+                self.hold_off = Some(HoldOff {
+                    until,
+                    error: error.clone(),
+                    fingerprint,
+                    look_at: now,
+                });
+            }
+        }
         withheld
     }
 
@@ -425,9 +461,8 @@ impl State {
     }
 
     /// Forgets all but what the token service has not forgotten either: refused logins, and those that may count as
-    /// such. Returns those who wait for a login under way, and its task. No login is made until
-    /// [`signed_out`](Self::signed_out).
-    pub(crate) fn sign_out(&mut self, now: Instant) -> Option<(Waiters, Option<AbortHandle>)> {
+    /// such. No login is made until [`signed_out`](Self::signed_out), or `until` then.
+    pub(crate) fn sign_out(&mut self, until: Instant, now: Instant) -> SignedOut {
         let before = std::mem::take(self);
         self.logins = before.logins;
         self.tickets = before.tickets;
@@ -437,20 +472,31 @@ impl State {
             error.is_refused() && !error.is_not_given()
         });
         self.landed = before.landed;
-        self.signing_out = before.signing_out + 1;
-        before.flight.map(|flight| {
-            self.count_unanswered(&flight, now);
+        self.abandoned = before.abandoned;
+        self.sign_outs = before.sign_outs + 1;
+        self.signing_out = before.signing_out;
+        self.signing_out.insert(self.sign_outs, until);
+        let ended = before.flight.map(|flight| {
+            self.learn_of_given_up(&flight, now);
             let waiters = Waiters {
                 waiters: flight.waiters,
                 result: Err(Withheld::SignedOut),
             };
             (waiters, flight.login.map(|login| login.task))
-        })
+        });
+        SignedOut {
+            number: self.sign_outs,
+            ended,
+        }
     }
 
-    /// The source has been told, or cannot be.
-    pub(crate) fn signed_out(&mut self) {
-        self.signing_out = self.signing_out.saturating_sub(1);
+    /// The source has been told of the sign-out of this number, or cannot be.
+    pub(crate) fn signed_out(&mut self, number: u64) {
+        self.signing_out.remove(&number);
+    }
+
+    pub(crate) fn is_refused_at(&self, now: Instant) -> bool {
+        self.is_refused() && self.hold_off.as_ref().is_some_and(|held| now < held.until)
     }
 
     pub(crate) fn is_refused(&self) -> bool {
@@ -718,7 +764,10 @@ mod tests {
                             }
                             // Half a second at the least, whatever the jitter.
                             let pause = if refused { Duration::from_secs(900) } else { Duration::from_millis(500) };
-                            outside.hold_off = Some((now + pause, refused));
+                            let knows_better = matches!(outside.hold_off, Some((until, true)) if now < until);
+                            if refused || !knows_better {
+                                outside.hold_off = Some((now + pause, refused));
+                            }
                             outside.spent.push((ticket, false));
                             outside.all_told(false);
                         }

@@ -68,20 +68,45 @@ impl Held {
         leave: Leave,
         time: Option<&VaultTime>,
     ) -> Result<bool, NotGivenBack> {
+        let Ok(concluded) = self.conclude(&leave, time).await else {
+            return Err(NotGivenBack {
+                vault: self.vault.clone(),
+                name: std::mem::take(&mut self.name),
+                lock: self.lock.clone(),
+                leave,
+            });
+        };
+        if matches!(leave, Leave::Note(_, Note::Unanswered(..))) && !concluded.is_written {
+            // Others have the lock by now.
+            tokio::spawn(self.broken_off(leave).say_later());
+        }
+        Ok(concluded.is_last)
+    }
+
+    async fn conclude(
+        &mut self,
+        leave: &Leave,
+        time: Option<&VaultTime>,
+    ) -> Result<Concluded, Unavailable> {
         self.heartbeat.abort();
-        let given_back = if self.vault.is_in() {
-            conclude(&self.vault, &self.name, &self.lock, &leave, time).await
+        let concluded = if self.vault.is_in() {
+            conclude(&self.vault, &self.name, &self.lock, leave, time).await
         } else {
             Err(Unavailable)
         };
         self.is_given_back = true;
-        let given_back = given_back.map(|concluded| concluded.is_last);
-        given_back.map_err(|Unavailable| NotGivenBack {
+        concluded
+    }
+}
+
+impl Held {
+    fn broken_off(&self, leave: Leave) -> BrokenOff {
+        BrokenOff {
             vault: self.vault.clone(),
-            name: std::mem::take(&mut self.name),
+            name: self.name.clone(),
             lock: self.lock.clone(),
             leave,
-        })
+        }
     }
 }
 
@@ -96,14 +121,10 @@ impl Drop for Held {
             .if_not_answered
             .take()
             .filter(|(request, _)| request.fate().is_unanswered());
-        let broken_off = BrokenOff {
-            vault: self.vault.clone(),
-            name: std::mem::take(&mut self.name),
-            lock: self.lock.clone(),
-            leave: not_answered.map_or(Leave::Nothing, |(_, subject)| {
-                Leave::Note(subject, Note::Unanswered(now()))
-            }),
-        };
+        let leave = not_answered.map_or(Leave::Nothing, |(_, subject)| {
+            Leave::Note(subject, Note::unanswered())
+        });
+        let broken_off = self.broken_off(leave);
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(broken_off.conclude());
         }
@@ -126,7 +147,11 @@ impl BrokenOff {
                 return;
             }
         }
-        // In an outage the lease ends by itself; what counts is said all the same, by who comes after others too.
+        self.say_later().await;
+    }
+
+    /// In an outage the lease ends by itself; what counts is said all the same, by who comes after others too.
+    async fn say_later(self) {
         let Leave::Note(subject, _) = &self.leave else {
             return;
         };
@@ -135,8 +160,9 @@ impl BrokenOff {
             if !self.vault.is_in() {
                 continue;
             }
-            if let Ok(Some(held)) = self.vault.lock(subject, None).await {
-                if let Ok(true) = held.give_back(self.leave.clone(), None).await {
+            if let Ok(Some(mut held)) = self.vault.lock(subject, None).await {
+                let concluded = held.conclude(&self.leave, None).await;
+                if concluded.is_ok_and(|concluded| concluded.is_written) {
                     return;
                 }
             }
@@ -179,21 +205,21 @@ impl NotGivenBack {
 
     /// Whether there is nothing more to be said.
     async fn is_settled(&self, known: &Weak<KnownTokens>) -> bool {
+        let Leave::Token(token, _) = &self.leave else {
+            // Whatever becomes of the source: it is about the account.
+            return self.vault.is_in() && self.try_again().await.is_ok();
+        };
         let Some(known) = known.upgrade() else {
             return true;
         };
-        let token = match &self.leave {
-            Leave::Token(token, _) => Some(token),
-            _ => None,
-        };
-        if token.is_some_and(|token| known.is_dead(token.expose())) {
+        if known.is_dead(token.expose()) {
             return true;
         }
         if !self.vault.is_in() {
             return false;
         }
         let answer = self.try_again().await;
-        if let (Ok(true), Some(token)) = (&answer, token) {
+        if let Ok(true) = answer {
             known.remove_own(token.expose());
         }
         answer.is_ok()

@@ -26,8 +26,9 @@ pub(super) struct Record {
     pub(super) token: Option<KeptToken>,
     /// One for each credential that was refused, the newest last.
     refusals: Vec<KeptRefusal>,
-    /// When logins were broken off after the credential had gone out: the token service may have counted them.
-    unanswered: Vec<Millis>,
+    /// Logins that nobody knows the outcome of, by when that was clear, and a number: the token service may have counted
+    /// them.
+    unanswered: Vec<(Millis, u32)>,
 }
 
 #[derive(Clone)]
@@ -55,15 +56,22 @@ pub(super) struct KeptRefusal {
 #[derive(Clone)]
 pub(super) enum Note {
     Refusal(KeptRefusal),
-    /// The login was not answered; when that was clear.
-    Unanswered(Millis),
+    /// The login was not answered; when that was clear, and a number that tells it from others.
+    Unanswered(Millis, u32),
+}
+
+impl Note {
+    /// That a login was not answered, now.
+    pub(super) fn unanswered() -> Self {
+        Self::Unanswered(now(), fastrand::u32(..))
+    }
 }
 
 impl Record {
     pub(super) fn noted(self, note: &Note, now: Millis) -> Self {
         match note {
             Note::Refusal(refusal) => self.refused(refusal.clone(), now),
-            Note::Unanswered(at) => self.not_answered(*at, now),
+            Note::Unanswered(at, number) => self.not_answered((*at, *number), now),
         }
     }
 
@@ -94,9 +102,12 @@ impl Record {
     }
 
     /// What is kept after one login more was not answered.
-    fn not_answered(mut self, at: Millis, now: Millis) -> Self {
-        self.unanswered.retain(|at| is_counted(*at, now));
-        self.unanswered.push(at);
+    fn not_answered(mut self, login: (Millis, u32), now: Millis) -> Self {
+        self.unanswered.retain(|(at, _)| is_counted(*at, now));
+        // What the vault's answer was lost to is said again.
+        if !self.unanswered.contains(&login) {
+            self.unanswered.push(login);
+        }
         self
     }
 
@@ -112,7 +123,10 @@ impl Record {
 
     /// How many logins nobody knows the outcome of, whatever the credential.
     pub(super) fn unanswered_lately(&self, now: Millis) -> usize {
-        let lately = self.unanswered.iter().filter(|at| is_counted(**at, now));
+        let lately = self
+            .unanswered
+            .iter()
+            .filter(|(at, _)| is_counted(*at, now));
         lately.count()
     }
 
@@ -140,7 +154,7 @@ impl Record {
         let refusal = self.refusals.iter().map(|refusal| left(refusal.until, now));
         let unanswered = self.unanswered.iter();
         let unanswered =
-            unanswered.map(|at| left(at.saturating_add(millis(REFUSAL_REMEMBERED)), now));
+            unanswered.map(|(at, _)| left(at.saturating_add(millis(REFUSAL_REMEMBERED)), now));
         token
             .max(refusal.max())
             .max(unanswered.max())
@@ -220,7 +234,10 @@ impl Record {
                 .collect(),
             unanswered: unanswered
                 .iter()
-                .filter_map(Value::as_u64)
+                .filter_map(|login| {
+                    let number = login.get(1)?.as_u64()?;
+                    Some((login.get(0)?.as_u64()?, u32::try_from(number).ok()?))
+                })
                 .take(MOST_UNANSWERED)
                 .collect(),
         }

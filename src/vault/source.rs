@@ -39,6 +39,8 @@ pub struct VaultedSource<S> {
     about: About,
     source: S,
     known: Arc<KnownTokens>,
+    /// Logins that are not answered are counted here: a site's own credential has a turn below, where that is done.
+    counts: bool,
 }
 
 /// What the vault says to somebody who wants a token.
@@ -59,12 +61,22 @@ enum Look {
 }
 
 impl<S: TokenSource> VaultedSource<S> {
+    /// Around a source of the user's own, or one whose logins take turns.
     pub(crate) fn new(vault: SealedVault, about: About, source: S) -> Self {
         Self {
             vault,
             about,
             source,
             known: Arc::default(),
+            counts: true,
+        }
+    }
+
+    /// Around a source below which logins take turns.
+    pub(crate) fn above_turns(vault: SealedVault, about: About, source: S) -> Self {
+        Self {
+            counts: false,
+            ..Self::new(vault, about, source)
         }
     }
 
@@ -194,7 +206,7 @@ impl<S: TokenSource> VaultedSource<S> {
         kept: Record,
     ) -> Result<IssuedToken, TokenError> {
         let time = request.vault_time().clone();
-        if !self.keeps_tokens() {
+        if self.counts {
             held.note_if_not_answered(&request, &subject);
         }
         let result = self.got(request.clone()).await;
@@ -217,7 +229,7 @@ impl<S: TokenSource> VaultedSource<S> {
         };
         let leave = token.map_or(Leave::Nothing, |token| {
             let token = KeptToken::new(token, record::now());
-            self.vault.granted(token, kept, &subject)
+            self.vault.granted(token, kept.answered(), &subject)
         });
         match (held.give_back(leave, Some(&time)).await, token) {
             // Somebody who took the lock since may have got none.
@@ -239,20 +251,23 @@ impl<S: TokenSource> VaultedSource<S> {
                 record::now(),
             )));
         }
-        (!self.keeps_tokens() && request.fate().is_unanswered())
-            .then(|| Note::Unanswered(record::now()))
+        (self.counts && request.fate().is_unanswered()).then(Note::unanswered)
     }
 
     /// What the credential is recognised by that went out; `None` where nobody knows which of two it was.
     fn digest_used(&self, request: &TokenRequest, before: &Subject) -> Option<u32> {
         let owner = request.owner();
-        if !self.keeps_tokens() {
-            let subject = |used: &Fingerprint| Subject::new(&self.about, owner, used);
-            if let Some(used) = request.fate().used(subject) {
-                return self.vault.digest(&used);
-            }
+        let subject = |used: &Fingerprint| Subject::new(&self.about, owner, used);
+        let used = request.fate().used(subject);
+        if let (Some(used), false) = (&used, self.keeps_tokens()) {
+            return self.vault.digest(used);
         }
         let digest = self.vault.digest(before)?;
+        // A user's own source, made of several, tells more than what one of them used.
+        let is_another = used.is_some_and(|used| self.vault.digest(&used) != Some(digest));
+        if is_another && !self.counts {
+            return None;
+        }
         (self.vault.digest(&self.subject(owner)) == Some(digest)).then_some(digest)
     }
 
@@ -363,7 +378,7 @@ impl Later {
             let token = found.record.token.as_ref();
             token.is_some_and(|token| !known.is_dead(token.expose()) && token.issue(now).is_some())
         });
-        let leave = if has_one {
+        let leave = if has_one || known.is_dead(self.token.expose()) {
             Leave::Nothing
         } else {
             let kept = found.into_iter().find(|found| found.is_written_to);
@@ -375,6 +390,10 @@ impl Later {
             Ok(true) if is_written => known.remove_own(self.token.expose()),
             Ok(_) => {}
             Err(not_given_back) => not_given_back.repeat(known),
+        }
+        // Somebody may have signed out meanwhile, whom the vault had nothing of then.
+        if is_written && known.is_dead(self.token.expose()) {
+            self.vault.remove_token(&self.subject).await?;
         }
         Ok(())
     }

@@ -1,0 +1,412 @@
+//! What replicas that share a vault remember of logins that failed, whatever is lost on the way.
+
+mod support;
+#[path = "support/vault.rs"]
+mod vault;
+
+use std::{
+    convert::Infallible,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use support::{CLEAN, Fake, REQUIRED, ROADS, ROOT, answer, get, send, token_of};
+use tokio::{
+    runtime,
+    time::{Instant, advance, sleep, timeout},
+};
+use tower::{Layer, service_fn};
+use tower_arcgis_auth::{
+    ArcgisAuthLayer, Credential, GenerateToken, SealedVault, Secret, Site, TokenClient, TokenVault,
+    VaultError, VaultKeys, VaultLock, VaultRecord,
+};
+use vault::{Fault, MemoryVault};
+
+const KEY: &str = "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90";
+const INFO: &str =
+    r#"{"currentVersion":11,"authInfo":{"tokenServicesUrl":"http://gis.test/arcgis/tokens/"}}"#;
+const TOKEN: &str = r#"{"token":"abcdef","expires":4102444800000}"#;
+const WRONG: &str = r#"{"error":{"code":400,"message":"Unable to generate token.","details":["Invalid username or password."]}}"#;
+const SECOND: Duration = Duration::from_secs(1);
+
+fn sealed(vault: impl TokenVault) -> SealedVault {
+    SealedVault::new(vault, VaultKeys::new(KEY).unwrap())
+}
+
+fn client<F, Fut>(rule: F) -> TokenClient
+where
+    F: Fn(String, String) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
+    TokenClient::new(service_fn(move |request: Request<Full<Bytes>>| {
+        let rule = rule.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            let form = body.collect().await.unwrap().to_bytes();
+            let form = String::from_utf8(form.to_vec()).unwrap();
+            Ok::<_, Infallible>(rule(head.uri.path().to_owned(), form).await)
+        }
+    }))
+}
+
+fn open_to_any_token() -> Fake {
+    Fake::new(|request| match token_of(request) {
+        Some(_) => answer(CLEAN),
+        None => answer(REQUIRED),
+    })
+}
+
+fn site() -> Site {
+    Site::new(ROOT)
+        .allow_insecure_http()
+        .token_url(format!("{ROOT}/tokens/generateToken"))
+}
+
+fn layer(site: Site, client: TokenClient) -> ArcgisAuthLayer {
+    let layer = ArcgisAuthLayer::builder().site(site).token_client(client);
+    layer.build().unwrap()
+}
+
+fn reader() -> Credential {
+    Credential::user("reader", "secret")
+}
+
+fn paused_runtime() -> runtime::Runtime {
+    runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap()
+}
+
+/// A file of this test's own, gone with it.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn holding(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("arcgis-auth-{}-{name}", std::process::id()));
+        let mounted = Self(path);
+        mounted.hold(text);
+        mounted
+    }
+
+    fn hold(&self, text: &str) {
+        std::fs::write(&self.0, text).unwrap();
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_mounted_for_a_moment_refuses_the_good_one_to_the_whole_fleet() {
+    let file = Mounted::holding("for-a-moment", "right");
+    let vault = MemoryVault::default();
+    let client = client(move |path, form| async move {
+        if path.ends_with("rest/info") {
+            sleep(5 * SECOND).await;
+            return answer(INFO);
+        }
+        sleep(5 * SECOND).await;
+        answer(if form.contains("password=right&") {
+            TOKEN
+        } else {
+            WRONG
+        })
+    });
+    let replica = |password: Secret| {
+        let site = Site::new(ROOT)
+            .allow_insecure_http()
+            .token_vault(&sealed(vault.clone()))
+            .credential(Credential::user("reader", password));
+        layer(site, client.clone()).layer(open_to_any_token())
+    };
+    let service = replica(Secret::file(&file.0));
+    let first = tokio::spawn(async move { send(&service, get(ROADS)).await });
+    sleep(SECOND).await;
+    file.hold("wrong");
+    sleep(6 * SECOND).await;
+    file.hold("right");
+    assert!(!first.await.unwrap().is_clean());
+    sleep(10 * SECOND).await;
+    // Another replica, which never had any other than the right one.
+    let told = send(&replica(Secret::value("right")), get(ROADS)).await;
+    assert!(told.is_clean(), "{}", told.outcome);
+}
+
+#[test]
+fn a_refusal_on_a_runtime_that_stands_still_is_remembered() {
+    let passwords = Arc::new(AtomicUsize::new(0));
+    let memory = MemoryVault::default();
+    let (count, vault) = (passwords.clone(), memory.clone());
+    let client = client(move |_, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        vault.set_fault(Some(Fault::Slow(SECOND * 9 / 10)));
+        async { answer(WRONG) }
+    });
+    let site = site()
+        .credential(reader())
+        .token_vault(&sealed(memory.clone()));
+    let service = layer(site, client).layer(open_to_any_token());
+    let mut standing = Vec::new();
+    for minute in 0..10u32 {
+        let runtime = paused_runtime();
+        runtime.block_on(async {
+            advance(minute * 60 * SECOND).await;
+            memory.set_fault(None);
+            let _ = timeout(SECOND / 2, send(&service, get(ROADS))).await;
+        });
+        standing.push(runtime);
+    }
+    assert_eq!(passwords.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_just_being_shared_as_somebody_signs_out_is_not_shared() {
+    let memory = MemoryVault::default();
+    let logins = Arc::new(AtomicUsize::new(0));
+    let count = logins.clone();
+    let client = client(move |_, _| {
+        let number = count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            answer(format!(
+                r#"{{"token":"abcdef{number}","expires":4102444800000}}"#
+            ))
+        }
+    });
+    let replica = || {
+        let site = site()
+            .credential(reader())
+            .token_vault(&sealed(memory.clone()));
+        layer(site, client.clone())
+    };
+    let first = replica();
+    memory.set_fault(Some(Fault::Fails));
+    first.handle().sites()[0].renew().await.unwrap();
+    memory.set_fault(Some(Fault::Slow(SECOND / 2)));
+    while memory.held() == 0 {
+        sleep(SECOND / 100).await;
+    }
+    first.handle().sign_out().await.unwrap();
+    memory.set_fault(None);
+    sleep(10 * SECOND).await;
+    replica().handle().sites()[0].renew().await.unwrap();
+    assert_eq!(
+        logins.load(Ordering::SeqCst),
+        2,
+        "another replica got the token somebody signed out of"
+    );
+}
+
+/// A vault whose answers to `unlock` are lost.
+#[derive(Clone, Default)]
+struct Lossy {
+    inner: MemoryVault,
+    loses: Arc<AtomicBool>,
+}
+
+impl TokenVault for Lossy {
+    async fn read(&self, name: &str) -> Result<Option<Bytes>, VaultError> {
+        self.inner.read(name).await
+    }
+
+    async fn replace(
+        &self,
+        name: &str,
+        seen: &[u8],
+        with: Option<VaultRecord>,
+    ) -> Result<bool, VaultError> {
+        self.inner.replace(name, seen, with).await
+    }
+
+    async fn lock(&self, name: &str, lease: Duration) -> Result<Option<VaultLock>, VaultError> {
+        self.inner.lock(name, lease).await
+    }
+
+    async fn extend(
+        &self,
+        name: &str,
+        lock: &VaultLock,
+        lease: Duration,
+    ) -> Result<bool, VaultError> {
+        self.inner.extend(name, lock, lease).await
+    }
+
+    async fn unlock(
+        &self,
+        name: &str,
+        lock: &VaultLock,
+        write: Option<VaultRecord>,
+    ) -> Result<bool, VaultError> {
+        let answer = self.inner.unlock(name, lock, write).await;
+        if self.loses.load(Ordering::SeqCst) {
+            return Err(VaultError::new("the answer is lost"));
+        }
+        answer
+    }
+}
+
+async fn unanswered_with(by_gateway: bool, loses: bool) -> usize {
+    let passwords = Arc::new(AtomicUsize::new(0));
+    let count = passwords.clone();
+    let client = client(move |_, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            sleep(if by_gateway { 15 * SECOND } else { 45 * SECOND }).await;
+            let mut page = answer("<html>no answer</html>");
+            *page.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+            page
+        }
+    });
+    let vault = Lossy::default();
+    let replica = || {
+        let site = site()
+            .credential(reader())
+            .token_vault(&sealed(vault.clone()));
+        layer(site, client.clone())
+    };
+    // One that is counted as it should be.
+    assert!(replica().handle().sites()[0].renew().await.is_err());
+    sleep(20 * SECOND).await;
+    // One whose lock is given back, though the answer to that is lost a few times.
+    let second = replica();
+    let sites = second.handle().sites();
+    let renewal = tokio::spawn(async move { sites[0].renew().await.is_err() });
+    sleep(14 * SECOND).await;
+    vault.loses.store(loses, Ordering::SeqCst);
+    assert!(renewal.await.unwrap());
+    sleep(60 * SECOND).await;
+    vault.loses.store(false, Ordering::SeqCst);
+    sleep(10 * SECOND).await;
+    // Others.
+    for _ in 0..4 {
+        assert!(replica().handle().sites()[0].renew().await.is_err());
+        sleep(20 * SECOND).await;
+    }
+    passwords.load(Ordering::SeqCst)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_counts_once_though_the_vaults_answer_is_lost() {
+    for by_gateway in [false, true] {
+        for loses in [false, true] {
+            let attempts = unanswered_with(by_gateway, loses).await;
+            assert_eq!(attempts, 4, "by gateway: {by_gateway}, loses: {loses}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_lost_the_lock_and_hears_of_a_gateways_timeout_counts_as_well() {
+    let passwords = Arc::new(AtomicUsize::new(0));
+    let count = passwords.clone();
+    let client = client(move |_, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            sleep(15 * SECOND).await;
+            let mut page = answer("<html>no answer</html>");
+            *page.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+            page
+        }
+    });
+    let vault = MemoryVault::default();
+    let replica = || {
+        let site = site()
+            .credential(reader())
+            .token_vault(&sealed(vault.clone()));
+        layer(site, client.clone())
+    };
+    let mut renewals = Vec::new();
+    for _ in 0..6 {
+        let handle = replica().handle().sites().remove(0);
+        renewals.push(tokio::spawn(async move { handle.renew().await.is_ok() }));
+        sleep(10 * SECOND).await;
+        vault.end_leases();
+    }
+    for renewal in renewals {
+        assert!(!renewal.await.unwrap());
+    }
+    sleep(60 * SECOND).await;
+    let before = passwords.load(Ordering::SeqCst);
+    assert!(replica().handle().sites()[0].renew().await.is_err());
+    assert_eq!(passwords.load(Ordering::SeqCst), before, "one more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fleet_with_a_named_source_makes_four_logins_without_an_answer() {
+    let passwords = Arc::new(AtomicUsize::new(0));
+    let count = passwords.clone();
+    let client = client(move |_, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        std::future::pending()
+    });
+    let vault = MemoryVault::default();
+    let replicas: Vec<_> = (0..10)
+        .map(|_| {
+            let url = format!("{ROOT}/tokens/generateToken");
+            let own = GenerateToken::at(&url, reader(), client.clone()).unwrap();
+            let site = Site::new(ROOT)
+                .token_source(own.allow_insecure_http())
+                .token_vault(&sealed(vault.clone()));
+            ArcgisAuthLayer::new(site)
+                .unwrap()
+                .layer(open_to_any_token())
+        })
+        .collect();
+    let started = Instant::now();
+    while started.elapsed() < 14 * 60 * SECOND {
+        join_all(replicas.iter().map(|replica| send(replica, get(ROADS)))).await;
+        sleep(5 * SECOND).await;
+    }
+    assert_eq!(passwords.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_vault_did_not_hear_of_is_told_again_though_the_source_was_found_anew() {
+    for signs_out in [false, true] {
+        let passwords = Arc::new(AtomicUsize::new(0));
+        let memory = MemoryVault::default();
+        let (count, vault) = (passwords.clone(), memory.clone());
+        let client = client(move |_, _| {
+            count.fetch_add(1, Ordering::SeqCst);
+            let vault = vault.clone();
+            async move {
+                sleep(SECOND).await;
+                vault.set_fault(Some(Fault::Fails));
+                answer(WRONG)
+            }
+        });
+        let replica = || {
+            let site = site()
+                .credential(reader())
+                .bind_to_address()
+                .token_vault(&sealed(memory.clone()));
+            layer(site, client.clone())
+        };
+        let first = replica();
+        assert!(first.handle().sites()[0].renew().await.is_err());
+        memory.set_fault(None);
+        if signs_out {
+            let _ = first.handle().sign_out().await;
+        }
+        sleep(60 * SECOND).await;
+        assert!(replica().handle().sites()[0].renew().await.is_err());
+        assert_eq!(
+            passwords.load(Ordering::SeqCst),
+            1,
+            "signs out: {signs_out}"
+        );
+        drop(first);
+    }
+}
