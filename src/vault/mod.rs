@@ -12,6 +12,7 @@ mod redis;
 mod sealed;
 mod source;
 mod subject;
+mod untold;
 
 use std::{borrow::Cow, error::Error, fmt, pin::Pin, sync::Arc, time::Duration};
 

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     DynTokenVault, TokenVault, VaultError, VaultKeys, VaultLock, VaultRecord,
     keys::Key,
-    lease::{Held, Leave},
+    lease::{Held, Leave, Lock},
     record::{self, KeptToken, Millis, Record},
     source::VaultedSource,
     subject::{About, Subject},
@@ -257,7 +257,13 @@ impl SealedVault {
         };
         let name = key.name(subject.bytes());
         let lock = self.ask(time, self.shared.vault.lock(&name, LEASE)).await?;
-        Ok(lock.map(|lock| Held::new(self.clone(), name, lock)))
+        Ok(lock.map(|lock| {
+            Held::new(Lock {
+                vault: self.clone(),
+                name,
+                lock,
+            })
+        }))
     }
 
     pub(super) async fn extend(&self, name: &str, lock: &VaultLock) -> Result<bool, Unavailable> {

@@ -15,6 +15,7 @@ use super::{
     record::{self, KeptRefusal, KeptToken, Note, Record},
     sealed::{LEFT_ALONE, Unavailable},
     subject::{About, Subject},
+    untold::Untold,
 };
 use crate::{
     error::TokenError,
@@ -233,9 +234,11 @@ impl<S: TokenSource> VaultedSource<S> {
         });
         match (held.give_back(leave, Some(&time)).await, token) {
             // Somebody who took the lock since may have got none.
-            (Ok(false), Some(token)) => self.share_later(token, &subject),
+            (Ok(concluded), Some(token)) if !concluded.is_last => {
+                self.share_later(token, &subject);
+            }
             (Ok(_), _) => {}
-            (Err(not_given_back), _) => not_given_back.repeat(&self.known),
+            (Err(untold), _) => untold.repeat(&self.known),
         }
         result
     }
@@ -274,10 +277,15 @@ impl<S: TokenSource> VaultedSource<S> {
     /// Gives the lock back with what there is to say, whatever becomes of whoever waits for it: what is not said is tried
     /// again.
     async fn leave_behind(&self, held: Held, leave: Leave, time: VaultTime) {
-        let known = Arc::clone(&self.known);
+        let (known, lock) = (Arc::clone(&self.known), held.lock());
         let giving_back = tokio::spawn(async move {
-            if let Err(not_given_back) = held.give_back(leave, Some(&time)).await {
-                not_given_back.repeat(&known);
+            match held.give_back(leave.clone(), Some(&time)).await {
+                // Others have the lock by now, and a login of theirs says nothing of this one.
+                Ok(concluded) if !concluded.is_written && leave.must_be_said() => {
+                    Untold::new(lock, leave).repeat(&known);
+                }
+                Ok(_) => {}
+                Err(untold) => untold.repeat(&known),
             }
         });
         // It fails where the runtime ends, and everything with it.
@@ -299,8 +307,8 @@ impl<S: TokenSource> VaultedSource<S> {
 
     /// Gives the lock back after nothing was done with it.
     async fn give_back(&self, held: Held, time: Option<&VaultTime>) {
-        if let Err(not_given_back) = held.give_back(Leave::Nothing, time).await {
-            not_given_back.repeat(&self.known);
+        if let Err(untold) = held.give_back(Leave::Nothing, time).await {
+            untold.repeat(&self.known);
         }
     }
 
@@ -387,9 +395,11 @@ impl Later {
         };
         let is_written = matches!(leave, Leave::Token(..));
         match held.give_back(leave, None).await {
-            Ok(true) if is_written => known.remove_own(self.token.expose()),
+            Ok(concluded) if is_written && concluded.is_last => {
+                known.remove_own(self.token.expose());
+            }
             Ok(_) => {}
-            Err(not_given_back) => not_given_back.repeat(known),
+            Err(untold) => untold.repeat(known),
         }
         // Somebody may have signed out meanwhile, whom the vault had nothing of then.
         if is_written && known.is_dead(self.token.expose()) {
