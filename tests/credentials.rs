@@ -4,8 +4,6 @@ mod support;
 
 use std::{
     convert::Infallible,
-    fs,
-    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -17,7 +15,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use support::{CLEAN, Fake, INVALID, REQUIRED, answer, get, send, token_of};
+use support::{CLEAN, Fake, INVALID, Mounted, REQUIRED, answer, get, send, token_of};
 use tower::{Layer, service_fn};
 use tower_arcgis_auth::{
     ArcgisAuth, ArcgisAuthLayer, Cancelled, Credential, Fingerprint, IssuedToken, ReadyToken,
@@ -78,28 +76,11 @@ fn over(site: Site, door: &Door) -> ArcgisAuth<Fake> {
     layer.layer(wants_a_token())
 }
 
-/// A file of this test's own, gone with it.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn holding(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("arcgis-auth-{}-{name}", std::process::id()));
-        fs::write(&path, text).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        fs::remove_file(&self.0).unwrap();
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_mounted_secret_that_changes_lifts_a_remembered_refusal() {
     let door = Door::default();
     let file = Mounted::holding("changes", "wrong\n");
-    let credential = Credential::user("reader", Secret::file(&file.0));
+    let credential = Credential::user("reader", file.secret());
     let service = over(Site::new(ROOT).credential(credential), &door);
     for _ in 0..10 {
         let told = send(&service, get(ROADS)).await;
@@ -111,7 +92,7 @@ async fn a_mounted_secret_that_changes_lifts_a_remembered_refusal() {
     }
     assert_eq!(door.attempts(), 1);
 
-    fs::write(&file.0, format!("{RIGHT}\n")).unwrap();
+    file.hold(&format!("{RIGHT}\n"));
     tokio::time::advance(Duration::from_secs(2)).await;
     assert!(send(&service, get(ROADS)).await.is_clean());
     assert_eq!(door.attempts(), 2);

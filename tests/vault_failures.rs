@@ -6,7 +6,6 @@ mod vault;
 
 use std::{
     convert::Infallible,
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -18,7 +17,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use support::{CLEAN, Fake, REQUIRED, ROADS, ROOT, answer, get, send, token_of};
+use support::{CLEAN, Fake, Mounted, REQUIRED, ROADS, ROOT, answer, get, send, token_of};
 use tokio::{
     runtime,
     time::{Instant, advance, sleep, timeout},
@@ -87,28 +86,6 @@ fn paused_runtime() -> runtime::Runtime {
         .unwrap()
 }
 
-/// A file of this test's own, gone with it.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn holding(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("arcgis-auth-{}-{name}", std::process::id()));
-        let mounted = Self(path);
-        mounted.hold(text);
-        mounted
-    }
-
-    fn hold(&self, text: &str) {
-        std::fs::write(&self.0, text).unwrap();
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        std::fs::remove_file(&self.0).unwrap();
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_password_mounted_for_a_moment_refuses_the_good_one_to_the_whole_fleet() {
     let file = Mounted::holding("for-a-moment", "right");
@@ -132,7 +109,7 @@ async fn a_password_mounted_for_a_moment_refuses_the_good_one_to_the_whole_fleet
             .credential(Credential::user("reader", password));
         layer(site, client.clone()).layer(open_to_any_token())
     };
-    let service = replica(Secret::file(&file.0));
+    let service = replica(file.secret());
     let first = tokio::spawn(async move { send(&service, get(ROADS)).await });
     sleep(SECOND).await;
     file.hold("wrong");

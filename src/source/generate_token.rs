@@ -149,14 +149,8 @@ impl GenerateToken {
 
 impl TokenSource for GenerateToken {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        match &self.turn {
-            Some(turn) => {
-                let fingerprint = || Fingerprint::of(self).hashed();
-                let log_in = async |request| self.log_in(request).await;
-                turn.log_in(request, fingerprint, log_in).await
-            }
-            None => self.log_in(request).await,
-        }
+        let log_in = async |request| self.log_in(request).await;
+        Turn::of_a_source(self.turn.as_deref(), self, request, log_in).await
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {

@@ -238,6 +238,20 @@ impl Turn {
         }
         token
     }
+
+    /// Makes `log_in` for `request` in the turn that `source` has for itself, if it has one.
+    pub(super) async fn of_a_source(
+        turn: Option<&Self>,
+        source: &impl TokenSource,
+        request: TokenRequest,
+        log_in: impl AsyncFnOnce(TokenRequest) -> Result<IssuedToken, TokenError>,
+    ) -> Result<IssuedToken, TokenError> {
+        let Some(turn) = turn else {
+            return log_in(request).await;
+        };
+        let fingerprint = || Fingerprint::of(source).hashed();
+        turn.log_in(request, fingerprint, log_in).await
+    }
 }
 
 impl TokenSource for InTurn {

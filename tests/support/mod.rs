@@ -9,6 +9,7 @@ use std::{
     collections::VecDeque,
     convert::Infallible,
     future::Ready,
+    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -22,7 +23,7 @@ use http::{Request, Response, request::Parts};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, IssuedToken, ReplayBody, ResponseBody, Site,
+    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, IssuedToken, ReplayBody, ResponseBody, Secret, Site,
     TokenError, TokenReason, TokenRequest, TokenSource,
 };
 
@@ -31,6 +32,32 @@ pub const ROADS: &str = "http://gis.test/arcgis/rest/services/Roads/MapServer?f=
 pub const CLEAN: &str = r#"{"currentVersion":11.3,"layers":[]}"#;
 pub const REQUIRED: &str = r#"{"error":{"code":499,"message":"Token Required","details":[]}}"#;
 pub const INVALID: &str = r#"{"error":{"code":498,"message":"Invalid Token","details":[]}}"#;
+
+/// A file of a test's own, a mounted secret, gone with it.
+pub struct Mounted(PathBuf);
+
+impl Mounted {
+    pub fn holding(name: &str, text: &str) -> Self {
+        let name = format!("arcgis-auth-{}-{name}", std::process::id());
+        let mounted = Self(std::env::temp_dir().join(name));
+        mounted.hold(text);
+        mounted
+    }
+
+    pub fn hold(&self, text: &str) {
+        std::fs::write(&self.0, text).unwrap();
+    }
+
+    pub fn secret(&self) -> Secret {
+        Secret::file(&self.0)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).unwrap();
+    }
+}
 
 pub type Answer = Response<Full<Bytes>>;
 type Rule = dyn Fn(&Parts) -> Answer + Send + Sync;
