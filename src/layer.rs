@@ -349,9 +349,12 @@ pub(crate) fn recipe(
                 repeatable(portal)
             ))
         })?);
-        let mut segments = portal.split('/').skip(3);
-        let inside = segments.find(|segment| {
-            segment.eq_ignore_ascii_case("sharing") || segment.eq_ignore_ascii_case("home")
+        let path = portal.trim_end_matches('/').split('/').skip(3);
+        let path: Vec<&str> = path.collect();
+        let inside = path.iter().find(|segment| {
+            // A web adaptor alone may be called `home`.
+            segment.eq_ignore_ascii_case("sharing")
+                || (segment.eq_ignore_ascii_case("home") && path.len() > 1)
         });
         if let Some(inside) = inside {
             return Err(ConfigError::new(format!(

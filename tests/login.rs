@@ -584,6 +584,10 @@ fn settings_that_cannot_work_are_named_when_the_layer_is_built() {
             "`/sharing`",
         ),
         (
+            site(SECURE).portal("https://gis.test/home/index.html"),
+            "`/home`",
+        ),
+        (
             site(SECURE).portal("https://gis.test/portal/home/"),
             "`/home`",
         ),

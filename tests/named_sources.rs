@@ -13,8 +13,8 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::Full;
-use support::{CLEAN, Fake, REQUIRED, ROADS, ROOT, answer, get, send, token_of};
+use http_body_util::{BodyExt, Full};
+use support::{CLEAN, Fake, Mounted, REQUIRED, ROADS, ROOT, answer, get, send, token_of};
 use tokio::time::{Instant, sleep};
 use tower::{Layer, service_fn};
 use tower_arcgis_auth::{
@@ -22,6 +22,7 @@ use tower_arcgis_auth::{
     TokenError, TokenRequest, TokenSource,
 };
 
+const TOKEN: &str = r#"{"token":"abcdef","expires":4102444800000}"#;
 const WRONG: &str = r#"{"error":{"code":400,"message":"Unable to generate token.","details":["Invalid username or password."]}}"#;
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -149,4 +150,56 @@ async fn a_source_that_tries_again_makes_four_logins_without_an_answer() {
         sleep(SECOND).await;
     }
     assert_eq!(attempts.load(Ordering::SeqCst), 4);
+}
+
+#[test]
+fn a_password_that_is_put_right_is_tried_though_the_refused_login_never_ended() {
+    for asks_before in [true, false] {
+        let file = Mounted::holding(&format!("put-right-{asks_before}"), "wrong");
+        let client = TokenClient::new(service_fn(|request: Request<Full<Bytes>>| async {
+            let form = request.into_body().collect().await.unwrap().to_bytes();
+            let is_right = String::from_utf8_lossy(&form).contains("password=right&");
+            Ok::<_, Infallible>(answer(if is_right { TOKEN } else { WRONG }))
+        }));
+        let url = format!("{ROOT}/tokens/generateToken");
+        let inner = GenerateToken::at(&url, Credential::user("reader", file.secret()), client);
+        let inner = inner.unwrap().allow_insecure_http();
+        let takes = 5 * SECOND;
+        let site = Site::new(ROOT).token_source(Telling { inner, takes });
+        let service = ArcgisAuthLayer::new(site)
+            .unwrap()
+            .layer(open_to_any_token());
+        // Left standing in the midst of telling.
+        let standing = paused_runtime();
+        standing.block_on(async {
+            let sent = tokio::time::timeout(SECOND, send(&service, get(ROADS)));
+            assert!(sent.await.is_err());
+        });
+        let running = paused_runtime();
+        running.block_on(async {
+            sleep(60 * SECOND).await;
+            if asks_before {
+                assert!(!send(&service, get(ROADS)).await.is_clean());
+            }
+            file.hold("right");
+            sleep(5 * SECOND).await;
+            send(&service, get(ROADS)).await;
+            sleep(5 * SECOND).await;
+            let told = send(&service, get(ROADS)).await;
+            assert!(
+                told.is_clean(),
+                "asks before: {asks_before}: {}",
+                told.outcome
+            );
+        });
+    }
+}
+
+/// A runtime with a clock of its own, which jumps to whatever is next.
+fn paused_runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap()
 }

@@ -247,6 +247,19 @@ async fn a_key_is_not_proven_where_nothing_asks_for_one() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_taken_works_whatever_else_is_wrong_with_the_url() {
+    let portal = Portal::start().await.unwrap();
+    portal.set_api_key("AAPK-good-0123456789", &[]);
+    let server = StandIn::builder().federated_with(&portal).start().await;
+    let server = server.unwrap();
+    let url = server.url("rest/services/Parcels/MapServer/nonsense?f=json");
+    let key = [("ARCGIS_API_KEY", "AAPK-good-0123456789")];
+    let told = run(&[&url, "--json"], &key).await.json();
+    assert_eq!(told["with_login"]["kind"], "error", "{told:#}");
+    assert_eq!(told["login"]["works"], true, "{told:#}");
+}
+
+#[tokio::test]
 async fn a_key_bound_to_a_referer_is_taken_with_it() {
     let portal = Portal::start().await.unwrap();
     portal.set_api_key("AAPK-good-0123456789", &["https://maps.example.com"]);

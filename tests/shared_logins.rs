@@ -571,3 +571,28 @@ async fn a_password_that_came_late_and_was_wrong_does_not_hold_off_the_next() {
     file.hold("right");
     assert!(send(&service, get(ROADS)).await.is_clean());
 }
+
+#[tokio::test(start_paused = true)]
+async fn callers_who_wait_in_vain_for_their_turn_have_made_no_login() {
+    let passwords = Arc::new(AtomicUsize::new(0));
+    let count = passwords.clone();
+    let client = client(move |_, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async {
+            sleep(3 * SECOND).await;
+            answer(TOKEN)
+        }
+    });
+    let site = site().token_url(format!("{ROOT}/tokens/generateToken"));
+    let service = over(site.identity_fn(caller).credential(reader()), client);
+    let crowd = || async {
+        let answers = (0..40).map(|number| send(&service, get_as(format!("caller{number}"))));
+        let told = join_all(answers).await;
+        told.iter().filter(|told| told.is_clean()).count()
+    };
+    let clean = crowd().await;
+    assert!((10..40).contains(&clean), "{clean}");
+    sleep(2 * SECOND).await;
+    assert_eq!(crowd().await, 40);
+    assert_eq!(passwords.load(Ordering::SeqCst), 40);
+}

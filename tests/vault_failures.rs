@@ -387,3 +387,34 @@ async fn what_the_vault_did_not_hear_of_is_told_again_though_the_source_was_foun
         drop(first);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_login_counts_after_an_outage_as_long_as_it_is_remembered() {
+    let passwords = Arc::new(AtomicUsize::new(0));
+    let memory = MemoryVault::default();
+    let (count, vault) = (passwords.clone(), memory.clone());
+    let client = client(move |_, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        let vault = vault.clone();
+        async move {
+            sleep(5 * SECOND).await;
+            vault.set_fault(Some(Fault::Fails));
+            let mut page = answer("<html>no answer</html>");
+            *page.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+            page
+        }
+    });
+    let mut replicas = Vec::new();
+    for _ in 0..6 {
+        let site = site()
+            .credential(reader())
+            .token_vault(&sealed(memory.clone()));
+        let replica = layer(site, client.clone());
+        assert!(replica.handle().sites()[0].renew().await.is_err());
+        replicas.push(replica);
+        sleep(90 * SECOND).await;
+        memory.set_fault(None);
+        sleep(15 * SECOND).await;
+    }
+    assert_eq!(passwords.load(Ordering::SeqCst), 4);
+}

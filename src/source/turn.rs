@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     DynTokenSource, Fingerprint, SignOut, TokenRequest, TokenSource, Unanswered,
@@ -148,6 +148,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Why a login was not begun.
+fn none_free() -> TokenError {
+    TokenError::fault(
+        "others log in with the same credential, and none of them had done so in time; nothing was sent; a longer \
+         `login_timeout` helps where many do",
+    )
+}
+
 /// A source whose logins take their turn.
 pub(super) struct InTurn {
     login: Arc<dyn DynTokenSource>,
@@ -220,9 +228,12 @@ impl Turn {
         let until = request
             .deadline()
             .unwrap_or_else(|| Instant::now() + PATIENCE);
+        // Whoever is let in at the last moment is broken off at once, and counts as not answered.
+        let latest = until - until.saturating_duration_since(Instant::now()) / 3;
         let mut before = fingerprint();
         let _let_in = loop {
-            let let_in = self.let_in(before, until).await;
+            let let_in = timeout_at(latest, self.let_in(before, until)).await;
+            let let_in = let_in.map_err(|_| none_free())?;
             let now = fingerprint();
             if now == before {
                 break let_in;

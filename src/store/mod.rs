@@ -134,6 +134,9 @@ impl TokenStore {
         let (step, abandoned) = {
             let mut state = self.state();
             let step = state.want(generation, reason, asker, Instant::now());
+            // One that was given up may have been refused.
+            let is_refused = state.is_refused();
+            self.login_refused.store(is_refused, Ordering::Relaxed);
             (step, state.abandoned())
         };
         drop(abandoned);

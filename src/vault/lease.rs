@@ -105,10 +105,7 @@ impl Drop for Held {
                     return;
                 };
                 let leave = Leave::Note(subject, Note::unanswered());
-                let concluded = lock.conclude(&leave, None).await;
-                if !concluded.is_ok_and(|concluded| concluded.is_written) {
-                    Untold::new(lock, leave).say_anew().await;
-                }
+                Untold::new(lock, leave).say_until_written().await;
             });
         }
     }

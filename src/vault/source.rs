@@ -96,17 +96,22 @@ impl<S: TokenSource> VaultedSource<S> {
         let started = Instant::now();
         let mut subject = self.subject(request.owner());
         let suspects = self.suspects(request, &subject).await?;
-        // Who waits in vain says so before the login's own limit does: that would count as a login not answered.
-        let patience = request.deadline().map_or(PATIENCE, |at| {
-            at.saturating_duration_since(started) / 10 * 9
+        let time_left = request.deadline().map_or(PATIENCE, |deadline| {
+            deadline.saturating_duration_since(started)
         });
+        // Whoever gets the lock at the last moment is broken off at once, and counts as not answered.
+        let (latest_login, patience) = (time_left / 3 * 2, time_left / 10 * 9);
         let mut pause = FIRST_PAUSE;
         let mut time = Some(request.vault_time());
         loop {
             if let Look::Answer(answer) = self.look(request, &subject, &suspects, time).await? {
                 return Ok(Step::Answer(answer));
             }
-            let held = self.vault.lock(&subject, time).await?;
+            let held = if started.elapsed() < latest_login {
+                self.vault.lock(&subject, time).await?
+            } else {
+                None
+            };
             // Whoever waits long may find another credential than before.
             let before = std::mem::replace(&mut subject, self.subject(request.owner()));
             if let Some(held) = held {

@@ -15,9 +15,6 @@ use super::{
 };
 use crate::store::REFUSAL_REMEMBERED;
 
-/// A login more has ended by then, whoever has the lock.
-const MOST_TRIES: u32 = 10;
-
 pub(super) struct Untold {
     lock: Lock,
     leave: Leave,
@@ -34,7 +31,7 @@ impl Untold {
         let keep_for = match &self.leave {
             Leave::Nothing => Duration::ZERO,
             Leave::Note(_, Note::Unanswered(..)) => {
-                tokio::spawn(self.say_anew());
+                tokio::spawn(self.say_until_written());
                 return;
             }
             Leave::Note(_, Note::Refusal(_)) => REFUSAL_REMEMBERED,
@@ -53,13 +50,18 @@ impl Untold {
         });
     }
 
-    /// Says it with a lock taken anew: what counts is said by who comes after others, too.
-    pub(super) async fn say_anew(self) {
+    /// Says it until it is written, as long as it counts: with a lock taken anew where others have had it since.
+    pub(super) async fn say_until_written(self) {
         let Leave::Note(subject, _) = &self.leave else {
             return;
         };
+        let concluded = self.lock.conclude(&self.leave, None).await;
+        if concluded.is_ok_and(|concluded| concluded.is_written) {
+            return;
+        }
         let vault = &self.lock.vault;
-        for _ in 0..MOST_TRIES {
+        let until = Instant::now() + REFUSAL_REMEMBERED;
+        while Instant::now() < until {
             pause().await;
             if !vault.is_in() {
                 continue;

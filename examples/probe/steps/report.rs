@@ -87,7 +87,9 @@ impl Report {
         }
         match self.with_login.as_ref()?.kind {
             Kind::Challenge(_) => Some(false),
-            kind if !self.is_open_without_login() => Some(kind == Kind::Open),
+            // The server has looked at more than the token.
+            Kind::Open | Kind::Error | Kind::Page if !self.is_open_without_login() => Some(true),
+            _ if !self.is_open_without_login() => Some(false),
             _ => None,
         }
     }
