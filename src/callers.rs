@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::{
     account::{Account, Signing},
     identity::Identity,
+    lock::lock,
     registry::{self, Leftovers, Registry},
     store::TokenStore,
 };
@@ -201,10 +202,6 @@ impl registry::Shared for Account {
     fn is_needed(&self, now: Instant) -> bool {
         self.is_recent() || Arc::strong_count(&self.store) > 1 || self.store.is_worth_keeping(now)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Callers {

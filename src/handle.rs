@@ -159,7 +159,8 @@ impl SiteHandle {
     /// server refuses it.
     ///
     /// Until its source has been told, an account makes no login. Sources are told 32 at a time, have 15 seconds each, and
-    /// hold up the next for one at most. Telling goes on when this future is dropped. Callers whom the layer has forgotten are nobody here; sign them out
+    /// hold up the next for one at most. Telling goes on when this future is dropped. Callers whom the layer has forgotten
+    /// are nobody here; sign them out
     /// [one by one](Self::sign_out_caller).
     ///
     /// # Errors

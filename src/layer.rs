@@ -12,6 +12,7 @@ use crate::{
     error::{ConfigError, repeatable},
     handle::{ArcgisAuthHandle, KnownSite},
     identity::Identity,
+    patience::LONGEST,
     service::{ArcgisAuth, Shared},
     service_url::server_of,
     sharing::Sharing,
@@ -138,8 +139,7 @@ impl ArcgisAuthLayerBuilder {
     /// How long a login may take, discovery included; 30 seconds unless set.
     #[must_use]
     pub fn login_timeout(mut self, timeout: Duration) -> Self {
-        // A day is for ever, and sums of it do not overflow.
-        self.login_timeout = timeout.min(Duration::from_secs(24 * 60 * 60));
+        self.login_timeout = timeout.min(LONGEST);
         self
     }
 

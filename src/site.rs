@@ -9,6 +9,7 @@ use crate::callers::{CallerSettings, IdentityFn};
 use crate::{
     error::{ConfigError, repeatable},
     identity::Identity,
+    patience::LONGEST,
     placement::TokenPlacement,
     sharing::Sharing,
     source::{Cancelled, Credential, CredentialFn, CredentialRequest, DynTokenSource, TokenSource},
@@ -132,9 +133,10 @@ impl Site {
     }
 
     /// Asks `function` for the credential when one is wanted: once, however many requests wait, for at most five
-    /// minutes ([`credential_deadline`](Self::credential_deadline)), and again, told so, when the token service refuses what it gave (at most four times in 15 minutes, for
-    /// ArcGIS locks an account after five). [`Cancelled`](crate::Cancelled) is remembered as a refusal is, and so are four
-    /// answers of which some were refused before; both until somebody [signs out](crate::SiteHandle::sign_out).
+    /// minutes ([`credential_deadline`](Self::credential_deadline)), and again, told so, when the token service refuses
+    /// what it gave (at most four times in 15 minutes, for ArcGIS locks an account after five).
+    /// [`Cancelled`](crate::Cancelled) is remembered as a refusal is, and so are four answers of which some were refused
+    /// before; both until somebody [signs out](crate::SiteHandle::sign_out).
     ///
     /// ```
     /// use tower_arcgis_auth::{Cancelled, Credential, Site};
@@ -170,7 +172,7 @@ impl Site {
     /// ```
     #[must_use]
     pub fn credential_deadline(mut self, deadline: Duration) -> Self {
-        self.credential_deadline = deadline.min(Duration::from_secs(24 * 60 * 60));
+        self.credential_deadline = deadline.min(LONGEST);
         self
     }
 

@@ -9,14 +9,14 @@ use std::{
     error::Error,
     fmt,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 
-use crate::error::BoxError;
+use crate::{error::BoxError, lock::lock};
 
 /// Frames from here on are kept by reference; smaller ones are copied together, because a kept one-byte frame pins
 /// the whole buffer it was cut from.
@@ -60,7 +60,8 @@ pub(crate) enum KeptBody<B> {
     },
 }
 
-/// What both ends share. The lock is this request's alone, and two tasks at most meet at it.
+/// What both ends share. The lock is this request's alone, and two tasks at most meet at it. A caller's body that panics
+/// leaves it whole: nothing here is changed before that returns.
 pub(crate) struct Capture<B> {
     /// `None` once the second sending has it.
     body: Option<B>,
@@ -328,11 +329,6 @@ where
             .map(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())))
             .map_err(Into::into)
     }))
-}
-
-fn lock<B>(capture: &Mutex<Capture<B>>) -> MutexGuard<'_, Capture<B>> {
-    // A caller's body that panicked leaves a whole capture behind: nothing here is changed before it returns.
-    capture.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Wakes whoever reads the first sending, after the lock is free: it may look at the body from the wake-up itself.

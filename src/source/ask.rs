@@ -5,14 +5,16 @@ use std::{
     collections::HashMap,
     fmt,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use tokio::time::{Instant, timeout};
 
 use super::{Credential, DynTokenSource, Owner, SignOut, TokenReason, TokenRequest, TokenSource};
-use crate::{error::TokenError, identity::Identity, store::in_time, token::IssuedToken};
+use crate::{
+    error::TokenError, identity::Identity, lock::lock, store::in_time, token::IssuedToken,
+};
 
 /// ArcGIS locks an account after 5 failed logins in 15 minutes. One of them may come from elsewhere.
 const MOST_REFUSALS: u32 = 4;
@@ -125,7 +127,7 @@ impl Ask {
     }
 
     fn given(&self) -> MutexGuard<'_, Given> {
-        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.given)
     }
 
     /// Keeps `source` for the next login, or keeps none, unless somebody has signed out since `before`.
@@ -298,7 +300,7 @@ impl Refusals {
     }
 
     fn lock(&self) -> MutexGuard<'_, Lately> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use http::HeaderValue;
@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     error::TokenError,
+    lock::lock,
     registry::{self, Registry},
     sharing::Sharing,
     token::IssuedToken,
@@ -74,10 +75,9 @@ where
     K: Clone + Eq + Hash,
     T: registry::Shared,
 {
-    let lock = || registry.lock().unwrap_or_else(PoisonError::into_inner);
-    let there = lock().get(&key);
+    let there = lock(registry).get(&key);
     there.unwrap_or_else(|| {
-        let (value, leftovers) = lock().insert(key, make());
+        let (value, leftovers) = lock(registry).insert(key, make());
         drop(leftovers);
         value
     })
@@ -126,7 +126,7 @@ impl Automatic {
     }
 
     fn found(&self) -> MutexGuard<'_, Option<Found>> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.found)
     }
 
     async fn find(&self) -> Result<Found, TokenError> {

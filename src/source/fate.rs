@@ -3,11 +3,11 @@
 
 use std::{
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 use super::Fingerprint;
-use crate::error::TokenError;
+use crate::{error::TokenError, lock::lock};
 
 #[derive(Default)]
 pub(crate) struct Fate(Mutex<Course>);
@@ -31,7 +31,7 @@ enum State {
 
 impl Fate {
     fn course(&self) -> MutexGuard<'_, Course> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     pub(super) fn set_sent(&self) {
@@ -69,6 +69,11 @@ impl Fate {
     /// What `tell` makes of the credential that went out, where the source said which.
     pub(crate) fn used<T>(&self, tell: impl FnOnce(&Fingerprint) -> T) -> Option<T> {
         self.course().used.as_ref().map(tell)
+    }
+
+    /// The fingerprint of the credential that went out, as this process compares it, where the source said which.
+    pub(crate) fn used_hash(&self) -> Option<u64> {
+        self.used(Fingerprint::hashed).flatten()
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::{
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex},
 };
 
 use tokio::{
@@ -11,10 +10,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use crate::{lock::lock, patience::GIVEN_UP_AFTER};
+
 /// As many log in at once as fit into these.
 pub(super) const PLACES: u32 = 3;
-/// A login that has not ended by itself this long after its time is on a runtime that nobody drives.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(1);
 
 /// Lets so many log in at once as the credential allows, in the order they came.
 pub(super) struct Gate {
@@ -100,8 +99,4 @@ impl Gate {
             }
         }
     }
-}
-
-fn lock(until: &Mutex<Instant>) -> MutexGuard<'_, Instant> {
-    until.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -20,6 +20,7 @@ use super::{
 use crate::{
     error::{ConfigError, TokenError},
     identity::Identity,
+    lock::lock,
     outcome::Withheld,
     registry,
     store::TokenStore,
@@ -118,7 +119,7 @@ const MANY_USERS: usize = 64;
 impl Users {
     fn add(&self, identity: Option<&Identity>) {
         let now = Instant::now();
-        let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut users = lock(&self.0);
         if users.len() >= MANY_USERS && users.len().is_power_of_two() {
             users.retain(|_, at| now.duration_since(*at) < LATELY);
         }
@@ -128,7 +129,7 @@ impl Users {
     /// Whether nobody else is left.
     fn remove(&self, identity: Option<&Identity>) -> bool {
         let now = Instant::now();
-        let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut users = lock(&self.0);
         users.remove(&identity.cloned());
         users.retain(|_, at| now.duration_since(*at) < LATELY);
         users.is_empty()
@@ -268,17 +269,11 @@ impl FederatedServer {
     }
 
     fn takes_portal_tokens(&self) -> bool {
-        *self
-            .takes_portal_tokens
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.takes_portal_tokens)
     }
 
     fn set_takes_portal_tokens(&self, takes: bool) {
-        *self
-            .takes_portal_tokens
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = takes;
+        *lock(&self.takes_portal_tokens) = takes;
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a server said of itself, asked once however many callers log in, and asked again after a while.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -14,14 +14,12 @@ use super::{
     automatic::Recipe,
     way::{Decision, Way},
 };
-use crate::error::TokenError;
+use crate::{error::TokenError, lock::lock, patience::GIVEN_UP_AFTER};
 
 /// A server may move its token service.
 const BELIEVED: Duration = Duration::from_secs(15 * 60);
 /// It may have been starting, and say more of itself soon.
 const SUPPOSED: Duration = Duration::from_secs(30);
-/// An answer that has not come by itself this long after its time is asked for on a runtime that nobody drives.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(1);
 /// Within a login's limit, so that this error is told and not that one.
 const ASKED_FOR: Duration = Duration::from_secs(20);
 
@@ -56,7 +54,7 @@ impl Answers {
     fn known(&self, is_app: bool) -> MutexGuard<'_, Known> {
         let [users, apps] = &self.0;
         let known = if is_app { apps } else { users };
-        known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(known)
     }
 
     /// The server is asked again next time.

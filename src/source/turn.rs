@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -14,7 +14,9 @@ use super::{
     DynTokenSource, Fingerprint, SignOut, TokenRequest, TokenSource, Unanswered,
     gate::{Gate, LetIn, PLACES},
 };
-use crate::{error::TokenError, registry, store::REFUSAL_REMEMBERED, token::IssuedToken};
+use crate::{
+    error::TokenError, lock::lock, registry, store::REFUSAL_REMEMBERED, token::IssuedToken,
+};
 
 /// How long a login may take where its request does not say.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -136,16 +138,12 @@ impl Known {
         }
         let refused = self.logins.values().find_map(|request| {
             let refusal = request.fate().refusal()?;
-            Some((request.fate().used(Fingerprint::hashed).flatten(), refusal))
+            Some((request.fate().used_hash(), refusal))
         });
         if let Some((fingerprint, refusal)) = refused {
             self.refused(fingerprint, refusal);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why a login was not begun.
@@ -199,8 +197,7 @@ impl<'a> UnderWay<'a> {
 
     /// Of the credential that went out: it may have changed since the login began.
     fn used(&self) -> Option<u64> {
-        let used = self.request.fate().used(Fingerprint::hashed);
-        used.unwrap_or(self.fingerprint)
+        self.request.fate().used_hash().or(self.fingerprint)
     }
 }
 

@@ -6,7 +6,7 @@ mod tally;
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -29,7 +29,9 @@ use crate::{
     challenge::Challenge,
     error::TokenError,
     handle::{AccountState, TokenState},
+    lock::lock,
     outcome::Withheld,
+    patience::GIVEN_UP_AFTER,
     source::{DynTokenSource, Fingerprint, Owner, SignOut, TokenReason, TokenRequest},
     token::{Freshness, IssuedToken, Token},
     trace,
@@ -281,8 +283,7 @@ impl TokenStore {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // No transition panics half-way, so a poisoned lock still guards a whole state.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Logs in from a task of its own: a caller that hangs up cancels nothing, one that is not polled stalls nobody.
@@ -408,9 +409,6 @@ impl Drop for Watch {
 /// How long it may take to tell a source that somebody signs out.
 const SIGN_OUT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A login that has not ended by itself this long after its time is on a runtime that nobody drives.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(1);
-
 /// What those are told who wait for a login that gave no answer at all.
 pub(crate) fn broken_off() -> Withheld {
     Withheld::TokenServiceFault(TokenError::fault(
@@ -492,7 +490,7 @@ impl FlightGuard {
     /// The fingerprint of the credential that went out, as far as that can be told.
     fn used(&self) -> Option<u64> {
         let before = self.fingerprint;
-        let used = self.request.fate().used(Fingerprint::hashed).flatten();
+        let used = self.request.fate().used_hash();
         if before.is_some() && (used.is_none() || used == before) {
             return before;
         }

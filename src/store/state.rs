@@ -9,7 +9,7 @@ use crate::{
     account::ServiceKey,
     error::TokenError,
     outcome::Withheld,
-    source::{Fingerprint, TokenReason, TokenRequest, Unanswered},
+    source::{TokenReason, TokenRequest, Unanswered},
     token::{Freshness, Token},
 };
 
@@ -100,13 +100,6 @@ struct Flight {
 struct Login {
     task: AbortHandle,
     request: TokenRequest,
-}
-
-impl Login {
-    /// The fingerprint of the credential that went out, where the source said which.
-    fn used(&self) -> Option<u64> {
-        self.request.fate().used(Fingerprint::hashed).flatten()
-    }
 }
 
 /// No login before `until`, because the last one failed.
@@ -370,7 +363,10 @@ impl State {
         let flight = self.flight.as_ref();
         let flight = flight.filter(|flight| flight.ticket == ticket)?;
         let (error, used) = match &flight.login {
-            Some(login) => (login.request.broken_off(error), login.used()),
+            Some(login) => (
+                login.request.broken_off(error),
+                login.request.fate().used_hash(),
+            ),
             None => (error, None),
         };
         self.failed(ticket, error, used, now, 0.0)
@@ -385,7 +381,7 @@ impl State {
         if fate.is_unanswered() {
             self.unanswered.add(flight.ticket.0, now);
         } else if let Some(refusal) = fate.refusal().filter(|refusal| !refusal.is_not_given()) {
-            self.hold_off_after(refusal, login.used(), now, 0.0);
+            self.hold_off_after(refusal, fate.used_hash(), now, 0.0);
         }
     }
 

@@ -3,8 +3,10 @@
 use std::{
     collections::VecDeque,
     hash::{BuildHasher, RandomState},
-    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{LazyLock, Mutex},
 };
+
+use crate::lock::lock;
 
 /// Tokens are known by their hashes: what is dead is not kept in memory.
 #[derive(Default)]
@@ -59,8 +61,4 @@ impl Hashes {
 fn hash(token: &str) -> u64 {
     static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     HASHER.hash_one(token)
-}
-
-fn lock(hashes: &Mutex<Hashes>) -> MutexGuard<'_, Hashes> {
-    hashes.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -18,7 +18,10 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::{TokenVault, VaultError, VaultLock, VaultRecord};
-use crate::error::{ConfigError, repeatable};
+use crate::{
+    error::{ConfigError, repeatable},
+    lock::lock,
+};
 
 const DEFAULT_NAMESPACE: &str = "arcgis-auth";
 /// Below the limit a [`SealedVault`](crate::SealedVault) sets, so that what failed is told from here.
@@ -199,9 +202,7 @@ impl RedisVault {
     }
 
     fn connected(&self) -> std::sync::MutexGuard<'_, Option<(u64, ConnectionManager)>> {
-        self.connected
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.connected)
     }
 
     /// Redis's own words may repeat what it was sent, the password included: only their kind is told.

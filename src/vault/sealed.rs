@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -17,6 +17,8 @@ use super::{
     subject::{About, Subject},
 };
 use crate::{
+    lock::lock,
+    patience::LONGEST,
     source::{TokenSource, VaultTime},
     trace,
 };
@@ -124,8 +126,7 @@ impl SealedVault {
     /// login.
     #[must_use]
     pub fn time_limit(mut self, limit: Duration) -> Self {
-        // A day is for ever, and twice that does not overflow.
-        self.time_limit = limit.min(Duration::from_secs(24 * 60 * 60));
+        self.time_limit = limit.min(LONGEST);
         self
     }
 
@@ -373,21 +374,12 @@ impl SealedVault {
     }
 
     fn out_until(&self) -> Option<Instant> {
-        *self
-            .shared
-            .out_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.shared.out_until)
     }
 
     /// Returns what it was.
     fn set_out_until(&self, until: Option<Instant>) -> Option<Instant> {
-        let mut out_until = self
-            .shared
-            .out_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *out_until, until)
+        std::mem::replace(&mut *lock(&self.shared.out_until), until)
     }
 }
 

@@ -87,9 +87,7 @@ impl<S: TokenSource> VaultedSource<S> {
     }
 
     fn subject(&self, owner: &Owner) -> Subject {
-        let mut fingerprint = Fingerprint::empty();
-        self.source.fingerprint(&mut fingerprint);
-        Subject::new(&self.about, owner, &fingerprint)
+        Subject::new(&self.about, owner, &Fingerprint::of(&self.source))
     }
 
     async fn step(&self, request: &TokenRequest) -> Result<Step, Unavailable> {
