@@ -15,10 +15,14 @@ use std::{
 use arcgis_stand_in::{StandIn, USERNAME};
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::{HeaderValue, Request, header::CACHE_CONTROL, request::Parts};
+use http::{HeaderValue, Request, header::CACHE_CONTROL};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use support::{CLEAN, Fake, REQUIRED, ROADS, ROOT, Told, answer, get, send, token_of};
+use support::{
+    CLEAN, Fake, REQUIRED, ROADS, ROOT, Told, answer, get,
+    logins::{caller, get_as},
+    send, token_of,
+};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_arcgis_auth::{
     ArcgisAuth, ArcgisAuthHandle, ArcgisAuthLayer, Cancelled, Challenge, Credential, Identity,
@@ -73,18 +77,6 @@ impl TokenSource for Mint {
         }
         IssuedToken::new(format!("{name}-{login}"))
     }
-}
-
-fn caller(head: &Parts) -> Option<Identity> {
-    let name = head.headers.get("x-caller")?.to_str().ok()?;
-    Some(Identity::from(name))
-}
-
-fn get_as(name: &str) -> Request<Full<Bytes>> {
-    let mut request = get(ROADS);
-    let name = HeaderValue::from_str(name).unwrap();
-    request.headers_mut().insert("x-caller", name);
-    request
 }
 
 fn site(mint: &Mint) -> Site {
@@ -208,7 +200,7 @@ async fn ten_thousand_callers_are_remembered() {
     let service = layer.layer(mint.server());
     for _ in 0..2 {
         for caller in 0..10_000 {
-            let told = send(&service, get_as(&format!("caller{caller}"))).await;
+            let told = send(&service, get_as(format!("caller{caller}"))).await;
             assert!(told.is_clean());
         }
     }
@@ -224,7 +216,7 @@ async fn callers_above_the_bound_are_forgotten_the_longest_idle_first() {
     let handle = layer.handle();
     for caller in 0..100 {
         send(&service, get_as("alice")).await;
-        send(&service, get_as(&format!("caller{caller}"))).await;
+        send(&service, get_as(format!("caller{caller}"))).await;
         // Looks through what is to be forgotten.
         assert!(handle.sites()[0].accounts().len() <= 10);
     }
@@ -254,7 +246,7 @@ async fn a_refusal_outlives_the_memory_of_its_caller() {
         let service = layer.layer(mint.server());
         send(&service, get_as("mallory")).await;
         for caller in 0..1000 {
-            send(&service, get_as(&format!("caller{caller}"))).await;
+            send(&service, get_as(format!("caller{caller}"))).await;
             if caller % 100 == 0 {
                 layer.handle().sites()[0].accounts();
             }
@@ -547,7 +539,7 @@ async fn refused_callers_are_let_go_when_their_time_is_over() {
     let layer = ArcgisAuthLayer::new(site.remember_callers(10, HOUR)).unwrap();
     let service = layer.layer(Mint::default().server());
     for caller in 0..1000 {
-        send(&service, get_as(&format!("caller{caller}"))).await;
+        send(&service, get_as(format!("caller{caller}"))).await;
     }
     let handle = layer.handle().sites().remove(0);
     assert_eq!(handle.accounts().len(), 1000);
@@ -731,7 +723,7 @@ where
             let service = layer.layer(Mint::default().server());
             for number in 0..1000 {
                 let service = service.clone();
-                let sent = async move { send(&service, get_as(&format!("c{number}"))).await };
+                let sent = async move { send(&service, get_as(format!("c{number}"))).await };
                 // One that panics is one that panics.
                 let _ = tokio::spawn(sent).await;
             }

@@ -15,7 +15,9 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use support::{CLEAN, Fake, INVALID, Mounted, REQUIRED, answer, get, send, token_of};
+use support::{
+    CLEAN, Fake, INVALID, Mounted, REQUIRED, answer, get, logins::open_to_any_token, send, token_of,
+};
 use tower::{Layer, service_fn};
 use tower_arcgis_auth::{
     ArcgisAuth, ArcgisAuthLayer, Cancelled, Credential, Fingerprint, IssuedToken, ReadyToken,
@@ -58,22 +60,13 @@ impl Door {
     }
 }
 
-fn wants_a_token() -> Fake {
-    Fake::new(|request| {
-        answer(match token_of(request) {
-            Some(_) => CLEAN,
-            None => REQUIRED,
-        })
-    })
-}
-
 fn over(site: Site, door: &Door) -> ArcgisAuth<Fake> {
     let layer = ArcgisAuthLayer::builder()
         .site(site.token_url("https://gis.test/arcgis/tokens/generateToken"))
         .token_client(door.client())
         .build()
         .unwrap();
-    layer.layer(wants_a_token())
+    layer.layer(open_to_any_token())
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,7 +188,7 @@ async fn a_wrong_answer_given_again_is_one_failure_and_a_right_one_is_taken_afte
         .token_client(door.client())
         .build()
         .unwrap();
-    let service = layer.layer(wants_a_token());
+    let service = layer.layer(open_to_any_token());
     let told = send(&service, get(ROADS)).await;
     let withheld = told.outcome.withheld().unwrap().to_string();
     assert!(withheld.contains("Invalid username"), "{withheld}");
@@ -252,7 +245,7 @@ async fn a_login_knows_how_long_it_has_after_a_person_took_long_to_answer() {
         .token_client(client)
         .build()
         .unwrap();
-    let service = layer.layer(wants_a_token());
+    let service = layer.layer(open_to_any_token());
     let started = tokio::time::Instant::now();
     assert!(!send(&service, get(ROADS)).await.is_clean());
     assert_eq!(started.elapsed().as_secs(), 230);
@@ -306,7 +299,7 @@ async fn a_refresh_that_gets_no_answer_ends_and_the_next_is_made() {
     }));
     let source = RefreshToken::at("https://portal.test/portal", "app", "refresh", client).unwrap();
     let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(source)).unwrap();
-    let service = layer.layer(wants_a_token());
+    let service = layer.layer(open_to_any_token());
     let before = tokio::runtime::Handle::current()
         .metrics()
         .num_alive_tasks();
@@ -424,7 +417,7 @@ async fn a_refusal_another_site_met_first_is_remembered_no_longer_than_there() {
         let site = site.trust_token_service("https://gis.test");
         builder = builder.site(site.token_url("https://gis.test/arcgis/tokens/generateToken"));
     }
-    let service = builder.build().unwrap().layer(wants_a_token());
+    let service = builder.build().unwrap().layer(open_to_any_token());
 
     send(&service, get(ROADS)).await;
     tokio::time::advance(10 * MINUTE).await;

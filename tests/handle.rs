@@ -17,7 +17,8 @@ use futures_util::FutureExt;
 use http::{Request, request::Parts};
 use http_body_util::{BodyExt, Full};
 use support::{
-    CLEAN, Fake, REQUIRED, ROADS, ROOT, Scripted, Source, answer, get, send, site, token_of,
+    CLEAN, Fake, REQUIRED, ROADS, ROOT, Scripted, Source, answer, get, logins::caller, send, site,
+    token_of,
 };
 use tower::Layer;
 use tower_arcgis_auth::{
@@ -446,11 +447,6 @@ impl TokenSource for Revoking {
     }
 }
 
-fn by_name(head: &Parts) -> Option<Identity> {
-    let name = head.headers.get("x-caller")?.to_str().ok()?;
-    Some(Identity::from(name))
-}
-
 #[tokio::test(start_paused = true)]
 async fn no_login_is_made_until_the_source_knows_of_the_sign_out() {
     let source = Revoking {
@@ -483,7 +479,7 @@ async fn signing_out_many_goes_on_at_once_and_to_the_end() {
         ..Revoking::default()
     };
     let site = Site::new(ROOT).token_source(source.clone());
-    let layer = ArcgisAuthLayer::new(site.identity_fn(by_name)).unwrap();
+    let layer = ArcgisAuthLayer::new(site.identity_fn(caller)).unwrap();
     let handle = layer.handle().sites().remove(0);
     for caller in 0..100 {
         let caller = Identity::from(format!("caller{caller}"));
@@ -521,7 +517,7 @@ async fn sources_that_never_hear_of_a_sign_out_hold_those_after_them_up_for_a_se
         ..Revoking::default()
     };
     let site = Site::new(ROOT).token_source(source);
-    let layer = ArcgisAuthLayer::new(site.identity_fn(by_name)).unwrap();
+    let layer = ArcgisAuthLayer::new(site.identity_fn(caller)).unwrap();
     let handle = layer.handle().sites().remove(0);
     for caller in 0..100 {
         let caller = Identity::from(format!("caller{caller}"));
@@ -542,7 +538,7 @@ async fn a_caller_who_was_forgotten_logs_in_after_the_sign_out_and_not_during_it
         ..Revoking::default()
     };
     let site = Site::new(ROOT).token_source(source.clone());
-    let layer = ArcgisAuthLayer::new(site.identity_fn(by_name)).unwrap();
+    let layer = ArcgisAuthLayer::new(site.identity_fn(caller)).unwrap();
     let handle = layer.handle().sites().remove(0);
     let alice = Identity::from("alice");
     let meanwhile = async {
@@ -593,7 +589,7 @@ async fn a_caller_who_was_forgotten_is_signed_out_all_the_same() {
     let source = Revoking::default();
     let site = Site::new(ROOT)
         .token_source(source.clone())
-        .identity_fn(by_name)
+        .identity_fn(caller)
         .remember_callers(10, Duration::from_nanos(1));
     let layer = ArcgisAuthLayer::new(site).unwrap();
     let handle = layer.handle().sites().remove(0);

@@ -14,17 +14,17 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use support::{CLEAN, Fake, Mounted, REQUIRED, ROADS, ROOT, answer, get, send, token_of};
+use support::{
+    Mounted, ROADS, ROOT, answer, get,
+    logins::{SECOND, TOKEN, WRONG, client, open_to_any_token, paused_runtime, reader},
+    send,
+};
 use tokio::time::{Instant, sleep};
 use tower::{Layer, service_fn};
 use tower_arcgis_auth::{
     ArcgisAuthLayer, Credential, Fingerprint, GenerateToken, IssuedToken, Site, TokenClient,
     TokenError, TokenRequest, TokenSource,
 };
-
-const TOKEN: &str = r#"{"token":"abcdef","expires":4102444800000}"#;
-const WRONG: &str = r#"{"error":{"code":400,"message":"Unable to generate token.","details":["Invalid username or password."]}}"#;
-const SECOND: Duration = Duration::from_secs(1);
 
 /// A `generateToken` that answers like `rule`, and counts.
 fn generate_token<F, Fut>(count: &Arc<AtomicUsize>, rule: F) -> GenerateToken
@@ -33,21 +33,13 @@ where
     Fut: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     let count = count.clone();
-    let client = TokenClient::new(service_fn(move |_: Request<Full<Bytes>>| {
+    let client = client(move |_, _| {
         count.fetch_add(1, Ordering::SeqCst);
-        let answer = rule();
-        async move { Ok::<_, Infallible>(answer.await) }
-    }));
+        rule()
+    });
     let url = format!("{ROOT}/tokens/generateToken");
-    let source = GenerateToken::at(&url, Credential::user("reader", "secret"), client);
+    let source = GenerateToken::at(&url, reader(), client);
     source.unwrap().allow_insecure_http()
-}
-
-fn open_to_any_token() -> Fake {
-    Fake::new(|request| match token_of(request) {
-        Some(_) => answer(CLEAN),
-        None => answer(REQUIRED),
-    })
 }
 
 #[tokio::test(start_paused = true)]
@@ -193,13 +185,4 @@ fn a_password_that_is_put_right_is_tried_though_the_refused_login_never_ended() 
             );
         });
     }
-}
-
-/// A runtime with a clock of its own, which jumps to whatever is next.
-fn paused_runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .unwrap()
 }

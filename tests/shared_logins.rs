@@ -3,49 +3,28 @@
 
 mod support;
 
-use std::{
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use arcgis_stand_in::{StandIn, USERNAME};
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::{HeaderValue, Request, Response, StatusCode, request::Parts};
-use http_body_util::{BodyExt, Full};
-use support::{CLEAN, Fake, INVALID, Mounted, REQUIRED, ROADS, ROOT, answer, get, send, token_of};
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use support::{
+    CLEAN, Fake, INVALID, Mounted, REQUIRED, ROADS, ROOT, answer, get,
+    logins::{
+        INFO, SECOND, TOKEN, WRONG, caller, client, get_as, layer, open_to_any_token, reader,
+    },
+    send, token_of,
+};
 use tokio::time::{Instant, advance, sleep};
-use tower::{Layer, service_fn};
+use tower::Layer;
 use tower_arcgis_auth::{
     ArcgisAuth, ArcgisAuthLayer, Credential, Identity, Secret, Site, TokenClient, Withheld,
 };
-
-const INFO: &str =
-    r#"{"currentVersion":11,"authInfo":{"tokenServicesUrl":"http://gis.test/arcgis/tokens/"}}"#;
-const TOKEN: &str = r#"{"token":"abcdef","expires":4102444800000}"#;
-const WRONG: &str = r#"{"error":{"code":400,"message":"Unable to generate token.","details":["Invalid username or password."]}}"#;
-const SECOND: Duration = Duration::from_secs(1);
-
-/// A token client that answers as `rule` does, given path and form.
-fn client<F, Fut>(rule: F) -> TokenClient
-where
-    F: Fn(String, String) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = Response<Full<Bytes>>> + Send + 'static,
-{
-    TokenClient::new(service_fn(move |request: Request<Full<Bytes>>| {
-        let rule = rule.clone();
-        async move {
-            let (head, body) = request.into_parts();
-            let form = body.collect().await.unwrap().to_bytes();
-            let form = String::from_utf8(form.to_vec()).unwrap();
-            Ok::<_, Infallible>(rule(head.uri.path().to_owned(), form).await)
-        }
-    }))
-}
 
 fn status(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
     let mut answer = answer(body);
@@ -53,37 +32,12 @@ fn status(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
     answer
 }
 
-fn caller(head: &Parts) -> Option<Identity> {
-    let name = head.headers.get("x-caller")?.to_str().ok()?;
-    Some(Identity::from(name))
-}
-
-fn get_as(name: String) -> Request<Full<Bytes>> {
-    let mut request = get(ROADS);
-    let name = HeaderValue::try_from(name).unwrap();
-    request.headers_mut().insert("x-caller", name);
-    request
-}
-
-/// Any token opens it.
-fn open_to_any_token() -> Fake {
-    Fake::new(|request| match token_of(request) {
-        Some(_) => answer(CLEAN),
-        None => answer(REQUIRED),
-    })
-}
-
 fn site() -> Site {
     Site::new(ROOT).allow_insecure_http()
 }
 
-fn reader() -> Credential {
-    Credential::user("reader", "secret")
-}
-
 fn over(site: Site, client: TokenClient) -> ArcgisAuth<Fake> {
-    let layer = ArcgisAuthLayer::builder().site(site).token_client(client);
-    layer.build().unwrap().layer(open_to_any_token())
+    layer(site, client).layer(open_to_any_token())
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,29 +9,26 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use bytes::Bytes;
 use futures_util::{future::join_all, stream};
-use http::{HeaderValue, Request, Response, StatusCode, request::Parts};
+use http::{Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
-use support::{CLEAN, Fake, REQUIRED, ROADS, ROOT, answer, get, send, token_of};
-use tokio::{
-    runtime,
-    time::{Instant, advance, sleep},
+use support::{
+    ROADS, ROOT, answer, get,
+    logins::{
+        INFO, SECOND, TOKEN, caller, get_as, layer, open_to_any_token, paused_runtime, reader, site,
+    },
+    send,
 };
+use tokio::time::{Instant, advance, sleep};
 use tower::{Layer, service_fn};
 use tower_arcgis_auth::{
     ArcgisAuthLayer, Credential, CredentialRequest, Identity, IssuedToken, SignOut, Site,
     TokenClient, TokenError, TokenRequest, TokenSource, token_source_fn,
 };
-
-const INFO: &str =
-    r#"{"currentVersion":11,"authInfo":{"tokenServicesUrl":"http://gis.test/arcgis/tokens/"}}"#;
-const TOKEN: &str = r#"{"token":"abcdef","expires":4102444800000}"#;
-const SECOND: Duration = Duration::from_secs(1);
 
 type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
@@ -60,40 +57,6 @@ fn page(status: StatusCode) -> io::Result<Answer> {
     let mut page = says("<html>it is not here</html>")?;
     *page.status_mut() = status;
     Ok(page)
-}
-
-fn open_to_any_token() -> Fake {
-    Fake::new(|request| match token_of(request) {
-        Some(_) => answer(CLEAN),
-        None => answer(REQUIRED),
-    })
-}
-
-fn reader() -> Credential {
-    Credential::user("reader", "secret")
-}
-
-fn site() -> Site {
-    Site::new(ROOT)
-        .allow_insecure_http()
-        .token_url(format!("{ROOT}/tokens/generateToken"))
-}
-
-fn layer(site: Site, client: TokenClient) -> ArcgisAuthLayer {
-    let layer = ArcgisAuthLayer::builder().site(site).token_client(client);
-    layer.build().unwrap()
-}
-
-fn caller(head: &Parts) -> Option<Identity> {
-    let name = head.headers.get("x-caller")?.to_str().ok()?;
-    Some(Identity::from(name))
-}
-
-fn get_as(name: impl Into<String>) -> Request<Full<Bytes>> {
-    let mut request = get(ROADS);
-    let name = HeaderValue::try_from(name.into()).unwrap();
-    request.headers_mut().insert("x-caller", name);
-    request
 }
 
 /// How often a token service that does as `rule` does gets the password in the 14 minutes in which a request comes every
@@ -295,15 +258,6 @@ async fn a_source_of_the_users_own_says_that_it_was_answered() {
         }
         assert_eq!(logins.load(Ordering::SeqCst), most);
     }
-}
-
-/// A runtime with a clock of its own, which jumps to whatever is next.
-fn paused_runtime() -> runtime::Runtime {
-    runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .unwrap()
 }
 
 #[test]

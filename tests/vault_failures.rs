@@ -5,7 +5,6 @@ mod support;
 mod vault;
 
 use std::{
-    convert::Infallible,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -15,75 +14,26 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
-use support::{CLEAN, Fake, Mounted, REQUIRED, ROADS, ROOT, answer, get, send, token_of};
-use tokio::{
-    runtime,
-    time::{Instant, advance, sleep, timeout},
+use http::StatusCode;
+use support::{
+    Mounted, ROADS, ROOT, answer, get,
+    logins::{
+        INFO, SECOND, TOKEN, WRONG, client, layer, open_to_any_token, paused_runtime, reader, site,
+    },
+    send,
 };
-use tower::{Layer, service_fn};
+use tokio::time::{Instant, advance, sleep, timeout};
+use tower::Layer;
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Credential, GenerateToken, SealedVault, Secret, Site, TokenClient, TokenVault,
-    VaultError, VaultKeys, VaultLock, VaultRecord,
+    ArcgisAuthLayer, Credential, GenerateToken, SealedVault, Secret, Site, TokenVault, VaultError,
+    VaultKeys, VaultLock, VaultRecord,
 };
 use vault::{Fault, MemoryVault};
 
 const KEY: &str = "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90";
-const INFO: &str =
-    r#"{"currentVersion":11,"authInfo":{"tokenServicesUrl":"http://gis.test/arcgis/tokens/"}}"#;
-const TOKEN: &str = r#"{"token":"abcdef","expires":4102444800000}"#;
-const WRONG: &str = r#"{"error":{"code":400,"message":"Unable to generate token.","details":["Invalid username or password."]}}"#;
-const SECOND: Duration = Duration::from_secs(1);
 
 fn sealed(vault: impl TokenVault) -> SealedVault {
     SealedVault::new(vault, VaultKeys::new(KEY).unwrap())
-}
-
-fn client<F, Fut>(rule: F) -> TokenClient
-where
-    F: Fn(String, String) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = Response<Full<Bytes>>> + Send + 'static,
-{
-    TokenClient::new(service_fn(move |request: Request<Full<Bytes>>| {
-        let rule = rule.clone();
-        async move {
-            let (head, body) = request.into_parts();
-            let form = body.collect().await.unwrap().to_bytes();
-            let form = String::from_utf8(form.to_vec()).unwrap();
-            Ok::<_, Infallible>(rule(head.uri.path().to_owned(), form).await)
-        }
-    }))
-}
-
-fn open_to_any_token() -> Fake {
-    Fake::new(|request| match token_of(request) {
-        Some(_) => answer(CLEAN),
-        None => answer(REQUIRED),
-    })
-}
-
-fn site() -> Site {
-    Site::new(ROOT)
-        .allow_insecure_http()
-        .token_url(format!("{ROOT}/tokens/generateToken"))
-}
-
-fn layer(site: Site, client: TokenClient) -> ArcgisAuthLayer {
-    let layer = ArcgisAuthLayer::builder().site(site).token_client(client);
-    layer.build().unwrap()
-}
-
-fn reader() -> Credential {
-    Credential::user("reader", "secret")
-}
-
-fn paused_runtime() -> runtime::Runtime {
-    runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .unwrap()
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,8 @@
     reason = "every test binary uses its own part of this module"
 )]
 
+pub mod logins;
+
 use std::{
     collections::VecDeque,
     convert::Infallible,
