@@ -15,18 +15,14 @@ use pin_project::pin_project;
 use tower_service::Service;
 
 use crate::{
-    account::{Account, ServiceKey, service_key},
     body::{KeptBody, Peek, ReplayBody, ResponseBody},
-    challenge::{Challenge, Detector, RequestFacts, Start, Verdict},
-    clean,
+    challenge::{Challenge, Detector, Noted, RequestFacts, Start, Verdict},
     error::BoxError,
-    head::Noted,
     outcome::{AuthOutcome, Withheld},
-    private::make_private,
     service::Login,
-    source::TokenReason,
-    store::{Renewal, broken_off},
-    token::Token,
+    session::{Account, Renewal, ServiceKey, broken_off, service_key},
+    sign::{cache_control::make_private, scrub},
+    token::{Token, TokenReason},
 };
 
 /// The future of [`ArcgisAuth`](crate::ArcgisAuth).
@@ -219,7 +215,7 @@ impl<S, B> Exchange<S, B> {
         let start = Detector::start(response.status(), headers, noted, facts, is_empty);
         // After the detector, which knows a sign-in page by where the redirect leads.
         if let Some(token) = &self.token {
-            clean::clean(response.headers_mut(), noted, token);
+            scrub::clean(response.headers_mut(), noted, token);
         }
         start
     }

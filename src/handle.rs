@@ -5,14 +5,13 @@ use std::{fmt, pin::pin, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 
 use crate::{
-    account::Accounts,
     error::TokenError,
     identity::Identity,
     outcome::Withheld,
     service::Shared,
-    site::Root,
-    store::{Tally, TokenStore},
+    session::{Accounts, Tally, TokenStore},
     token::Token,
+    url::Root,
 };
 
 /// A handle on a running layer and all services it made: lists sites and tokens, signs out, renews, counts. Never gives

@@ -6,22 +6,23 @@ use http::HeaderValue;
 use tower_layer::Layer;
 
 #[cfg(feature = "identities")]
-use crate::callers::{CallerSettings, Callers};
+use crate::session::CallerSettings;
 use crate::{
-    account::{Account, Accounts, Signing},
     error::{ConfigError, repeatable},
     handle::{ArcgisAuthHandle, KnownSite},
     identity::Identity,
-    patience::LONGEST,
-    service::{ArcgisAuth, Shared},
-    service_url::server_of,
-    sharing::Sharing,
-    site::{Binding, Login, Origin, Root, Site, SiteTable, SourceFor},
-    source::{
-        Answers, Ask, Automatic, ClientBinding, Discovery, DynTokenSource, Endpoint, Owner,
-        Portals, Recipe, Refusals, TokenClient,
+    login::{
+        Answers, Ask, Automatic, ClientBinding, Discovery, Endpoint, Portals, Recipe, Refusals,
+        TokenClient,
     },
-    store::{Tally, TokenStore},
+    patience::LONGEST,
+    routes::SiteTable,
+    service::{ArcgisAuth, Shared},
+    session::{Account, Accounts, Callers, Signing, Tally, TokenStore},
+    sharing::Sharing,
+    site::{Binding, Login, Site, SourceFor},
+    token::{DynTokenSource, Owner},
+    url::{Origin, Root, service_url::server_of},
 };
 
 const DEFAULT_REPLAY_LIMIT: usize = 1024 * 1024;

@@ -95,61 +95,59 @@ extern crate self as tower_arcgis_auth;
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-mod account;
 mod body;
-#[cfg(feature = "identities")]
-mod callers;
 mod challenge;
-mod clean;
-mod endpoint;
+mod credential;
 mod error;
 mod future;
 mod handle;
-mod head;
 mod identity;
 mod layer;
 mod lock;
+mod login;
 mod outcome;
 mod patience;
-mod placement;
-mod private;
 mod registry;
+mod routes;
 mod service;
-mod service_url;
+mod session;
+#[cfg(feature = "vault")]
+mod shared_cache;
 mod sharing;
+mod sign;
 mod site;
-mod source;
-mod store;
 mod token;
 mod trace;
-#[cfg(feature = "vault")]
-mod vault;
+mod url;
 
 #[cfg(feature = "sign-in")]
-pub use self::source::{SignIn, SignedIn, begin_sign_in, redeem_code};
+pub use self::login::{SignIn, SignedIn, begin_sign_in, redeem_code};
 #[cfg(feature = "redis")]
-pub use self::vault::RedisVault;
+pub use self::shared_cache::RedisVault;
 #[cfg(feature = "vault")]
-pub use self::vault::{
+pub use self::shared_cache::{
     SealedVault, TokenVault, VaultError, VaultKeys, VaultLock, VaultRecord, VaultedSource,
 };
 pub use self::{
     body::{ReplayBody, ResponseBody},
     challenge::{Challenge, RequestFacts, Verdict, detect},
+    credential::{Credential, Fingerprint, Secret},
     error::{BoxError, ConfigError, TokenError},
     future::ResponseFuture,
     handle::{AccountState, ArcgisAuthHandle, Counters, SiteHandle, TokenState},
     identity::Identity,
     layer::{ArcgisAuthLayer, ArcgisAuthLayerBuilder},
-    outcome::{AuthOutcome, Withheld},
-    placement::TokenPlacement,
-    service::ArcgisAuth,
-    site::{CallerToken, Site},
-    source::{
-        Cancelled, ChosenSource, ClientBinding, Credential, CredentialRequest, FederatedServer,
-        Findings, Fingerprint, GenerateToken, LegacyToken, OAuthApp, Portal, ReadyToken,
-        ReadyTokenOrElse, RefreshToken, RotatedToken, Secret, SignOut, TokenClient, TokenReason,
-        TokenRequest, TokenSource, TokenSourceFn, revoke_token, token_source_fn,
+    login::{
+        Cancelled, ChosenSource, ClientBinding, CredentialRequest, FederatedServer, Findings,
+        GenerateToken, LegacyToken, OAuthApp, Portal, ReadyToken, ReadyTokenOrElse, RefreshToken,
+        RotatedToken, TokenClient, revoke_token,
     },
-    token::{IssuedToken, Token},
+    outcome::{AuthOutcome, Withheld},
+    service::ArcgisAuth,
+    sign::placement::TokenPlacement,
+    site::{CallerToken, Site},
+    token::{
+        IssuedToken, SignOut, Token, TokenReason, TokenRequest, TokenSource, TokenSourceFn,
+        token_source_fn,
+    },
 };

@@ -11,17 +11,16 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::{
-    account::Accounts,
     body::{ReplayBody, ResponseBody},
-    endpoint::is_exempt,
     error::BoxError,
     future::{Exchange, ResponseFuture, Unsent},
     handle::{ArcgisAuthHandle, KnownSite},
     outcome::Withheld,
-    site::{CallerToken, SiteTable},
-    source::TokenReason,
-    store::Renewal,
-    token::{Freshness, Token},
+    routes::SiteTable,
+    session::{Accounts, Renewal},
+    site::CallerToken,
+    token::{Freshness, Token, TokenReason},
+    url::paths::is_exempt,
 };
 
 /// Signs requests to ArcGIS sites, and answers their challenges. See the [crate's documentation](crate).
@@ -207,7 +206,7 @@ pub(crate) enum Beginning {
     LogIn(Login),
 }
 
-pub(crate) type Login = tokio::sync::oneshot::Receiver<crate::store::LoginResult>;
+pub(crate) type Login = tokio::sync::oneshot::Receiver<crate::session::LoginResult>;
 
 impl<S, B: Body> Exchange<S, B> {
     /// Decides what is kept and what is waited for before anything is sent.

@@ -10,13 +10,11 @@ mod enabled {
     use std::{fmt, sync::Arc};
 
     use crate::{
+        credential::Fingerprint,
         error::TokenError,
-        source::{
-            ClientBinding, DynTokenSource, Endpoint, Fingerprint, SignOut, TokenRequest,
-            TokenSource,
-        },
-        token::IssuedToken,
-        vault::{About, SealedVault, VaultedSource},
+        login::{ClientBinding, Endpoint},
+        shared_cache::{About, SealedVault, VaultedSource},
+        token::{DynTokenSource, IssuedToken, SignOut, TokenRequest, TokenSource},
     };
 
     type Source = Arc<dyn DynTokenSource>;
@@ -96,7 +94,10 @@ mod enabled {
 mod disabled {
     use std::{fmt, sync::Arc};
 
-    use crate::source::{ClientBinding, DynTokenSource, Endpoint};
+    use crate::{
+        login::{ClientBinding, Endpoint},
+        token::DynTokenSource,
+    };
 
     type Source = Arc<dyn DynTokenSource>;
 

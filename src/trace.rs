@@ -17,7 +17,11 @@ mod enabled {
 
     use tracing::{Instrument, instrument::Instrumented};
 
-    use crate::{challenge::Challenge, error::TokenError, source::TokenReason, token::Token};
+    use crate::{
+        challenge::Challenge,
+        error::TokenError,
+        token::{Token, TokenReason},
+    };
 
     /// What users filter by, whatever the modules are called.
     const TARGET: &str = "tower_arcgis_auth";
@@ -75,7 +79,11 @@ mod enabled {
 mod disabled {
     use std::time::Duration;
 
-    use crate::{challenge::Challenge, error::TokenError, source::TokenReason, token::Token};
+    use crate::{
+        challenge::Challenge,
+        error::TokenError,
+        token::{Token, TokenReason},
+    };
 
     pub(crate) fn login<F: Future>(_site: &str, _reason: TokenReason, login: F) -> F {
         login

@@ -4,7 +4,7 @@
 use flate2::{Decompress, FlushDecompress, Status};
 use http::{HeaderMap, header};
 
-use super::{LOOK, Verdict};
+use crate::challenge::{LOOK, Verdict};
 
 /// How a body is coded.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 //! Every public directory page has links that say "Login" and "Get Token", so words prove nothing: a
 //! sign-in page has a form that is sent to a sign-in address, with a password in it.
 
-use super::{
+use crate::challenge::{
     Challenge, Denial, Situation, Step,
     json::Json,
     markup::{Piece, Raw, unescape},

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::{Situation, Step, ends_with, html::Html, starts_with, xml::Xml};
+use crate::challenge::{Situation, Step, ends_with, html::Html, starts_with, xml::Xml};
 
 /// A document being read.
 #[derive(Debug, Default)]

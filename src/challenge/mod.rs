@@ -7,6 +7,7 @@
 //! Required" is a layer.
 
 mod coding;
+mod head;
 mod html;
 mod json;
 mod markup;
@@ -19,12 +20,12 @@ use std::fmt;
 
 use http::{HeaderMap, Method, StatusCode, header};
 
+pub(crate) use self::head::Noted;
 use self::{
     coding::{Coding, Inflate},
     sniff::Scan,
     words::Words,
 };
-use crate::head::Noted;
 
 /// How much of a body is looked at, before and after decoding. Challenges are some hundred bytes
 /// long in JSON and a few KiB in HTML.

@@ -1,6 +1,6 @@
 //! Redirects to a sign-in page, known by the path of their `Location`.
 
-use super::ends_with;
+use crate::challenge::ends_with;
 
 /// Ends of paths that are sign-in pages of ArcGIS Server, Portal and ArcGIS Online.
 const LOGIN_PATHS: [&[u8]; 7] = [

@@ -1,7 +1,7 @@
 //! Words that tell an ArcGIS answer with status 498 or 499 from another server's, and the wordings
 //! by which faults without a code are known.
 
-use super::Challenge;
+use crate::challenge::Challenge;
 
 /// Finds a few words in a body that arrives in pieces. They only ever confirm or doubt a status.
 #[derive(Debug, Default)]

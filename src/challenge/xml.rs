@@ -1,7 +1,7 @@
 //! SOAP faults and OGC exception reports. Only in them, and only where they state the fault, does a
 //! wording count: capabilities and metadata have free text.
 
-use super::{
+use crate::challenge::{
     Challenge, Step,
     markup::{Piece, Tag, local, unescape},
     words::wording,

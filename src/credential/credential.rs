@@ -1,0 +1,157 @@
+//! What a login needs. Secret parts are wiped when dropped and shown by no `Debug`.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    credential::{Fingerprint, Secret},
+    error::TokenError,
+};
+
+/// What a login needs. Which way of getting a token it fits is found out from the server, unless you name one.
+///
+/// Every part may be a text, or a [`Secret`] read from the environment or from a file that may change.
+///
+/// ```
+/// use tower_arcgis_auth::{Credential, Secret};
+///
+/// let user = Credential::user("gis_reader", "p&ss wörd+%");
+/// let app = Credential::app("aClientId", Secret::env("ARCGIS_CLIENT_SECRET"));
+/// assert!(!format!("{user:?} {app:?}").contains("wörd"));
+/// ```
+#[derive(Clone)]
+pub struct Credential {
+    kind: CredentialKind,
+}
+
+#[derive(Clone)]
+pub(crate) enum CredentialKind {
+    User { name: Secret, password: Secret },
+    App { id: Secret, secret: Secret },
+    Token(Secret),
+}
+
+impl Credential {
+    /// A user's name (case-sensitive at ArcGIS) and password.
+    pub fn user(name: impl Into<Secret>, password: impl Into<Secret>) -> Self {
+        let (name, password) = (name.into(), password.into());
+        Self {
+            kind: CredentialKind::User { name, password },
+        }
+    }
+
+    /// An application registered at a portal: its client id and client secret (OAuth 2.0, `client_credentials`).
+    pub fn app(client_id: impl Into<Secret>, client_secret: impl Into<Secret>) -> Self {
+        let (id, secret) = (client_id.into(), client_secret.into());
+        Self {
+            kind: CredentialKind::App { id, secret },
+        }
+    }
+
+    /// An API key, or a token made elsewhere. When it dies, its challenge goes up: nothing here can renew it.
+    pub fn token(text: impl Into<Secret>) -> Self {
+        Self {
+            kind: CredentialKind::Token(text.into()),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> &CredentialKind {
+        &self.kind
+    }
+
+    /// Whether it is a token, and no login.
+    pub(crate) fn is_ready_token(&self) -> bool {
+        matches!(self.kind, CredentialKind::Token(_))
+    }
+
+    /// User name and password, as they are now.
+    pub(crate) fn read_user(&self) -> Result<User, TokenError> {
+        match &self.kind {
+            CredentialKind::User { name, password } => Ok(User {
+                name: name.read()?,
+                password: password.read()?,
+            }),
+            _ => Err(not_a_user()),
+        }
+    }
+
+    pub(crate) fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        match self.parts() {
+            (account, Some(secret)) => {
+                // An application may be called what a user is called.
+                if matches!(self.kind, CredentialKind::App { .. }) {
+                    fingerprint.account("application");
+                }
+                fingerprint.account_of(account);
+                fingerprint.secret_of(secret);
+            }
+            (token, None) => {
+                // Whose it is, too: nothing else tells.
+                fingerprint.account_of(token);
+                fingerprint.secret_of(token);
+            }
+        }
+    }
+
+    /// Tells credentials apart: by kind, and by the values or places they were made of.
+    pub(crate) fn identity(&self) -> (u8, u64, u64) {
+        let (first, second) = self.parts();
+        let kind = match &self.kind {
+            CredentialKind::User { .. } => 0,
+            CredentialKind::App { .. } => 1,
+            CredentialKind::Token(_) => 2,
+        };
+        (kind, first.identity(), second.map_or(0, Secret::identity))
+    }
+
+    fn parts(&self) -> (&Secret, Option<&Secret>) {
+        match &self.kind {
+            CredentialKind::User { name, password } => (name, Some(password)),
+            CredentialKind::App { id, secret } => (id, Some(secret)),
+            CredentialKind::Token(text) => (text, None),
+        }
+    }
+}
+
+/// A user name and a password as they were read.
+pub(crate) struct User {
+    name: SecretString,
+    password: SecretString,
+}
+
+impl User {
+    pub(crate) fn name(&self) -> &str {
+        self.name.expose_secret()
+    }
+
+    pub(crate) fn password(&self) -> &str {
+        self.password.expose_secret()
+    }
+
+    /// As [`Credential::fingerprint`] of these.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        let mut fingerprint = Fingerprint::empty();
+        fingerprint.account(self.name());
+        fingerprint.secret(self.password());
+        fingerprint
+    }
+}
+
+/// A token service for users was given something else.
+pub(crate) fn not_a_user() -> TokenError {
+    TokenError::refused(
+        "this token service logs users in, and the credential is no user's; give `Credential::user`",
+    )
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match &self.kind {
+            CredentialKind::User { .. } => "user and password",
+            CredentialKind::App { .. } => "client id and secret",
+            CredentialKind::Token(_) => "token",
+        };
+        write!(f, "Credential({kind})")
+    }
+}

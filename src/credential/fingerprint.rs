@@ -1,0 +1,130 @@
+//! What a credential is recognised by without being shown.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::LazyLock,
+};
+
+use secrecy::{ExposeSecret, zeroize::Zeroizing};
+
+use crate::{credential::Secret, token::TokenSource};
+
+/// What a credential is recognised by: gathered from a [`TokenSource`] to be hashed and compared, wiped when dropped,
+/// never stored or sent as it is.
+///
+/// ```
+/// use tower_arcgis_auth::{Fingerprint, IssuedToken, TokenError, TokenRequest, TokenSource};
+///
+/// struct Robot { name: String, key: String }
+///
+/// impl TokenSource for Robot {
+///     async fn token(&self, _request: TokenRequest) -> Result<IssuedToken, TokenError> {
+///         Err(TokenError::refused("robots may not"))
+///     }
+///
+///     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+///         fingerprint.account(&self.name);
+///         fingerprint.secret(&self.key);
+///     }
+/// }
+/// # let _ = Robot { name: String::new(), key: String::new() };
+/// ```
+pub struct Fingerprint {
+    account: Zeroizing<Vec<u8>>,
+    secret: Zeroizing<Vec<u8>>,
+    is_known: bool,
+}
+
+impl Fingerprint {
+    pub(crate) fn empty() -> Self {
+        Self {
+            // Growing would leave copies behind that nobody wipes.
+            account: Zeroizing::new(Vec::with_capacity(256)),
+            secret: Zeroizing::new(Vec::with_capacity(1024)),
+            is_known: true,
+        }
+    }
+
+    /// That of `source`.
+    pub(crate) fn of(source: &impl TokenSource) -> Self {
+        let mut fingerprint = Self::empty();
+        source.fingerprint(&mut fingerprint);
+        fingerprint
+    }
+
+    /// Adds whose credential it is: what stays when a password changes.
+    pub fn account(&mut self, part: &str) {
+        add(&mut self.account, part);
+    }
+
+    /// Adds what proves it: what changes when the credential does.
+    pub fn secret(&mut self, part: &str) {
+        add(&mut self.secret, part);
+    }
+
+    /// Says that the credential cannot be told just now, or never: that counts as no change.
+    pub fn cannot_tell(&mut self) {
+        self.is_known = false;
+    }
+
+    /// Adds what another source tells of its credential. Where that source [cannot tell](Self::cannot_tell), the whole
+    /// cannot be told either, and counts as not changed: a source that tells now and then does not look like a
+    /// credential that changes each time. So with a source that never tells, a refusal lasts its 15 minutes whatever
+    /// becomes of the other parts.
+    pub fn also(&mut self, source: &impl TokenSource) {
+        let other = Self::of(source);
+        // An account that nobody named must not look like one.
+        if !other.account.is_empty() {
+            add_bytes(&mut self.account, &other.account);
+        }
+        add_bytes(&mut self.secret, &other.secret);
+        self.is_known &= other.is_known;
+    }
+
+    pub(crate) fn account_of(&mut self, secret: &Secret) {
+        match secret.read() {
+            Ok(text) => self.account(text.expose_secret()),
+            Err(_) => self.cannot_tell(),
+        }
+    }
+
+    pub(crate) fn secret_of(&mut self, secret: &Secret) {
+        match secret.read() {
+            Ok(text) => self.secret(text.expose_secret()),
+            Err(_) => self.cannot_tell(),
+        }
+    }
+
+    /// Whether the credential can be told, whose it is, and what proves it.
+    #[cfg(feature = "vault")]
+    pub(crate) fn parts(&self) -> (bool, &[u8], &[u8]) {
+        (self.is_known, &self.account, &self.secret)
+    }
+
+    /// A number that changes with the credential, and tells nothing of it outside this process; `None` while the
+    /// credential cannot be told.
+    pub(crate) fn hashed(&self) -> Option<u64> {
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        self.is_known
+            .then(|| HASHER.hash_one((self.account.as_slice(), self.secret.as_slice())))
+    }
+}
+
+/// With its length before it, so that no two lists of parts are spelled alike.
+fn add(to: &mut Vec<u8>, part: &str) {
+    add_bytes(to, part.as_bytes());
+}
+
+fn add_bytes(to: &mut Vec<u8>, part: &[u8]) {
+    to.extend((part.len() as u64).to_le_bytes());
+    to.extend(part);
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fingerprint")
+            .field("is_known", &self.is_known)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,9 @@
+//! What a login needs, kept secret.
+
+#[allow(clippy::module_inception, reason = "the file of the type")]
+mod credential;
+mod fingerprint;
+mod secret;
+
+pub(crate) use self::credential::{CredentialKind, User, not_a_user};
+pub use self::{credential::Credential, fingerprint::Fingerprint, secret::Secret};

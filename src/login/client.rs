@@ -1,0 +1,269 @@
+//! The client logins use: any tower service of small requests, erased once; its answers bounded.
+
+use std::{
+    error::Error,
+    fmt,
+    io::{self, ErrorKind},
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Uri, header};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, Limited};
+use tokio::time::Instant;
+use tower_service::Service;
+
+use crate::{
+    credential::User,
+    error::{BoxError, TokenError},
+    token::TokenRequest,
+};
+
+/// Answers of token services are 100 to 2,000 bytes, `rest/info` likewise. What is longer is none.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Failure>> + Send>>;
+
+/// The HTTP client logins use, apart from the one the layer wraps.
+///
+/// Without one of your own the layer makes one (feature `client`): rustls with the platform's root certificates, no
+/// redirects followed, no proxy taken from the environment. Yours must keep to the first two as well: a redirect
+/// followed is a password given away. It must not go through the layer it serves.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use http_body_util::Full;
+/// use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site, TokenClient};
+///
+/// // Any `Service<Request<Full<Bytes>>>` does: hyper-util's client, a tower stack, a fake.
+/// let client = tower::service_fn(|request: Request<Full<Bytes>>| async move {
+///     println!("{} {}", request.method(), request.uri());
+///     Ok::<_, std::io::Error>(Response::new(Full::new(Bytes::from_static(b"{}"))))
+/// });
+/// let layer = ArcgisAuthLayer::builder()
+///     .site(Site::new("https://gis.example.com/arcgis").credential(Credential::user("u", "p")))
+///     .token_client(TokenClient::new(client))
+///     .build()
+///     .unwrap();
+/// # drop(layer);
+/// ```
+#[derive(Clone)]
+pub struct TokenClient {
+    client: Arc<dyn DynClient>,
+}
+
+impl TokenClient {
+    /// A client from any tower service.
+    pub fn new<C, B>(client: C) -> Self
+    where
+        C: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        C::Error: Into<BoxError>,
+        C::Future: Send,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        Self {
+            client: Arc::new(Erased(client)),
+        }
+    }
+
+    /// Sends one request and reads its answer whole, up to 64 KiB.
+    ///
+    /// # Errors
+    ///
+    /// A [fault](TokenError::is_refused) that names the request's host, never its query or body.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, TokenError> {
+        self.client
+            .send(request)
+            .await
+            .map_err(|failure| failure.error)
+    }
+
+    /// Sends the request of a login, in which `user` is, and says on `wanted` what has become of that.
+    pub(super) async fn send_user(
+        &self,
+        wanted: &TokenRequest,
+        user: &User,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Bytes>, TokenError> {
+        wanted.uses(user.fingerprint());
+        wanted.sending_credential();
+        let started = Instant::now();
+        let answer = self.client.send(request).await;
+        let is_answered = match &answer {
+            Ok(answer) => !is_given_up(answer.status(), started.elapsed()),
+            Err(failure) => failure.is_unconnected,
+        };
+        if is_answered {
+            wanted.credential_answered();
+        }
+        answer.map_err(|failure| failure.error)
+    }
+}
+
+/// Whether a gateway gave up on the token service behind it, which may have counted a failure by then. IIS and Apache say
+/// 502 for that too, and say it at once where nothing is behind them.
+fn is_given_up(status: StatusCode, after: Duration) -> bool {
+    status == StatusCode::GATEWAY_TIMEOUT
+        || (status == StatusCode::BAD_GATEWAY && after >= LONGER_THAN_AT_ONCE)
+}
+
+const LONGER_THAN_AT_ONCE: Duration = Duration::from_secs(2);
+
+/// Why there is no answer.
+struct Failure {
+    error: TokenError,
+    /// The request has not left.
+    is_unconnected: bool,
+}
+
+/// Whether a client's error is about making the connection. What cannot be told is not.
+fn is_unconnected(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        #[cfg(feature = "client")]
+        if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+            return error.is_connect();
+        }
+        let is_refused = error.downcast_ref().is_some_and(|error: &io::Error| {
+            matches!(
+                error.kind(),
+                ErrorKind::ConnectionRefused
+                    | ErrorKind::HostUnreachable
+                    | ErrorKind::NetworkUnreachable
+                    | ErrorKind::AddrNotAvailable
+            )
+        });
+        if is_refused {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+impl fmt::Debug for TokenClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenClient").finish_non_exhaustive()
+    }
+}
+
+trait DynClient: Send + Sync {
+    fn send(&self, request: Request<Full<Bytes>>) -> Answer;
+}
+
+struct Erased<C>(C);
+
+impl<C, B> DynClient for Erased<C>
+where
+    C: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    C::Error: Into<BoxError>,
+    C::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        let mut client = self.0.clone();
+        let place = place(request.uri());
+        Box::pin(async move {
+            let unreachable = |error: C::Error, is_sent: bool| {
+                let error: BoxError = error.into();
+                let is_unconnected = !is_sent || is_unconnected(&*error);
+                let message =
+                    format!("{place} cannot be reached; check the URL and that the server is up");
+                Failure {
+                    error: TokenError::fault(message).with_source(error),
+                    is_unconnected,
+                }
+            };
+            std::future::poll_fn(|context| client.poll_ready(context))
+                .await
+                .map_err(|error| unreachable(error, false))?;
+            let response = client.call(request).await;
+            let response = response.map_err(|error| unreachable(error, true))?;
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, LONGEST_ANSWER).collect().await;
+            let body = body.map_err(|error| {
+                let message = format!(
+                    "the answer of {place} broke off or is longer than a token service's; check the URL"
+                );
+                Failure {
+                    error: TokenError::fault(message).with_source(error),
+                    is_unconnected: false,
+                }
+            })?;
+            Ok(Response::from_parts(parts, body.to_bytes()))
+        })
+    }
+}
+
+/// A URL as an error may show it: without query, and without user information.
+pub(super) fn place(uri: &Uri) -> String {
+    format!(
+        "{}://{}{}{}",
+        uri.scheme_str().unwrap_or("http"),
+        uri.host().unwrap_or_default(),
+        uri.port()
+            .map(|port| format!(":{port}"))
+            .unwrap_or_default(),
+        uri.path()
+    )
+}
+
+pub(super) fn get(uri: Uri) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::default());
+    *request.uri_mut() = uri;
+    request.headers_mut().insert(
+        header::ACCEPT,
+        http::HeaderValue::from_static("application/json"),
+    );
+    request
+}
+
+/// A form, encoded pair by pair.
+#[derive(Default)]
+pub(super) struct Form {
+    text: String,
+}
+
+impl Form {
+    pub(super) fn pair(self, name: &str, value: &str) -> Self {
+        let mut text = form_urlencoded::Serializer::for_suffix(self.text, 0);
+        text.append_pair(name, value);
+        Self {
+            text: text.finish(),
+        }
+    }
+
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
+}
+
+pub(super) fn post_form(uri: Uri, form: Form) -> Request<Full<Bytes>> {
+    let form = form.text;
+    let mut request = get(uri);
+    *request.method_mut() = http::Method::POST;
+    request.headers_mut().insert(
+        header::CONTENT_TYPE,
+        http::HeaderValue::from_static("application/x-www-form-urlencoded"),
+    );
+    *request.body_mut() = Full::new(Bytes::from(form));
+    request
+}
+
+/// Whether `host`, as an authority spells it, is this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}

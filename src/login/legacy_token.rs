@@ -1,0 +1,176 @@
+//! `getToken`, as ArcGIS 9.3 to 10.2 have it: a plain-text answer, no JSON anywhere.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Response, StatusCode, Uri};
+
+use crate::{
+    credential::{Credential, Fingerprint},
+    error::{ConfigError, TokenError},
+    login::{
+        ClientBinding, Endpoint, TokenClient,
+        client::{Form, get, place, post_form},
+        turn::Turn,
+    },
+    token::{IssuedToken, TokenRequest, TokenSource},
+};
+
+/// Logs in at the token service of ArcGIS 9.3 to 10.2, `https://host/arcgis/tokens?request=getToken`.
+///
+/// What was refused is not tried again, as at [`GenerateToken`](crate::GenerateToken). A site whose server has nothing newer
+/// uses it by itself. By hand, where only it will do:
+///
+/// ```
+/// use tower_arcgis_auth::{Credential, LegacyToken, Site, TokenClient};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = TokenClient::new(tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
+/// #     Ok::<_, std::io::Error>(http::Response::new(http_body_util::Full::<bytes::Bytes>::default()))
+/// # }));
+/// let old = LegacyToken::at("https://old.example.com/arcgis/tokens", Credential::user("u", "p"), client)?;
+/// let site = Site::new("https://old.example.com/arcgis").token_source(old);
+/// # drop(site);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct LegacyToken {
+    endpoint: Endpoint,
+    credential: Credential,
+    binding: ClientBinding,
+    lifetime: Duration,
+    credentials_in_url: bool,
+    client: TokenClient,
+    /// Of its own where it is made by hand: a site's has one with all that log in with its credential.
+    turn: Option<Arc<Turn>>,
+}
+
+impl LegacyToken {
+    /// Logs in at `url`, the token service without its query.
+    ///
+    /// # Errors
+    ///
+    /// If `url` is no absolute http or https URL, or holds a query.
+    pub fn at(url: &str, credential: Credential, client: TokenClient) -> Result<Self, ConfigError> {
+        Ok(Self {
+            turn: Some(Arc::default()),
+            ..Self::new(Endpoint::parse(url)?, credential, client)
+        })
+    }
+
+    pub(crate) fn new(endpoint: Endpoint, credential: Credential, client: TokenClient) -> Self {
+        Self {
+            endpoint,
+            credential,
+            binding: ClientBinding::RequestIp,
+            lifetime: crate::login::DEFAULT_LIFETIME,
+            credentials_in_url: false,
+            client,
+            turn: None,
+        }
+    }
+
+    /// Binds the tokens to a `Referer` or an address. [`ClientBinding::RequestIp`] binds them to nothing: this
+    /// service knows no such thing.
+    #[must_use]
+    pub fn binding(mut self, binding: ClientBinding) -> Self {
+        self.binding = binding;
+        self
+    }
+
+    /// Asks for tokens good for `lifetime`, in whole minutes, at least one.
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// Lets the password travel over plain http.
+    #[must_use]
+    pub fn allow_insecure_http(mut self) -> Self {
+        self.endpoint = self.endpoint.allow_insecure_http();
+        self
+    }
+
+    /// Sends user name and password in the URL, for services that read them nowhere else. They will be in the logs of
+    /// every server on the way.
+    #[must_use]
+    pub fn credentials_in_url(mut self) -> Self {
+        self.credentials_in_url = true;
+        self
+    }
+}
+
+impl LegacyToken {
+    async fn log_in(&self, wanted: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let uri = self.endpoint.checked()?;
+        let asked = place(&uri);
+        let user = self.credential.read_user()?;
+        let minutes = crate::login::in_minutes(self.lifetime);
+        let form = Form::default()
+            .pair("request", "getToken")
+            .pair("username", user.name())
+            .pair("password", user.password())
+            .pair("expiration", &minutes);
+        let form = match &self.binding {
+            ClientBinding::Referer(referer) => {
+                let referer = String::from_utf8_lossy(referer.as_bytes());
+                form.pair("clientid", &format!("ref.{referer}"))
+            }
+            ClientBinding::Ip(address) => form.pair("clientid", &format!("ip.{address}")),
+            ClientBinding::RequestIp => form,
+        };
+        let mut request = if self.credentials_in_url {
+            let url: Uri = format!("{uri}?{}", form.into_text()).parse().map_err(|_| {
+                TokenError::fault(format!("{asked} makes no URL with the login behind it"))
+            })?;
+            get(url)
+        } else {
+            post_form(uri, form)
+        };
+        self.binding.put_on(request.headers_mut());
+        let answer = self.client.send_user(&wanted, &user, request).await?;
+        read(&answer, &asked).map(|issued| issued.valid_for(self.lifetime))
+    }
+}
+
+impl TokenSource for LegacyToken {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let log_in = async |request| self.log_in(request).await;
+        Turn::of_a_source(self.turn.as_deref(), self, request, log_in).await
+    }
+
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        self.credential.fingerprint(fingerprint);
+    }
+}
+
+/// The body is the token and nothing else; a page is never taken for one.
+fn read(answer: &Response<Bytes>, place: &str) -> Result<IssuedToken, TokenError> {
+    let status = answer.status();
+    let text = String::from_utf8_lossy(answer.body());
+    if status.is_success() {
+        if let Ok(token) = IssuedToken::new(text.trim()) {
+            // JSON and short words are visible ASCII too: a token of this service has 64 characters and more.
+            let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            if token.expose().len() >= 32 && token.expose().bytes().all(alphabet) {
+                return Ok(token);
+            }
+        }
+    }
+    // In whatever language it says no: a page where a token should be may be a failed login, and too many lock the
+    // account.
+    let refused =
+        status.is_success() || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    if refused {
+        return Err(TokenError::refused(format!(
+            "{place} gave no token ({status}); check user name and password, that the account is not locked, and the \
+             site's root: nothing newer than ArcGIS 10.2 is there"
+        )));
+    }
+    Err(TokenError::fault(format!(
+        "{place} answered {status} with something that is no token; check the site's root (its case may count): there is no \
+         token service there, neither of ArcGIS 10.3 and later nor of 9.3 to 10.2"
+    )))
+}

@@ -1,0 +1,549 @@
+//! OAuth 2.0 as portals speak it: applications, refresh tokens, sign-out. Esri's dialect answers errors under HTTP 200
+//! with `error` an object, counts `expires_in` in seconds and `expiration` in minutes, and rotates refresh tokens by a
+//! grant of its own; that is why the answers are read here and not by a general OAuth library.
+
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::Response;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    time::{Instant, timeout},
+};
+
+use crate::{
+    credential::{Credential, CredentialKind, Fingerprint, Secret},
+    error::{ConfigError, TokenError},
+    identity::Identity,
+    login::{
+        Endpoint, TokenClient,
+        answer::{Failure, integer, neither, read_json},
+        client::{Form, place, post_form},
+    },
+    token::{IssuedToken, SignOut, TokenRequest, TokenSource},
+};
+
+/// Logs an application in: `client_credentials` at a portal's `oauth2/token`.
+///
+/// ```
+/// use tower_arcgis_auth::{Credential, OAuthApp, Secret, Site, TokenClient};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = TokenClient::new(tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
+/// #     Ok::<_, std::io::Error>(http::Response::new(http_body_util::Full::<bytes::Bytes>::default()))
+/// # }));
+/// let app = Credential::app("aClientId", Secret::env("ARCGIS_CLIENT_SECRET"));
+/// let source = OAuthApp::at("https://www.arcgis.com", app, client)?;
+/// let site = Site::new("https://services.arcgis.com").token_source(source);
+/// # drop(site);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct OAuthApp {
+    endpoint: Endpoint,
+    credential: Credential,
+    lifetime: Duration,
+    client: TokenClient,
+}
+
+impl OAuthApp {
+    /// Logs in at the portal at `portal`, the part before `/sharing`.
+    ///
+    /// # Errors
+    ///
+    /// If `portal` is no absolute http or https URL.
+    pub fn at(
+        portal: &str,
+        credential: Credential,
+        client: TokenClient,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self::new(
+            oauth_endpoint(portal, "token")?,
+            credential,
+            client,
+        ))
+    }
+
+    pub(crate) fn new(endpoint: Endpoint, credential: Credential, client: TokenClient) -> Self {
+        Self {
+            endpoint,
+            credential,
+            lifetime: crate::login::DEFAULT_LIFETIME,
+            client,
+        }
+    }
+
+    /// Asks for tokens good for `lifetime`, in whole minutes, at least one.
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// Lets the secret travel over plain http.
+    #[must_use]
+    pub fn allow_insecure_http(mut self) -> Self {
+        self.endpoint = self.endpoint.allow_insecure_http();
+        self
+    }
+}
+
+impl TokenSource for OAuthApp {
+    async fn token(&self, _request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let CredentialKind::App { id, secret } = self.credential.kind() else {
+            return Err(TokenError::refused(
+                "OAuth logs applications in here, and the credential is no application's; give `Credential::app`",
+            ));
+        };
+        let (id, secret) = (id.read()?, secret.read()?);
+        let minutes = crate::login::in_minutes(self.lifetime);
+        let parameters = [
+            ("grant_type", "client_credentials"),
+            ("client_id", id.expose_secret()),
+            ("client_secret", secret.expose_secret()),
+            ("expiration", &minutes),
+        ];
+        let grant = ask(&self.endpoint, &self.client, &parameters).await?;
+        Ok(grant.access)
+    }
+
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        self.credential.fingerprint(fingerprint);
+    }
+}
+
+/// Whoever refreshes next, or signs out, waits no longer for one who gets no answer.
+const LONGEST_REFRESH: Duration = Duration::from_secs(60);
+
+type Stored = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Store = Arc<dyn Fn(RotatedToken) -> Stored + Send + Sync>;
+
+/// A refresh token that took another's place. Keep it: the old one is dead.
+pub struct RotatedToken {
+    refresh_token: SecretString,
+    lifetime: Option<Duration>,
+    identity: Option<Identity>,
+}
+
+impl RotatedToken {
+    /// The new refresh token. Never log it.
+    pub fn expose(&self) -> &str {
+        self.refresh_token.expose_secret()
+    }
+
+    /// How long it is good for, if the portal said so.
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.lifetime
+    }
+
+    /// Whose it is, where the site has a token for each caller ([`identity_fn`](crate::Site::identity_fn)): the caller
+    /// whose login rotated it.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+}
+
+impl fmt::Debug for RotatedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RotatedToken")
+            .field("refresh_token", &"[redacted]")
+            .field("lifetime", &self.lifetime)
+            .field("identity", &self.identity)
+            .finish()
+    }
+}
+
+/// Gets tokens for a person who signed in once, from the refresh token of that sign-in.
+///
+/// A refresh token has an end of its own, two weeks at most portals. With a
+/// [`redirect_uri`](Self::redirect_uri) it is exchanged for the next before that, and the new one handed to
+/// [`on_rotation`](Self::on_rotation): without a place to keep it the sign-in is lost with the process.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_arcgis_auth::{RefreshToken, Secret, TokenClient};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = TokenClient::new(tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
+/// #     Ok::<_, std::io::Error>(http::Response::new(http_body_util::Full::<bytes::Bytes>::default()))
+/// # }));
+/// let source = RefreshToken::at("https://www.arcgis.com", "aClientId", Secret::file("/var/lib/app/refresh"), client)?
+///     .valid_for(Duration::from_secs(14 * 24 * 3600))
+///     .redirect_uri("https://app.example.com/signed-in")
+///     .on_rotation(|rotated| async move {
+///         let _ = tokio::fs::write("/var/lib/app/refresh", rotated.expose()).await;
+///     });
+/// # drop(source);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RefreshToken {
+    endpoint: Endpoint,
+    revocation: Endpoint,
+    client_id: String,
+    given: Secret,
+    /// Locked across a login: the store makes one at a time anyway.
+    kept: Arc<Mutex<Kept>>,
+    redirect_uri: Option<String>,
+    on_rotation: Option<Store>,
+    client: TokenClient,
+}
+
+/// What is known of the refresh token in use.
+#[derive(Default)]
+struct Kept {
+    /// The given one that rotation began with, and what it put in its place.
+    rotated: Option<(SecretString, SecretString)>,
+    lifetime: Option<Duration>,
+    /// When it is exchanged for the next: at nine tenths of its life.
+    rotate_at: Option<Instant>,
+}
+
+impl Kept {
+    /// Rotation's, unless somebody has signed in anew since.
+    fn newest(&self, given: SecretString) -> SecretString {
+        match &self.rotated {
+            Some((began_with, rotated))
+                if began_with.expose_secret() == given.expose_secret()
+                    || rotated.expose_secret() == given.expose_secret() =>
+            {
+                rotated.clone()
+            }
+            _ => given,
+        }
+    }
+
+    fn set_lifetime(&mut self, lifetime: Option<Duration>) {
+        // A portal that does not say gives the next as long a life as the last.
+        self.lifetime = lifetime.or(self.lifetime);
+        self.rotate_at = self
+            .lifetime
+            .and_then(|lifetime| Instant::now().checked_add(lifetime.mul_f64(0.9)));
+    }
+}
+
+impl RefreshToken {
+    /// A refresh token of the application `client_id` at the portal at `portal`, the part before `/sharing`.
+    ///
+    /// # Errors
+    ///
+    /// If `portal` is no absolute http or https URL.
+    pub fn at(
+        portal: &str,
+        client_id: impl Into<String>,
+        refresh_token: impl Into<Secret>,
+        client: TokenClient,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self {
+            endpoint: oauth_endpoint(portal, "token")?,
+            revocation: oauth_endpoint(portal, "revokeToken")?,
+            client_id: client_id.into(),
+            given: refresh_token.into(),
+            kept: Arc::default(),
+            redirect_uri: None,
+            on_rotation: None,
+            client,
+        })
+    }
+
+    /// The same with another refresh token, of which nothing is known yet: another person's, say.
+    #[must_use]
+    pub fn refresh_token(self, refresh_token: impl Into<Secret>) -> Self {
+        Self {
+            given: refresh_token.into(),
+            kept: Arc::default(),
+            ..self
+        }
+    }
+
+    /// How long the given refresh token is good for from now, if you know.
+    #[must_use]
+    pub fn valid_for(self, lifetime: Duration) -> Self {
+        let mut kept = Kept::default();
+        kept.set_lifetime(Some(lifetime));
+        Self {
+            kept: Arc::new(Mutex::new(kept)),
+            ..self
+        }
+    }
+
+    /// The redirect URI of the sign-in, which the portal wants for an exchange.
+    #[must_use]
+    pub fn redirect_uri(mut self, redirect_uri: impl Into<String>) -> Self {
+        self.redirect_uri = Some(redirect_uri.into());
+        self
+    }
+
+    /// Where a new refresh token is kept; [`RotatedToken::identity`] tells whose it is. Runs to its end in a task of its
+    /// own, whatever becomes of the login.
+    #[must_use]
+    pub fn on_rotation<F, Fut>(mut self, store: F) -> Self
+    where
+        F: Fn(RotatedToken) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.on_rotation = Some(Arc::new(move |rotated| Box::pin(store(rotated))));
+        self
+    }
+
+    /// Lets the refresh token travel over plain http.
+    #[must_use]
+    pub fn allow_insecure_http(mut self) -> Self {
+        self.endpoint = self.endpoint.allow_insecure_http();
+        self.revocation = self.revocation.allow_insecure_http();
+        self
+    }
+
+    /// Asks with the newest refresh token there is. What comes of it is kept before anything can be cut off: the old
+    /// one is dead by then.
+    async fn ask(
+        self,
+        mut kept: OwnedMutexGuard<Kept>,
+        given: SecretString,
+        identity: Option<Identity>,
+    ) -> Result<IssuedToken, TokenError> {
+        let refresh_token = kept.newest(given.clone());
+        let plain = [
+            ("client_id", self.client_id.as_str()),
+            ("refresh_token", refresh_token.expose_secret()),
+            ("grant_type", "refresh_token"),
+        ];
+        let is_near_its_end = kept.rotate_at.is_some_and(|at| Instant::now() >= at);
+        let exchanged = match &self.redirect_uri {
+            Some(redirect_uri) if is_near_its_end => {
+                let exchange = [
+                    plain[0],
+                    plain[1],
+                    ("grant_type", "exchange_refresh_token"),
+                    ("redirect_uri", redirect_uri),
+                ];
+                match ask(&self.endpoint, &self.client, &exchange).await {
+                    Ok(grant) => Some(grant),
+                    // About the refresh token itself: the plain grant would say the same.
+                    Err(failure) if failure.code == Some(498) => {
+                        return Err(sign_in_again(failure));
+                    }
+                    Err(failure) if !failure.error.is_refused() => return Err(failure.error),
+                    // Refused for its redirect URI, say: the refresh token is still good.
+                    Err(_) => None,
+                }
+            }
+            _ => None,
+        };
+        let grant = match exchanged {
+            Some(grant) => grant,
+            None => ask(&self.endpoint, &self.client, &plain)
+                .await
+                .map_err(sign_in_again)?,
+        };
+        if let Some(refresh) = grant.refresh {
+            let began_with = match kept.rotated.take() {
+                Some((began_with, _)) if refresh_token.expose_secret() != given.expose_secret() => {
+                    began_with
+                }
+                _ => given,
+            };
+            kept.rotated = Some((began_with, refresh.clone()));
+            kept.set_lifetime(grant.refresh_lifetime);
+            if let Some(store) = &self.on_rotation {
+                tokio::spawn(store(RotatedToken {
+                    refresh_token: refresh,
+                    lifetime: grant.refresh_lifetime,
+                    identity,
+                }));
+            }
+        }
+        Ok(grant.access)
+    }
+}
+
+impl TokenSource for RefreshToken {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let kept = Arc::clone(&self.kept).lock_owned().await;
+        let given = self.given.read()?;
+        let identity = request.identity().cloned();
+        // A task of its own: a login given up half-way must not lose the token that came in the old one's place.
+        let asking = timeout(LONGEST_REFRESH, self.clone().ask(kept, given, identity));
+        match tokio::spawn(asking).await {
+            Ok(Ok(token)) => token,
+            Ok(Err(_)) => Err(TokenError::fault(format!(
+                "{:?} did not answer within {} seconds; check that the portal is up",
+                self.endpoint,
+                LONGEST_REFRESH.as_secs()
+            ))),
+            Err(_) => Err(TokenError::fault("the refresh of a token broke off")),
+        }
+    }
+
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        fingerprint.account(&self.client_id);
+        // Whose it is, too: the application is the same for everybody who signs in.
+        fingerprint.account_of(&self.given);
+        fingerprint.secret_of(&self.given);
+    }
+
+    /// Tells the portal that the refresh token is void. Whoever wants a token after that has to sign in anew.
+    async fn sign_out(&self, _sign_out: SignOut) -> Result<(), TokenError> {
+        let given = self.given.read()?;
+        let kept = self.kept.lock().await;
+        let newest = kept.newest(given);
+        revoke(
+            &self.revocation,
+            &self.client_id,
+            newest.expose_secret(),
+            &self.client,
+        )
+        .await
+    }
+}
+
+impl fmt::Debug for RefreshToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshToken")
+            .field("endpoint", &self.endpoint)
+            .field("client_id", &self.client_id)
+            .field("refresh_token", &self.given)
+            .field("redirect_uri", &self.redirect_uri)
+            .finish_non_exhaustive()
+    }
+}
+
+/// On this end point 498 is about the refresh token, and only a person can make another.
+fn sign_in_again(failure: Failure) -> TokenError {
+    if failure.code == Some(498) {
+        return TokenError::refused(
+            "the portal calls the refresh token invalid or expired; the person has to sign in again",
+        )
+        // Another process may have the one that rotation put in its place.
+        .only_here();
+    }
+    failure.error
+}
+
+/// What `oauth2/token` grants.
+pub(super) struct Grant {
+    pub(super) access: IssuedToken,
+    pub(super) refresh: Option<SecretString>,
+    pub(super) refresh_lifetime: Option<Duration>,
+    #[cfg(feature = "sign-in")]
+    pub(super) user: Option<String>,
+}
+
+pub(super) async fn ask(
+    endpoint: &Endpoint,
+    client: &TokenClient,
+    parameters: &[(&str, &str)],
+) -> Result<Grant, Failure> {
+    let failed = |error| Failure {
+        code: None,
+        says_not_this_server: false,
+        error,
+    };
+    let uri = endpoint.checked().map_err(failed)?;
+    let asked = place(&uri);
+    let form = parameters
+        .iter()
+        .fold(Form::default(), |form, (name, value)| {
+            form.pair(name, value)
+        })
+        .pair("f", "json");
+    let answer = client.send(post_form(uri, form)).await.map_err(failed)?;
+    let secrets: Vec<&str> = parameters
+        .iter()
+        .filter(|(name, _)| !matches!(*name, "grant_type" | "expiration" | "client_id"))
+        .map(|(_, value)| *value)
+        .collect();
+    let json = read_json(&answer, &asked, &secrets)?;
+    grant(&json)
+        .unwrap_or_else(|| Err(neither(&answer, &asked)))
+        .map_err(failed)
+}
+
+fn grant(json: &serde_json::Map<String, Value>) -> Option<Result<Grant, TokenError>> {
+    let seconds = |name| {
+        let seconds: u64 = json.get(name).and_then(integer)?.try_into().ok()?;
+        (seconds > 0).then(|| Duration::from_secs(seconds))
+    };
+    let access = json.get("access_token").and_then(Value::as_str)?;
+    Some(IssuedToken::new(access).map(|access| {
+        Grant {
+            access: match seconds("expires_in") {
+                Some(lifetime) => access.valid_for(lifetime),
+                None => access,
+            },
+            refresh: json
+                .get("refresh_token")
+                .and_then(Value::as_str)
+                .map(SecretString::from),
+            refresh_lifetime: seconds("refresh_token_expires_in"),
+            #[cfg(feature = "sign-in")]
+            user: json
+                .get("username")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+        }
+    }))
+}
+
+/// `…/sharing/rest/oauth2/<what>` of the portal.
+pub(super) fn oauth_endpoint(portal: &str, what: &str) -> Result<Endpoint, ConfigError> {
+    Endpoint::parse(&format!(
+        "{}/sharing/rest/oauth2/{what}",
+        portal.trim_end_matches('/')
+    ))
+}
+
+/// Signs somebody out: tells the portal at `portal` that a refresh or access token of the application `client_id` is
+/// void. A portal says "success" for tokens it does not know as well.
+///
+/// # Errors
+///
+/// A [`TokenError`] if `portal` is no URL, cannot be reached, or does not confirm.
+///
+/// ```
+/// # use tower_arcgis_auth::{TokenClient, revoke_token};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = TokenClient::new(tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
+/// #     Ok::<_, std::io::Error>(http::Response::new(http_body_util::Full::<bytes::Bytes>::from(r#"{"success":true}"#)))
+/// # }));
+/// revoke_token("https://www.arcgis.com", "aClientId", "the refresh token", &client).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn revoke_token(
+    portal: &str,
+    client_id: &str,
+    token: &str,
+    client: &TokenClient,
+) -> Result<(), TokenError> {
+    let endpoint = oauth_endpoint(portal, "revokeToken")
+        .map_err(|error| TokenError::fault(error.to_string()))?;
+    revoke(&endpoint, client_id, token, client).await
+}
+
+async fn revoke(
+    endpoint: &Endpoint,
+    client_id: &str,
+    token: &str,
+    client: &TokenClient,
+) -> Result<(), TokenError> {
+    let uri = endpoint.checked()?;
+    let asked = place(&uri);
+    let form = Form::default()
+        .pair("auth_token", token)
+        .pair("client_id", client_id)
+        .pair("f", "json");
+    let answer: Response<Bytes> = client.send(post_form(uri, form)).await?;
+    let json = read_json(&answer, &asked, &[token])?;
+    if json.get("success").and_then(Value::as_bool) == Some(true) {
+        return Ok(());
+    }
+    Err(TokenError::fault(format!(
+        "{asked} did not confirm that the token is void; try again"
+    )))
+}

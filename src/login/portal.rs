@@ -1,0 +1,368 @@
+//! A portal (ArcGIS Enterprise's or ArcGIS Online) and the servers federated with it: one portal login serves all, and
+//! each server gets a token of its own in exchange for the portal's.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use http::Uri;
+use tokio::time::Instant;
+
+use crate::{
+    credential::Fingerprint,
+    error::{ConfigError, TokenError},
+    identity::Identity,
+    lock::lock,
+    login::{
+        ClientBinding, Endpoint, TokenClient,
+        answer::{neither, read_json, token_in},
+        client::{Form, place, post_form},
+    },
+    outcome::Withheld,
+    registry,
+    session::TokenStore,
+    token::{
+        DynTokenSource, IssuedToken, Owner, SignOut, Token, TokenReason, TokenRequest, TokenSource,
+    },
+};
+
+/// A portal somebody is logged in at. Clones share the login; so do all servers federated with it.
+///
+/// Sites with a [`Credential`](crate::Credential) find and share their portal by themselves. By hand:
+///
+/// ```
+/// use tower_arcgis_auth::{Credential, FederatedServer, GenerateToken, Portal, Site, TokenClient};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = TokenClient::new(tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
+/// #     Ok::<_, std::io::Error>(http::Response::new(http_body_util::Full::<bytes::Bytes>::default()))
+/// # }));
+/// let login = GenerateToken::at(
+///     "https://portal.example.com/portal/sharing/rest/generateToken",
+///     Credential::user("reader", "secret"),
+///     client.clone(),
+/// )?;
+/// let portal = Portal::new("https://portal.example.com/portal", login, client)?;
+/// let parcels = Site::new("https://gis1.example.com/server")
+///     .token_source(FederatedServer::new(&portal, "https://gis1.example.com/server"));
+/// let water = Site::new("https://gis2.example.com/server")
+///     .token_source(FederatedServer::new(&portal, "https://gis2.example.com/server"));
+/// # drop((parcels, water));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Portal {
+    store: Arc<TokenStore>,
+    users: Arc<Users>,
+    exchange: Endpoint,
+    /// What the portal's token is bound to: its exchange is one of the requests that must show it.
+    binding: ClientBinding,
+    client: TokenClient,
+}
+
+impl Portal {
+    /// The portal at `url`, the part before `/sharing`, where `login` gets its tokens.
+    ///
+    /// # Errors
+    ///
+    /// If `url` is no absolute http or https URL.
+    pub fn new(
+        url: &str,
+        login: impl TokenSource,
+        client: TokenClient,
+    ) -> Result<Self, ConfigError> {
+        let exchange = Endpoint::parse(&format!(
+            "{}/sharing/rest/generateToken",
+            url.trim_end_matches('/')
+        ))?;
+        let binding = ClientBinding::RequestIp;
+        Ok(Self::with(url, exchange, Arc::new(login), binding, client))
+    }
+
+    /// Says what `login` binds its tokens to, if that is a `Referer`: it is sent with every exchange.
+    #[must_use]
+    pub fn bound_to(mut self, binding: ClientBinding) -> Self {
+        self.binding = binding;
+        self
+    }
+
+    pub(crate) fn with(
+        url: &str,
+        exchange: Endpoint,
+        login: Arc<dyn DynTokenSource>,
+        binding: ClientBinding,
+        client: TokenClient,
+    ) -> Self {
+        let owner = Owner::portal(url);
+        let tally = Arc::default();
+        Self {
+            store: Arc::new(TokenStore::new(login, owner, LOGIN_TIMEOUT, tally)),
+            users: Arc::default(),
+            exchange,
+            binding,
+            client,
+        }
+    }
+}
+
+/// For whom a portal's token was used lately: several callers may be one account there.
+#[derive(Default)]
+struct Users(Mutex<HashMap<Option<Identity>, Instant>>);
+
+/// Tokens live for an hour where nobody changed it. Who has not come for longer is logged out already.
+const LATELY: Duration = Duration::from_secs(60 * 60);
+/// More are looked through for those who have gone.
+const MANY_USERS: usize = 64;
+
+impl Users {
+    fn add(&self, identity: Option<&Identity>) {
+        let now = Instant::now();
+        let mut users = lock(&self.0);
+        if users.len() >= MANY_USERS && users.len().is_power_of_two() {
+            users.retain(|_, at| now.duration_since(*at) < LATELY);
+        }
+        users.insert(identity.cloned(), now);
+    }
+
+    /// Whether nobody else is left.
+    fn remove(&self, identity: Option<&Identity>) -> bool {
+        let now = Instant::now();
+        let mut users = lock(&self.0);
+        users.remove(&identity.cloned());
+        users.retain(|_, at| now.duration_since(*at) < LATELY);
+        users.is_empty()
+    }
+}
+
+/// Within the limit of the login that waits for it.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl registry::Shared for Portal {
+    fn is_needed(&self, now: Instant) -> bool {
+        Arc::strong_count(&self.store) > 1 || self.store.is_worth_keeping(now)
+    }
+}
+
+impl TokenSource for Portal {
+    /// The portal's own token, for a site that is the portal itself.
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        self.users.add(request.identity());
+        let token = self.store.fresh().await.map_err(why)?;
+        if let Some(dead) = request
+            .dead()
+            .filter(|dead| dead.expose() == token.expose())
+        {
+            if dead.is_proven() {
+                self.store.note_clean(&token);
+            }
+            let renewed = self.store.renewed(Some(&token), request.reason()).await;
+            let renewed = renewed.map_err(why)?;
+            return renewed.reissue();
+        }
+        token.reissue()
+    }
+
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        self.store.fingerprint(fingerprint);
+    }
+
+    /// The last of its users ends the portal's login.
+    async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
+        if !self.users.remove(sign_out.identity()) {
+            return Ok(());
+        }
+        self.store.forget(Duration::ZERO).tell().await
+    }
+}
+
+impl fmt::Debug for Portal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Portal")
+            .field("store", &self.store)
+            .field("exchange", &self.exchange)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Gets tokens for one server federated with a portal: `generateToken` with `serverUrl` and the portal's token. A server
+/// that the portal makes no tokens for gets the portal's own only where that is allowed
+/// ([`Site::send_portal_token`](crate::Site::send_portal_token)).
+pub struct FederatedServer {
+    portal: Portal,
+    server: String,
+    binding: ClientBinding,
+    lifetime: Duration,
+    /// Logs in at the portal for this server alone, with its own binding.
+    direct: Option<Arc<dyn DynTokenSource>>,
+    /// The portal said once that it makes no tokens for this server.
+    takes_portal_tokens: Mutex<bool>,
+}
+
+impl FederatedServer {
+    /// The server at `server_url`, its root.
+    pub fn new(portal: &Portal, server_url: impl Into<String>) -> Self {
+        Self {
+            portal: portal.clone(),
+            server: server_url.into(),
+            binding: ClientBinding::RequestIp,
+            lifetime: crate::login::DEFAULT_LIFETIME,
+            direct: None,
+            takes_portal_tokens: Mutex::new(false),
+        }
+    }
+
+    /// Binds the tokens to something else.
+    #[must_use]
+    pub fn binding(mut self, binding: ClientBinding) -> Self {
+        self.binding = binding;
+        self
+    }
+
+    /// Asks for tokens good for `lifetime`, in whole minutes, at least one.
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// Where a token of the portal's comes from that this server may take as it is.
+    pub(crate) fn direct(mut self, login: Arc<dyn DynTokenSource>) -> Self {
+        self.direct = Some(login);
+        self
+    }
+
+    async fn exchange(&self, portal_token: &Token) -> Result<IssuedToken, Exchange> {
+        let uri: Uri = self.portal.exchange.checked().map_err(Exchange::Failed)?;
+        let asked = place(&uri);
+        let minutes = crate::login::in_minutes(self.lifetime);
+        let form = Form::default()
+            .pair("request", "getToken")
+            .pair("serverUrl", &self.server)
+            .pair("token", portal_token.expose())
+            .pair("expiration", &minutes)
+            .pair("f", "json");
+        let mut request = post_form(uri, self.binding.append_to(form));
+        self.portal.binding.put_on(request.headers_mut());
+        let answer = self.portal.client.send(request).await;
+        let answer = answer.map_err(Exchange::Failed)?;
+        match read_json(&answer, &asked, &[portal_token.expose()]) {
+            Ok(json) => {
+                // The portal took its own token: logins there bear fruit.
+                self.portal.store.note_clean(portal_token);
+                match token_in(&json, &answer) {
+                    Some(token) => token.map_err(Exchange::Failed),
+                    None => Err(Exchange::Failed(neither(&answer, &asked))),
+                }
+            }
+            // 498 and 499 are about the portal's token, 400 about the server.
+            Err(failure) if matches!(failure.code, Some(498 | 499)) => {
+                Err(Exchange::PortalTokenDead)
+            }
+            Err(failure) if failure.says_not_this_server => {
+                self.portal.store.note_clean(portal_token);
+                Err(Exchange::NotFederated(failure.error))
+            }
+            Err(failure) => Err(Exchange::Failed(failure.error)),
+        }
+    }
+
+    fn takes_portal_tokens(&self) -> bool {
+        *lock(&self.takes_portal_tokens)
+    }
+
+    fn set_takes_portal_tokens(&self, takes: bool) {
+        *lock(&self.takes_portal_tokens) = takes;
+    }
+}
+
+impl fmt::Debug for FederatedServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FederatedServer")
+            .field("portal", &self.portal)
+            .field("server", &self.server)
+            .field("binding", &self.binding)
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
+    }
+}
+
+enum Exchange {
+    PortalTokenDead,
+    NotFederated(TokenError),
+    Failed(TokenError),
+}
+
+impl TokenSource for FederatedServer {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        self.portal.users.add(request.identity());
+        let store = &self.portal.store;
+        let before = store.current().map(|token| token.generation());
+        let mut portal_token = store.fresh().await.map_err(why)?;
+        // The next login would give nothing better than one that was made for this call.
+        let mut is_fresh = before.is_none_or(|before| portal_token.generation() > before)
+            && !portal_token.is_second_hand();
+        loop {
+            match self.exchange(&portal_token).await {
+                Ok(token) => {
+                    self.set_takes_portal_tokens(false);
+                    return Ok(token);
+                }
+                Err(Exchange::PortalTokenDead) if !is_fresh => {
+                    is_fresh = true;
+                    let renewed = store.renewed(Some(&portal_token), TokenReason::Rejected);
+                    portal_token = renewed.await.map_err(why)?;
+                }
+                Err(Exchange::PortalTokenDead) => {
+                    return Err(TokenError::fault(
+                        "the portal calls its own fresh token invalid; check that its clock and its address are right",
+                    ));
+                }
+                // Once it is clear that the server does not take the portal's own token either, the portal's word is
+                // the answer.
+                Err(Exchange::NotFederated(error))
+                    if self.takes_portal_tokens() && was_refused_at_once(&request) =>
+                {
+                    return Err(error);
+                }
+                Err(Exchange::NotFederated(error)) => {
+                    // The portal's token opens more than this server's would.
+                    let Some(direct) = &self.direct else {
+                        return Err(error);
+                    };
+                    self.set_takes_portal_tokens(true);
+                    return direct.token(request).await;
+                }
+                Err(Exchange::Failed(error)) => return Err(error),
+            }
+        }
+    }
+
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        self.portal.store.fingerprint(fingerprint);
+    }
+
+    /// Signs out of the portal too: whoever signs out of one of its servers expects to be asked again.
+    async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
+        if let Some(direct) = &self.direct {
+            direct.sign_out(sign_out.clone()).await?;
+        }
+        TokenSource::sign_out(&self.portal, sign_out).await
+    }
+}
+
+/// Whether the token that died never worked.
+fn was_refused_at_once(request: &TokenRequest) -> bool {
+    request.dead().is_some_and(|dead| !dead.is_proven())
+}
+
+/// Why the portal's login gave nothing, as this source's own error.
+fn why(withheld: Withheld) -> TokenError {
+    match withheld {
+        Withheld::LoginRefused(error) | Withheld::TokenServiceFault(error) => error,
+        other => TokenError::fault(format!("the portal's token: {other}")),
+    }
+}

@@ -1,0 +1,5 @@
+//! Signing: where a token goes on a request, whether the caller placed one, and what must not go back up.
+
+pub(crate) mod cache_control;
+pub(crate) mod placement;
+pub(crate) mod scrub;

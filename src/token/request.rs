@@ -1,0 +1,293 @@
+//! What a source is told: why a token is wanted, for whom, and which one died.
+
+use std::{fmt, sync::Arc};
+
+use tokio::time::Instant;
+
+#[cfg(feature = "vault")]
+use self::vault_time::{VAULT_TIME, VaultTime};
+use crate::{
+    credential::Fingerprint,
+    error::TokenError,
+    identity::Identity,
+    token::{Fate, Token},
+};
+
+/// Why a token is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenReason {
+    /// There is none yet.
+    Missing,
+    /// The current one nears its end, and still works.
+    Expiring,
+    /// The current one is past its end by the clock.
+    Expired,
+    /// A server called the current one invalid.
+    Rejected,
+    /// A server asked for a token though it had the current one: a dead one may be treated like none, and so may an
+    /// account that lacks a right.
+    RejectedAsMissing,
+    /// Somebody asked for a new one from the outside.
+    Ordered,
+}
+
+impl TokenReason {
+    /// The reason in lower-case words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Expiring => "expiring",
+            Self::Expired => "expired",
+            Self::Rejected => "rejected",
+            Self::RejectedAsMissing => "rejected as missing",
+            Self::Ordered => "ordered",
+        }
+    }
+}
+
+impl fmt::Display for TokenReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whose token it is: a site, and the caller where the site has a token for each.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    /// The site's first root.
+    pub(crate) site: Arc<str>,
+    pub(crate) identity: Option<Identity>,
+    /// It is the login at a portal, which waits for nobody: a site at the same URL waits for it.
+    #[cfg_attr(
+        not(feature = "vault"),
+        expect(dead_code, reason = "read by who waits for others")
+    )]
+    is_portal: bool,
+}
+
+impl Owner {
+    pub(crate) fn site(site: Arc<str>, identity: Option<Identity>) -> Self {
+        Self {
+            site,
+            identity,
+            is_portal: false,
+        }
+    }
+
+    /// The login at the portal at `url`.
+    pub(crate) fn portal(url: &str) -> Self {
+        Self {
+            site: url.into(),
+            identity: None,
+            is_portal: true,
+        }
+    }
+
+    #[cfg(feature = "vault")]
+    pub(crate) fn is_portal(&self) -> bool {
+        self.is_portal
+    }
+}
+
+/// What a [`TokenSource`](crate::TokenSource) is told.
+#[derive(Clone, Debug)]
+pub struct TokenRequest {
+    owner: Owner,
+    reason: TokenReason,
+    dead: Option<Arc<Token>>,
+    deadline: Option<Instant>,
+    fate: Arc<Fate>,
+    #[cfg(feature = "vault")]
+    vault_time: VaultTime,
+}
+
+impl TokenRequest {
+    /// Made within a login, as that at a portal is, it is part of that login.
+    pub(crate) fn new(owner: Owner, reason: TokenReason, dead: Option<Arc<Token>>) -> Self {
+        Self {
+            owner,
+            reason,
+            dead,
+            deadline: None,
+            fate: Arc::default(),
+            #[cfg(feature = "vault")]
+            vault_time: VAULT_TIME.try_with(Clone::clone).unwrap_or_default(),
+        }
+    }
+
+    /// `login`, made for this request, with all that is asked for within it.
+    pub(crate) fn within<F: Future>(&self, login: F) -> impl Future<Output = F::Output> {
+        #[cfg(feature = "vault")]
+        let login = VAULT_TIME.scope(self.vault_time.clone(), login);
+        login
+    }
+
+    /// What this login and those around it have spent on vaults.
+    #[cfg(feature = "vault")]
+    pub(crate) fn vault_time(&self) -> &VaultTime {
+        &self.vault_time
+    }
+
+    /// The same, given up at `deadline`.
+    pub(crate) fn until(self, deadline: Instant) -> Self {
+        Self {
+            deadline: Some(deadline),
+            ..self
+        }
+    }
+
+    /// When whoever asks gives up, where that is known.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The site's first root.
+    pub fn site(&self) -> &str {
+        &self.owner.site
+    }
+
+    /// Whose token is wanted, where the site has one for each caller ([`identity_fn`](crate::Site::identity_fn)).
+    pub fn identity(&self) -> Option<&Identity> {
+        self.owner.identity.as_ref()
+    }
+
+    /// Why a token is wanted.
+    pub fn reason(&self) -> TokenReason {
+        self.reason
+    }
+
+    /// The token that died or is about to. A source that keeps tokens must not hand this one out again.
+    pub fn dead(&self) -> Option<&Token> {
+        self.dead.as_deref()
+    }
+
+    /// Says that the credential goes out now. A login that ends after this with neither a token nor a refusal, nor word
+    /// that it was [answered](Self::credential_answered), may have been counted as a failure by the token service: of
+    /// such the layer makes at most four in 15 minutes, for ArcGIS locks an account after five.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::{IssuedToken, TokenError, token_source_fn};
+    /// # async fn post_login() -> std::io::Result<String> { Ok(String::new()) }
+    ///
+    /// let source = token_source_fn(|request| async move {
+    ///     request.sending_credential();
+    ///     let answer = post_login().await.map_err(|error| {
+    ///         TokenError::fault("the token service cannot be reached").with_source(error)
+    ///     })?;
+    ///     // Whatever it says: nobody has to guess whether it counted a failure.
+    ///     request.credential_answered();
+    ///     IssuedToken::new(answer)
+    /// });
+    /// # drop(source);
+    /// ```
+    pub fn sending_credential(&self) {
+        self.fate.set_sent();
+    }
+
+    /// Says that the token service has answered, whatever it said, or that the credential did not get there. A token or
+    /// a refusal says so by itself.
+    pub fn credential_answered(&self) {
+        self.fate.set_answered();
+    }
+
+    /// What has become of the credential.
+    pub(crate) fn fate(&self) -> &Fate {
+        &self.fate
+    }
+
+    /// Says which credential goes out: it may have changed since it was last looked at.
+    pub(crate) fn uses(&self, fingerprint: Fingerprint) {
+        self.fate.set_used(fingerprint);
+    }
+
+    /// What a login for this request ended with: a fault in place of an answer is one that counts.
+    pub(crate) fn concluded<T>(&self, result: Result<T, TokenError>) -> Result<T, TokenError> {
+        match &result {
+            Ok(_) => self.fate.set_answered(),
+            Err(error) if error.is_refused() => self.fate.set_refused(error),
+            Err(_) if self.fate.is_unanswered() => {
+                return result.map_err(TokenError::into_unanswered);
+            }
+            Err(_) => {}
+        }
+        result
+    }
+
+    /// What a login for this request counts as that was broken off for the reason of `error`.
+    pub(crate) fn broken_off(&self, error: TokenError) -> TokenError {
+        match self.fate.refusal() {
+            Some(refusal) => refusal,
+            None if self.fate.is_unanswered() => error.into_unanswered(),
+            None => error,
+        }
+    }
+
+    pub(crate) fn owner(&self) -> &Owner {
+        &self.owner
+    }
+}
+
+#[cfg(feature = "vault")]
+pub(crate) mod vault_time {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering},
+        },
+        time::Duration,
+    };
+
+    tokio::task_local! {
+        /// That of the login this task makes: a portal's login begins in its midst, and takes it over.
+        pub(super) static VAULT_TIME: VaultTime;
+    }
+
+    /// How long a login has waited for vaults' answers, all levels of it together.
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct VaultTime(Arc<AtomicU64>);
+
+    impl VaultTime {
+        pub(crate) fn spent(&self) -> Duration {
+            Duration::from_micros(self.0.load(Ordering::Relaxed))
+        }
+
+        pub(crate) fn add(&self, time: Duration) {
+            let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+            self.0.fetch_add(time, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What a [`TokenSource`](crate::TokenSource) is told when somebody signs out.
+#[derive(Clone, Debug)]
+pub struct SignOut {
+    owner: Owner,
+    token: Option<Arc<Token>>,
+}
+
+impl SignOut {
+    pub(crate) fn new(owner: Owner, token: Option<Arc<Token>>) -> Self {
+        Self { owner, token }
+    }
+
+    /// The site's first root.
+    pub fn site(&self) -> &str {
+        &self.owner.site
+    }
+
+    /// Who signs out, where the site has a token for each caller.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.owner.identity.as_ref()
+    }
+
+    #[cfg(feature = "vault")]
+    pub(crate) fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// The token used until now, if there was one.
+    pub fn token(&self) -> Option<&Token> {
+        self.token.as_deref()
+    }
+}

@@ -1,0 +1,166 @@
+//! Where tokens come from: the one open trait, and what a source is told.
+
+use std::{fmt, pin::Pin, sync::Arc};
+
+use crate::{
+    credential::Fingerprint,
+    error::TokenError,
+    token::{IssuedToken, SignOut, TokenRequest},
+};
+
+/// A way of getting tokens: one of ArcGIS's own, or yours. Sources compose: one may wrap another.
+///
+/// The layer calls it from a task of its own, once at a time per site, with a time limit
+/// ([`login_timeout`](crate::ArcgisAuthLayerBuilder::login_timeout)), and remembers what it says: a
+/// [refusal](TokenError::refused) for 15 minutes, a [fault](TokenError::fault) for a pause that grows.
+///
+/// A login that is broken off after one of the crate's own sources was refused within it counts as refused: where you try
+/// another source after that, keep it within the time there is.
+///
+/// A source must not send its own requests through the layer it serves: a login that waits for itself never ends.
+///
+/// ```
+/// use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, Site, TokenError, TokenRequest, TokenSource};
+///
+/// /// A token somebody else keeps fresh, in a file.
+/// struct FromFile(std::path::PathBuf);
+///
+/// impl TokenSource for FromFile {
+///     async fn token(&self, _request: TokenRequest) -> Result<IssuedToken, TokenError> {
+///         let text = tokio::fs::read_to_string(&self.0).await.map_err(|error| {
+///             TokenError::fault("the token file cannot be read; check that it is there").with_source(error)
+///         })?;
+///         IssuedToken::new(text)
+///     }
+/// }
+///
+/// let site = Site::new("https://gis.example.com/arcgis").token_source(FromFile("/run/token".into()));
+/// let layer = ArcgisAuthLayer::new(site).unwrap();
+/// # drop(layer);
+/// ```
+pub trait TokenSource: Send + Sync + 'static {
+    /// Gets a token, for the reason `request` gives.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::refused`] where trying again with the same credential is useless or harmful, else
+    /// [`TokenError::fault`].
+    fn token(
+        &self,
+        request: TokenRequest,
+    ) -> impl Future<Output = Result<IssuedToken, TokenError>> + Send;
+
+    /// Tells what the credential is recognised by, so that a remembered refusal is lifted when it changes. Asked with
+    /// every login, and at most once a second while a refusal is remembered; must not block for long. A source that does
+    /// not say is one that [cannot tell](Fingerprint::cannot_tell): then a refusal lasts its 15 minutes.
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        fingerprint.cannot_tell();
+    }
+
+    /// Somebody signs out: forgets what is kept of them, and tells whoever else has to know. The layer has forgotten
+    /// the token by itself. Does nothing unless you say otherwise.
+    ///
+    /// # Errors
+    ///
+    /// A [`TokenError`] where somebody who had to be told was not.
+    fn sign_out(&self, sign_out: SignOut) -> impl Future<Output = Result<(), TokenError>> + Send {
+        let _ = sign_out;
+        std::future::ready(Ok(()))
+    }
+}
+
+impl<T: TokenSource> TokenSource for Arc<T> {
+    fn token(
+        &self,
+        request: TokenRequest,
+    ) -> impl Future<Output = Result<IssuedToken, TokenError>> + Send {
+        T::token(self, request)
+    }
+
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        T::fingerprint(self, fingerprint);
+    }
+
+    fn sign_out(&self, sign_out: SignOut) -> impl Future<Output = Result<(), TokenError>> + Send {
+        T::sign_out(self, sign_out)
+    }
+}
+
+/// A source made of an async closure.
+///
+/// ```
+/// use tower_arcgis_auth::{IssuedToken, Site, token_source_fn};
+///
+/// let site = Site::new("https://gis.example.com/arcgis")
+///     .token_source(token_source_fn(|request| async move {
+///         println!("a token is wanted: {}", request.reason());
+///         IssuedToken::new("aGVsbG8td29ybGQ.")
+///     }));
+/// # drop(site);
+/// ```
+pub fn token_source_fn<F, Fut>(function: F) -> TokenSourceFn<F>
+where
+    F: Fn(TokenRequest) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<IssuedToken, TokenError>> + Send,
+{
+    TokenSourceFn { function }
+}
+
+/// The source [`token_source_fn`] makes.
+#[derive(Clone)]
+pub struct TokenSourceFn<F> {
+    function: F,
+}
+
+impl<F, Fut> TokenSource for TokenSourceFn<F>
+where
+    F: Fn(TokenRequest) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<IssuedToken, TokenError>> + Send,
+{
+    fn token(
+        &self,
+        request: TokenRequest,
+    ) -> impl Future<Output = Result<IssuedToken, TokenError>> + Send {
+        (self.function)(request)
+    }
+}
+
+impl<F> fmt::Debug for TokenSourceFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSourceFn").finish_non_exhaustive()
+    }
+}
+
+/// [`TokenSource`] behind a pointer. Boxes a future a login, never one a request.
+pub(crate) trait DynTokenSource: Send + Sync {
+    fn token(&self, request: TokenRequest) -> Boxed<'_, Result<IssuedToken, TokenError>>;
+
+    fn fingerprint(&self, fingerprint: &mut Fingerprint);
+
+    fn sign_out(&self, sign_out: SignOut) -> Boxed<'_, Result<(), TokenError>>;
+}
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+impl<T: TokenSource> DynTokenSource for T {
+    fn token(&self, request: TokenRequest) -> Boxed<'_, Result<IssuedToken, TokenError>> {
+        Box::pin(TokenSource::token(self, request))
+    }
+
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        TokenSource::fingerprint(self, fingerprint);
+    }
+
+    fn sign_out(&self, sign_out: SignOut) -> Boxed<'_, Result<(), TokenError>> {
+        Box::pin(TokenSource::sign_out(self, sign_out))
+    }
+}
+
+impl dyn DynTokenSource {
+    /// The credential's fingerprint as this process compares it.
+    pub(crate) fn hashed_fingerprint(&self) -> Option<u64> {
+        let mut fingerprint = Fingerprint::empty();
+        self.fingerprint(&mut fingerprint);
+        fingerprint.hashed()
+    }
+}
