@@ -143,7 +143,7 @@ fn layer(case: &Case, bare: Bare) -> ArcgisAuth<Bare> {
         .expect("a runtime");
     let site = Site::new(ROOT)
         .token_source(token_source_fn(|_| async {
-            IssuedToken::new("T".repeat(200))
+            IssuedToken::try_new("T".repeat(200))
         }))
         .placement(case.placement)
         .bind_to_address();
@@ -154,7 +154,7 @@ fn layer(case: &Case, bare: Bare) -> ArcgisAuth<Bare> {
         site
     };
     let layer = ArcgisAuthLayer::builder()
-        .site(site)
+        .add_site(site)
         .replay_limit(if case.copy { 1024 * 1024 } else { 0 })
         .build()
         .expect("settings that work");

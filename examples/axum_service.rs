@@ -41,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         env::var("ARCGIS_PASSWORD").unwrap_or_else(|_| PASSWORD.to_owned()),
     );
 
-    let layer = ArcgisAuthLayer::new(Site::new(&root).credential(credential))?;
+    let layer = ArcgisAuthLayer::try_new(Site::new(&root).credential(credential))?;
     let client = layer.layer(Client::builder(TokioExecutor::new()).build_http());
     let app = Router::new()
         .route("/water", get(water))
@@ -68,7 +68,7 @@ async fn water(State(gis): State<Gis>, RawQuery(query): RawQuery) -> Result<Resp
         .oneshot(request)
         .await
         .map_err(|_| StatusCode::BAD_GATEWAY)?;
-    if response.body().outcome().unanswered().is_some() {
+    if response.body().outcome().returned_challenge().is_some() {
         // Still a login page: ours to fix, not the visitor's to answer.
         return Err(StatusCode::BAD_GATEWAY);
     }

@@ -19,11 +19,11 @@ use hyper_util::{
 };
 use tower::{Layer, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, Credential, RedisVault, ReplayBody, SealedVault, Site, TokenVault,
-    VaultKeys,
+    ArcgisAuth, ArcgisAuthLayer, Credential, RedisTokenCache, ReplayBody, SealedTokenCache,
+    SharedTokenCache, Site, TokenCacheKeys,
 };
 
-/// In earnest a secret: `openssl rand -hex 32`, the same for all replicas, `Secret::env("ARCGIS_VAULT_KEY")`.
+/// In earnest a secret: `openssl rand -hex 32`, the same for all replicas, `Secret::env("ARCGIS_CACHE_KEY")`.
 const KEY: &str = "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90";
 
 type Replica = ArcgisAuth<Client<HttpConnector, ReplayBody<Full<Bytes>>>>;
@@ -42,7 +42,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error>> {
     let url = env::args().nth(1);
     let url = url.unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned());
-    if let Err(error) = RedisVault::new(&url)?.read("fleet").await {
+    if let Err(error) = RedisTokenCache::try_new(&url)?.read("fleet").await {
         eprintln!(
             "{error}\n\nFor instance: start one with `redis-server --port 6379`, and say where it is:\n  \
              cargo run --example fleet --features redis -- redis://127.0.0.1:6379"
@@ -83,13 +83,13 @@ fn replica_of(
     url: &str,
     password: &str,
 ) -> Result<Replica, Box<dyn Error>> {
-    let redis = RedisVault::new(url)?.namespace(fleet);
-    let vault = SealedVault::new(redis, VaultKeys::new(KEY)?);
+    let redis = RedisTokenCache::try_new(url)?.namespace(fleet);
+    let vault = SealedTokenCache::new(redis, TokenCacheKeys::try_new(KEY)?);
     let site = Site::new(server.root())
         .credential(Credential::user(USERNAME, password))
-        .token_vault(&vault);
+        .shared_token_cache(&vault);
     let client = Client::builder(TokioExecutor::new()).build_http();
-    Ok(ArcgisAuthLayer::new(site)?.layer(client))
+    Ok(ArcgisAuthLayer::try_new(site)?.layer(client))
 }
 
 /// Asks through all of them at once, of which the first has this number.

@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // Servers from 10.6 on take the token in a header, where no log shows it.
         .placement(TokenPlacement::EsriHeader);
     let mut client = ServiceBuilder::new()
-        .layer(ArcgisAuthLayer::new(site)?)
+        .layer(ArcgisAuthLayer::try_new(site)?)
         .service(Client::builder(TokioExecutor::new()).build_http());
 
     let query = "where=1%3D1&outFields=*&f=json";

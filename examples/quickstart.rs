@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
 
     // The credentials, given once. This is all there is to set up.
-    let layer = ArcgisAuthLayer::new(Site::new(&root).credential(credential))?;
+    let layer = ArcgisAuthLayer::try_new(Site::new(&root).credential(credential))?;
     let client = layer.layer(Client::builder(TokioExecutor::new()).build(https()?));
 
     let ask = async |service: &str| -> Result<(), Box<dyn Error>> {

@@ -41,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 .map_err(reqwest::Error::without_url)
         }
     });
-    let client = ArcgisAuthLayer::new(Site::new(&root).credential(credential))?.layer(reqwest);
+    let client = ArcgisAuthLayer::try_new(Site::new(&root).credential(credential))?.layer(reqwest);
 
     let url = format!("{root}/rest/services/Parcels/MapServer?f=json");
     let request = Request::get(url).body(Full::default())?;

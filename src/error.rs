@@ -108,7 +108,7 @@ impl TokenError {
     }
 
     /// The same refusal, which is about this process or machine and not about the credential: other processes, with
-    /// which refusals are shared through a vault ([`Site::token_vault`](crate::Site)), are not told, and may try. So is
+    /// which refusals are shared through a vault ([`Site::shared_token_cache`](crate::Site)), are not told, and may try. So is
     /// one that a web server in front of ArcGIS gives by address.
     ///
     /// ```
@@ -124,7 +124,7 @@ impl TokenError {
     }
 
     /// Whether it is for other processes to know as well.
-    #[cfg(feature = "vault")]
+    #[cfg(feature = "shared-cache")]
     pub(crate) fn is_refused_to_all(&self) -> bool {
         self.inner.kind == Kind::Refused && !self.inner.is_only_here
     }
@@ -194,7 +194,7 @@ impl Error for TokenError {
 /// ```
 /// use tower_arcgis_auth::{ArcgisAuthLayer, Site};
 ///
-/// let error = ArcgisAuthLayer::new(Site::new("gis.example.com/arcgis")).unwrap_err();
+/// let error = ArcgisAuthLayer::try_new(Site::new("gis.example.com/arcgis")).unwrap_err();
 /// assert!(error.to_string().contains("gis.example.com/arcgis"));
 /// ```
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use crate::{
     body::{KeptBody, Peek, ReplayBody, ResponseBody},
     challenge::{Challenge, Detector, Noted, RequestFacts, Start, Verdict},
     error::BoxError,
-    outcome::{AuthOutcome, Withheld},
+    outcome::{AuthOutcome, SkipReason},
     service::Login,
     session::{Account, Renewal, ServiceKey, broken_off, service_key},
     sign::{cache_control::make_private, scrub},
@@ -47,7 +47,7 @@ enum State<S, B, R: Body, F> {
     Untouched {
         #[pin]
         sent: F,
-        withheld: Option<Withheld>,
+        skip_reason: Option<SkipReason>,
         /// What comes back must not reach somebody else through a cache, for all that is known of it.
         private: bool,
     },
@@ -107,7 +107,7 @@ pub(crate) struct Exchange<S, B> {
     /// Where the second sending went, for the log.
     path: String,
     /// Why a challenge could not be acted on, where that is known beforehand: then no copy is kept.
-    pub(crate) no_second_sending: Option<Withheld>,
+    pub(crate) no_second_sending: Option<SkipReason>,
     pub(crate) replay_limit: usize,
     head: bool,
     always_tell: bool,
@@ -223,7 +223,7 @@ impl<S, B> Exchange<S, B> {
     /// Attaches what happened to what goes up.
     fn finish<R: Body>(&mut self, response: &mut Response<ResponseBody<R>>) {
         let outcome = mem::take(&mut self.outcome);
-        let is_callers_own = outcome.signed || outcome.unanswered.is_some();
+        let is_callers_own = outcome.signed || outcome.returned_challenge.is_some();
         if self.account.signing.private_answers && is_callers_own {
             make_private(response.headers_mut());
         }
@@ -253,16 +253,16 @@ impl<S, B> Exchange<S, B> {
     }
 
     /// What the first sending is signed with where the login before it failed.
-    fn without_login(&mut self, withheld: Withheld) -> Option<Arc<Token>> {
+    fn without_login(&mut self, skip_reason: SkipReason) -> Option<Arc<Token>> {
         if self.token.is_none() {
-            self.outcome.withheld = Some(withheld);
+            self.outcome.skip_reason = Some(skip_reason);
         }
         self.token.take()
     }
 
     /// What to do about a challenge.
     fn challenged(&mut self, challenge: Challenge) -> Reaction {
-        self.outcome.unanswered = Some(challenge);
+        self.outcome.returned_challenge = Some(challenge);
         let store = &self.account.store;
         store.tally.challenges.add_one();
         let generation = self.token.as_ref().map_or(0, |token| token.generation());
@@ -293,16 +293,16 @@ impl<S, B> Exchange<S, B> {
             }
             Some(_) => {
                 self.asked_in_spite = true;
-                TokenReason::RejectedAsMissing
+                TokenReason::RequiredDespiteToken
             }
         };
         let replayable = match (&self.kept, self.no_second_sending.take()) {
-            (_, Some(withheld @ Withheld::LoginRefused(_))) => {
-                self.outcome.withheld = Some(withheld);
+            (_, Some(skip_reason @ SkipReason::LoginRefused(_))) => {
+                self.outcome.skip_reason = Some(skip_reason);
                 return Reaction::Answer;
             }
-            (_, Some(withheld @ Withheld::ServiceRefused)) => {
-                self.outcome.withheld = Some(withheld);
+            (_, Some(skip_reason @ SkipReason::ServiceRefused)) => {
+                self.outcome.skip_reason = Some(skip_reason);
                 if is_invalid && !self.service_is_foreign {
                     // It knew the token before, so the token has died since: for the sake of the requests to come.
                     store.renew(self.token.as_ref(), reason);
@@ -318,16 +318,16 @@ impl<S, B> Exchange<S, B> {
             // after a second sending its answer is the answer.
             if !self.outcome.resent {
                 self.outcome
-                    .withheld
-                    .get_or_insert(Withheld::BodyNotReplayable);
+                    .skip_reason
+                    .get_or_insert(SkipReason::BodyNotReplayable);
             }
             return Reaction::Answer;
         }
         match renewal {
             Renewal::Token(token) => Reaction::SendAgain(token),
             Renewal::Login(login) => Reaction::LogIn(login),
-            Renewal::Withheld(withheld) => {
-                self.outcome.withheld = Some(withheld);
+            Renewal::SkipReason(skip_reason) => {
+                self.outcome.skip_reason = Some(skip_reason);
                 Reaction::Answer
             }
         }
@@ -424,8 +424,8 @@ where
         self.sign(&mut request, token);
         self.outcome.resent = true;
         self.account.store.tally.sent_again.add_one();
-        self.outcome.unanswered = None;
-        self.outcome.withheld = None;
+        self.outcome.returned_challenge = None;
+        self.outcome.skip_reason = None;
         Some(Box::new(Second { service, request }))
     }
 }
@@ -435,11 +435,15 @@ where
     S: Service<Request<ReplayBody<B>>>,
     R: Body,
 {
-    pub(crate) fn untouched(sent: S::Future, withheld: Option<Withheld>, private: bool) -> Self {
+    pub(crate) fn untouched(
+        sent: S::Future,
+        skip_reason: Option<SkipReason>,
+        private: bool,
+    ) -> Self {
         Self {
             state: State::Untouched {
                 sent,
-                withheld,
+                skip_reason,
                 private,
             },
             exchange: None,
@@ -483,15 +487,15 @@ where
             let verdict = match this.state.as_mut().project() {
                 StateProjection::Untouched {
                     sent,
-                    withheld,
+                    skip_reason,
                     private,
                 } => {
                     response = ready!(sent.poll(context))?.map(ResponseBody::untouched);
                     if *private {
                         make_private(response.headers_mut());
                     }
-                    if let Some(withheld) = withheld.take() {
-                        tell_withheld(&mut response, withheld);
+                    if let Some(skip_reason) = skip_reason.take() {
+                        tell_skip_reason(&mut response, skip_reason);
                     }
                     this.state.set(State::Done);
                     return Poll::Ready(Ok(response));
@@ -542,8 +546,10 @@ where
                             ..
                         } => {
                             // Without a new one the old, past its end by the clock, is tried.
-                            let token = result
-                                .map_or_else(|withheld| exchange.without_login(withheld), Some);
+                            let token = result.map_or_else(
+                                |skip_reason| exchange.without_login(skip_reason),
+                                Some,
+                            );
                             let Unsent {
                                 mut service,
                                 request,
@@ -562,8 +568,8 @@ where
                         } => {
                             let second = match result {
                                 Ok(token) => exchange.second_sending(token),
-                                Err(withheld) => {
-                                    exchange.outcome.withheld = Some(withheld);
+                                Err(skip_reason) => {
+                                    exchange.outcome.skip_reason = Some(skip_reason);
                                     None
                                 }
                             };
@@ -633,9 +639,9 @@ where
     }
 }
 
-fn tell_withheld<R: Body>(response: &mut Response<ResponseBody<R>>, withheld: Withheld) {
+fn tell_skip_reason<R: Body>(response: &mut Response<ResponseBody<R>>, skip_reason: SkipReason) {
     let outcome = AuthOutcome {
-        withheld: Some(withheld),
+        skip_reason: Some(skip_reason),
         ..AuthOutcome::default()
     };
     response.extensions_mut().insert(outcome.clone());

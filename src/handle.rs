@@ -7,7 +7,7 @@ use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 use crate::{
     error::TokenError,
     identity::Identity,
-    outcome::Withheld,
+    outcome::SkipReason,
     service::Shared,
     session::{Accounts, Tally, TokenStore},
     token::Token,
@@ -24,9 +24,9 @@ use crate::{
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let layer = ArcgisAuthLayer::new(
+/// let layer = ArcgisAuthLayer::try_new(
 ///     Site::new("https://gis.example.com/arcgis")
-///         .token_source(token_source_fn(|_| async { IssuedToken::new("secret") })),
+///         .token_source(token_source_fn(|_| async { IssuedToken::try_new("secret") })),
 /// )?;
 /// let handle = layer.handle();
 ///
@@ -132,15 +132,15 @@ impl SiteHandle {
 
     /// The accounts requests are signed for: one, or one for each caller that came lately. None where the site has no
     /// credential.
-    pub fn accounts(&self) -> Vec<AccountState> {
+    pub fn sessions(&self) -> Vec<SessionState> {
         let stores = self.site.accounts.stores();
-        stores.iter().map(|store| store.account_state()).collect()
+        stores.iter().map(|store| store.session_state()).collect()
     }
 
     /// The account of one caller; that of requests without a caller for `None`.
-    pub fn account(&self, identity: Option<&Identity>) -> Option<AccountState> {
+    pub fn session(&self, identity: Option<&Identity>) -> Option<SessionState> {
         let store = self.site.accounts.store(identity)?;
-        Some(store.account_state())
+        Some(store.session_state())
     }
 
     /// What was counted at this site.
@@ -160,7 +160,7 @@ impl SiteHandle {
     /// Until its source has been told, an account makes no login. Sources are told 32 at a time, have 15 seconds each, and
     /// hold up the next for one at most. Telling goes on when this future is dropped. Callers whom the layer has forgotten
     /// are nobody here; sign them out
-    /// [one by one](Self::sign_out_caller).
+    /// [one by one](Self::sign_out_identity).
     ///
     /// # Errors
     ///
@@ -176,7 +176,7 @@ impl SiteHandle {
     /// # Errors
     ///
     /// As [`sign_out`](Self::sign_out).
-    pub async fn sign_out_caller(&self, identity: &Identity) -> Result<(), TokenError> {
+    pub async fn sign_out_identity(&self, identity: &Identity) -> Result<(), TokenError> {
         let store = self.site.accounts.store_to_sign_out(identity);
         sign_out(store.into_iter().collect()).await
     }
@@ -187,7 +187,7 @@ impl SiteHandle {
     /// # Errors
     ///
     /// Why there is no new token. An older one stays in use.
-    pub async fn renew(&self) -> Result<TokenState, Withheld> {
+    pub async fn renew(&self) -> Result<TokenState, SkipReason> {
         self.renew_for(None).await
     }
 
@@ -195,15 +195,15 @@ impl SiteHandle {
     ///
     /// # Errors
     ///
-    /// As [`renew`](Self::renew), and [`Withheld::NoIdentity`] if the site tells no callers apart.
-    pub async fn renew_caller(&self, identity: &Identity) -> Result<TokenState, Withheld> {
+    /// As [`renew`](Self::renew), and [`SkipReason::NoIdentity`] if the site tells no callers apart.
+    pub async fn renew_identity(&self, identity: &Identity) -> Result<TokenState, SkipReason> {
         self.renew_for(Some(identity)).await
     }
 
-    async fn renew_for(&self, identity: Option<&Identity>) -> Result<TokenState, Withheld> {
+    async fn renew_for(&self, identity: Option<&Identity>) -> Result<TokenState, SkipReason> {
         let none = match self.site.accounts {
-            Accounts::None => Withheld::NoCredential,
-            _ => Withheld::NoIdentity,
+            Accounts::None => SkipReason::NoCredential,
+            _ => SkipReason::NoIdentity,
         };
         let store = self.site.accounts.store_to_renew(identity).ok_or(none)?;
         let token = store.renewed_on_order().await?;
@@ -273,14 +273,14 @@ const LONGEST_TURN: Duration = Duration::from_secs(1);
 
 /// One account of a site: its token, and why it has none or gets no new one.
 #[derive(Clone, Debug)]
-pub struct AccountState {
+pub struct SessionState {
     pub(crate) identity: Option<Identity>,
     pub(crate) token: Option<TokenState>,
-    pub(crate) withheld: Option<Withheld>,
+    pub(crate) skip_reason: Option<SkipReason>,
     pub(crate) is_logging_in: bool,
 }
 
-impl AccountState {
+impl SessionState {
     /// Whose account it is, where each caller has one.
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
@@ -292,8 +292,8 @@ impl AccountState {
     }
 
     /// Why no login would be made now, if one were wanted.
-    pub fn withheld(&self) -> Option<&Withheld> {
-        self.withheld.as_ref()
+    pub fn skip_reason(&self) -> Option<&SkipReason> {
+        self.skip_reason.as_ref()
     }
 
     /// Whether a login is under way.
@@ -302,7 +302,7 @@ impl AccountState {
     }
 }
 
-impl fmt::Display for AccountState {
+impl fmt::Display for SessionState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.token {
             Some(token) => write!(f, "{token}")?,
@@ -311,8 +311,8 @@ impl fmt::Display for AccountState {
         if self.is_logging_in {
             f.write_str(", logging in")?;
         }
-        if let Some(withheld) = &self.withheld {
-            write!(f, ", {withheld}")?;
+        if let Some(skip_reason) = &self.skip_reason {
+            write!(f, ", {skip_reason}")?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::{
     handle::{ArcgisAuthHandle, KnownSite},
     identity::Identity,
     login::{
-        Answers, Ask, Automatic, ClientBinding, Discovery, Endpoint, Portals, Recipe, Refusals,
+        Answers, Ask, Automatic, Discovery, Endpoint, Portals, Recipe, Refusals, TokenBinding,
         TokenClient,
     },
     patience::LONGEST,
@@ -37,8 +37,8 @@ const DEFAULT_LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let layer = ArcgisAuthLayer::builder()
-///     .site(Site::new("https://gis.example.com/arcgis").credential(Credential::user("reader", "secret")))
-///     .site(Site::new("https://maps.example.org/server").credential(Credential::user("guest", "secret")))
+///     .add_site(Site::new("https://gis.example.com/arcgis").credential(Credential::user("reader", "secret")))
+///     .add_site(Site::new("https://maps.example.org/server").credential(Credential::user("guest", "secret")))
 ///     .replay_limit(4 * 1024 * 1024)
 ///     .build()?;
 /// # drop(layer);
@@ -56,8 +56,8 @@ impl ArcgisAuthLayer {
     /// # Errors
     ///
     /// As [`ArcgisAuthLayerBuilder::build`].
-    pub fn new(site: Site) -> Result<Self, ConfigError> {
-        Self::builder().site(site).build()
+    pub fn try_new(site: Site) -> Result<Self, ConfigError> {
+        Self::builder().add_site(site).build()
     }
 
     /// A layer for several sites, or with other settings.
@@ -108,7 +108,7 @@ pub struct ArcgisAuthLayerBuilder {
 impl ArcgisAuthLayerBuilder {
     /// One more site. Where two sites' roots both match a request, the longer root wins.
     #[must_use]
-    pub fn site(mut self, site: Site) -> Self {
+    pub fn add_site(mut self, site: Site) -> Self {
         self.sites.push(site);
         self
     }
@@ -386,7 +386,7 @@ pub(crate) fn recipe(
         sends_portal_token: site.sends_portal_token,
         binding: referer
             .clone()
-            .map_or(ClientBinding::RequestIp, ClientBinding::Referer),
+            .map_or(TokenBinding::RequestIp, TokenBinding::Referer),
         client,
         portals: portals.clone(),
         answers: Answers::default(),

@@ -37,7 +37,7 @@
 //!
 //! let site = Site::new(server.root()).credential(Credential::user(name, password));
 //! let client = ServiceBuilder::new()
-//!     .layer(ArcgisAuthLayer::new(site)?)
+//!     .layer(ArcgisAuthLayer::try_new(site)?)
 //!     .service(Client::builder(TokioExecutor::new()).build_http());
 //!
 //! for service in ["Parcels/MapServer", "Water/FeatureServer", "Zoning/MapServer"] {
@@ -65,11 +65,11 @@
 //! * `client` (default): the client that logs in, hyper-util over rustls with the platform's root certificates. Without
 //!   it give one with [`token_client`](ArcgisAuthLayerBuilder::token_client).
 //! * `identities` (default): [`Site::identity_fn`], a token for each caller. Brings the `moka` crate.
-//! * `redis`: the vault `RedisVault`. Brings the `redis` crate, and `vault`.
+//! * `redis`: the vault `RedisTokenCache`. Brings the `redis` crate, and `vault`.
 //! * `sign-in`: a person's sign-in at a portal, `begin_sign_in` and `redeem_code`. Brings the `oauth2` crate.
 //! * `tracing` (default): one span a login (`arcgis_login`) and events for what goes wrong, under the target
 //!   `tower_arcgis_auth`; nothing per request, never a secret.
-//! * `vault`: processes share tokens and refusals, sealed, through a `TokenVault`: `SealedVault`, `Site::token_vault`.
+//! * `vault`: processes share tokens and refusals, sealed, through a `SharedTokenCache`: `SealedTokenCache`, `Site::shared_token_cache`.
 //!
 //! # What stays out of reach
 //!
@@ -87,7 +87,7 @@
 )]
 #![warn(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-#[cfg(all(test, feature = "vault"))]
+#[cfg(all(test, feature = "shared-cache"))]
 extern crate self as tower_arcgis_auth;
 
 /// What README shows compiles.
@@ -111,7 +111,7 @@ mod registry;
 mod routes;
 mod service;
 mod session;
-#[cfg(feature = "vault")]
+#[cfg(feature = "shared-cache")]
 mod shared_cache;
 mod sharing;
 mod sign;
@@ -123,10 +123,11 @@ mod url;
 #[cfg(feature = "sign-in")]
 pub use self::login::{SignIn, SignedIn, begin_sign_in, redeem_code};
 #[cfg(feature = "redis")]
-pub use self::shared_cache::RedisVault;
-#[cfg(feature = "vault")]
+pub use self::shared_cache::RedisTokenCache;
+#[cfg(feature = "shared-cache")]
 pub use self::shared_cache::{
-    SealedVault, TokenVault, VaultError, VaultKeys, VaultLock, VaultRecord, VaultedSource,
+    SealedRecord, SealedTokenCache, SharedSource, SharedTokenCache, TokenCacheError,
+    TokenCacheKeys, VaultLock,
 };
 pub use self::{
     body::{ReplayBody, ResponseBody},
@@ -134,15 +135,15 @@ pub use self::{
     credential::{Credential, Fingerprint, Secret},
     error::{BoxError, ConfigError, TokenError},
     future::ResponseFuture,
-    handle::{AccountState, ArcgisAuthHandle, Counters, SiteHandle, TokenState},
+    handle::{ArcgisAuthHandle, Counters, SessionState, SiteHandle, TokenState},
     identity::Identity,
     layer::{ArcgisAuthLayer, ArcgisAuthLayerBuilder},
     login::{
-        Cancelled, ChosenSource, ClientBinding, CredentialRequest, FederatedServer, Findings,
-        GenerateToken, LegacyToken, OAuthApp, Portal, ReadyToken, ReadyTokenOrElse, RefreshToken,
-        RotatedToken, TokenClient, revoke_token,
+        Cancelled, ChosenSource, CredentialRequest, FederatedServer, GenerateToken, LegacyToken,
+        OAuthApp, OrElse, Portal, RefreshToken, RotatedToken, SiteReport, StaticToken,
+        TokenBinding, TokenClient, revoke_token,
     },
-    outcome::{AuthOutcome, Withheld},
+    outcome::{AuthOutcome, SkipReason},
     service::ArcgisAuth,
     sign::placement::TokenPlacement,
     site::{CallerToken, Site},

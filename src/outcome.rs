@@ -17,7 +17,7 @@ use crate::{challenge::Challenge, error::TokenError};
 ///
 /// fn log(response: &http::Response<String>) {
 ///     if let Some(outcome) = response.extensions().get::<AuthOutcome>() {
-///         if outcome.unanswered().is_some() {
+///         if outcome.returned_challenge().is_some() {
 ///             println!("still a login: {outcome}");
 ///         }
 ///     }
@@ -29,8 +29,8 @@ pub struct AuthOutcome {
     pub(crate) signed: bool,
     pub(crate) challenge: Option<Challenge>,
     pub(crate) resent: bool,
-    pub(crate) unanswered: Option<Challenge>,
-    pub(crate) withheld: Option<Withheld>,
+    pub(crate) returned_challenge: Option<Challenge>,
+    pub(crate) skip_reason: Option<SkipReason>,
 }
 
 impl AuthOutcome {
@@ -50,17 +50,17 @@ impl AuthOutcome {
     }
 
     /// The challenge that this answer itself is; `None` if the answer is what was asked for.
-    pub fn unanswered(&self) -> Option<Challenge> {
-        self.unanswered
+    pub fn returned_challenge(&self) -> Option<Challenge> {
+        self.returned_challenge
     }
 
     /// Why the request was not signed, or not sent again.
-    pub fn withheld(&self) -> Option<&Withheld> {
-        self.withheld.as_ref()
+    pub fn skip_reason(&self) -> Option<&SkipReason> {
+        self.skip_reason.as_ref()
     }
 
     pub(crate) fn is_worth_telling(&self) -> bool {
-        self.challenge.is_some() || self.withheld.is_some()
+        self.challenge.is_some() || self.skip_reason.is_some()
     }
 }
 
@@ -73,11 +73,11 @@ impl fmt::Display for AuthOutcome {
         if self.resent {
             f.write_str(", sent again")?;
         }
-        if let Some(challenge) = self.unanswered {
+        if let Some(challenge) = self.returned_challenge {
             write!(f, ", the answer is a challenge ({challenge})")?;
         }
-        if let Some(withheld) = &self.withheld {
-            write!(f, ": {withheld}")?;
+        if let Some(skip_reason) = &self.skip_reason {
+            write!(f, ": {skip_reason}")?;
         }
         Ok(())
     }
@@ -86,7 +86,7 @@ impl fmt::Display for AuthOutcome {
 /// Why a request was not signed, or not sent again after a challenge, or why there is no new token.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Withheld {
+pub enum SkipReason {
     /// The site has no credential.
     NoCredential,
     /// The caller placed a token itself, and the site lets it keep it.
@@ -100,26 +100,26 @@ pub enum Withheld {
     /// The token service refused the credential; not tried again for 15 minutes.
     LoginRefused(TokenError),
     /// The token service is broken or out of reach; tried again after a pause.
-    TokenServiceFault(TokenError),
+    LoginFailed(TokenError),
     /// Somebody signed out while the request waited for a login.
     SignedOut,
     /// The site has a token for each caller, and the request does not say whose it is.
     NoIdentity,
     /// The last login bore no fruit: since then no signed request came back clean. Tried again after a pause.
-    FruitlessLogins,
+    LoginBudgetSpent,
 }
 
-impl Withheld {
+impl SkipReason {
     /// The token source's own error, if it is what stood in the way.
     pub fn token_error(&self) -> Option<&TokenError> {
         match self {
-            Self::LoginRefused(error) | Self::TokenServiceFault(error) => Some(error),
+            Self::LoginRefused(error) | Self::LoginFailed(error) => Some(error),
             _ => None,
         }
     }
 }
 
-impl fmt::Display for Withheld {
+impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoCredential => f.write_str("the site has no credential"),
@@ -130,17 +130,17 @@ impl fmt::Display for Withheld {
                 "this service refused the account after a fresh login; check what it is shared with",
             ),
             Self::LoginRefused(error) => write!(f, "login refused: {error}"),
-            Self::TokenServiceFault(error) => write!(f, "login failed: {error}"),
+            Self::LoginFailed(error) => write!(f, "login failed: {error}"),
             Self::SignedOut => f.write_str("somebody signed out meanwhile"),
             Self::NoIdentity => f.write_str("nothing says which caller the request is made for"),
-            Self::FruitlessLogins => {
+            Self::LoginBudgetSpent => {
                 f.write_str("the last login bore no fruit; the next is made after a pause")
             }
         }
     }
 }
 
-impl Error for Withheld {
+impl Error for SkipReason {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         // Its own words are told already.
         self.token_error()?.source()

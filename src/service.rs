@@ -15,7 +15,7 @@ use crate::{
     error::BoxError,
     future::{Exchange, ResponseFuture, Unsent},
     handle::{ArcgisAuthHandle, KnownSite},
-    outcome::Withheld,
+    outcome::SkipReason,
     routes::SiteTable,
     session::{Accounts, Renewal},
     site::CallerToken,
@@ -45,14 +45,14 @@ use crate::{
 ///     Ok::<_, std::io::Error>(Response::new(Full::new(Bytes::from(body))))
 /// });
 /// let site = Site::new("https://gis.example.com/arcgis")
-///     .token_source(token_source_fn(|_| async { IssuedToken::new("secret") }));
-/// let mut service = ArcgisAuthLayer::new(site)?.layer(server);
+///     .token_source(token_source_fn(|_| async { IssuedToken::try_new("secret") }));
+/// let mut service = ArcgisAuthLayer::try_new(site)?.layer(server);
 ///
 /// let request = Request::get("https://gis.example.com/arcgis/rest/services/Roads/MapServer?f=json")
 ///     .body(Full::default())?;
 /// let response = service.ready().await?.call(request).await?;
 /// assert!(response.body().outcome().resent());
-/// assert!(response.body().outcome().unanswered().is_none());
+/// assert!(response.body().outcome().returned_challenge().is_none());
 /// # Ok(())
 /// # }
 /// ```
@@ -116,15 +116,15 @@ where
             return self.pass(request, None);
         };
         let Some(signing) = site.signing() else {
-            return self.pass(request, Some(Withheld::NoCredential));
+            return self.pass(request, Some(SkipReason::NoCredential));
         };
         // The answer to TRACE is the request itself, and would hold the token.
         if is_exempt(path) || *request.method() == Method::TRACE {
-            return self.pass(request, Some(Withheld::Exempt));
+            return self.pass(request, Some(SkipReason::Exempt));
         }
         let replaces_token = signing.caller_token == CallerToken::Replace;
         if !replaces_token && signing.has_token(&request) {
-            return self.pass(request, Some(Withheld::CallersToken));
+            return self.pass(request, Some(SkipReason::CallersToken));
         }
         let root = request.uri().path().len() - path.len();
         // Settled here and now: a second sending is for whom the first was for.
@@ -138,7 +138,7 @@ where
                     // It may be a challenge, which is nobody else's either.
                     let private = signing.private_answers;
                     let sent = self.inner.call(request.map(ReplayBody::bare));
-                    return ResponseFuture::untouched(sent, Some(Withheld::NoIdentity), private);
+                    return ResponseFuture::untouched(sent, Some(SkipReason::NoIdentity), private);
                 };
                 account
             }
@@ -180,13 +180,13 @@ impl<S> ArcgisAuth<S> {
     fn pass<B, R: Body>(
         &mut self,
         request: Request<B>,
-        withheld: Option<Withheld>,
+        skip_reason: Option<SkipReason>,
     ) -> ResponseFuture<S, B, R>
     where
         S: Service<Request<ReplayBody<B>>>,
     {
         let sent = self.inner.call(request.map(ReplayBody::bare));
-        ResponseFuture::untouched(sent, withheld, false)
+        ResponseFuture::untouched(sent, skip_reason, false)
     }
 }
 
@@ -215,20 +215,20 @@ impl<S, B: Body> Exchange<S, B> {
         if store.remembers_services() {
             let service = self.service_of(request.uri());
             if let Some(is_foreign) = store.refused_service(service) {
-                self.no_second_sending = Some(Withheld::ServiceRefused);
+                self.no_second_sending = Some(SkipReason::ServiceRefused);
                 self.service_is_foreign = is_foreign;
             }
             self.service = Some(service);
         }
         if let Some(error) = store.refused_login() {
-            self.no_second_sending = Some(Withheld::LoginRefused(error));
+            self.no_second_sending = Some(SkipReason::LoginRefused(error));
         }
         if self.no_second_sending.is_none()
             && !ReplayBody::can_keep(request.body(), self.replay_limit)
         {
-            self.no_second_sending = Some(Withheld::BodyNotReplayable);
+            self.no_second_sending = Some(SkipReason::BodyNotReplayable);
         }
-        let one_sending = matches!(self.no_second_sending, Some(Withheld::BodyNotReplayable));
+        let one_sending = matches!(self.no_second_sending, Some(SkipReason::BodyNotReplayable));
 
         let token = store.current();
         self.generation_before = token.as_ref().map_or(0, |token| token.generation());
@@ -254,9 +254,9 @@ impl<S, B: Body> Exchange<S, B> {
                 Beginning::LogIn(login)
             }
             // A token past its end by the clock may still be taken: nothing better is to be had.
-            Renewal::Withheld(_) if token.is_some() => Beginning::Send(token),
-            Renewal::Withheld(withheld) => {
-                self.outcome.withheld = Some(withheld);
+            Renewal::SkipReason(_) if token.is_some() => Beginning::Send(token),
+            Renewal::SkipReason(skip_reason) => {
+                self.outcome.skip_reason = Some(skip_reason);
                 Beginning::Send(None)
             }
         }

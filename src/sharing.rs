@@ -1,19 +1,19 @@
 //! What a site's logins share with other processes: what its vault says, and nothing without the feature `vault`.
 
-#[cfg(not(feature = "vault"))]
+#[cfg(not(feature = "shared-cache"))]
 pub(crate) use disabled::Sharing;
-#[cfg(feature = "vault")]
+#[cfg(feature = "shared-cache")]
 pub(crate) use enabled::Sharing;
 
-#[cfg(feature = "vault")]
+#[cfg(feature = "shared-cache")]
 mod enabled {
     use std::{fmt, sync::Arc};
 
     use crate::{
         credential::Fingerprint,
         error::TokenError,
-        login::{ClientBinding, Endpoint},
-        shared_cache::{About, SealedVault, VaultedSource},
+        login::{Endpoint, TokenBinding},
+        shared_cache::{About, SealedTokenCache, SharedSource},
         token::{DynTokenSource, IssuedToken, SignOut, TokenRequest, TokenSource},
     };
 
@@ -21,10 +21,10 @@ mod enabled {
 
     /// With whom logins are shared: with all who have the same vault, if there is one.
     #[derive(Clone, Debug, Default)]
-    pub(crate) struct Sharing(Option<SealedVault>);
+    pub(crate) struct Sharing(Option<SealedTokenCache>);
 
     impl Sharing {
-        pub(crate) fn through(vault: &SealedVault) -> Self {
+        pub(crate) fn through(vault: &SealedTokenCache) -> Self {
             Self(Some(vault.clone()))
         }
 
@@ -45,8 +45,8 @@ mod enabled {
         }
 
         /// The login at a portal that serves all its servers. What is bound to an address is of use on one machine only.
-        pub(crate) fn portal(&self, binding: &ClientBinding, source: Source) -> Source {
-            if !matches!(binding, ClientBinding::Referer(_)) {
+        pub(crate) fn portal(&self, binding: &TokenBinding, source: Source) -> Source {
+            if !matches!(binding, TokenBinding::Referer(_)) {
                 return source;
             }
             let binding = format!("{binding:?}");
@@ -65,9 +65,9 @@ mod enabled {
             };
             let source = Erased(source);
             if counts {
-                Arc::new(VaultedSource::new(vault, about, source))
+                Arc::new(SharedSource::new(vault, about, source))
             } else {
-                Arc::new(VaultedSource::above_turns(vault, about, source))
+                Arc::new(SharedSource::above_turns(vault, about, source))
             }
         }
     }
@@ -90,12 +90,12 @@ mod enabled {
     }
 }
 
-#[cfg(not(feature = "vault"))]
+#[cfg(not(feature = "shared-cache"))]
 mod disabled {
     use std::{fmt, sync::Arc};
 
     use crate::{
-        login::{ClientBinding, Endpoint},
+        login::{Endpoint, TokenBinding},
         token::DynTokenSource,
     };
 
@@ -118,7 +118,7 @@ mod disabled {
             source
         }
 
-        pub(crate) fn portal(&self, _binding: &ClientBinding, source: Source) -> Source {
+        pub(crate) fn portal(&self, _binding: &TokenBinding, source: Source) -> Source {
             source
         }
 

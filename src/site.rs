@@ -35,7 +35,7 @@ use crate::session::CallerSettings;
 /// let site = Site::new("https://gis.example.com/arcgis")
 ///     .credential(Credential::user("gis_reader", "secret"))
 ///     .placement(TokenPlacement::EsriHeader);
-/// let layer = ArcgisAuthLayer::new(site)?;
+/// let layer = ArcgisAuthLayer::try_new(site)?;
 /// # drop(layer);
 /// # Ok(())
 /// # }
@@ -124,7 +124,7 @@ impl Site {
 
     /// One more root under which the same token is good. Logins start from the first.
     #[must_use]
-    pub fn root(mut self, root: impl Into<String>) -> Self {
+    pub fn add_root(mut self, root: impl Into<String>) -> Self {
         self.roots.push(root.into());
         self
     }
@@ -200,7 +200,7 @@ impl Site {
     /// }
     ///
     /// # fn site(client: TokenClient) -> Result<Site, Box<dyn std::error::Error>> {
-    /// let signed_in = RefreshToken::at("https://www.arcgis.com", "aClientId", "", client)?
+    /// let signed_in = RefreshToken::try_new("https://www.arcgis.com", "aClientId", "", client)?
     ///     .redirect_uri("https://app.example.com/signed-in")
     ///     .on_rotation(|rotated| async move {
     ///         let _ = tokio::fs::write(kept_at(rotated.identity()), rotated.expose()).await;
@@ -224,7 +224,7 @@ impl Site {
 
     /// Gives each caller a token of its own: `function` reads from a request's head whom it is made for. Refusals and
     /// pauses are each caller's own as well: one wrong password never touches another caller. A request that is nobody's
-    /// is not signed ([`Withheld::NoIdentity`](crate::Withheld::NoIdentity)).
+    /// is not signed ([`SkipReason::NoIdentity`](crate::SkipReason::NoIdentity)).
     ///
     /// Read the identity from what your own code put there, an extension, or from a header that whatever stands before
     /// you sets and callers cannot. What it logs in with: [`credential_fn`](Self::credential_fn), told the identity;
@@ -273,7 +273,7 @@ impl Site {
     /// [`identity_fn`](Self::identity_fn).
     #[cfg(feature = "identities")]
     #[must_use]
-    pub fn remember_callers(mut self, most: u64, longest_idle: Duration) -> Self {
+    pub fn remember_identities(mut self, most: u64, longest_idle: Duration) -> Self {
         self.callers.most = most;
         // Ten years are for ever, and the cache takes no longer.
         self.callers.longest_idle = longest_idle.min(Duration::from_secs(10 * 365 * 24 * 60 * 60));
@@ -312,7 +312,7 @@ impl Site {
 
     /// Binds tokens to the address the token service sees instead of to a `Referer`. Not for machines that leave
     /// their network by changing addresses. Such tokens are of use on one machine only: through a
-    /// [vault](crate::SealedVault) machines then share what was refused, and no tokens.
+    /// [vault](crate::SealedTokenCache) machines then share what was refused, and no tokens.
     #[must_use]
     pub fn bind_to_address(mut self) -> Self {
         self.binding = Binding::RequestIp;
@@ -369,18 +369,18 @@ impl Site {
     /// shares with all others of the site that cannot.
     ///
     /// ```
-    /// use tower_arcgis_auth::{Credential, SealedVault, Secret, Site};
+    /// use tower_arcgis_auth::{Credential, SealedTokenCache, Secret, Site};
     ///
-    /// fn shared_site(vault: &SealedVault) -> Site {
+    /// fn shared_site(vault: &SealedTokenCache) -> Site {
     ///     Site::new("https://gis.example.com/arcgis")
     ///         .credential(Credential::user("gis_reader", Secret::env("ARCGIS_PASSWORD")))
-    ///         .token_vault(vault)
+    ///         .shared_token_cache(vault)
     /// }
     /// # let _ = shared_site;
     /// ```
-    #[cfg(feature = "vault")]
+    #[cfg(feature = "shared-cache")]
     #[must_use]
-    pub fn token_vault(mut self, vault: &crate::SealedVault) -> Self {
+    pub fn shared_token_cache(mut self, vault: &crate::SealedTokenCache) -> Self {
         self.sharing = Sharing::through(vault);
         self
     }

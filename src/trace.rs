@@ -3,12 +3,12 @@
 
 #[cfg(feature = "tracing")]
 pub(crate) use enabled::{got_token, login, login_failed, service_refused};
-#[cfg(all(feature = "tracing", feature = "vault"))]
+#[cfg(all(feature = "tracing", feature = "shared-cache"))]
 pub(crate) use enabled::{vault_back, vault_unavailable};
 
 #[cfg(not(feature = "tracing"))]
 pub(crate) use disabled::{got_token, login, login_failed, service_refused};
-#[cfg(all(not(feature = "tracing"), feature = "vault"))]
+#[cfg(all(not(feature = "tracing"), feature = "shared-cache"))]
 pub(crate) use disabled::{vault_back, vault_unavailable};
 
 #[cfg(feature = "tracing")]
@@ -64,12 +64,12 @@ mod enabled {
     }
 
     /// Once an outage.
-    #[cfg(feature = "vault")]
-    pub(crate) fn vault_unavailable(error: &crate::VaultError) {
+    #[cfg(feature = "shared-cache")]
+    pub(crate) fn vault_unavailable(error: &crate::TokenCacheError) {
         tracing::warn!(target: TARGET, %error, "the vault cannot be asked: this process logs in by itself until it can");
     }
 
-    #[cfg(feature = "vault")]
+    #[cfg(feature = "shared-cache")]
     pub(crate) fn vault_back() {
         tracing::info!(target: TARGET, "the vault answers again: tokens are shared");
     }
@@ -95,9 +95,9 @@ mod disabled {
 
     pub(crate) fn service_refused(_site: &str, _service: &str, _challenge: Challenge) {}
 
-    #[cfg(feature = "vault")]
-    pub(crate) fn vault_unavailable(_error: &crate::VaultError) {}
+    #[cfg(feature = "shared-cache")]
+    pub(crate) fn vault_unavailable(_error: &crate::TokenCacheError) {}
 
-    #[cfg(feature = "vault")]
+    #[cfg(feature = "shared-cache")]
     pub(crate) fn vault_back() {}
 }

@@ -77,7 +77,7 @@ fn signed_in(
 fn site(placement: TokenPlacement) -> Site {
     Site::new("http://gis.test/arcgis")
         .token_source(token_source_fn(|_| async {
-            IssuedToken::new("T".repeat(200))
+            IssuedToken::try_new("T".repeat(200))
         }))
         .placement(placement)
 }
@@ -92,7 +92,7 @@ fn signed_in_at(
         .build()
         .unwrap();
     let layer = ArcgisAuthLayer::builder()
-        .site(site)
+        .add_site(site)
         .replay_limit(replay_limit)
         .build()
         .unwrap();

@@ -26,8 +26,8 @@ use support::{
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_arcgis_auth::{
     ArcgisAuth, ArcgisAuthHandle, ArcgisAuthLayer, Cancelled, Challenge, Credential, Identity,
-    IssuedToken, RefreshToken, ReplayBody, Site, TokenClient, TokenError, TokenRequest,
-    TokenSource, Withheld, token_source_fn,
+    IssuedToken, RefreshToken, ReplayBody, Site, SkipReason, TokenClient, TokenError, TokenRequest,
+    TokenSource, token_source_fn,
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -75,7 +75,7 @@ impl TokenSource for Mint {
         if name == "mallory" {
             return Err(TokenError::refused("wrong password"));
         }
-        IssuedToken::new(format!("{name}-{login}"))
+        IssuedToken::try_new(format!("{name}-{login}"))
     }
 }
 
@@ -86,7 +86,7 @@ fn site(mint: &Mint) -> Site {
 }
 
 fn over(fake: &Fake, site: Site) -> ArcgisAuth<Fake> {
-    ArcgisAuthLayer::new(site).unwrap().layer(fake.clone())
+    ArcgisAuthLayer::try_new(site).unwrap().layer(fake.clone())
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,8 +114,8 @@ async fn a_request_that_is_nobodys_is_not_signed() {
 
     assert_eq!(told.body, REQUIRED);
     assert!(matches!(
-        told.outcome.withheld(),
-        Some(Withheld::NoIdentity)
+        told.outcome.skip_reason(),
+        Some(SkipReason::NoIdentity)
     ));
     assert_eq!(fake.tokens().last(), Some(&None));
     assert_eq!(mint.logins(), 1);
@@ -139,10 +139,13 @@ async fn one_callers_wrong_password_touches_nobody_else() {
 
     for _ in 0..20 {
         let told = send(&service, get_as("mallory")).await;
-        assert_eq!(told.outcome.unanswered(), Some(Challenge::TokenRequired));
+        assert_eq!(
+            told.outcome.returned_challenge(),
+            Some(Challenge::TokenRequired)
+        );
         assert!(matches!(
-            told.outcome.withheld(),
-            Some(Withheld::LoginRefused(_))
+            told.outcome.skip_reason(),
+            Some(SkipReason::LoginRefused(_))
         ));
         assert!(send(&service, get_as("alice")).await.is_clean());
     }
@@ -196,7 +199,7 @@ async fn a_hundred_requests_of_each_of_ten_callers_cost_ten_logins() {
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_callers_are_remembered() {
     let mint = Mint::default();
-    let layer = ArcgisAuthLayer::new(site(&mint)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site(&mint)).unwrap();
     let service = layer.layer(mint.server());
     for _ in 0..2 {
         for caller in 0..10_000 {
@@ -205,20 +208,20 @@ async fn ten_thousand_callers_are_remembered() {
         }
     }
     assert_eq!(mint.logins(), 10_000);
-    assert_eq!(layer.handle().sites()[0].accounts().len(), 10_000);
+    assert_eq!(layer.handle().sites()[0].sessions().len(), 10_000);
 }
 
 #[tokio::test(start_paused = true)]
 async fn callers_above_the_bound_are_forgotten_the_longest_idle_first() {
     let mint = Mint::default();
-    let layer = ArcgisAuthLayer::new(site(&mint).remember_callers(10, HOUR)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site(&mint).remember_identities(10, HOUR)).unwrap();
     let service = layer.layer(mint.server());
     let handle = layer.handle();
     for caller in 0..100 {
         send(&service, get_as("alice")).await;
         send(&service, get_as(format!("caller{caller}"))).await;
         // Looks through what is to be forgotten.
-        assert!(handle.sites()[0].accounts().len() <= 10);
+        assert!(handle.sites()[0].sessions().len() <= 10);
     }
     assert_eq!(mint.logins_of("alice"), 1);
     send(&service, get_as("caller0")).await;
@@ -229,10 +232,11 @@ async fn callers_above_the_bound_are_forgotten_the_longest_idle_first() {
 async fn an_idle_caller_is_forgotten() {
     let mint = Mint::default();
     let layer =
-        ArcgisAuthLayer::new(site(&mint).remember_callers(10, Duration::from_nanos(1))).unwrap();
+        ArcgisAuthLayer::try_new(site(&mint).remember_identities(10, Duration::from_nanos(1)))
+            .unwrap();
     let service = layer.layer(mint.server());
     assert!(send(&service, get_as("alice")).await.is_clean());
-    assert!(layer.handle().sites()[0].accounts().is_empty());
+    assert!(layer.handle().sites()[0].sessions().is_empty());
     assert!(send(&service, get_as("alice")).await.is_clean());
     assert_eq!(mint.logins_of("alice"), 2);
 }
@@ -241,20 +245,20 @@ async fn an_idle_caller_is_forgotten() {
 async fn a_refusal_outlives_the_memory_of_its_caller() {
     for (most, longest_idle) in [(1, HOUR), (10, Duration::from_nanos(1))] {
         let mint = Mint::default();
-        let site = site(&mint).remember_callers(most, longest_idle);
-        let layer = ArcgisAuthLayer::new(site).unwrap();
+        let site = site(&mint).remember_identities(most, longest_idle);
+        let layer = ArcgisAuthLayer::try_new(site).unwrap();
         let service = layer.layer(mint.server());
         send(&service, get_as("mallory")).await;
         for caller in 0..1000 {
             send(&service, get_as(format!("caller{caller}"))).await;
             if caller % 100 == 0 {
-                layer.handle().sites()[0].accounts();
+                layer.handle().sites()[0].sessions();
             }
         }
         let told = send(&service, get_as("mallory")).await;
         assert!(matches!(
-            told.outcome.withheld(),
-            Some(Withheld::LoginRefused(_))
+            told.outcome.skip_reason(),
+            Some(SkipReason::LoginRefused(_))
         ));
         assert_eq!(mint.logins_of("mallory"), 1);
 
@@ -270,7 +274,7 @@ async fn a_caller_forgotten_during_its_login_logs_in_once() {
         takes: Duration::from_secs(1),
         ..Mint::default()
     };
-    let layer = ArcgisAuthLayer::new(site(&mint).remember_callers(1, HOUR)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site(&mint).remember_identities(1, HOUR)).unwrap();
     let service = layer.layer(mint.server());
     let first = send(&service, get_as("alice"));
     let second = async {
@@ -278,7 +282,7 @@ async fn a_caller_forgotten_during_its_login_logs_in_once() {
         let crowding_out = send(&service, get_as("bob"));
         let back_again = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            layer.handle().sites()[0].accounts();
+            layer.handle().sites()[0].sessions();
             send(&service, get_as("alice")).await
         };
         tokio::join!(crowding_out, back_again).1
@@ -339,7 +343,7 @@ async fn no_shared_cache_may_keep_what_a_caller_got() {
 #[test]
 fn settings_for_callers_nobody_tells_apart_are_an_error() {
     let site = Site::new(ROOT).token_source(Mint::default());
-    let error = ArcgisAuthLayer::new(site.sign_without_identity()).unwrap_err();
+    let error = ArcgisAuthLayer::try_new(site.sign_without_identity()).unwrap_err();
     assert!(error.to_string().contains("identity_fn"), "{error}");
 }
 
@@ -395,7 +399,7 @@ async fn a_rotated_refresh_token_says_whose_it_is_and_outlives_the_memory_of_its
     let kept = Arc::new(Mutex::new(HashMap::new()));
     let keep = Arc::clone(&kept);
     let client = rotating_portal();
-    let signed_in = RefreshToken::at("https://portal.test/portal", "aClientId", "", client)
+    let signed_in = RefreshToken::try_new("https://portal.test/portal", "aClientId", "", client)
         .unwrap()
         .on_rotation(move |rotated| {
             let name = rotated.identity().unwrap().as_str().to_owned();
@@ -407,14 +411,14 @@ async fn a_rotated_refresh_token_says_whose_it_is_and_outlives_the_memory_of_its
     let found = Arc::clone(&kept);
     let site = Site::new(ROOT)
         .identity_fn(caller)
-        .remember_callers(10, Duration::from_nanos(1))
+        .remember_identities(10, Duration::from_nanos(1))
         .token_source_for(move |caller| {
             let name = caller.unwrap().as_str();
             let newest = found.lock().unwrap().get(name).cloned();
             let newest: String = newest.unwrap_or_else(|| format!("{name}.0"));
             signed_in.clone().refresh_token(newest)
         });
-    let layer = ArcgisAuthLayer::new(site).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site).unwrap();
     let service = layer.layer(Mint::default().server());
     for login in 1..=3 {
         for name in ["alice", "bob"] {
@@ -424,7 +428,7 @@ async fn a_rotated_refresh_token_says_whose_it_is_and_outlives_the_memory_of_its
             let newest = kept.lock().unwrap().get(name).cloned();
             assert_eq!(newest, Some(format!("{name}.{login}")));
         }
-        assert!(layer.handle().sites()[0].accounts().is_empty());
+        assert!(layer.handle().sites()[0].sessions().is_empty());
     }
 }
 
@@ -433,7 +437,7 @@ async fn a_refresh_token_that_is_nobodys_is_rotated_for_nobody() {
     let whose = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&whose);
     let client = rotating_portal();
-    let source = RefreshToken::at("https://portal.test/portal", "aClientId", "app.0", client)
+    let source = RefreshToken::try_new("https://portal.test/portal", "aClientId", "app.0", client)
         .unwrap()
         .on_rotation(move |rotated| {
             heard.lock().unwrap().push(rotated.identity().cloned());
@@ -469,7 +473,7 @@ async fn a_thousand_callers_at_once_have_a_thousand_tokens_and_one_wrong_passwor
             };
             async move { Ok(Credential::user(name, answer?)) }
         });
-    let layer = ArcgisAuthLayer::new(site).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site).unwrap();
     let service = ServiceBuilder::new()
         .layer(&layer)
         // Sockets are not the point.
@@ -495,7 +499,7 @@ async fn a_thousand_callers_at_once_have_a_thousand_tokens_and_one_wrong_passwor
         });
         for (caller, (outcome, body)) in join_all(answers).await.into_iter().enumerate() {
             if caller == 500 {
-                assert_eq!(outcome.unanswered(), Some(Challenge::TokenRequired));
+                assert_eq!(outcome.returned_challenge(), Some(Challenge::TokenRequired));
             } else {
                 let user = format!(r#""user":"{}""#, name(caller));
                 assert!(body.contains(&user), "{caller} is somebody else: {body}");
@@ -507,7 +511,7 @@ async fn a_thousand_callers_at_once_have_a_thousand_tokens_and_one_wrong_passwor
     assert_eq!(server.counters().login_attempts, 1000);
     assert_eq!(server.login_failures("caller500"), 1);
     assert_eq!(server.counters().info_requests, 1, "one asks for all");
-    let accounts = layer.handle().sites()[0].accounts();
+    let accounts = layer.handle().sites()[0].sessions();
     assert_eq!(accounts.len(), 1000);
     let tokens = accounts.iter().filter(|account| account.token().is_some());
     assert_eq!(tokens.count(), 999);
@@ -519,16 +523,16 @@ async fn a_caller_whose_time_ends_during_its_login_is_forgotten_after_it() {
         takes: Duration::from_secs(1),
         ..Mint::default()
     };
-    let site = site(&mint).remember_callers(10, Duration::from_nanos(1));
-    let layer = ArcgisAuthLayer::new(site).unwrap();
+    let site = site(&mint).remember_identities(10, Duration::from_nanos(1));
+    let layer = ArcgisAuthLayer::try_new(site).unwrap();
     let service = layer.layer(mint.server());
     let handle = layer.handle().sites().remove(0);
     let looking = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        handle.accounts();
+        handle.sessions();
     };
     tokio::join!(send(&service, get_as("alice")), looking);
-    assert!(handle.accounts().is_empty());
+    assert!(handle.sessions().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -536,15 +540,15 @@ async fn refused_callers_are_let_go_when_their_time_is_over() {
     // Mallory and a thousand of that ilk.
     let refusing = token_source_fn(|_| async { Err(TokenError::refused("wrong password")) });
     let site = Site::new(ROOT).token_source(refusing).identity_fn(caller);
-    let layer = ArcgisAuthLayer::new(site.remember_callers(10, HOUR)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site.remember_identities(10, HOUR)).unwrap();
     let service = layer.layer(Mint::default().server());
     for caller in 0..1000 {
         send(&service, get_as(format!("caller{caller}"))).await;
     }
     let handle = layer.handle().sites().remove(0);
-    assert_eq!(handle.accounts().len(), 1000);
+    assert_eq!(handle.sessions().len(), 1000);
     tokio::time::advance(Duration::from_secs(15 * 60)).await;
-    assert!(handle.accounts().len() <= 10);
+    assert!(handle.sessions().len() <= 10);
 }
 
 #[tokio::test(start_paused = true)]
@@ -555,7 +559,7 @@ async fn counted_refusals_outlive_the_memory_of_their_caller() {
     let log = counted.clone();
     let site = Site::new(server.root())
         .identity_fn(caller)
-        .remember_callers(1, HOUR)
+        .remember_identities(1, HOUR)
         .credential_fn(move |request| {
             let is_alice = request.identity().unwrap().as_str() == "alice";
             if is_alice {
@@ -569,16 +573,16 @@ async fn counted_refusals_outlive_the_memory_of_their_caller() {
                 }
             }
         });
-    let layer = ArcgisAuthLayer::new(site).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site).unwrap();
     let handle = layer.handle().sites().remove(0);
     let (alice, bob) = (Identity::from("alice"), Identity::from("bob"));
 
-    assert!(handle.renew_caller(&alice).await.is_err());
+    assert!(handle.renew_identity(&alice).await.is_err());
     // Nothing to remember for the layer, but for the token service.
-    handle.sign_out_caller(&alice).await.unwrap();
-    assert!(handle.renew_caller(&bob).await.is_err());
-    handle.accounts();
-    assert!(handle.renew_caller(&alice).await.is_err());
+    handle.sign_out_identity(&alice).await.unwrap();
+    assert!(handle.renew_identity(&bob).await.is_err());
+    handle.sessions();
+    assert!(handle.renew_identity(&alice).await.is_err());
 
     assert_eq!(*counted.lock().unwrap(), [0, 1, 2, 3, 3]);
     assert_eq!(server.login_failures(USERNAME), 3);
@@ -603,7 +607,7 @@ impl TokenSource for Alone {
         }
         self.under_way.lock().unwrap().remove(&name);
         let login = self.logins.fetch_add(1, Ordering::SeqCst);
-        IssuedToken::new(format!("{name}-{login}"))
+        IssuedToken::try_new(format!("{name}-{login}"))
     }
 }
 
@@ -613,8 +617,8 @@ async fn a_caller_who_is_forgotten_again_and_again_never_logs_in_twice_at_once()
     let site = Site::new(ROOT)
         .token_source(alone.clone())
         .identity_fn(caller)
-        .remember_callers(1, HOUR);
-    let layer = ArcgisAuthLayer::new(site).unwrap();
+        .remember_identities(1, HOUR);
+    let layer = ArcgisAuthLayer::try_new(site).unwrap();
     let tasks = (0..8).map(|task| {
         let service = layer.layer(Mint::default().server());
         let handle = layer.handle().sites().remove(0);
@@ -622,7 +626,7 @@ async fn a_caller_who_is_forgotten_again_and_again_never_logs_in_twice_at_once()
             for request in 0..500 {
                 let name = format!("caller{}", (request + task) % 3);
                 assert!(send(&service, get_as(&name)).await.is_clean());
-                handle.accounts();
+                handle.sessions();
             }
         })
     });
@@ -647,15 +651,15 @@ async fn a_caller_crowded_out_during_its_request_keeps_its_token() {
             answer.await
         }
     });
-    let layer = ArcgisAuthLayer::new(site(&mint).remember_callers(1, HOUR)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site(&mint).remember_identities(1, HOUR)).unwrap();
     let service = layer.layer(slow);
     assert!(send(&service, get_as("alice")).await.is_clean());
     let handle = layer.handle().sites().remove(0);
     let crowding_out = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let bob = Identity::from("bob");
-        handle.renew_caller(&bob).await.unwrap();
-        handle.accounts();
+        handle.renew_identity(&bob).await.unwrap();
+        handle.sessions();
         send(&service, get_as("alice")).await
     };
     let (under_way, again) = tokio::join!(send(&service, get_as("alice")), crowding_out);
@@ -671,10 +675,10 @@ fn whoever_makes_sources_may_use_the_handle() {
         .identity_fn(caller)
         .token_source_for(move |_| {
             let site = other.get().unwrap().sites().remove(0);
-            site.account(Some(&Identity::from("admin")));
+            site.session(Some(&Identity::from("admin")));
             Mint::default()
         });
-    let layer = ArcgisAuthLayer::new(site).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site).unwrap();
     handle.set(layer.handle()).unwrap();
     let mut service = layer.layer(Mint::default().server());
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -691,7 +695,7 @@ struct Dropped<F: Fn() + Send + Sync + 'static>(F);
 
 impl<F: Fn() + Send + Sync + 'static> TokenSource for Dropped<F> {
     async fn token(&self, _: TokenRequest) -> Result<IssuedToken, TokenError> {
-        IssuedToken::new("some-token")
+        IssuedToken::try_new("some-token")
     }
 }
 
@@ -709,9 +713,9 @@ where
 {
     let site = Site::new(ROOT)
         .identity_fn(caller)
-        .remember_callers(1, HOUR)
+        .remember_identities(1, HOUR)
         .token_source_for(move |_| Dropped(on_drop.clone()));
-    let layer = ArcgisAuthLayer::new(site).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site).unwrap();
     handle_to.set(layer.handle()).unwrap();
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -728,7 +732,7 @@ where
                 let _ = tokio::spawn(sent).await;
             }
         });
-        sender.send(layer.handle().sites()[0].accounts().len())
+        sender.send(layer.handle().sites()[0].sessions().len())
     });
     // A minute is for ever: it is locked, or it is not.
     receiver.recv_timeout(Duration::from_secs(60)).unwrap()
@@ -740,7 +744,7 @@ fn a_source_may_use_the_handle_when_it_is_dropped() {
     let other = Arc::downgrade(&handle);
     let looks = move || {
         if let Some(handle) = other.upgrade() {
-            handle.get().unwrap().sites()[0].accounts();
+            handle.get().unwrap().sites()[0].sessions();
         }
     };
     assert!(after_a_thousand_callers(&handle, looks) <= 1);
@@ -769,15 +773,15 @@ async fn no_shared_cache_may_keep_what_nobody_was_told() {
 fn to_remember_nobody_is_an_error_and_to_remember_for_ever_is_none() {
     let mint = Mint::default();
     for (most, longest_idle) in [(0, HOUR), (10, Duration::ZERO)] {
-        let site = site(&mint).remember_callers(most, longest_idle);
-        let error = ArcgisAuthLayer::new(site).unwrap_err();
+        let site = site(&mint).remember_identities(most, longest_idle);
+        let error = ArcgisAuthLayer::try_new(site).unwrap_err();
         assert!(
             error.to_string().contains("remembers no callers"),
             "{error}"
         );
     }
-    let site = site(&mint).remember_callers(u64::MAX, Duration::MAX);
-    ArcgisAuthLayer::new(site).unwrap();
+    let site = site(&mint).remember_identities(u64::MAX, Duration::MAX);
+    ArcgisAuthLayer::try_new(site).unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -793,20 +797,20 @@ async fn logins_without_an_answer_outlive_the_memory_of_their_caller() {
         async move {
             match is_alice {
                 true => std::future::pending().await,
-                false => IssuedToken::new("bobs-1"),
+                false => IssuedToken::try_new("bobs-1"),
             }
         }
     });
     let site = Site::new(ROOT).token_source(source).identity_fn(caller);
-    let layer = ArcgisAuthLayer::new(site.remember_callers(1, HOUR)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site.remember_identities(1, HOUR)).unwrap();
     let handle = layer.handle().sites().remove(0);
     let (alice, bob) = (Identity::from("alice"), Identity::from("bob"));
     for _ in 0..8 {
-        assert!(handle.renew_caller(&alice).await.is_err());
+        assert!(handle.renew_identity(&alice).await.is_err());
         // Longer than the pause after a fault.
         tokio::time::advance(Duration::from_secs(10)).await;
-        handle.renew_caller(&bob).await.unwrap();
-        handle.accounts();
+        handle.renew_identity(&bob).await.unwrap();
+        handle.sessions();
     }
     assert_eq!(attempts.load(Ordering::SeqCst), 4);
 }

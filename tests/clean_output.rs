@@ -26,9 +26,9 @@ async fn cleaned(token: &'static str, headers: &[(&'static str, &str)]) -> Heade
         answer
     });
     let site = Site::new(support::ROOT).token_source(token_source_fn(move |_| async move {
-        IssuedToken::new(token)
+        IssuedToken::try_new(token)
     }));
-    let service = ArcgisAuthLayer::new(site).unwrap().layer(fake);
+    let service = ArcgisAuthLayer::try_new(site).unwrap().layer(fake);
     send(&service, get(ROADS)).await.parts.headers
 }
 
@@ -141,10 +141,10 @@ async fn a_challenge_that_goes_up_is_cleaned_as_well() {
         answer
     });
     let site = Site::new(support::ROOT)
-        .token_source(token_source_fn(|_| async { IssuedToken::new(TOKEN) }));
-    let service = ArcgisAuthLayer::new(site).unwrap().layer(fake);
+        .token_source(token_source_fn(|_| async { IssuedToken::try_new(TOKEN) }));
+    let service = ArcgisAuthLayer::try_new(site).unwrap().layer(fake);
     let answer = send(&service, get(ROADS)).await;
-    assert!(answer.outcome.unanswered().is_some());
+    assert!(answer.outcome.returned_challenge().is_some());
     assert!(
         !answer.parts.headers["location"]
             .to_str()

@@ -111,7 +111,7 @@ async fn every_sending_is_made_by_a_service_that_was_polled_ready() {
             source.valid.revoke_all();
         }
         let response = ready_call(&mut service, get(ROADS)).await;
-        assert!(response.body().outcome().unanswered().is_none());
+        assert!(response.body().outcome().returned_challenge().is_none());
     }
     assert_eq!(violations.load(Ordering::SeqCst), 0);
     assert_eq!(source.logins(), 3);
@@ -123,7 +123,7 @@ async fn a_login_before_the_first_sending_keeps_the_ready_service() {
     let probe = Probe::new(Fake::secured(&source.valid));
     let violations = probe.violations.clone();
     let layer = ArcgisAuthLayer::builder()
-        .site(site(&source))
+        .add_site(site(&source))
         .replay_limit(0)
         .build()
         .unwrap();
@@ -160,7 +160,14 @@ async fn the_only_permit_of_a_concurrency_limit_serves_both_sendings() {
     let service = over(limited, &source);
     let requests = (0..20).map(|_| service.clone().oneshot(get(ROADS)));
     for response in futures_util::future::join_all(requests).await {
-        assert!(response.unwrap().body().outcome().unanswered().is_none());
+        assert!(
+            response
+                .unwrap()
+                .body()
+                .outcome()
+                .returned_challenge()
+                .is_none()
+        );
     }
     assert_eq!(source.logins(), 1);
 }
@@ -275,7 +282,9 @@ fn nothing_but_what_is_needed_is_asked_of_bodies_and_services() {
             Ok::<_, Infallible>(Response::new(Local(Rc::new(RefCell::new(text.as_str())))))
         }
     });
-    let service = ArcgisAuthLayer::new(site(&source)).unwrap().layer(inner);
+    let service = ArcgisAuthLayer::try_new(site(&source))
+        .unwrap()
+        .layer(inner);
     let request = Request::post(ROADS)
         .body(Local(Rc::new(RefCell::new("f=json&where=1=1"))))
         .unwrap();
@@ -326,7 +335,7 @@ async fn the_layer_composes_with_timeouts_and_redirects_above_and_tracing_below(
             Duration::from_secs(30),
         ))
         .layer(tower_http::follow_redirect::FollowRedirectLayer::new())
-        .layer(ArcgisAuthLayer::new(site(&source)).unwrap())
+        .layer(ArcgisAuthLayer::try_new(site(&source)).unwrap())
         .layer(tower_http::timeout::RequestBodyTimeoutLayer::new(
             Duration::from_secs(30),
         ))
@@ -358,7 +367,9 @@ async fn a_body_that_streams_is_sent_again_whole() {
             }))
         }
     });
-    let service = ArcgisAuthLayer::new(site(&source)).unwrap().layer(inner);
+    let service = ArcgisAuthLayer::try_new(site(&source))
+        .unwrap()
+        .layer(inner);
     let request = Request::post(ROADS).body(stream("adds=[1,2,3]")).unwrap();
     let response = service.oneshot(request).await.unwrap();
     let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -452,9 +463,9 @@ async fn a_connection_busy_with_the_first_upload_is_freed_for_the_second() {
     };
     let seen = inner.seen.clone();
     let site = Site::new("http://gis.example.com/arcgis")
-        .token_source(token_source_fn(|_| async { IssuedToken::new("tok1") }))
+        .token_source(token_source_fn(|_| async { IssuedToken::try_new("tok1") }))
         .placement(TokenPlacement::EsriHeader);
-    let mut service = ArcgisAuthLayer::new(site).unwrap().layer(inner);
+    let mut service = ArcgisAuthLayer::try_new(site).unwrap().layer(inner);
     let (feeder, body) = bodies::fed();
     feeder.data("begin");
     let request = Request::post("http://gis.example.com/arcgis/rest/services/a/FeatureServer/0/x")

@@ -20,8 +20,8 @@ use support::{
 };
 use tower::{Layer, service_fn};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, Cancelled, Credential, Fingerprint, IssuedToken, ReadyToken,
-    RefreshToken, Secret, Site, TokenClient, TokenError, TokenRequest, TokenSource, Withheld,
+    ArcgisAuth, ArcgisAuthLayer, Cancelled, Credential, Fingerprint, IssuedToken, RefreshToken,
+    Secret, Site, SkipReason, StaticToken, TokenClient, TokenError, TokenRequest, TokenSource,
     token_source_fn,
 };
 
@@ -62,7 +62,7 @@ impl Door {
 
 fn over(site: Site, door: &Door) -> ArcgisAuth<Fake> {
     let layer = ArcgisAuthLayer::builder()
-        .site(site.token_url("https://gis.test/arcgis/tokens/generateToken"))
+        .add_site(site.token_url("https://gis.test/arcgis/tokens/generateToken"))
         .token_client(door.client())
         .build()
         .unwrap();
@@ -78,8 +78,8 @@ async fn a_mounted_secret_that_changes_lifts_a_remembered_refusal() {
     for _ in 0..10 {
         let told = send(&service, get(ROADS)).await;
         assert!(matches!(
-            told.outcome.withheld(),
-            Some(Withheld::LoginRefused(_))
+            told.outcome.skip_reason(),
+            Some(SkipReason::LoginRefused(_))
         ));
         tokio::time::advance(Duration::from_secs(10)).await;
     }
@@ -108,7 +108,7 @@ async fn a_secret_that_is_not_there_is_a_fault_that_names_its_place() {
         let told = send(&service, get(ROADS)).await;
         let error = told
             .outcome
-            .withheld()
+            .skip_reason()
             .unwrap()
             .token_error()
             .unwrap()
@@ -184,14 +184,14 @@ async fn a_wrong_answer_given_again_is_one_failure_and_a_right_one_is_taken_afte
         async move { Ok(Credential::user("reader", password)) }
     });
     let layer = ArcgisAuthLayer::builder()
-        .site(site.token_url("https://gis.test/arcgis/tokens/generateToken"))
+        .add_site(site.token_url("https://gis.test/arcgis/tokens/generateToken"))
         .token_client(door.client())
         .build()
         .unwrap();
     let service = layer.layer(open_to_any_token());
     let told = send(&service, get(ROADS)).await;
-    let withheld = told.outcome.withheld().unwrap().to_string();
-    assert!(withheld.contains("Invalid username"), "{withheld}");
+    let skip_reason = told.outcome.skip_reason().unwrap().to_string();
+    assert!(skip_reason.contains("Invalid username"), "{skip_reason}");
     assert!(!send(&service, get(ROADS)).await.is_clean());
     assert_eq!((door.attempts(), asked.load(Ordering::SeqCst)), (1, 4));
     *password.lock().unwrap() = RIGHT;
@@ -241,7 +241,7 @@ async fn a_login_knows_how_long_it_has_after_a_person_took_long_to_answer() {
         Ok(Credential::user("reader", RIGHT))
     });
     let layer = ArcgisAuthLayer::builder()
-        .site(site.token_url("https://gis.test/arcgis/tokens/generateToken"))
+        .add_site(site.token_url("https://gis.test/arcgis/tokens/generateToken"))
         .token_client(client)
         .build()
         .unwrap();
@@ -266,7 +266,7 @@ async fn who_does_not_answer_in_five_minutes_has_not_answered() {
     assert_eq!(begun.elapsed().as_secs(), 300);
     assert!(
         told.outcome
-            .withheld()
+            .skip_reason()
             .unwrap()
             .to_string()
             .contains("300 seconds")
@@ -297,8 +297,9 @@ async fn a_refresh_that_gets_no_answer_ends_and_the_next_is_made() {
             Ok::<_, Infallible>(answer(r#"{"access_token":"abcdef","expires_in":1800}"#))
         }
     }));
-    let source = RefreshToken::at("https://portal.test/portal", "app", "refresh", client).unwrap();
-    let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(source)).unwrap();
+    let source =
+        RefreshToken::try_new("https://portal.test/portal", "app", "refresh", client).unwrap();
+    let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(source)).unwrap();
     let service = layer.layer(open_to_any_token());
     let before = tokio::runtime::Handle::current()
         .metrics()
@@ -329,12 +330,12 @@ async fn a_ready_token_is_used_until_it_dies_and_then_its_challenge_goes_up() {
         })
     });
     let ready =
-        ArcgisAuthLayer::new(Site::new(support::ROOT).credential(Credential::token("ready")))
+        ArcgisAuthLayer::try_new(Site::new(support::ROOT).credential(Credential::token("ready")))
             .unwrap()
             .layer(fake.clone());
-    let renewing =
-        ReadyToken::new("ready").or_else(token_source_fn(|_| async { IssuedToken::new("fresh") }));
-    let renewed = ArcgisAuthLayer::new(Site::new(support::ROOT).token_source(renewing))
+    let renewing = StaticToken::new("ready")
+        .or_else(token_source_fn(|_| async { IssuedToken::try_new("fresh") }));
+    let renewed = ArcgisAuthLayer::try_new(Site::new(support::ROOT).token_source(renewing))
         .unwrap()
         .layer(fake);
     assert!(send(&ready, get(support::ROADS)).await.is_clean());
@@ -345,8 +346,8 @@ async fn a_ready_token_is_used_until_it_dies_and_then_its_challenge_goes_up() {
         let told = send(&ready, get(support::ROADS)).await;
         assert_eq!(told.body, INVALID);
         assert!(matches!(
-            told.outcome.withheld(),
-            Some(Withheld::LoginRefused(_))
+            told.outcome.skip_reason(),
+            Some(SkipReason::LoginRefused(_))
         ));
     }
     assert!(
@@ -381,8 +382,8 @@ impl TokenSource for Forgetful {
 #[tokio::test(start_paused = true)]
 async fn a_source_that_tells_its_credential_now_and_then_has_not_changed_it() {
     let next = Forgetful::default();
-    let source = ReadyToken::new("dead").or_else(next.clone());
-    let layer = ArcgisAuthLayer::new(Site::new(support::ROOT).token_source(source)).unwrap();
+    let source = StaticToken::new("dead").or_else(next.clone());
+    let layer = ArcgisAuthLayer::try_new(Site::new(support::ROOT).token_source(source)).unwrap();
     let service = layer.layer(Fake::new(|request| {
         answer(match token_of(request) {
             Some(_) => INVALID,
@@ -415,7 +416,7 @@ async fn a_refusal_another_site_met_first_is_remembered_no_longer_than_there() {
     for root in [ROOT, "https://other.test/arcgis"] {
         let site = Site::new(root).credential(Credential::user("reader", "wrong"));
         let site = site.trust_token_service("https://gis.test");
-        builder = builder.site(site.token_url("https://gis.test/arcgis/tokens/generateToken"));
+        builder = builder.add_site(site.token_url("https://gis.test/arcgis/tokens/generateToken"));
     }
     let service = builder.build().unwrap().layer(open_to_any_token());
 
@@ -423,8 +424,8 @@ async fn a_refusal_another_site_met_first_is_remembered_no_longer_than_there() {
     tokio::time::advance(10 * MINUTE).await;
     let told = send(&service, get(ELSEWHERE)).await;
     assert!(matches!(
-        told.outcome.withheld(),
-        Some(Withheld::LoginRefused(_))
+        told.outcome.skip_reason(),
+        Some(SkipReason::LoginRefused(_))
     ));
     tokio::time::advance(4 * MINUTE).await;
     send(&service, get(ELSEWHERE)).await;

@@ -49,7 +49,7 @@ async fn a_guessed_token_url_is_given_up_once_the_server_names_its_own() {
     });
     let site = Site::new("https://gis.test/portal").credential(Credential::user("u", "p"));
     let s = ArcgisAuthLayer::builder()
-        .site(site)
+        .add_site(site)
         .token_client(client)
         .build()
         .unwrap()
@@ -101,7 +101,7 @@ async fn a_web_adaptor_called_server_is_no_service() {
         _ => answer(REQUIRED),
     });
     let site = Site::new("http://gis.test/gisserver").token_source(source.clone());
-    let s = ArcgisAuthLayer::new(site).unwrap().layer(fake);
+    let s = ArcgisAuthLayer::try_new(site).unwrap().layer(fake);
     let roads = "http://gis.test/gisserver/rest/services/Roads/MapServer?f=json";
     assert!(send(&s, get(roads)).await.is_clean());
     send(
@@ -341,7 +341,7 @@ async fn a_late_answer_waits_for_the_login_under_way() {
 fn a_login_on_a_runtime_nobody_drives_stalls_nobody_for_ever() {
     let source = Source::new().takes(Duration::from_millis(100));
     let layer = ArcgisAuthLayer::builder()
-        .site(site(&source))
+        .add_site(site(&source))
         .login_timeout(Duration::from_millis(500))
         .build()
         .unwrap();
@@ -387,13 +387,13 @@ async fn error_saying(
         .credential(Credential::user("u", password))
         .token_url("https://gis.test/arcgis/tokens/generateToken");
     let s = ArcgisAuthLayer::builder()
-        .site(site)
+        .add_site(site)
         .token_client(client)
         .build()
         .unwrap()
         .layer(Fake::new(|_| answer(REQUIRED)));
     let a = send(&s, get("https://gis.test/arcgis/rest/services/A/MapServer")).await;
-    a.outcome.withheld().unwrap().to_string()
+    a.outcome.skip_reason().unwrap().to_string()
 }
 #[tokio::test]
 async fn a_password_cut_off_in_a_servers_words_is_in_no_error() {
@@ -432,7 +432,7 @@ async fn a_password_in_a_content_type_is_in_no_error() {
         .credential(Credential::user("u", "correct-horse-battery-staple"))
         .token_url("https://gis.test/arcgis/tokens/generateToken");
     let layer = ArcgisAuthLayer::builder()
-        .site(site)
+        .add_site(site)
         .token_client(client)
         .build()
         .unwrap();
@@ -486,7 +486,7 @@ async fn without_a_fresh_login_no_service_is_remembered_as_refusing() {
         "sent again with the token known to be past its end"
     );
     assert!(
-        !matches!(b.outcome.withheld(), Some(Withheld::ServiceRefused)),
+        !matches!(b.outcome.skip_reason(), Some(SkipReason::ServiceRefused)),
         "{}",
         b.outcome
     );
@@ -502,7 +502,7 @@ async fn a_token_key_in_escapes_is_taken_off_as_well() {
             REQUIRED
         })
     });
-    let layer = ArcgisAuthLayer::new(
+    let layer = ArcgisAuthLayer::try_new(
         support::site(&source)
             .caller_token(CallerToken::Replace)
             .placement(TokenPlacement::Query),
@@ -531,7 +531,8 @@ async fn an_empty_token_in_the_query_does_not_stay_beside_a_header() {
         })
     });
     let layer =
-        ArcgisAuthLayer::new(support::site(&source).placement(TokenPlacement::EsriHeader)).unwrap();
+        ArcgisAuthLayer::try_new(support::site(&source).placement(TokenPlacement::EsriHeader))
+            .unwrap();
     let s = layer.layer(fake.clone());
     send(
         &s,
@@ -683,7 +684,7 @@ async fn a_folder_called_tokens_holds_services() {
         ),
     ] {
         let source = Source::new();
-        let s = ArcgisAuthLayer::new(Site::new(root).token_source(source.clone()))
+        let s = ArcgisAuthLayer::try_new(Site::new(root).token_source(source.clone()))
             .unwrap()
             .layer(Fake::secured(&source.valid));
         let a = send(&s, get(uri)).await;
@@ -706,9 +707,10 @@ async fn escapes_in_lower_case_are_cut_out_cleanly() {
         );
         a
     });
-    let site =
-        Site::new(ROOT).token_source(token_source_fn(|_| async { IssuedToken::new("AB+c/d") }));
-    let s = ArcgisAuthLayer::new(site).unwrap().layer(fake);
+    let site = Site::new(ROOT).token_source(token_source_fn(|_| async {
+        IssuedToken::try_new("AB+c/d")
+    }));
+    let s = ArcgisAuthLayer::try_new(site).unwrap().layer(fake);
     let a = send(&s, get(ROADS)).await;
     assert_eq!(
         a.parts.headers.get("location").map(|v| v.to_str().unwrap()),
@@ -776,7 +778,7 @@ async fn a_portal_that_calls_a_token_dead_it_has_just_made_is_not_logged_in_at_a
         .portal("https://gis.test/portal")
         .credential(Credential::user("u", "p"));
     let layer = ArcgisAuthLayer::builder()
-        .site(site)
+        .add_site(site)
         .token_client(forgetful_portal(&logins, &dead))
         .build()
         .unwrap();

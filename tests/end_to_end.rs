@@ -13,8 +13,8 @@ use hyper_util::{
 };
 use tower::{Layer, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Challenge, Credential, ReplayBody, Site,
-    TokenPlacement, Withheld,
+    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Challenge, Credential, ReplayBody, Site, SkipReason,
+    TokenPlacement,
 };
 
 type Http = Client<HttpConnector, ReplayBody<Full<Bytes>>>;
@@ -30,7 +30,7 @@ fn site(server: &StandIn) -> Site {
 }
 
 fn over(site: Site) -> ArcgisAuth<Http> {
-    ArcgisAuthLayer::new(site)
+    ArcgisAuthLayer::try_new(site)
         .unwrap()
         .layer(http(http::Version::HTTP_11))
 }
@@ -74,7 +74,7 @@ async fn credentials_given_once_open_every_service() {
     for path in [PARCELS, WATER, ZONING, PARCELS] {
         let told = get(&service, server.url(path)).await;
         assert!(told.outcome.signed(), "{}", told.outcome);
-        assert!(told.outcome.unanswered().is_none());
+        assert!(told.outcome.returned_challenge().is_none());
         assert!(!told.text().contains("\"code\":499"), "{}", told.text());
     }
     let counters = server.counters();
@@ -109,7 +109,7 @@ async fn a_revoked_token_heals_itself() {
         server.revoke_all_tokens();
         let told = get(&service, server.url(WATER)).await;
         assert_eq!(told.outcome.challenge(), Some(Challenge::TokenInvalid));
-        assert!(told.outcome.unanswered().is_none());
+        assert!(told.outcome.returned_challenge().is_none());
         assert_eq!(server.counters().logins, 1 + turn);
     }
 }
@@ -127,7 +127,7 @@ async fn every_placement_opens_the_door() {
         for _ in 0..2 {
             let told = get(&service, server.url(WATER)).await;
             assert!(
-                told.outcome.unanswered().is_none(),
+                told.outcome.returned_challenge().is_none(),
                 "{placement:?}: {}",
                 told.outcome
             );
@@ -149,7 +149,7 @@ async fn every_shape_of_challenge_is_answered() {
             cold.outcome
         );
         assert!(
-            cold.outcome.unanswered().is_none(),
+            cold.outcome.returned_challenge().is_none(),
             "{shape:?} required: {}",
             cold.outcome
         );
@@ -160,7 +160,7 @@ async fn every_shape_of_challenge_is_answered() {
         server.revoke_all_tokens();
         let dead = get(&service, server.url(PARCELS)).await;
         assert!(
-            dead.outcome.unanswered().is_none(),
+            dead.outcome.returned_challenge().is_none(),
             "{shape:?} invalid: {}",
             dead.outcome
         );
@@ -172,7 +172,7 @@ async fn every_shape_of_challenge_is_answered() {
 async fn a_thousand_requests_at_once_cost_one_login_over_either_protocol() {
     for version in [http::Version::HTTP_11, http::Version::HTTP_2] {
         let server = StandIn::start().await.unwrap();
-        let service = ArcgisAuthLayer::new(site(&server))
+        let service = ArcgisAuthLayer::try_new(site(&server))
             .unwrap()
             .layer(http(version));
         for logins in [1, 2] {
@@ -181,7 +181,7 @@ async fn a_thousand_requests_at_once_cost_one_login_over_either_protocol() {
             assert!(
                 answers
                     .iter()
-                    .all(|told| told.outcome.unanswered().is_none())
+                    .all(|told| told.outcome.returned_challenge().is_none())
             );
             assert_eq!(server.counters().logins, logins, "{version:?}");
             server.revoke_all_tokens();
@@ -195,7 +195,10 @@ async fn a_wrong_password_makes_one_attempt() {
     let service = over(Site::new(server.root()).credential(Credential::user(USERNAME, "wrong")));
     for _ in 0..20 {
         let told = get(&service, server.url(PARCELS)).await;
-        assert_eq!(told.outcome.unanswered(), Some(Challenge::TokenRequired));
+        assert_eq!(
+            told.outcome.returned_challenge(),
+            Some(Challenge::TokenRequired)
+        );
         assert!(
             told.text().contains("499"),
             "the challenge itself: {}",
@@ -227,15 +230,12 @@ async fn every_fault_of_the_token_service_leaves_the_challenge_and_a_reason() {
         let service = over(site(&server));
         let told = get(&service, server.url(PARCELS)).await;
         assert_eq!(
-            told.outcome.unanswered(),
+            told.outcome.returned_challenge(),
             Some(Challenge::TokenRequired),
             "{fault:?}"
         );
         assert!(
-            matches!(
-                told.outcome.withheld(),
-                Some(Withheld::TokenServiceFault(_))
-            ),
+            matches!(told.outcome.skip_reason(), Some(SkipReason::LoginFailed(_))),
             "{fault:?}: {}",
             told.outcome
         );
@@ -247,15 +247,15 @@ async fn a_token_service_that_hangs_is_given_up_and_heals() {
     let server = StandIn::start().await.unwrap();
     server.set_token_fault(Some(TokenFault::Hang));
     let service = ArcgisAuthLayer::builder()
-        .site(site(&server))
+        .add_site(site(&server))
         .login_timeout(Duration::from_millis(50))
         .build()
         .unwrap()
         .layer(http(http::Version::HTTP_11));
     let told = get(&service, server.url(PARCELS)).await;
     assert!(matches!(
-        told.outcome.withheld(),
-        Some(Withheld::TokenServiceFault(_))
+        told.outcome.skip_reason(),
+        Some(SkipReason::LoginFailed(_))
     ));
 
     server.set_token_fault(None);
@@ -263,7 +263,11 @@ async fn a_token_service_that_hangs_is_given_up_and_heals() {
     tokio::time::advance(Duration::from_secs(2)).await;
     tokio::time::resume();
     let told = get(&service, server.url(PARCELS)).await;
-    assert!(told.outcome.unanswered().is_none(), "{}", told.outcome);
+    assert!(
+        told.outcome.returned_challenge().is_none(),
+        "{}",
+        told.outcome
+    );
 }
 
 #[tokio::test]
@@ -294,7 +298,7 @@ async fn an_edit_is_made_once() {
             .body(Full::new(Bytes::from_static(b"adds=[{\"attributes\":{}}]")))
             .unwrap();
         let told = send(&service, request).await;
-        assert!(told.outcome.unanswered().is_none());
+        assert!(told.outcome.returned_challenge().is_none());
         assert_eq!(server.counters().edits, turn as u64 + 1);
     }
 }
@@ -331,7 +335,7 @@ async fn the_accounts_missing_rights_cost_two_requests_then_one() {
     server.reset_counters();
     for sendings in [2, 3, 4] {
         let told = get(&service, server.url(ZONING)).await;
-        assert!(told.outcome.unanswered().is_some());
+        assert!(told.outcome.returned_challenge().is_some());
         assert_eq!(server.counters().service_requests, sendings);
     }
     assert_eq!(server.counters().logins, 1);
@@ -339,7 +343,7 @@ async fn the_accounts_missing_rights_cost_two_requests_then_one() {
         get(&service, server.url(WATER))
             .await
             .outcome
-            .unanswered()
+            .returned_challenge()
             .is_none()
     );
 }
@@ -353,7 +357,7 @@ async fn a_foreign_token_service_gets_no_password() {
     let told = get(&service, server.url(PARCELS)).await;
     assert!(
         told.outcome
-            .withheld()
+            .skip_reason()
             .unwrap()
             .to_string()
             .contains("trust_token_service")
@@ -371,7 +375,7 @@ async fn the_admin_api_and_a_named_token_url_work_together() {
     let service = over(site(&server).token_url(server.url("admin/generateToken")));
     let told = get(&service, server.url("admin/services?f=json")).await;
     assert!(
-        told.outcome.unanswered().is_none(),
+        told.outcome.returned_challenge().is_none(),
         "{} {}",
         told.outcome,
         told.text()

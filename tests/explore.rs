@@ -1,13 +1,13 @@
 //! Asking a server what it is: what it says, which source a site would take, and nothing of the credential sent.
 
 use arcgis_stand_in::{PASSWORD, Personality, Portal, StandIn, USERNAME};
-use tower_arcgis_auth::{ChosenSource, Credential, Findings, IssuedToken, Site, token_source_fn};
+use tower_arcgis_auth::{ChosenSource, Credential, IssuedToken, Site, SiteReport, token_source_fn};
 
 fn user() -> Credential {
     Credential::user(USERNAME, PASSWORD)
 }
 
-async fn explore(site: Site) -> Findings {
+async fn explore(site: Site) -> SiteReport {
     site.explore(None).await.unwrap()
 }
 
@@ -151,8 +151,8 @@ async fn what_the_user_named_wins_over_what_the_server_says() {
     let findings = explore(site.clone().portal(portal.root())).await;
     assert_eq!(findings.source().unwrap().as_str(), "federated_server");
     let findings = explore(site.credential(Credential::token("AAPK0123"))).await;
-    assert_eq!(findings.source().unwrap(), &ChosenSource::ReadyToken);
-    let own = token_source_fn(|_| async { IssuedToken::new("x") });
+    assert_eq!(findings.source().unwrap(), &ChosenSource::StaticToken);
+    let own = token_source_fn(|_| async { IssuedToken::try_new("x") });
     let findings = explore(Site::new(server.root()).token_source(own)).await;
     assert_eq!(findings.source().unwrap(), &ChosenSource::Given);
 }

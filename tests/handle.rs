@@ -22,16 +22,16 @@ use support::{
 };
 use tower::Layer;
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Cancelled, Credential, Identity, IssuedToken, SignOut, Site, TokenClient,
-    TokenError, TokenReason, TokenRequest, TokenSource, Withheld, token_source_fn,
+    ArcgisAuthLayer, Cancelled, Credential, Identity, IssuedToken, SignOut, Site, SkipReason,
+    TokenClient, TokenError, TokenReason, TokenRequest, TokenSource, token_source_fn,
 };
 
 #[tokio::test(start_paused = true)]
 async fn sites_and_their_tokens_are_listed_without_the_tokens() {
     let source = Source::new().lifetime(Duration::from_secs(600));
     let layer = ArcgisAuthLayer::builder()
-        .site(site(&source).root("http://tiles.gis.test"))
-        .site(Site::new("https://open.gis.test:443/ArcGIS/"))
+        .add_site(site(&source).add_root("http://tiles.gis.test"))
+        .add_site(Site::new("https://open.gis.test:443/ArcGIS/"))
         .build()
         .unwrap();
     let service = layer.layer(Fake::secured(&source.valid));
@@ -43,7 +43,7 @@ async fn sites_and_their_tokens_are_listed_without_the_tokens() {
 
     assert_eq!(sites[0].root(), ROOT);
     assert_eq!(sites[0].roots(), [ROOT, "http://tiles.gis.test"]);
-    let accounts = sites[0].accounts();
+    let accounts = sites[0].sessions();
     let token = accounts[0].token().unwrap();
     assert_eq!(token.generation(), 1);
     assert_eq!(token.age(), Duration::from_secs(60));
@@ -54,7 +54,7 @@ async fn sites_and_their_tokens_are_listed_without_the_tokens() {
         "token 1 of 60 s ago, good for 540 s"
     );
     assert_eq!(sites[1].root(), "https://open.gis.test/ArcGIS");
-    assert!(sites[1].accounts().is_empty());
+    assert!(sites[1].sessions().is_empty());
     assert!(handle.site("HTTP://GIS.test:80/arcgis/").is_some());
     assert!(handle.site("http://tiles.gis.test/").is_some());
     assert!(handle.site("http://other.test").is_none());
@@ -64,19 +64,19 @@ async fn sites_and_their_tokens_are_listed_without_the_tokens() {
 #[tokio::test(start_paused = true)]
 async fn whoever_signs_out_logs_in_anew() {
     let source = Source::new();
-    let layer = ArcgisAuthLayer::new(site(&source)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
     let fake = Fake::secured(&source.valid);
     let service = layer.layer(fake.clone());
     send(&service, get(ROADS)).await;
 
     layer.handle().sign_out().await.unwrap();
 
-    assert!(layer.handle().sites()[0].accounts()[0].token().is_none());
+    assert!(layer.handle().sites()[0].sessions()[0].token().is_none());
     let told = send(&service, get(ROADS)).await;
     assert!(told.is_clean());
     assert_eq!(fake.tokens()[2], None, "the old token is not used again");
     assert_eq!(source.logins(), 2);
-    let token = layer.handle().sites()[0].accounts()[0].token().cloned();
+    let token = layer.handle().sites()[0].sessions()[0].token().cloned();
     assert_eq!(token.unwrap().generation(), 2, "generations go on");
 }
 
@@ -87,7 +87,7 @@ async fn one_caller_signs_out_and_nobody_else() {
         Some(Identity::from(name))
     };
     let source = Source::new();
-    let layer = ArcgisAuthLayer::new(site(&source).identity_fn(caller)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site(&source).identity_fn(caller)).unwrap();
     let service = layer.layer(Fake::secured(&source.valid));
     let get_as = |name: &'static str| {
         let mut request = get(ROADS);
@@ -101,14 +101,14 @@ async fn one_caller_signs_out_and_nobody_else() {
     let handle = layer.handle().site(ROOT).unwrap();
     let (alice, bob) = (Identity::from("alice"), Identity::from("bob"));
 
-    handle.sign_out_caller(&alice).await.unwrap();
+    handle.sign_out_identity(&alice).await.unwrap();
     handle
-        .sign_out_caller(&Identity::from("never seen"))
+        .sign_out_identity(&Identity::from("never seen"))
         .await
         .unwrap();
 
-    assert!(handle.account(Some(&alice)).unwrap().token().is_none());
-    assert!(handle.account(Some(&bob)).unwrap().token().is_some());
+    assert!(handle.session(Some(&alice)).unwrap().token().is_none());
+    assert!(handle.session(Some(&bob)).unwrap().token().is_some());
     for name in ["alice", "bob"] {
         assert!(send(&service, get_as(name)).await.is_clean());
     }
@@ -118,22 +118,25 @@ async fn one_caller_signs_out_and_nobody_else() {
 #[tokio::test(start_paused = true)]
 async fn signing_out_ends_a_login_under_way() {
     let source = Source::new().takes(Duration::from_secs(10));
-    let layer = ArcgisAuthLayer::new(site(&source)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
     let service = layer.layer(Fake::secured(&source.valid));
     let handle = layer.handle();
 
     let waiting = send(&service, get(ROADS));
     let signing_out = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert!(handle.sites()[0].accounts()[0].is_logging_in());
+        assert!(handle.sites()[0].sessions()[0].is_logging_in());
         handle.sign_out().await.unwrap();
     };
     let (told, ()) = tokio::join!(waiting, signing_out);
 
-    assert!(matches!(told.outcome.withheld(), Some(Withheld::SignedOut)));
-    assert!(told.outcome.unanswered().is_some());
+    assert!(matches!(
+        told.outcome.skip_reason(),
+        Some(SkipReason::SignedOut)
+    ));
+    assert!(told.outcome.returned_challenge().is_some());
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let account = &handle.sites()[0].accounts()[0];
+    let account = &handle.sites()[0].sessions()[0];
     assert!(
         account.token().is_none(),
         "the login's token comes to nobody"
@@ -151,10 +154,10 @@ async fn a_login_under_way_is_broken_off_and_not_only_ignored() {
         async move {
             std::future::pending::<()>().await;
             drop(held);
-            IssuedToken::new("never")
+            IssuedToken::try_new("never")
         }
     });
-    let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(source)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(source)).unwrap();
     let handle = layer.handle().sites().remove(0);
     let signing_out = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -164,7 +167,7 @@ async fn a_login_under_way_is_broken_off_and_not_only_ignored() {
         assert_eq!(Arc::strong_count(&under_way), 2);
     };
     let (renewed, ()) = tokio::join!(handle.renew(), signing_out);
-    assert!(matches!(renewed, Err(Withheld::SignedOut)));
+    assert!(matches!(renewed, Err(SkipReason::SignedOut)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,7 +179,7 @@ async fn somebody_who_signs_out_is_asked_again() {
         count.fetch_add(1, Ordering::SeqCst);
         async { Ok(Credential::user(USERNAME, PASSWORD)) }
     });
-    let layer = ArcgisAuthLayer::new(site).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site).unwrap();
     let handle = layer.handle().sites().remove(0);
     handle.renew().await.unwrap();
     handle.renew().await.unwrap();
@@ -191,7 +194,7 @@ async fn somebody_who_signs_out_is_asked_again() {
 #[tokio::test(start_paused = true)]
 async fn a_new_token_can_be_ordered_before_the_first_request_and_after_any() {
     let source = Source::new();
-    let layer = ArcgisAuthLayer::new(site(&source)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
     let fake = Fake::secured(&source.valid);
     let service = layer.layer(fake.clone());
     let handle = layer.handle().sites().remove(0);
@@ -207,18 +210,18 @@ async fn a_new_token_can_be_ordered_before_the_first_request_and_after_any() {
         ["secret-1", "secret-2"],
         "and nothing was challenged"
     );
-    assert_eq!(source.reasons(), [TokenReason::Ordered; 2]);
+    assert_eq!(source.reasons(), [TokenReason::Forced; 2]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_order_waits_for_no_pause_but_respects_a_refusal() {
     let source = Source::new();
-    let layer = ArcgisAuthLayer::new(site(&source)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
     let handle = layer.handle().sites().remove(0);
     source.next(Scripted::Fault);
     assert!(matches!(
         handle.renew().await,
-        Err(Withheld::TokenServiceFault(_))
+        Err(SkipReason::LoginFailed(_))
     ));
     assert_eq!(handle.renew().await.unwrap().generation(), 1);
 
@@ -226,15 +229,15 @@ async fn an_order_waits_for_no_pause_but_respects_a_refusal() {
     for _ in 0..3 {
         assert!(matches!(
             handle.renew().await,
-            Err(Withheld::LoginRefused(_))
+            Err(SkipReason::LoginRefused(_))
         ));
     }
     assert_eq!(source.logins(), 3);
-    let account = &handle.accounts()[0];
+    let account = &handle.sessions()[0];
     assert!(account.token().is_some(), "the old one stays");
     assert!(matches!(
-        account.withheld(),
-        Some(Withheld::LoginRefused(_))
+        account.skip_reason(),
+        Some(SkipReason::LoginRefused(_))
     ));
 }
 
@@ -244,7 +247,7 @@ async fn why_there_is_no_token_is_an_error_that_tells_its_cause_once() {
         Err(TokenError::fault("the token service cannot be reached")
             .with_source(std::io::Error::other("closed")))
     });
-    let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(source)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(source)).unwrap();
     let renewed = layer.handle().sites()[0].renew().await;
     let error: Box<dyn std::error::Error> = renewed.unwrap_err().into();
     assert_eq!(
@@ -257,21 +260,24 @@ async fn why_there_is_no_token_is_an_error_that_tells_its_cause_once() {
 #[tokio::test(start_paused = true)]
 async fn an_order_for_nobody_says_so() {
     let layer = ArcgisAuthLayer::builder()
-        .site(Site::new("http://open.test"))
-        .site(site(&Source::new()).identity_fn(|_| None))
+        .add_site(Site::new("http://open.test"))
+        .add_site(site(&Source::new()).identity_fn(|_| None))
         .build()
         .unwrap();
     let sites = layer.handle().sites();
     assert!(matches!(
         sites[0].renew().await,
-        Err(Withheld::NoCredential)
+        Err(SkipReason::NoCredential)
     ));
-    assert!(matches!(sites[1].renew().await, Err(Withheld::NoIdentity)));
-    let alice = Identity::from("alice");
-    let one = ArcgisAuthLayer::new(site(&Source::new())).unwrap();
     assert!(matches!(
-        one.handle().sites()[0].renew_caller(&alice).await,
-        Err(Withheld::NoIdentity)
+        sites[1].renew().await,
+        Err(SkipReason::NoIdentity)
+    ));
+    let alice = Identity::from("alice");
+    let one = ArcgisAuthLayer::try_new(site(&Source::new())).unwrap();
+    assert!(matches!(
+        one.handle().sites()[0].renew_identity(&alice).await,
+        Err(SkipReason::NoIdentity)
     ));
 }
 
@@ -279,11 +285,14 @@ async fn an_order_for_nobody_says_so() {
 async fn a_caller_may_be_logged_in_before_the_first_request() {
     let source = Source::new();
     let caller = |_: &Parts| Some(Identity::from("alice"));
-    let layer = ArcgisAuthLayer::new(site(&source).identity_fn(caller)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site(&source).identity_fn(caller)).unwrap();
     let fake = Fake::secured(&source.valid);
     let handle = layer.handle().sites().remove(0);
 
-    handle.renew_caller(&Identity::from("alice")).await.unwrap();
+    handle
+        .renew_identity(&Identity::from("alice"))
+        .await
+        .unwrap();
     send(&layer.layer(fake.clone()), get(ROADS)).await;
 
     assert_eq!(fake.tokens(), [Some("secret-1".to_owned())]);
@@ -293,8 +302,8 @@ async fn a_caller_may_be_logged_in_before_the_first_request() {
 async fn logins_and_challenges_are_counted_by_site_and_together() {
     let (one, other) = (Source::new(), Source::new());
     let layer = ArcgisAuthLayer::builder()
-        .site(site(&one))
-        .site(Site::new("http://other.test").token_source(other.clone()))
+        .add_site(site(&one))
+        .add_site(Site::new("http://other.test").token_source(other.clone()))
         .build()
         .unwrap();
     let service = layer.layer(Fake::secured(&one.valid));
@@ -328,7 +337,7 @@ async fn logins_and_challenges_are_counted_by_site_and_together() {
 #[tokio::test(start_paused = true)]
 async fn orders_do_not_count_as_fruitless() {
     let source = Source::new();
-    let layer = ArcgisAuthLayer::new(site(&source)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
     let service = layer.layer(Fake::secured(&source.valid));
     let handle = layer.handle().sites().remove(0);
     // All night long, and nobody sends a request.
@@ -344,16 +353,16 @@ async fn orders_do_not_count_as_fruitless() {
 async fn a_sign_out_lifts_no_refusal() {
     let source = Source::new();
     source.always(Some(Scripted::Refuse));
-    let layer = ArcgisAuthLayer::new(site(&source)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
     let service = layer.layer(Fake::secured(&source.valid));
     let handle = layer.handle().sites().remove(0);
     for _ in 0..6 {
         let renewed = handle.renew().await;
-        assert!(matches!(renewed, Err(Withheld::LoginRefused(_))));
+        assert!(matches!(renewed, Err(SkipReason::LoginRefused(_))));
         handle.sign_out().await.unwrap();
         let told = send(&service, get(ROADS)).await;
-        let withheld = told.outcome.withheld();
-        assert!(matches!(withheld, Some(Withheld::LoginRefused(_))));
+        let skip_reason = told.outcome.skip_reason();
+        assert!(matches!(skip_reason, Some(SkipReason::LoginRefused(_))));
     }
     assert_eq!(source.logins(), 1);
 }
@@ -367,7 +376,7 @@ async fn a_sign_out_lifts_no_cap_on_logins_without_an_answer() {
         count.fetch_add(1, Ordering::SeqCst);
         std::future::pending()
     });
-    let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(never)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(never)).unwrap();
     let handle = layer.handle().sites().remove(0);
     for _ in 0..8 {
         assert!(handle.renew().await.is_err());
@@ -384,11 +393,11 @@ async fn whoever_guesses_and_signs_out_and_guesses_again_locks_no_account() {
         let guess = guesses.fetch_add(1, Ordering::SeqCst);
         async move { Ok(Credential::user(USERNAME, format!("guess {guess}"))) }
     });
-    let layer = ArcgisAuthLayer::new(site).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site).unwrap();
     let handle = layer.handle().sites().remove(0);
     for _ in 0..3 {
         let renewed = handle.renew().await;
-        assert!(matches!(renewed, Err(Withheld::LoginRefused(_))));
+        assert!(matches!(renewed, Err(SkipReason::LoginRefused(_))));
         handle.sign_out().await.unwrap();
     }
     assert_eq!(server.login_failures(USERNAME), 4);
@@ -409,7 +418,7 @@ async fn whoever_cancelled_is_asked_again_after_signing_out() {
             }
         }
     });
-    let layer = ArcgisAuthLayer::new(site).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site).unwrap();
     let handle = layer.handle().sites().remove(0);
     for _ in 0..3 {
         assert!(handle.renew().await.is_err());
@@ -433,7 +442,7 @@ impl TokenSource for Revoking {
         let login = self.logins.fetch_add(1, Ordering::SeqCst);
         let text = format!("token-{login}");
         self.live.lock().unwrap().push(text.clone());
-        IssuedToken::new(text)
+        IssuedToken::try_new(text)
     }
 
     async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
@@ -453,7 +462,7 @@ async fn no_login_is_made_until_the_source_knows_of_the_sign_out() {
         takes: Duration::from_secs(2),
         ..Revoking::default()
     };
-    let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(source.clone())).unwrap();
+    let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(source.clone())).unwrap();
     let service = layer.layer(Fake::new(|request| match token_of(request) {
         Some(_) => answer(CLEAN),
         None => answer(REQUIRED),
@@ -466,7 +475,10 @@ async fn no_login_is_made_until_the_source_knows_of_the_sign_out() {
     };
     let (signed_out, told) = tokio::join!(handle.sign_out(), meanwhile);
     signed_out.unwrap();
-    assert!(matches!(told.outcome.withheld(), Some(Withheld::SignedOut)));
+    assert!(matches!(
+        told.outcome.skip_reason(),
+        Some(SkipReason::SignedOut)
+    ));
     let live = source.live.lock().unwrap().clone();
     assert!(live.is_empty(), "left behind: {live:?}");
     assert!(send(&service, get(ROADS)).await.is_clean());
@@ -479,11 +491,11 @@ async fn signing_out_many_goes_on_at_once_and_to_the_end() {
         ..Revoking::default()
     };
     let site = Site::new(ROOT).token_source(source.clone());
-    let layer = ArcgisAuthLayer::new(site.identity_fn(caller)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site.identity_fn(caller)).unwrap();
     let handle = layer.handle().sites().remove(0);
     for caller in 0..100 {
         let caller = Identity::from(format!("caller{caller}"));
-        handle.renew_caller(&caller).await.unwrap();
+        handle.renew_identity(&caller).await.unwrap();
     }
     let started = tokio::time::Instant::now();
     let given_up = tokio::time::timeout(Duration::from_secs(1), handle.sign_out()).await;
@@ -502,7 +514,7 @@ async fn a_source_that_never_hears_of_a_sign_out_holds_nobody_up_for_long() {
         takes: Duration::from_secs(24 * 60 * 60),
         ..Revoking::default()
     };
-    let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(source)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(source)).unwrap();
     let handle = layer.handle().sites().remove(0);
     handle.renew().await.unwrap();
     let error = handle.sign_out().await.unwrap_err();
@@ -517,17 +529,17 @@ async fn sources_that_never_hear_of_a_sign_out_hold_those_after_them_up_for_a_se
         ..Revoking::default()
     };
     let site = Site::new(ROOT).token_source(source);
-    let layer = ArcgisAuthLayer::new(site.identity_fn(caller)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site.identity_fn(caller)).unwrap();
     let handle = layer.handle().sites().remove(0);
     for caller in 0..100 {
         let caller = Identity::from(format!("caller{caller}"));
-        handle.renew_caller(&caller).await.unwrap();
+        handle.renew_identity(&caller).await.unwrap();
     }
     let started = tokio::time::Instant::now();
     assert!(handle.sign_out().await.is_err());
     assert_eq!(started.elapsed().as_secs(), 15 + 100 / 32);
-    for account in handle.accounts() {
-        assert!(account.withheld().is_none());
+    for account in handle.sessions() {
+        assert!(account.skip_reason().is_none());
     }
 }
 
@@ -538,18 +550,18 @@ async fn a_caller_who_was_forgotten_logs_in_after_the_sign_out_and_not_during_it
         ..Revoking::default()
     };
     let site = Site::new(ROOT).token_source(source.clone());
-    let layer = ArcgisAuthLayer::new(site.identity_fn(caller)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site.identity_fn(caller)).unwrap();
     let handle = layer.handle().sites().remove(0);
     let alice = Identity::from("alice");
     let meanwhile = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        handle.renew_caller(&alice).await
+        handle.renew_identity(&alice).await
     };
-    let (signed_out, renewed) = tokio::join!(handle.sign_out_caller(&alice), meanwhile);
+    let (signed_out, renewed) = tokio::join!(handle.sign_out_identity(&alice), meanwhile);
     signed_out.unwrap();
-    assert!(matches!(renewed, Err(Withheld::SignedOut)));
+    assert!(matches!(renewed, Err(SkipReason::SignedOut)));
     assert_eq!(source.logins.load(Ordering::SeqCst), 0);
-    handle.renew_caller(&alice).await.unwrap();
+    handle.renew_identity(&alice).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -571,7 +583,9 @@ async fn whoever_signs_out_during_the_first_login_ends_that_at_the_portal_too() 
         .allow_insecure_http()
         .portal("http://portal.test/portal")
         .credential_fn(|_| async { Ok(Credential::user("alice", "secret")) });
-    let layer = ArcgisAuthLayer::builder().site(site).token_client(client);
+    let layer = ArcgisAuthLayer::builder()
+        .add_site(site)
+        .token_client(client);
     let handle = layer.build().unwrap().handle().sites().remove(0);
     let sign_out = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -590,19 +604,19 @@ async fn a_caller_who_was_forgotten_is_signed_out_all_the_same() {
     let site = Site::new(ROOT)
         .token_source(source.clone())
         .identity_fn(caller)
-        .remember_callers(10, Duration::from_nanos(1));
-    let layer = ArcgisAuthLayer::new(site).unwrap();
+        .remember_identities(10, Duration::from_nanos(1));
+    let layer = ArcgisAuthLayer::try_new(site).unwrap();
     let handle = layer.handle().sites().remove(0);
     let alice = Identity::from("alice");
-    handle.renew_caller(&alice).await.unwrap();
-    assert!(handle.accounts().is_empty());
-    handle.sign_out_caller(&alice).await.unwrap();
+    handle.renew_identity(&alice).await.unwrap();
+    assert!(handle.sessions().is_empty());
+    handle.sign_out_identity(&alice).await.unwrap();
     assert_eq!(source.sign_outs.load(Ordering::SeqCst), 1);
 }
 
 #[test]
 fn signing_out_without_a_runtime_forgets_and_says_what_it_could_not_do() {
-    let layer = ArcgisAuthLayer::new(site(&Source::new())).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site(&Source::new())).unwrap();
     let signed_out = layer.handle().sign_out().now_or_never().unwrap();
     let error = signed_out.unwrap_err().to_string();
     assert!(error.contains("tokio runtime"), "{error}");
@@ -635,7 +649,9 @@ async fn a_login_that_ends_as_somebody_signs_out_leaves_no_credential_behind() {
         count.fetch_add(1, Ordering::SeqCst);
         async { Ok(Credential::user("alice", "secret")) }
     });
-    let layer = ArcgisAuthLayer::builder().token_client(client).site(site);
+    let layer = ArcgisAuthLayer::builder()
+        .token_client(client)
+        .add_site(site);
     let handle = layer.build().unwrap().handle().sites().remove(0);
     let other = handle.clone();
     let metrics = tokio::runtime::Handle::current().metrics();
@@ -644,7 +660,7 @@ async fn a_login_that_ends_as_somebody_signs_out_leaves_no_credential_behind() {
     tokio::task::block_in_place(|| entered.recv().unwrap());
     handle.sign_out().await.unwrap();
     leave.send(()).unwrap();
-    assert!(matches!(login.await.unwrap(), Err(Withheld::SignedOut)));
+    assert!(matches!(login.await.unwrap(), Err(SkipReason::SignedOut)));
     while metrics.num_alive_tasks() > tasks {
         tokio::task::yield_now().await;
     }

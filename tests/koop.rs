@@ -19,8 +19,8 @@ use hyper_util::{
 };
 use tower::{Layer, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Challenge, Credential, ReplayBody, Site,
-    TokenPlacement, Withheld,
+    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Challenge, Credential, ReplayBody, Site, SkipReason,
+    TokenPlacement,
 };
 
 const USER: &str = "surveyor";
@@ -75,7 +75,7 @@ type Http = Client<HttpConnector, ReplayBody<Full<Bytes>>>;
 
 fn over(site: Site) -> ArcgisAuth<Http> {
     let client = Client::builder(TokioExecutor::new()).build_http();
-    ArcgisAuthLayer::new(site).unwrap().layer(client)
+    ArcgisAuthLayer::try_new(site).unwrap().layer(client)
 }
 
 async fn send(service: &ArcgisAuth<Http>, request: Request<Full<Bytes>>) -> (AuthOutcome, String) {
@@ -153,7 +153,10 @@ async fn features_in_every_format_pass_as_koop_sends_them() {
         ("json&callback=cb", "cb("),
     ] {
         let (outcome, body) = get(&service, koop.trees(&format!("where=1%3D1&f={format}"))).await;
-        assert!(outcome.unanswered().is_none(), "{format}: {outcome}");
+        assert!(
+            outcome.returned_challenge().is_none(),
+            "{format}: {outcome}"
+        );
         assert!(body.contains(contains), "{format}: {body}");
     }
 }
@@ -166,7 +169,7 @@ async fn koops_refusal_of_a_password_is_a_refusal_and_tried_once() {
     for _ in 0..5 {
         let (outcome, body) = get(&service, koop.trees(COUNT)).await;
         assert!(
-            matches!(outcome.withheld(), Some(Withheld::LoginRefused(_))),
+            matches!(outcome.skip_reason(), Some(SkipReason::LoginRefused(_))),
             "{outcome}"
         );
         assert!(body.contains("499"), "{body}");
@@ -183,8 +186,11 @@ async fn a_placement_koop_does_not_read_ends_in_its_own_challenge() {
     let service = over(koop.site(PASSWORD).placement(TokenPlacement::EsriHeader));
     let (outcome, _) = get(&service, koop.trees(COUNT)).await;
     assert!(outcome.resent());
-    assert!(outcome.unanswered().is_some());
+    assert!(outcome.returned_challenge().is_some());
     let (outcome, _) = get(&service, koop.trees(COUNT)).await;
     assert!(!outcome.resent());
-    assert!(matches!(outcome.withheld(), Some(Withheld::ServiceRefused)));
+    assert!(matches!(
+        outcome.skip_reason(),
+        Some(SkipReason::ServiceRefused)
+    ));
 }

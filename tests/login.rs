@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Full};
 use support::{Fake, REQUIRED, ROADS, get, send, token_of};
 use tower::{Layer, service_fn};
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Credential, GenerateToken, Site, TokenClient, TokenError, Withheld,
+    ArcgisAuthLayer, Credential, GenerateToken, Site, SkipReason, TokenClient, TokenError,
 };
 
 const USER: &str = "gis reader";
@@ -117,7 +117,7 @@ async fn log_in(site: Site, service: &TokenService, uri: &str) -> (support::Told
         })
     });
     let layer = ArcgisAuthLayer::builder()
-        .site(site)
+        .add_site(site)
         .token_client(service.client())
         .build()
         .unwrap();
@@ -126,8 +126,8 @@ async fn log_in(site: Site, service: &TokenService, uri: &str) -> (support::Told
 }
 
 fn error_of(answer: &support::Told) -> TokenError {
-    let withheld = answer.outcome.withheld().expect("a reason");
-    withheld.token_error().expect("a token error").clone()
+    let skip_reason = answer.outcome.skip_reason().expect("a reason");
+    skip_reason.token_error().expect("a token error").clone()
 }
 
 const SECURE: &str = "https://gis.city.gov/arcgis";
@@ -439,7 +439,10 @@ async fn refusals_of_every_product_are_told_from_faults() {
         );
         assert_eq!(answer.body, REQUIRED, "the challenge itself goes up");
         assert_eq!(
-            matches!(answer.outcome.withheld(), Some(Withheld::LoginRefused(_))),
+            matches!(
+                answer.outcome.skip_reason(),
+                Some(SkipReason::LoginRefused(_))
+            ),
             refused
         );
     }
@@ -485,7 +488,7 @@ async fn logins_after(login: String, date: Option<SystemTime>, wait: Duration) -
         })
     });
     let layer = ArcgisAuthLayer::builder()
-        .site(site(SECURE).token_url("https://gis.city.gov/arcgis/tokens/generateToken"))
+        .add_site(site(SECURE).token_url("https://gis.city.gov/arcgis/tokens/generateToken"))
         .token_client(service.client())
         .build()
         .unwrap();
@@ -553,7 +556,7 @@ async fn a_known_token_service_is_not_looked_up_again() {
         })
     });
     let layer = ArcgisAuthLayer::builder()
-        .site(site(SECURE))
+        .add_site(site(SECURE))
         .token_client(service.client())
         .build()
         .unwrap();
@@ -594,7 +597,7 @@ fn settings_that_cannot_work_are_named_when_the_layer_is_built() {
         (site(SECURE).referer(""), "referer"),
     ] {
         let error = ArcgisAuthLayer::builder()
-            .site(site)
+            .add_site(site)
             .token_client(client.clone())
             .build()
             .unwrap_err();
@@ -611,7 +614,7 @@ fn an_error_of_a_setting_repeats_no_credential_of_a_url() {
         "https://u:hunter2@h/generateToken",
         "u:hunter2@h",
     ] {
-        let error = GenerateToken::at(url, credential.clone(), client.clone()).unwrap_err();
+        let error = GenerateToken::try_new(url, credential.clone(), client.clone()).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
 }

@@ -38,7 +38,7 @@ where
         rule()
     });
     let url = format!("{ROOT}/tokens/generateToken");
-    let source = GenerateToken::at(&url, reader(), client);
+    let source = GenerateToken::try_new(&url, reader(), client);
     source.unwrap().allow_insecure_http()
 }
 
@@ -49,7 +49,7 @@ async fn a_wrong_password_is_tried_once_whatever_the_number_of_sites() {
     let mut builder = ArcgisAuthLayer::builder();
     for number in 0..6 {
         let site = Site::new(format!("http://gis{number}.test/arcgis"));
-        builder = builder.site(site.token_source(source.clone()));
+        builder = builder.add_site(site.token_source(source.clone()));
     }
     for site in builder.build().unwrap().handle().sites() {
         assert!(site.renew().await.is_err());
@@ -82,7 +82,7 @@ async fn attempts_while_told_of(takes: Duration, signs_out: bool) -> usize {
     let attempts = Arc::new(AtomicUsize::new(0));
     let inner = generate_token(&attempts, || async { answer(WRONG) });
     let site = Site::new(ROOT).token_source(Telling { inner, takes });
-    let layer = ArcgisAuthLayer::new(site).unwrap();
+    let layer = ArcgisAuthLayer::try_new(site).unwrap();
     let service = layer.layer(open_to_any_token());
     let started = Instant::now();
     while started.elapsed() < 14 * 60 * SECOND {
@@ -134,7 +134,7 @@ async fn a_source_that_tries_again_makes_four_logins_without_an_answer() {
         *page.status_mut() = StatusCode::GATEWAY_TIMEOUT;
         page
     });
-    let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(Retrying(inner))).unwrap();
+    let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(Retrying(inner))).unwrap();
     let service = layer.layer(open_to_any_token());
     let started = Instant::now();
     while started.elapsed() < 14 * 60 * SECOND {
@@ -154,11 +154,11 @@ fn a_password_that_is_put_right_is_tried_though_the_refused_login_never_ended() 
             Ok::<_, Infallible>(answer(if is_right { TOKEN } else { WRONG }))
         }));
         let url = format!("{ROOT}/tokens/generateToken");
-        let inner = GenerateToken::at(&url, Credential::user("reader", file.secret()), client);
+        let inner = GenerateToken::try_new(&url, Credential::user("reader", file.secret()), client);
         let inner = inner.unwrap().allow_insecure_http();
         let takes = 5 * SECOND;
         let site = Site::new(ROOT).token_source(Telling { inner, takes });
-        let service = ArcgisAuthLayer::new(site)
+        let service = ArcgisAuthLayer::try_new(site)
             .unwrap()
             .layer(open_to_any_token());
         // Left standing in the midst of telling.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use support::{Fake, Source, send, token_of};
 use tower::Layer;
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, CallerToken, IssuedToken, Site, TokenPlacement, Withheld, token_source_fn,
+    ArcgisAuthLayer, CallerToken, IssuedToken, Site, SkipReason, TokenPlacement, token_source_fn,
 };
 
 const TOKEN: &str = "a.b_c-d~e+f/g=";
@@ -16,7 +16,7 @@ const ENCODED: &str = "a.b_c-d~e%2Bf%2Fg%3D";
 
 fn site(placement: TokenPlacement) -> Site {
     Site::new(support::ROOT)
-        .token_source(token_source_fn(|_| async { IssuedToken::new(TOKEN) }))
+        .token_source(token_source_fn(|_| async { IssuedToken::try_new(TOKEN) }))
         .placement(placement)
 }
 
@@ -39,7 +39,7 @@ fn picky() -> Fake {
 /// The last request as it arrived.
 async fn arrived(site: Site, request: Request<Full<bytes::Bytes>>) -> http::request::Parts {
     let fake = picky();
-    let service = ArcgisAuthLayer::new(site).unwrap().layer(fake.clone());
+    let service = ArcgisAuthLayer::try_new(site).unwrap().layer(fake.clone());
     send(&service, request).await;
     fake.seen().pop().unwrap()
 }
@@ -172,7 +172,7 @@ async fn a_callers_own_token_wins_and_the_request_passes_untouched() {
         }
         let (uri, headers) = (request.uri().clone(), request.headers().clone());
         let fake = Fake::new(|_| support::answer(support::INVALID));
-        let service = ArcgisAuthLayer::new(site(placement))
+        let service = ArcgisAuthLayer::try_new(site(placement))
             .unwrap()
             .layer(fake.clone());
 
@@ -180,8 +180,8 @@ async fn a_callers_own_token_wins_and_the_request_passes_untouched() {
 
         assert_eq!(answer.body, support::INVALID, "their dead token is theirs");
         assert!(matches!(
-            answer.outcome.withheld(),
-            Some(Withheld::CallersToken)
+            answer.outcome.skip_reason(),
+            Some(SkipReason::CallersToken)
         ));
         let seen = fake.seen();
         assert_eq!(seen.len(), 1);

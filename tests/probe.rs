@@ -223,7 +223,7 @@ async fn a_key_that_is_not_taken_is_said_to_be_that() {
         let ran = run(&[&item, "--json"], &[("ARCGIS_API_KEY", key)]).await;
         let told = ran.json();
         assert_eq!(ran.code, code, "{told:#}");
-        assert_eq!(told["source"]["kind"], "ready_token");
+        assert_eq!(told["source"]["kind"], "static_token");
         assert_eq!(told["login"]["works"], code == 0, "{told:#}");
         ran.assert_silent(&[key], &[]);
     }

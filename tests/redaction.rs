@@ -21,13 +21,13 @@ use tower_arcgis_auth::{
 async fn no_debug_shows_a_secret() {
     let credential = Credential::user("reader", PASSWORD);
     let client = token_client();
-    let source = GenerateToken::at(
+    let source = GenerateToken::try_new(
         "https://gis.test/arcgis/tokens/generateToken",
         credential.clone(),
         client.clone(),
     )
     .unwrap();
-    let issued = IssuedToken::new(TOKEN).unwrap();
+    let issued = IssuedToken::try_new(TOKEN).unwrap();
     let fake = Fake::new(|request| {
         support::answer(match support::token_of(request) {
             Some(_) => support::CLEAN,
@@ -43,7 +43,7 @@ async fn no_debug_shows_a_secret() {
             .credential(credential.clone())
             .placement(placement);
         let builder = ArcgisAuthLayer::builder()
-            .site(site.clone())
+            .add_site(site.clone())
             .token_client(client.clone());
         let builder_debug = format!("{builder:?}");
         let layer = builder.build().unwrap();
@@ -96,7 +96,7 @@ async fn a_source_that_prints_what_it_is_told_prints_no_secret() {
         heard.lock().unwrap().push_str(&format!("{request:?}"));
         *logins.lock().unwrap() += 1;
         let text = format!("{TOKEN}{}", *logins.lock().unwrap());
-        async move { IssuedToken::new(text) }
+        async move { IssuedToken::try_new(text) }
     });
     fn is_source(_: &impl TokenSource) {}
     is_source(&source);
@@ -108,7 +108,7 @@ async fn a_source_that_prints_what_it_is_told_prints_no_secret() {
             Some(_) => support::CLEAN,
         })
     });
-    let layer = ArcgisAuthLayer::new(Site::new(support::ROOT).token_source(source)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(Site::new(support::ROOT).token_source(source)).unwrap();
     let service = layer.layer(fake);
     support::send(&service, get(ROADS)).await;
     tokio::time::pause();

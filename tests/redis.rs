@@ -28,7 +28,8 @@ use tokio::{
 };
 use tower::{Layer, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Credential, RedisVault, SealedVault, Site, TokenVault, VaultKeys,
+    ArcgisAuthLayer, Credential, RedisTokenCache, SealedTokenCache, SharedTokenCache, Site,
+    TokenCacheKeys,
 };
 
 const KEY: &str = "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90";
@@ -46,18 +47,21 @@ async fn replica() {
         return;
     };
     let setting = |name: &str| env::var(name).unwrap();
-    let mut redis = RedisVault::new(&setting("REPLICA_REDIS")).unwrap();
+    let mut redis = RedisTokenCache::try_new(&setting("REPLICA_REDIS")).unwrap();
     let mut limit = Duration::from_secs(1);
     if env::var("REPLICA_IN_EARNEST").is_err() {
         // A machine too busy to answer in time is not what most tests are about.
         limit = PATIENCE / 4;
         redis = redis.time_limit(limit);
     }
-    let vault = SealedVault::new(redis, VaultKeys::new(KEY).unwrap()).time_limit(limit);
+    let vault =
+        SealedTokenCache::new(redis, TokenCacheKeys::try_new(KEY).unwrap()).time_limit(limit);
     let name = env::var("REPLICA_USERNAME").unwrap_or_else(|_| USERNAME.to_owned());
     let credential = Credential::user(name, setting("REPLICA_PASSWORD"));
-    let site = Site::new(&root).credential(credential).token_vault(&vault);
-    let client = ArcgisAuthLayer::new(site)
+    let site = Site::new(&root)
+        .credential(credential)
+        .shared_token_cache(&vault);
+    let client = ArcgisAuthLayer::try_new(site)
         .unwrap()
         .layer(Client::builder(TokioExecutor::new()).build_http());
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
@@ -354,12 +358,16 @@ async fn what_redis_holds_shows_neither_token_nor_user_nor_password_and_ends_by_
 #[tokio::test]
 #[ignore = "wants redis-server"]
 async fn a_late_writer_is_refused_and_a_redis_without_a_memory_believes_it() {
-    use tower_arcgis_auth::VaultRecord;
+    use tower_arcgis_auth::SealedRecord;
     let redis = Redis::start(&[]).await;
-    let vault = || RedisVault::new(&redis.url()).unwrap().time_limit(PATIENCE);
+    let vault = || {
+        RedisTokenCache::try_new(&redis.url())
+            .unwrap()
+            .time_limit(PATIENCE)
+    };
     let (one, two) = (vault(), vault());
     let lease = Duration::from_secs(600);
-    let record = |text: &'static str| Some(VaultRecord::new(text, lease));
+    let record = |text: &'static str| Some(SealedRecord::new(text, lease));
     let late = one.lock("name", lease).await.unwrap().unwrap();
     assert!(two.lock("name", lease).await.unwrap().is_none());
     assert!(one.extend("name", &late, lease).await.unwrap());
@@ -560,7 +568,7 @@ async fn name_of(at_first: u16) -> (u16, Arc<AtomicU16>) {
 async fn a_failover_behind_one_name_is_followed() {
     let (old, new) = (Redis::start(&[]).await, Redis::start(&[]).await);
     let (port, points_to) = name_of(old.port).await;
-    let vault = RedisVault::new(&format!("redis://127.0.0.1:{port}")).unwrap();
+    let vault = RedisTokenCache::try_new(&format!("redis://127.0.0.1:{port}")).unwrap();
     let vault = vault.time_limit(PATIENCE / 4);
     let lease = Duration::from_secs(1);
     assert!(vault.lock("one", lease).await.unwrap().is_some());
@@ -591,7 +599,7 @@ async fn the_rights_it_says_it_needs_are_enough_and_a_wrong_password_is_told() {
     };
     let take = async |password: &str, database: u8| {
         let at = format!("127.0.0.1:{}/{database}", redis.port);
-        let vault = RedisVault::new(&format!("redis://maps:{password}@{at}")).unwrap();
+        let vault = RedisTokenCache::try_new(&format!("redis://maps:{password}@{at}")).unwrap();
         let vault = vault.time_limit(PATIENCE / 4);
         let lock = vault.lock("one", Duration::from_secs(10)).await;
         lock.map_err(|error| error.to_string())

@@ -30,7 +30,7 @@ use tokio::{sync::Semaphore, task::JoinHandle};
 use tower::{Layer, Service, ServiceExt};
 use tower_arcgis_auth::{
     ArcgisAuth, ArcgisAuthLayer, BoxError, Challenge, IssuedToken, ReplayBody, ResponseBody, Site,
-    TokenError, TokenPlacement, Withheld, token_source_fn,
+    SkipReason, TokenError, TokenPlacement, token_source_fn,
 };
 use tower_test::mock::{self, Handle, Mock, SendResponse};
 
@@ -69,7 +69,7 @@ impl Logins {
         if self.refuses.load(Ordering::SeqCst) {
             return Err(TokenError::refused("no such user"));
         }
-        IssuedToken::new(format!("tok{count}"))
+        IssuedToken::try_new(format!("tok{count}"))
     }
 
     fn succeed(&self) {
@@ -129,7 +129,7 @@ where
             }))
             .placement(TokenPlacement::EsriHeader);
         let layer = ArcgisAuthLayer::builder()
-            .site(site)
+            .add_site(site)
             .replay_limit(CAP)
             .build()
             .unwrap();
@@ -235,7 +235,7 @@ where
     }
     let answer = answered(call).await.unwrap();
     assert!(answer.body().outcome().resent());
-    assert_eq!(answer.body().outcome().unanswered(), None);
+    assert_eq!(answer.body().outcome().returned_challenge(), None);
     assert_eq!(stage.logins.count(), 1);
 
     // The length is known by now; with trailers it is not told, for they have no place behind a `Content-Length`.
@@ -411,7 +411,7 @@ async fn a_challenge_to_the_second_sending_is_the_answer() {
     answer.send_response(respond(CHALLENGE));
     let answer = answered(call).await.unwrap();
     assert_eq!(
-        answer.body().outcome().unanswered(),
+        answer.body().outcome().returned_challenge(),
         Some(Challenge::TokenRequired)
     );
     stage.nothing_more().await;
@@ -445,10 +445,10 @@ async fn a_stream_one_byte_over_the_limit_goes_on_whole_and_is_not_sent_again() 
         let answer = answered(call).await.unwrap();
         let outcome = answer.body().outcome();
         assert!(!outcome.resent());
-        assert_eq!(outcome.unanswered(), Some(Challenge::TokenRequired));
+        assert_eq!(outcome.returned_challenge(), Some(Challenge::TokenRequired));
         assert!(matches!(
-            outcome.withheld(),
-            Some(Withheld::BodyNotReplayable)
+            outcome.skip_reason(),
+            Some(SkipReason::BodyNotReplayable)
         ));
         // The next one finds a token.
         stage.logins.begun().await;
@@ -518,8 +518,8 @@ async fn a_body_over_the_limit_is_sent_unsigned_where_no_token_is_to_be_had() {
     let answer = answered(call).await.unwrap();
     assert!(!answer.body().outcome().signed());
     assert!(matches!(
-        answer.body().outcome().withheld(),
-        Some(Withheld::LoginRefused(_))
+        answer.body().outcome().skip_reason(),
+        Some(SkipReason::LoginRefused(_))
     ));
     stage.nothing_more().await;
 }
@@ -536,12 +536,12 @@ async fn after_a_dead_token_the_next_long_body_waits_for_a_living_one() {
     answer.send_response(respond(INVALID));
     let answer = answered(call).await.unwrap();
     assert_eq!(
-        answer.body().outcome().unanswered(),
+        answer.body().outcome().returned_challenge(),
         Some(Challenge::TokenInvalid)
     );
     assert!(matches!(
-        answer.body().outcome().withheld(),
-        Some(Withheld::BodyNotReplayable)
+        answer.body().outcome().skip_reason(),
+        Some(SkipReason::BodyNotReplayable)
     ));
 
     let call = stage.post(Full::new(letters(CAP + 1)));
@@ -576,8 +576,8 @@ async fn a_body_that_breaks_off_is_never_sent_again() {
     let answer = answered(call).await.unwrap();
     assert!(!answer.body().outcome().resent());
     assert!(matches!(
-        answer.body().outcome().withheld(),
-        Some(Withheld::BodyNotReplayable)
+        answer.body().outcome().skip_reason(),
+        Some(SkipReason::BodyNotReplayable)
     ));
     assert!(!log.polled_after_end());
     stage.nothing_more().await;
@@ -697,8 +697,8 @@ async fn the_first_sending_goes_on_when_the_login_is_refused() {
 
     let answer = answered(call).await.unwrap();
     assert!(matches!(
-        answer.body().outcome().withheld(),
-        Some(Withheld::LoginRefused(_))
+        answer.body().outcome().skip_reason(),
+        Some(SkipReason::LoginRefused(_))
     ));
     assert!(waiting.is_woken());
     drop(feeder);
@@ -832,8 +832,8 @@ async fn nothing_is_kept_where_a_login_was_refused_before() {
     answer.send_response(respond(CHALLENGE));
     let answer = answered(call).await.unwrap();
     assert!(matches!(
-        answer.body().outcome().withheld(),
-        Some(Withheld::LoginRefused(_))
+        answer.body().outcome().skip_reason(),
+        Some(SkipReason::LoginRefused(_))
     ));
     assert_eq!(stage.logins.count(), 1);
 }

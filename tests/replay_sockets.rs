@@ -36,8 +36,8 @@ use tokio::{
 };
 use tower::{Layer, Service, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, BoxError, IssuedToken, ReplayBody, ResponseBody, Site,
-    TokenPlacement, Withheld, token_source_fn,
+    ArcgisAuth, ArcgisAuthLayer, BoxError, IssuedToken, ReplayBody, ResponseBody, Site, SkipReason,
+    TokenPlacement, token_source_fn,
 };
 
 const CHALLENGE: &str = r#"{"error":{"code":499,"message":"Token Required","details":[]}}"#;
@@ -239,7 +239,7 @@ where
                 if let Some(gate) = gate {
                     gate.acquire().await.unwrap().forget();
                 }
-                IssuedToken::new(format!("tok{count}"))
+                IssuedToken::try_new(format!("tok{count}"))
             }
         });
         let site = Site::new(format!("http://{}/arcgis", server.address))
@@ -249,7 +249,7 @@ where
             .http2_only(protocol == Protocol::Http2)
             .build_http();
         Self {
-            service: ArcgisAuthLayer::new(site).unwrap().layer(client),
+            service: ArcgisAuthLayer::try_new(site).unwrap().layer(client),
             logins,
         }
     }
@@ -582,12 +582,12 @@ async fn a_stream_over_the_limit_arrives_whole_and_once() {
             assert!(!outcome.resent());
             let body = if token.is_none() {
                 assert!(matches!(
-                    outcome.withheld(),
-                    Some(Withheld::BodyNotReplayable)
+                    outcome.skip_reason(),
+                    Some(SkipReason::BodyNotReplayable)
                 ));
                 CHALLENGE
             } else {
-                assert!(outcome.withheld().is_none());
+                assert!(outcome.skip_reason().is_none());
                 CLEAN
             };
             assert_eq!(text(response).await, body);

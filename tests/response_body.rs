@@ -27,8 +27,8 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 use tokio_test::{assert_pending, assert_ready, task};
 use tower::{Layer, Service, service_fn};
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, BoxError, Challenge, IssuedToken, ReplayBody, ResponseBody, Site, TokenError,
-    TokenPlacement, Withheld, token_source_fn,
+    ArcgisAuthLayer, BoxError, Challenge, IssuedToken, ReplayBody, ResponseBody, Site, SkipReason,
+    TokenError, TokenPlacement, token_source_fn,
 };
 
 const CHALLENGE: &str =
@@ -47,7 +47,7 @@ type Answer<B> = Response<ResponseBody<B>>;
 fn layer(login_works: bool) -> ArcgisAuthLayer {
     let source = token_source_fn(move |_| async move {
         if login_works {
-            IssuedToken::new("tok1")
+            IssuedToken::try_new("tok1")
         } else {
             Err(TokenError::refused("no such user"))
         }
@@ -55,7 +55,7 @@ fn layer(login_works: bool) -> ArcgisAuthLayer {
     let site = Site::new("http://gis.example.com/arcgis")
         .token_source(source)
         .placement(TokenPlacement::EsriHeader);
-    ArcgisAuthLayer::new(site).unwrap()
+    ArcgisAuthLayer::try_new(site).unwrap()
 }
 
 /// The answer to one request of a server that gives these, one after the other.
@@ -305,10 +305,10 @@ async fn a_challenge_that_no_login_answers_comes_up_whole() {
     let log = body.log();
     let mut answer = ask(&layer(false), Method::GET, [json(body)]).await.unwrap();
     let outcome = answer.body().outcome();
-    assert_eq!(outcome.unanswered(), Some(Challenge::TokenRequired));
+    assert_eq!(outcome.returned_challenge(), Some(Challenge::TokenRequired));
     assert!(matches!(
-        outcome.withheld(),
-        Some(Withheld::LoginRefused(_))
+        outcome.skip_reason(),
+        Some(SkipReason::LoginRefused(_))
     ));
     let seen = bodies::read(answer.body_mut(), &log);
     assert_eq!(bodies::data_of(&seen), CHALLENGE.as_bytes());

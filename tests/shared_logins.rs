@@ -23,7 +23,7 @@ use support::{
 use tokio::time::{Instant, advance, sleep};
 use tower::Layer;
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, Credential, Identity, Secret, Site, TokenClient, Withheld,
+    ArcgisAuth, ArcgisAuthLayer, Credential, Identity, Secret, Site, SkipReason, TokenClient,
 };
 
 fn status(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
@@ -84,7 +84,7 @@ async fn a_server_that_does_not_say_what_it_is_has_counted_no_login() {
         }
     });
     let layer = ArcgisAuthLayer::builder()
-        .site(site().credential(reader()))
+        .add_site(site().credential(reader()))
         .token_client(client)
         .build()
         .unwrap();
@@ -106,7 +106,7 @@ async fn a_secret_that_is_gone_for_a_moment_has_not_changed() {
         let site = Site::new(format!("{}{number}", server.root()))
             .token_url(format!("{}/tokens/generateToken", server.root()))
             .credential(Credential::user(USERNAME, Secret::file(&file)));
-        builder = builder.site(site);
+        builder = builder.add_site(site);
     }
     let sites = builder.build().unwrap().handle().sites();
     assert!(sites[0].renew().await.is_err());
@@ -115,7 +115,7 @@ async fn a_secret_that_is_gone_for_a_moment_has_not_changed() {
         assert!(site.renew().await.is_err());
         std::fs::write(&file, "wrong").unwrap();
         let renewed = site.renew().await;
-        assert!(matches!(renewed, Err(Withheld::LoginRefused(_))));
+        assert!(matches!(renewed, Err(SkipReason::LoginRefused(_))));
     }
     std::fs::remove_file(&file).unwrap();
     assert_eq!(server.login_failures(USERNAME), 1);
@@ -143,7 +143,7 @@ async fn a_password_that_worked_lets_three_in_at_once_and_a_changed_one_fails_no
         }
     });
     let layer = ArcgisAuthLayer::builder()
-        .site(site().identity_fn(caller).credential(reader()))
+        .add_site(site().identity_fn(caller).credential(reader()))
         .token_client(client)
         .build()
         .unwrap();
@@ -159,8 +159,8 @@ async fn a_password_that_worked_lets_three_in_at_once_and_a_changed_one_fails_no
     let callers: Vec<_> = (0..31)
         .map(|number| Identity::from(format!("caller{number}")))
         .collect();
-    let renewed = join_all(callers.iter().map(|caller| handle.renew_caller(caller))).await;
-    let is_refused = |renewed: &Result<_, _>| matches!(renewed, Err(Withheld::LoginRefused(_)));
+    let renewed = join_all(callers.iter().map(|caller| handle.renew_identity(caller))).await;
+    let is_refused = |renewed: &Result<_, _>| matches!(renewed, Err(SkipReason::LoginRefused(_)));
     assert!(renewed.iter().all(is_refused));
     assert!(failures.load(Ordering::SeqCst) <= 3);
 }
@@ -275,7 +275,7 @@ async fn a_token_service_that_moved_is_found_again() {
     ] {
         is_moved.store(false, Ordering::SeqCst);
         let layer = ArcgisAuthLayer::builder()
-            .site(credential)
+            .add_site(credential)
             .token_client(client.clone());
         let service = layer.build().unwrap().layer(server.clone());
         assert!(send(&service, get(ROADS)).await.is_clean());
@@ -311,7 +311,7 @@ async fn signing_out_after_a_fault_ends_the_login_at_the_portal_too() {
         }
     });
     let layer = ArcgisAuthLayer::builder()
-        .site(site().credential(reader()))
+        .add_site(site().credential(reader()))
         .token_client(client)
         .build()
         .unwrap();
@@ -345,7 +345,7 @@ async fn the_last_caller_of_a_portals_login_ends_it_and_no_other() {
         }
     });
     let layer = ArcgisAuthLayer::builder()
-        .site(site().identity_fn(caller).credential(reader()))
+        .add_site(site().identity_fn(caller).credential(reader()))
         .token_client(client);
     let handle = layer.build().unwrap().handle().sites().remove(0);
     let (alice, bob) = (Identity::from("alice"), Identity::from("bob"));
@@ -353,22 +353,22 @@ async fn the_last_caller_of_a_portals_login_ends_it_and_no_other() {
     // Alice signs out while both wait for the portal.
     let signing_out = async {
         sleep(SECOND / 2).await;
-        handle.sign_out_caller(&alice).await.unwrap();
+        handle.sign_out_identity(&alice).await.unwrap();
     };
     let (for_alice, for_bob, ()) = tokio::join!(
-        handle.renew_caller(&alice),
-        handle.renew_caller(&bob),
+        handle.renew_identity(&alice),
+        handle.renew_identity(&bob),
         signing_out
     );
-    assert!(matches!(for_alice, Err(Withheld::SignedOut)));
+    assert!(matches!(for_alice, Err(SkipReason::SignedOut)));
     for_bob.unwrap();
-    handle.renew_caller(&alice).await.unwrap();
-    handle.sign_out_caller(&alice).await.unwrap();
-    handle.renew_caller(&bob).await.unwrap();
+    handle.renew_identity(&alice).await.unwrap();
+    handle.sign_out_identity(&alice).await.unwrap();
+    handle.renew_identity(&bob).await.unwrap();
     assert_eq!(logins.load(Ordering::SeqCst), 1);
 
-    handle.sign_out_caller(&bob).await.unwrap();
-    handle.renew_caller(&bob).await.unwrap();
+    handle.sign_out_identity(&bob).await.unwrap();
+    handle.renew_identity(&bob).await.unwrap();
     assert_eq!(logins.load(Ordering::SeqCst), 2);
 }
 
@@ -388,7 +388,9 @@ async fn a_portals_fault_that_is_told_again_is_no_login_of_its_servers() {
     let site = site()
         .credential(reader())
         .portal("http://portal.test/portal");
-    let layer = ArcgisAuthLayer::builder().site(site).token_client(client);
+    let layer = ArcgisAuthLayer::builder()
+        .add_site(site)
+        .token_client(client);
     let handle = layer.build().unwrap().handle().sites().remove(0);
     for _ in 0..4 {
         assert!(handle.renew().await.is_err());

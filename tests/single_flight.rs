@@ -7,7 +7,7 @@ use std::{pin::pin, time::Duration};
 use futures_util::{FutureExt, future::join_all};
 use support::{Fake, ROADS, Scripted, Source, get, over, send};
 use tower::ServiceExt;
-use tower_arcgis_auth::{Challenge, TokenReason, Withheld};
+use tower_arcgis_auth::{Challenge, SkipReason, TokenReason};
 
 const SOME_TIME: Duration = Duration::from_millis(200);
 
@@ -116,10 +116,13 @@ async fn a_source_that_panics_fails_this_login_and_not_the_next() {
 
     let answers = join_all((0..10).map(|_| send(&service, get(ROADS)))).await;
     for answer in &answers {
-        assert_eq!(answer.outcome.unanswered(), Some(Challenge::TokenRequired));
+        assert_eq!(
+            answer.outcome.returned_challenge(),
+            Some(Challenge::TokenRequired)
+        );
         assert!(matches!(
-            answer.outcome.withheld(),
-            Some(Withheld::TokenServiceFault(_))
+            answer.outcome.skip_reason(),
+            Some(SkipReason::LoginFailed(_))
         ));
     }
     assert_eq!(source.logins(), 1);
@@ -138,7 +141,7 @@ async fn a_login_that_never_ends_is_given_up_after_thirty_seconds() {
     let answer = send(&service, get(ROADS)).await;
 
     assert_eq!(begun.elapsed().as_secs(), 30);
-    let error = answer.outcome.withheld().unwrap().token_error().unwrap();
+    let error = answer.outcome.skip_reason().unwrap().token_error().unwrap();
     assert!(error.to_string().contains("30 seconds"), "{error}");
     tokio::time::advance(Duration::from_secs(2)).await;
     assert!(send(&service, get(ROADS)).await.is_clean());

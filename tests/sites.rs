@@ -12,7 +12,7 @@ use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, Site, token_source_fn};
 async fn is_signed(root: &str, uri: &str) -> bool {
     let source = Source::new();
     let fake = Fake::secured(&source.valid);
-    let layer = ArcgisAuthLayer::new(Site::new(root).token_source(source.clone())).unwrap();
+    let layer = ArcgisAuthLayer::try_new(Site::new(root).token_source(source.clone())).unwrap();
     let service = layer.layer(fake.clone());
     let Ok(request) = Request::get(uri).body(Full::default()) else {
         return false;
@@ -213,9 +213,9 @@ async fn requests_in_origin_form_go_to_the_default_site() {
 }
 
 fn fixed(root: &str, token: &'static str) -> Site {
-    Site::new(root).token_source(token_source_fn(
-        move |_| async move { IssuedToken::new(token) },
-    ))
+    Site::new(root).token_source(token_source_fn(move |_| async move {
+        IssuedToken::try_new(token)
+    }))
 }
 
 #[tokio::test]
@@ -227,12 +227,12 @@ async fn the_longest_of_several_roots_wins() {
         })
     });
     let layer = ArcgisAuthLayer::builder()
-        .site(fixed("https://gis.test", "whole-host"))
-        .site(fixed(
+        .add_site(fixed("https://gis.test", "whole-host"))
+        .add_site(fixed(
             "https://gis.test/arcgis/rest/services/Water",
             "water",
         ))
-        .site(fixed("https://gis.test/arcgis", "server").root("https://other.test/arcgis"))
+        .add_site(fixed("https://gis.test/arcgis", "server").add_root("https://other.test/arcgis"))
         .build()
         .unwrap();
     let service = layer.layer(fake.clone());
@@ -265,8 +265,8 @@ fn two_spellings_of_one_root_are_one_site() {
         "https://gis.test./arcgis",
     ] {
         let error = ArcgisAuthLayer::builder()
-            .site(Site::new("https://gis.test/arcgis"))
-            .site(Site::new(other))
+            .add_site(Site::new("https://gis.test/arcgis"))
+            .add_site(Site::new(other))
             .build()
             .unwrap_err();
         assert!(error.to_string().contains("twice"), "{error}");
@@ -286,7 +286,7 @@ fn roots_that_are_none_are_named_in_the_error() {
         "",
         "*",
     ] {
-        let error = ArcgisAuthLayer::new(Site::new(root))
+        let error = ArcgisAuthLayer::try_new(Site::new(root))
             .unwrap_err()
             .to_string();
         assert!(error.contains("https://gis.example.com/arcgis"), "{error}");
@@ -331,12 +331,12 @@ async fn sign_in_and_token_end_points_are_never_signed() {
 #[tokio::test]
 async fn a_site_without_a_credential_passes_untouched() {
     let fake = Fake::new(|_| support::answer(support::REQUIRED));
-    let layer = ArcgisAuthLayer::new(Site::new(support::ROOT)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(Site::new(support::ROOT)).unwrap();
     let answer = send(&layer.layer(fake.clone()), get(support::ROADS)).await;
     assert_eq!(answer.body, support::REQUIRED);
     assert_eq!(fake.count(), 1);
     assert!(matches!(
-        answer.outcome.withheld(),
-        Some(tower_arcgis_auth::Withheld::NoCredential)
+        answer.outcome.skip_reason(),
+        Some(tower_arcgis_auth::SkipReason::NoCredential)
     ));
 }

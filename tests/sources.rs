@@ -16,8 +16,8 @@ use hyper_util::{
 };
 use tower::{Layer, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, ClientBinding, Credential, LegacyToken, OAuthApp,
-    RefreshToken, ReplayBody, Site, TokenClient, TokenSource, Withheld, revoke_token,
+    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Credential, LegacyToken, OAuthApp, RefreshToken,
+    ReplayBody, Site, SkipReason, TokenBinding, TokenClient, TokenSource, revoke_token,
 };
 
 type Http = Client<HttpConnector, ReplayBody<Full<Bytes>>>;
@@ -27,7 +27,7 @@ fn over(layer: &ArcgisAuthLayer) -> ArcgisAuth<Http> {
 }
 
 fn with(site: Site) -> ArcgisAuth<Http> {
-    over(&ArcgisAuthLayer::new(site).unwrap())
+    over(&ArcgisAuthLayer::try_new(site).unwrap())
 }
 
 async fn get(service: &ArcgisAuth<Http>, uri: String) -> (AuthOutcome, String) {
@@ -40,7 +40,7 @@ async fn get(service: &ArcgisAuth<Http>, uri: String) -> (AuthOutcome, String) {
 
 #[track_caller]
 fn assert_open((outcome, body): &(AuthOutcome, String)) {
-    assert!(outcome.unanswered().is_none(), "{outcome}: {body}");
+    assert!(outcome.returned_challenge().is_none(), "{outcome}: {body}");
     assert!(outcome.signed(), "{outcome}: {body}");
 }
 
@@ -84,7 +84,7 @@ async fn a_page_is_never_taken_for_an_old_token() {
     let service = with(Site::new(server.root()).credential(user()));
     for _ in 0..3 {
         let (outcome, _) = get(&service, server.url(PARCELS)).await;
-        assert!(outcome.withheld().is_some(), "{outcome}");
+        assert!(outcome.skip_reason().is_some(), "{outcome}");
     }
     assert_eq!(
         server.counters().login_attempts,
@@ -104,7 +104,7 @@ async fn the_old_services_refusal_is_a_refusal() {
     for _ in 0..3 {
         let (outcome, _) = get(&service, server.url(PARCELS)).await;
         assert!(
-            matches!(outcome.withheld(), Some(Withheld::LoginRefused(_))),
+            matches!(outcome.skip_reason(), Some(SkipReason::LoginRefused(_))),
             "{outcome}"
         );
     }
@@ -120,13 +120,13 @@ async fn credentials_go_into_the_url_only_when_told() {
         .unwrap();
     server.set_legacy_post_allowed(false);
     let client = || TokenClient::platform().unwrap();
-    let legacy = || LegacyToken::at(&server.url("tokens"), user(), client()).unwrap();
+    let legacy = || LegacyToken::try_new(&server.url("tokens"), user(), client()).unwrap();
     let by_post = with(Site::new(server.root()).token_source(legacy()));
     assert!(
         get(&by_post, server.url(PARCELS))
             .await
             .0
-            .unanswered()
+            .returned_challenge()
             .is_some()
     );
     let by_url = with(Site::new(server.root()).token_source(legacy().credentials_in_url()));
@@ -154,11 +154,11 @@ async fn sites_with_one_wrong_password_at_one_token_service_try_it_once() {
     for folder in ["Parcels", "Water", "Zoning"] {
         let root = server.url(&format!("rest/services/{folder}"));
         let site = Site::new(root).credential(Credential::user(USERNAME, "wrong"));
-        builder = builder.site(site.token_url(server.url("tokens/generateToken")));
+        builder = builder.add_site(site.token_url(server.url("tokens/generateToken")));
     }
     // By discovery as well.
     let whole = Site::new(server.root()).credential(Credential::user(USERNAME, "wrong"));
-    let service = over(&builder.site(whole).build().unwrap());
+    let service = over(&builder.add_site(whole).build().unwrap());
     let paths = [
         "rest/services/Parcels/MapServer",
         "rest/services/Water/FeatureServer",
@@ -169,7 +169,7 @@ async fn sites_with_one_wrong_password_at_one_token_service_try_it_once() {
         .iter()
         .map(|path| get(&service, server.url(&format!("{path}?f=json"))));
     for (outcome, _) in join_all(asked).await {
-        assert!(outcome.unanswered().is_some(), "{outcome}");
+        assert!(outcome.returned_challenge().is_some(), "{outcome}");
     }
     assert_eq!(server.counters().login_attempts, 1);
 }
@@ -200,7 +200,7 @@ async fn one_portal_login_serves_all_its_servers() {
     ];
     let mut builder = ArcgisAuthLayer::builder();
     for server in &servers {
-        builder = builder.site(member(server, &portal));
+        builder = builder.add_site(member(server, &portal));
     }
     let service = over(&builder.build().unwrap());
 
@@ -239,7 +239,7 @@ async fn a_portal_nobody_listed_gets_no_password() {
     let (outcome, _) = get(&service, server.url(PARCELS)).await;
     assert!(
         outcome
-            .withheld()
+            .skip_reason()
             .unwrap()
             .to_string()
             .contains("trust_token_service"),
@@ -289,14 +289,14 @@ async fn a_wrong_password_at_the_portal_is_tried_once_for_all_its_servers() {
     let mut builder = ArcgisAuthLayer::builder();
     for server in &servers {
         let site = member(server, &portal).credential(Credential::user(USERNAME, "wrong"));
-        builder = builder.site(site);
+        builder = builder.add_site(site);
     }
     let service = over(&builder.build().unwrap());
     for _ in 0..3 {
         for server in &servers {
             let (outcome, _) = get(&service, server.url(PARCELS)).await;
             assert!(
-                matches!(outcome.withheld(), Some(Withheld::LoginRefused(_))),
+                matches!(outcome.skip_reason(), Some(SkipReason::LoginRefused(_))),
                 "{outcome}"
             );
         }
@@ -344,11 +344,12 @@ async fn an_applications_wrong_secret_is_a_refusal_and_in_no_error() {
         Credential::app(APP.0, "wr0ng-secret"),
         Credential::app("unknown", "wr0ng-secret"),
     ] {
-        let source = OAuthApp::at(&portal.root(), credential, TokenClient::platform().unwrap());
+        let source =
+            OAuthApp::try_new(&portal.root(), credential, TokenClient::platform().unwrap());
         let service = with(Site::new(portal.root()).token_source(source.unwrap()));
         let (outcome, _) = get(&service, portal.url("sharing/rest/portals/self?f=json")).await;
         assert!(
-            matches!(outcome.withheld(), Some(Withheld::LoginRefused(_))),
+            matches!(outcome.skip_reason(), Some(SkipReason::LoginRefused(_))),
             "{outcome}"
         );
         assert!(!outcome.to_string().contains("wr0ng"));
@@ -360,7 +361,7 @@ async fn a_refresh_token_gives_access_tokens_until_it_is_revoked() {
     let portal = portal_with_app().await;
     let refresh = portal.issue_refresh_token(APP.0, USERNAME);
     let client = || TokenClient::platform().unwrap();
-    let source = RefreshToken::at(&portal.root(), APP.0, refresh.as_str(), client()).unwrap();
+    let source = RefreshToken::try_new(&portal.root(), APP.0, refresh.as_str(), client()).unwrap();
     let service = with(Site::new(portal.root()).token_source(source));
     let item = portal.url("sharing/rest/content/items/abc?f=json");
     assert_open(&get(&service, item.clone()).await);
@@ -375,7 +376,7 @@ async fn a_refresh_token_gives_access_tokens_until_it_is_revoked() {
     let (outcome, _) = get(&service, item).await;
     assert!(
         outcome
-            .withheld()
+            .skip_reason()
             .unwrap()
             .to_string()
             .contains("sign in again"),
@@ -388,8 +389,8 @@ async fn signing_out_revokes_the_refresh_token_at_its_portal() {
     let portal = portal_with_app().await;
     let refresh = portal.issue_refresh_token(APP.0, USERNAME);
     let client = TokenClient::platform().unwrap();
-    let source = RefreshToken::at(&portal.root(), APP.0, refresh.as_str(), client).unwrap();
-    let layer = ArcgisAuthLayer::new(Site::new(portal.root()).token_source(source)).unwrap();
+    let source = RefreshToken::try_new(&portal.root(), APP.0, refresh.as_str(), client).unwrap();
+    let layer = ArcgisAuthLayer::try_new(Site::new(portal.root()).token_source(source)).unwrap();
     let service = over(&layer);
     let item = portal.url("sharing/rest/content/items/abc?f=json");
     assert_open(&get(&service, item.clone()).await);
@@ -397,15 +398,15 @@ async fn signing_out_revokes_the_refresh_token_at_its_portal() {
     layer.handle().sign_out().await.unwrap();
 
     let (outcome, _) = get(&service, item).await;
-    let withheld = outcome.withheld().unwrap().to_string();
-    assert!(withheld.contains("sign in again"), "{outcome}");
+    let skip_reason = outcome.skip_reason().unwrap().to_string();
+    assert!(skip_reason.contains("sign in again"), "{outcome}");
 }
 
 #[tokio::test]
 async fn signing_out_of_a_server_ends_the_login_at_its_portal() {
     let portal = Portal::start().await.unwrap();
     let server = federated(&portal).await;
-    let layer = ArcgisAuthLayer::new(member(&server, &portal)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(member(&server, &portal)).unwrap();
     let service = over(&layer);
     assert_open(&get(&service, server.url(PARCELS)).await);
 
@@ -421,7 +422,7 @@ async fn a_refresh_token_near_its_end_is_exchanged_and_the_new_one_handed_over()
     let refresh = portal.issue_refresh_token(APP.0, USERNAME);
     let kept = Arc::new(Mutex::new(Vec::new()));
     let store = kept.clone();
-    let source = RefreshToken::at(
+    let source = RefreshToken::try_new(
         &portal.root(),
         APP.0,
         refresh.as_str(),
@@ -520,13 +521,13 @@ async fn an_api_key_limited_to_a_referer_works_with_that_referer() {
 #[tokio::test]
 async fn tokens_bound_to_an_address_come_with_it() {
     let server = StandIn::start().await.unwrap();
-    let source = tower_arcgis_auth::GenerateToken::at(
+    let source = tower_arcgis_auth::GenerateToken::try_new(
         &server.url("tokens/generateToken"),
         user(),
         TokenClient::platform().unwrap(),
     )
     .unwrap()
-    .binding(ClientBinding::Ip([127, 0, 0, 1].into()));
+    .binding(TokenBinding::Ip([127, 0, 0, 1].into()));
     fn is_source(_: &impl TokenSource) {}
     is_source(&source);
     let service = with(Site::new(server.root()).token_source(source));

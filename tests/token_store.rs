@@ -11,7 +11,9 @@ use futures_util::future::join_all;
 use support::{Fake, REQUIRED, ROADS, ROOT, Scripted, Source, answer, get, over, send, token_of};
 use tokio::time::{Instant, advance};
 use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuthLayer, Challenge, Site, TokenReason, Withheld, token_source_fn};
+use tower_arcgis_auth::{
+    ArcgisAuthLayer, Challenge, Site, SkipReason, TokenReason, token_source_fn,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -31,8 +33,8 @@ async fn a_wrong_password_is_tried_once_and_not_per_request() {
         let answer = send(&service, get(ROADS)).await;
         assert_eq!(answer.body, REQUIRED);
         assert!(matches!(
-            answer.outcome.withheld(),
-            Some(Withheld::LoginRefused(_))
+            answer.outcome.skip_reason(),
+            Some(SkipReason::LoginRefused(_))
         ));
     }
     assert_eq!(source.logins(), 1);
@@ -124,7 +126,10 @@ async fn a_service_that_refuses_the_account_costs_two_sendings_then_one() {
 
     let first = send(&service, get(secret)).await;
     assert!(first.outcome.resent());
-    assert_eq!(first.outcome.unanswered(), Some(Challenge::TokenRequired));
+    assert_eq!(
+        first.outcome.returned_challenge(),
+        Some(Challenge::TokenRequired)
+    );
     assert_eq!(fake.count() - before, 2);
     let logins = source.logins();
     assert_eq!(logins, 2, "some servers say 499 for a dead token");
@@ -134,8 +139,8 @@ async fn a_service_that_refuses_the_account_costs_two_sendings_then_one() {
         assert!(!again.outcome.resent());
         assert!(again.outcome.signed());
         assert!(matches!(
-            again.outcome.withheld(),
-            Some(Withheld::ServiceRefused)
+            again.outcome.skip_reason(),
+            Some(SkipReason::ServiceRefused)
         ));
     }
     assert_eq!(fake.count() - before, 5);
@@ -355,7 +360,10 @@ async fn a_second_499_is_handed_to_the_caller() {
     let answer = send(&service, get(ROADS)).await;
     assert_eq!(answer.body, REQUIRED);
     assert!(answer.outcome.resent());
-    assert_eq!(answer.outcome.unanswered(), Some(Challenge::TokenRequired));
+    assert_eq!(
+        answer.outcome.returned_challenge(),
+        Some(Challenge::TokenRequired)
+    );
     assert_eq!(fake.count(), 2);
 }
 
@@ -364,7 +372,7 @@ async fn clones_and_services_of_one_layer_share_the_token() {
     use tower::Layer;
     let source = Source::new();
     let fake = Fake::secured(&source.valid);
-    let layer = tower_arcgis_auth::ArcgisAuthLayer::new(support::site(&source)).unwrap();
+    let layer = tower_arcgis_auth::ArcgisAuthLayer::try_new(support::site(&source)).unwrap();
     for _ in 0..5 {
         let service = layer.clone().layer(fake.clone());
         assert!(send(&service, get(ROADS)).await.is_clean());
@@ -378,8 +386,8 @@ fn without_a_runtime_a_challenge_goes_up_with_the_reason() {
     let service = over(fake, &source);
     let answer = futures_util::FutureExt::now_or_never(send(&service, get(ROADS))).unwrap();
     assert_eq!(answer.body, REQUIRED);
-    let withheld = answer.outcome.withheld().unwrap().to_string();
-    assert!(withheld.contains("runtime"), "{withheld}");
+    let skip_reason = answer.outcome.skip_reason().unwrap().to_string();
+    assert!(skip_reason.contains("runtime"), "{skip_reason}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -392,7 +400,7 @@ async fn logins_without_an_answer_may_have_been_counted_and_are_at_most_four_in_
         log.lock().unwrap().push(Instant::now());
         std::future::pending()
     });
-    let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(never)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(never)).unwrap();
     let service = layer.layer(Fake::new(|_| answer(REQUIRED)));
     let started = Instant::now();
     while started.elapsed() < 4 * window {

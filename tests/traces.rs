@@ -5,7 +5,7 @@
 #[path = "support/secrets.rs"]
 mod secrets;
 mod support;
-#[cfg(feature = "vault")]
+#[cfg(feature = "shared-cache")]
 #[path = "support/vault.rs"]
 mod vault;
 
@@ -51,7 +51,7 @@ async fn traces_tell_of_logins_with_one_span_each_and_of_no_secret() {
     let site =
         Site::new("https://gis.test/arcgis").credential(Credential::user("reader", PASSWORD));
     let layer = ArcgisAuthLayer::builder()
-        .site(site)
+        .add_site(site)
         .token_client(token_client())
         .build()
         .unwrap();
@@ -91,7 +91,7 @@ async fn traces_tell_of_logins_with_one_span_each_and_of_no_secret() {
         "one span a login, none a request: {text}"
     );
 
-    #[cfg(feature = "vault")]
+    #[cfg(feature = "shared-cache")]
     {
         written.0.lock().unwrap().clear();
         log_in_through_a_vault_that_fails_for_a_while().await;
@@ -103,18 +103,21 @@ async fn traces_tell_of_logins_with_one_span_each_and_of_no_secret() {
     }
 }
 
-#[cfg(feature = "vault")]
+#[cfg(feature = "shared-cache")]
 async fn log_in_through_a_vault_that_fails_for_a_while() {
-    use tower_arcgis_auth::{SealedVault, VaultKeys};
+    use tower_arcgis_auth::{SealedTokenCache, TokenCacheKeys};
     use vault::{Fault, MemoryVault};
 
     let memory = MemoryVault::default();
-    let sealed = SealedVault::new(memory.clone(), VaultKeys::new("0a".repeat(32)).unwrap());
+    let sealed = SealedTokenCache::new(
+        memory.clone(),
+        TokenCacheKeys::try_new("0a".repeat(32)).unwrap(),
+    );
     memory.set_fault(Some(Fault::Fails));
     let root = "https://gis.test/arcgis";
     let site = Site::new(root).credential(Credential::user("reader", PASSWORD));
     let layer = ArcgisAuthLayer::builder()
-        .site(site.token_vault(&sealed))
+        .add_site(site.shared_token_cache(&sealed))
         .token_client(token_client())
         .build()
         .unwrap();

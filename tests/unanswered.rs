@@ -133,7 +133,7 @@ async fn a_port_nobody_listens_on_has_not_seen_the_password() {
     let site = Site::new(format!("http://{address}/arcgis"))
         .token_url(format!("http://{address}/arcgis/tokens/generateToken"))
         .credential(reader());
-    let layer = ArcgisAuthLayer::builder().site(site).build().unwrap();
+    let layer = ArcgisAuthLayer::builder().add_site(site).build().unwrap();
     let site = layer.handle().sites().remove(0);
     for _ in 0..6 {
         let error = site.renew().await.unwrap_err().to_string();
@@ -195,7 +195,7 @@ async fn whoever_signs_out_in_the_midst_of_a_login_has_made_one_without_an_answe
         let sent = tokio::spawn(async move { send(&other, get_as("alice")).await });
         sleep(2 * SECOND).await;
         handle
-            .sign_out_caller(&Identity::from("alice"))
+            .sign_out_identity(&Identity::from("alice"))
             .await
             .unwrap();
         assert!(!sent.await.unwrap().is_clean());
@@ -251,7 +251,7 @@ async fn a_source_of_the_users_own_says_that_it_was_answered() {
                 Err(TokenError::fault("it does not make sense"))
             }
         });
-        let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(source)).unwrap();
+        let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(source)).unwrap();
         let handle = layer.handle().sites().remove(0);
         for _ in 0..100 {
             assert!(handle.renew().await.is_err());
@@ -294,7 +294,7 @@ fn logins_on_runtimes_that_stand_still_are_not_answered() {
 fn whoever_waits_on_a_third_runtime_is_told_though_two_stand_still() {
     for second_goes in [true, false] {
         let source = token_source_fn(|_| std::future::pending());
-        let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(source)).unwrap();
+        let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(source)).unwrap();
         let service = layer.layer(open_to_any_token());
         let mut standing = Vec::new();
         for number in 0..2 {
@@ -367,7 +367,7 @@ struct SlowSignOut;
 
 impl TokenSource for SlowSignOut {
     async fn token(&self, _: TokenRequest) -> Result<IssuedToken, TokenError> {
-        IssuedToken::new("abcdef")
+        IssuedToken::try_new("abcdef")
     }
 
     async fn sign_out(&self, _: SignOut) -> Result<(), TokenError> {
@@ -378,7 +378,7 @@ impl TokenSource for SlowSignOut {
 
 #[test]
 fn a_sign_out_on_a_runtime_that_stands_still_keeps_nobody_out_for_ever() {
-    let layer = ArcgisAuthLayer::new(Site::new(ROOT).token_source(SlowSignOut)).unwrap();
+    let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(SlowSignOut)).unwrap();
     let handle = layer.handle();
     let standing = paused_runtime();
     standing.block_on(async {

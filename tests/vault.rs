@@ -29,8 +29,8 @@ use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 use tower_arcgis_auth::{
     ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Cancelled, Credential, Fingerprint, GenerateToken,
-    IssuedToken, ReadyToken, RefreshToken, ReplayBody, SealedVault, Site, TokenClient, TokenError,
-    TokenRequest, TokenSource, VaultKeys, Withheld, token_source_fn,
+    IssuedToken, RefreshToken, ReplayBody, SealedTokenCache, Site, SkipReason, StaticToken,
+    TokenCacheKeys, TokenClient, TokenError, TokenRequest, TokenSource, token_source_fn,
 };
 use vault::{Fault, MemoryVault};
 
@@ -39,8 +39,8 @@ const PASSWORD: &str = "hunter2-hunter2";
 const KEY: &str = "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90";
 const OTHER_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-fn keys(text: &str) -> VaultKeys {
-    VaultKeys::new(text).unwrap()
+fn keys(text: &str) -> TokenCacheKeys {
+    TokenCacheKeys::try_new(text).unwrap()
 }
 
 /// A secured ArcGIS, its token service, and the vault that everybody reaches.
@@ -109,19 +109,19 @@ impl World {
 
     fn over(&self, site: Site) -> ArcgisAuth<Fake> {
         ArcgisAuthLayer::builder()
-            .site(site)
+            .add_site(site)
             .token_client(self.token_client())
             .build()
             .unwrap()
             .layer(Fake::secured(&self.valid))
     }
 
-    fn sealed(&self, key: &str) -> SealedVault {
-        SealedVault::new(self.vault.clone(), keys(key))
+    fn sealed(&self, key: &str) -> SealedTokenCache {
+        SealedTokenCache::new(self.vault.clone(), keys(key))
     }
 
     fn replica_with(&self, password: &str, key: &str) -> ArcgisAuth<Fake> {
-        self.over(self.site(password).token_vault(&self.sealed(key)))
+        self.over(self.site(password).shared_token_cache(&self.sealed(key)))
     }
 
     fn replica(&self) -> ArcgisAuth<Fake> {
@@ -192,7 +192,7 @@ async fn a_login_longer_than_the_lease_is_still_the_only_one() {
 async fn different_accounts_bindings_and_keys_share_nothing() {
     let world = World::new();
     let vault = world.sealed(KEY);
-    let site = || world.site(PASSWORD).token_vault(&vault);
+    let site = || world.site(PASSWORD).shared_token_cache(&vault);
     let replicas = [
         world.over(site()),
         world.over(site().credential(Credential::user("grace", PASSWORD))),
@@ -218,7 +218,7 @@ async fn a_source_of_the_users_own_is_shared_once_wrapped() {
             let source = token_source_fn(move |_| {
                 let token = format!("own-{}", logins.fetch_add(1, Ordering::SeqCst));
                 valid.add(&token);
-                async move { IssuedToken::new(token) }
+                async move { IssuedToken::try_new(token) }
             });
             let source = world.sealed(KEY).wrap(source);
             world.over(Site::new(ROOT).token_source(source))
@@ -253,10 +253,10 @@ async fn ready_tokens_are_told_apart_whatever_comes_after_them() {
         let world = World::new();
         for token in ["ada-s-token", "grace-s-token"] {
             world.valid.add(token);
-            let source = ReadyToken::new(token).or_else(NextBest { tells });
+            let source = StaticToken::new(token).or_else(NextBest { tells });
             let fake = Fake::secured(&world.valid);
             let site = Site::new(ROOT).token_source(world.sealed(KEY).wrap(source));
-            let service = ArcgisAuthLayer::new(site).unwrap().layer(fake.clone());
+            let service = ArcgisAuthLayer::try_new(site).unwrap().layer(fake.clone());
             assert!(send(&service, get(ROADS)).await.is_clean());
             assert_eq!(fake.tokens().last().unwrap().as_deref(), Some(token));
         }
@@ -268,9 +268,9 @@ async fn ready_tokens_with_a_next_are_accounts_of_their_own() {
     let world = World::new();
     let replica = |token: &str, next: &str| {
         world.valid.add(token);
-        let source = ReadyToken::new(token).or_else(ReadyToken::new(next));
+        let source = StaticToken::new(token).or_else(StaticToken::new(next));
         let site = Site::new(ROOT).token_source(source);
-        world.over(site.token_vault(&world.sealed(KEY)))
+        world.over(site.shared_token_cache(&world.sealed(KEY)))
     };
     for (token, next) in [("admins", "admins-next"), ("readers", "readers-next")] {
         let replica = replica(token, next);
@@ -296,7 +296,7 @@ fn at_address(world: &World, number: u8, password: &str) -> ArcgisAuth<Fake> {
     let site = world.site(password).bind_to_address();
     let its_own = format!("-at-{number}");
     ArcgisAuthLayer::builder()
-        .site(site.token_vault(&world.sealed(KEY)))
+        .add_site(site.shared_token_cache(&world.sealed(KEY)))
         .token_client(client)
         .build()
         .unwrap()
@@ -326,8 +326,8 @@ async fn machines_with_tokens_bound_to_their_address_share_a_refusal() {
         .collect();
     for told in ask_all(&replicas).await {
         assert!(matches!(
-            told.outcome.withheld(),
-            Some(Withheld::LoginRefused(_))
+            told.outcome.skip_reason(),
+            Some(SkipReason::LoginRefused(_))
         ));
     }
     assert_eq!(world.attempts(), 1);
@@ -337,13 +337,13 @@ async fn machines_with_tokens_bound_to_their_address_share_a_refusal() {
 async fn a_site_that_is_a_portal_does_not_wait_for_the_portals_login_within_its_own() {
     let world = World::new();
     let vault = world.sealed(KEY);
-    let login = GenerateToken::at(
+    let login = GenerateToken::try_new(
         &format!("{ROOT}/sharing/rest/generateToken"),
         Credential::user(NAME, PASSWORD),
         world.token_client(),
     );
     let login = vault.wrap(login.unwrap().allow_insecure_http());
-    let portal = tower_arcgis_auth::Portal::new(ROOT, login, world.token_client()).unwrap();
+    let portal = tower_arcgis_auth::Portal::try_new(ROOT, login, world.token_client()).unwrap();
     let replica = world.over(Site::new(ROOT).token_source(vault.wrap(portal)));
     let started = Instant::now();
     assert!(ask(&replica).await.is_clean());
@@ -355,8 +355,8 @@ async fn a_login_that_is_broken_off_gives_the_lock_back() {
     let world = World::taking(Duration::from_secs(3600));
     let refused = ask(&world.replica()).await;
     assert!(matches!(
-        refused.outcome.withheld(),
-        Some(Withheld::TokenServiceFault(_))
+        refused.outcome.skip_reason(),
+        Some(SkipReason::LoginFailed(_))
     ));
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(world.vault.held(), 0);
@@ -369,7 +369,7 @@ async fn who_waits_in_vain_for_another_says_so_before_the_login_times_out() {
     let started = Instant::now();
     let told = ask(&world.replica()).await;
     assert!(started.elapsed() < Duration::from_secs(30));
-    let why = told.outcome.withheld().unwrap().to_string();
+    let why = told.outcome.skip_reason().unwrap().to_string();
     assert!(why.contains("another process"), "{why}");
     assert_eq!(world.attempts(), 0);
 }
@@ -381,13 +381,18 @@ async fn ten_replicas_with_a_wrong_password_make_one_attempt() {
     let world = World::new();
     let replicas: Vec<_> = (0..10).map(|_| world.replica_with("wrong", KEY)).collect();
     for told in ask_all(&replicas).await {
-        let withheld = told.outcome.withheld();
+        let skip_reason = told.outcome.skip_reason();
         assert!(
-            matches!(withheld, Some(Withheld::LoginRefused(_))),
+            matches!(skip_reason, Some(SkipReason::LoginRefused(_))),
             "{}",
             told.outcome
         );
-        assert!(withheld.unwrap().to_string().contains("refused the login"));
+        assert!(
+            skip_reason
+                .unwrap()
+                .to_string()
+                .contains("refused the login")
+        );
     }
     assert_eq!(world.attempts(), 1);
 }
@@ -425,7 +430,7 @@ async fn two_wrong_passwords_make_two_attempts() {
 async fn one_machine_that_is_not_let_in_shuts_nobody_else_out() {
     let world = World::new();
     let shut_out = ArcgisAuthLayer::builder()
-        .site(world.site(PASSWORD).token_vault(&world.sealed(KEY)))
+        .add_site(world.site(PASSWORD).shared_token_cache(&world.sealed(KEY)))
         .token_client(TokenClient::new(tower::service_fn(
             |_: Request<Full<Bytes>>| async {
                 let mut response = answer("<html>403 Forbidden</html>");
@@ -438,7 +443,10 @@ async fn one_machine_that_is_not_let_in_shuts_nobody_else_out() {
         .layer(Fake::secured(&world.valid));
     let told = ask(&shut_out).await;
     assert!(
-        matches!(told.outcome.withheld(), Some(Withheld::LoginRefused(_))),
+        matches!(
+            told.outcome.skip_reason(),
+            Some(SkipReason::LoginRefused(_))
+        ),
         "{}",
         told.outcome
     );
@@ -456,7 +464,7 @@ async fn one_person_who_cancels_cancels_for_nobody_else() {
                 let password = password.ok_or(Cancelled)?;
                 Ok(Credential::user(NAME, password))
             });
-        world.over(site.token_vault(&world.sealed(KEY)))
+        world.over(site.shared_token_cache(&world.sealed(KEY)))
     };
     assert!(!ask(&person(None)).await.is_clean());
     assert!(ask(&person(Some(PASSWORD))).await.is_clean());
@@ -470,7 +478,7 @@ async fn a_refusal_of_a_source_that_tells_no_credential_is_its_own() {
             if is_refused {
                 return Err(TokenError::refused("no"));
             }
-            IssuedToken::new("own")
+            IssuedToken::try_new("own")
         });
         world.valid.add("own");
         let source = world.sealed(KEY).wrap(source);
@@ -508,13 +516,14 @@ async fn a_refresh_token_that_another_process_has_replaced_keeps_nobody_else_fro
         }
     }));
     let replica = || {
-        let source = RefreshToken::at("https://portal.test", "app", "refresh-0", client.clone());
+        let source =
+            RefreshToken::try_new("https://portal.test", "app", "refresh-0", client.clone());
         let source = source
             .unwrap()
             .redirect_uri("https://app.test")
             .valid_for(Duration::from_millis(1));
         let site = Site::new(ROOT).token_source(source);
-        world.over(site.token_vault(&world.sealed(KEY)))
+        world.over(site.shared_token_cache(&world.sealed(KEY)))
     };
     let (has_the_next, has_the_last) = (replica(), replica());
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -530,13 +539,16 @@ async fn sites_with_bindings_of_their_own_share_a_refusal_at_their_token_service
     let world = World::new();
     let replicas: Vec<_> = (0..10)
         .map(|number| {
-            let site = world.site("wrong").token_vault(&world.sealed(KEY));
+            let site = world.site("wrong").shared_token_cache(&world.sealed(KEY));
             world.over(site.referer(format!("https://{number}.example/")))
         })
         .collect();
     for told in ask_all(&replicas).await {
         assert!(
-            matches!(told.outcome.withheld(), Some(Withheld::LoginRefused(_))),
+            matches!(
+                told.outcome.skip_reason(),
+                Some(SkipReason::LoginRefused(_))
+            ),
             "{}",
             told.outcome
         );
@@ -565,9 +577,9 @@ async fn a_sign_out_lifts_no_refusal_for_anybody() {
     let logins = Arc::new(AtomicUsize::new(0));
     for _ in 0..6 {
         let own = world.sealed(KEY).wrap(Refuses(logins.clone()));
-        let replica = ArcgisAuthLayer::new(Site::new(ROOT).token_source(own)).unwrap();
-        let wrong = world.site("wrong").token_vault(&world.sealed(KEY));
-        let other = ArcgisAuthLayer::builder().site(wrong);
+        let replica = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(own)).unwrap();
+        let wrong = world.site("wrong").shared_token_cache(&world.sealed(KEY));
+        let other = ArcgisAuthLayer::builder().add_site(wrong);
         let other = other.token_client(world.token_client()).build().unwrap();
         for layer in [replica, other] {
             assert!(layer.handle().sites()[0].renew().await.is_err());
@@ -603,7 +615,10 @@ async fn a_refused_renewal_leaves_the_others_the_token_they_have() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     for told in ask_all(&replicas).await {
         assert!(
-            matches!(told.outcome.withheld(), Some(Withheld::LoginRefused(_))),
+            matches!(
+                told.outcome.skip_reason(),
+                Some(SkipReason::LoginRefused(_))
+            ),
             "{}",
             told.outcome
         );
@@ -650,9 +665,9 @@ async fn a_token_that_died_is_out_of_the_vault_though_nobody_can_log_in() {
 /// A replica before a server that says `dead` to a token that is.
 fn replica_before(world: &World, dead: &'static str) -> ArcgisAuth<Fake> {
     let valid = world.valid.clone();
-    let site = world.site(PASSWORD).token_vault(&world.sealed(KEY));
+    let site = world.site(PASSWORD).shared_token_cache(&world.sealed(KEY));
     ArcgisAuthLayer::builder()
-        .site(site)
+        .add_site(site)
         .token_client(world.token_client())
         .build()
         .unwrap()
@@ -692,7 +707,7 @@ async fn a_token_that_died_unnoticed_costs_who_takes_it_from_the_vault_one_more_
 async fn another_replicas_token_that_is_as_dead_costs_one_more_sending() {
     let world = World::new();
     let ahead = ArcgisAuthLayer::builder()
-        .site(world.site(PASSWORD).token_vault(&world.sealed(KEY)))
+        .add_site(world.site(PASSWORD).shared_token_cache(&world.sealed(KEY)))
         .token_client(world.token_client())
         .build()
         .unwrap();
@@ -714,15 +729,15 @@ async fn another_replicas_token_that_is_as_dead_costs_one_more_sending() {
 async fn a_service_that_takes_no_token_sees_three_sendings_and_is_then_left_alone() {
     let world = World::new();
     assert!(ask(&world.replica()).await.is_clean());
-    let site = world.site(PASSWORD).token_vault(&world.sealed(KEY));
+    let site = world.site(PASSWORD).shared_token_cache(&world.sealed(KEY));
     let layer = ArcgisAuthLayer::builder()
-        .site(site)
+        .add_site(site)
         .token_client(world.token_client());
     let fake = Fake::new(|_| answer(support::REQUIRED));
     let late = layer.build().unwrap().layer(fake.clone());
     for requests in 0..10 {
         let told = ask(&late).await;
-        assert!(told.outcome.unanswered().is_some());
+        assert!(told.outcome.returned_challenge().is_some());
         assert_eq!(fake.count(), 3 + requests);
     }
     assert_eq!(world.attempts(), 2);
@@ -733,12 +748,12 @@ async fn a_body_is_sent_a_third_time_whole() {
     let server = StandIn::start().await.unwrap();
     let vault = MemoryVault::default();
     let replica = || {
-        let sealed = SealedVault::new(vault.clone(), keys(KEY));
+        let sealed = SealedTokenCache::new(vault.clone(), keys(KEY));
         let site = Site::new(server.root())
             .credential(Credential::user(USERNAME, STAND_IN_PASSWORD))
-            .token_vault(&sealed);
+            .shared_token_cache(&sealed);
         let client = Client::builder(TokioExecutor::new()).build_http();
-        ArcgisAuthLayer::new(site).unwrap().layer(client)
+        ArcgisAuthLayer::try_new(site).unwrap().layer(client)
     };
     let apply_edits = |replica: ArcgisAuth<Client<HttpConnector, _>>| {
         let url = server.url("rest/services/Water/FeatureServer/0/applyEdits");
@@ -751,7 +766,7 @@ async fn a_body_is_sent_a_third_time_whole() {
             let answer = replica.oneshot(request).await.unwrap();
             let outcome = answer.body().outcome().clone();
             answer.into_body().collect().await.unwrap();
-            assert!(outcome.unanswered().is_none(), "{outcome}");
+            assert!(outcome.returned_challenge().is_none(), "{outcome}");
         }
     };
     apply_edits(replica()).await;
@@ -797,8 +812,10 @@ async fn slow_once_answered(
                 Ok::<_, TokenError>(answer.map(Full::new))
             }
         }));
-        let site = world.site(PASSWORD).token_vault(&world.sealed(KEY));
-        let layer = ArcgisAuthLayer::builder().site(site).token_client(client);
+        let site = world.site(PASSWORD).shared_token_cache(&world.sealed(KEY));
+        let layer = ArcgisAuthLayer::builder()
+            .add_site(site)
+            .token_client(client);
         let layer = layer.build().unwrap();
         let handle = layer.handle().sites().remove(0);
         let renewal = tokio::spawn(async move { handle.renew().await.is_ok() });
@@ -844,8 +861,8 @@ async fn a_gateway_that_gives_up_on_the_token_service_counts_for_all_replicas() 
         }
     }));
     for _ in 0..10 {
-        let site = world.site(PASSWORD).token_vault(&world.sealed(KEY));
-        let layer = ArcgisAuthLayer::builder().site(site);
+        let site = world.site(PASSWORD).shared_token_cache(&world.sealed(KEY));
+        let layer = ArcgisAuthLayer::builder().add_site(site);
         let layer = layer.token_client(client.clone()).build().unwrap();
         assert!(layer.handle().sites()[0].renew().await.is_err());
     }
@@ -857,8 +874,8 @@ async fn whoever_lost_the_lock_to_others_counts_as_well() {
     let world = World::taking(Duration::from_secs(45));
     let mut renewals = Vec::new();
     let layer = || {
-        let site = world.site(PASSWORD).token_vault(&world.sealed(KEY));
-        let layer = ArcgisAuthLayer::builder().site(site);
+        let site = world.site(PASSWORD).shared_token_cache(&world.sealed(KEY));
+        let layer = ArcgisAuthLayer::builder().add_site(site);
         layer.token_client(world.token_client()).build().unwrap()
     };
     for _ in 0..6 {
@@ -906,7 +923,7 @@ async fn a_refusal_just_in_time_is_remembered_whatever_the_vault_takes() {
         }
     }));
     let own = format!("{ROOT}/tokens/generateToken");
-    let own = GenerateToken::at(&own, Credential::user("somebody.else", "wrong"), client);
+    let own = GenerateToken::try_new(&own, Credential::user("somebody.else", "wrong"), client);
     let own = world.sealed(KEY).wrap(own.unwrap().allow_insecure_http());
     let replica = world.over(Site::new(ROOT).token_source(own));
     let started = Instant::now();
@@ -921,7 +938,7 @@ async fn a_refusal_just_in_time_is_remembered_whatever_the_vault_takes() {
 #[tokio::test(start_paused = true)]
 async fn a_portals_own_token_service_is_one_whoever_names_it() {
     let world = World::new();
-    let at_portal = |site: Site| site.token_vault(&world.sealed(KEY));
+    let at_portal = |site: Site| site.shared_token_cache(&world.sealed(KEY));
     let named = world
         .site("wrong")
         .token_url("http://portal.test/portal/sharing/rest/generateToken");
@@ -939,7 +956,7 @@ async fn a_portals_own_token_service_is_one_whoever_names_it() {
 async fn refused_while(world: &World, goes: impl AsyncFnOnce(&ArcgisAuthLayer, &ArcgisAuth<Fake>)) {
     let layer = || {
         ArcgisAuthLayer::builder()
-            .site(world.site(PASSWORD).token_vault(&world.sealed(KEY)))
+            .add_site(world.site(PASSWORD).shared_token_cache(&world.sealed(KEY)))
             .token_client(world.token_client())
             .build()
             .unwrap()
@@ -995,7 +1012,7 @@ async fn a_token_near_its_end_is_renewed_once_for_all() {
             let source = token_source_fn(move |_| {
                 let token = format!("own-{}", logins.fetch_add(1, Ordering::SeqCst));
                 valid.add(&token);
-                async move { Ok(IssuedToken::new(token)?.valid_for(Duration::from_secs(3600))) }
+                async move { Ok(IssuedToken::try_new(token)?.valid_for(Duration::from_secs(3600))) }
             });
             let source = world.sealed(KEY).wrap(source);
             world.over(Site::new(ROOT).token_source(source))
@@ -1065,7 +1082,7 @@ async fn a_record_that_was_tampered_with_is_as_good_as_none() {
 async fn a_record_moved_to_another_account_is_as_good_as_none() {
     let world = World::new();
     let grace = || {
-        let site = world.site(PASSWORD).token_vault(&world.sealed(KEY));
+        let site = world.site(PASSWORD).shared_token_cache(&world.sealed(KEY));
         world.over(site.credential(Credential::user("grace", PASSWORD)))
     };
     assert!(ask(&world.replica()).await.is_clean());
@@ -1143,7 +1160,7 @@ async fn a_vault_that_hangs_costs_one_second() {
 async fn a_vault_may_be_given_all_the_time_there_is() {
     let world = World::new();
     let vault = world.sealed(KEY).time_limit(Duration::MAX);
-    let replica = || world.over(world.site(PASSWORD).token_vault(&vault));
+    let replica = || world.over(world.site(PASSWORD).shared_token_cache(&vault));
     assert_clean(&ask_all(&[replica(), replica()]).await);
     assert_eq!(world.attempts(), 1);
 }
@@ -1174,7 +1191,7 @@ async fn a_vault_that_is_slow_within_its_limit_costs_two_seconds_for_all_levels_
                 } else {
                     world.site(PASSWORD)
                 };
-                let replica = world.over(site.token_vault(&world.sealed(keys)));
+                let replica = world.over(site.shared_token_cache(&world.sealed(keys)));
                 let started = Instant::now();
                 assert!(ask(&replica).await.is_clean());
                 let waited = started.elapsed() - world.takes * world.attempts() as u32;
@@ -1385,9 +1402,9 @@ async fn a_server_that_takes_no_token_is_not_hammered_through_the_vault() {
     let world = World::new();
     let replicas: Vec<_> = (0..3)
         .map(|_| {
-            let site = world.site(PASSWORD).token_vault(&world.sealed(KEY));
+            let site = world.site(PASSWORD).shared_token_cache(&world.sealed(KEY));
             ArcgisAuthLayer::builder()
-                .site(site)
+                .add_site(site)
                 .token_client(world.token_client())
                 .build()
                 .unwrap()
@@ -1424,13 +1441,13 @@ fn federated(
     vault: &MemoryVault,
     password: &str,
 ) -> ArcgisAuth<Client<HttpConnector, ReplayBody<Full<Bytes>>>> {
-    let sealed = SealedVault::new(vault.clone(), keys(KEY));
+    let sealed = SealedTokenCache::new(vault.clone(), keys(KEY));
     let mut builder = ArcgisAuthLayer::builder();
     for server in servers {
         let site = Site::new(server.root())
             .credential(Credential::user(USERNAME, password))
             .trust_token_service(portal.origin());
-        builder = builder.site(site.token_vault(&sealed));
+        builder = builder.add_site(site.shared_token_cache(&sealed));
     }
     let layer = builder.build().unwrap();
     layer.layer(Client::builder(TokioExecutor::new()).build_http())
@@ -1461,7 +1478,7 @@ async fn replicas_log_in_once_at_a_portal_for_all_its_servers() {
     let portal = Portal::start().await.unwrap();
     let servers = members(&portal).await;
     for outcome in ask_everywhere(&servers, &portal, STAND_IN_PASSWORD).await {
-        assert!(outcome.unanswered().is_none(), "{outcome}");
+        assert!(outcome.returned_challenge().is_none(), "{outcome}");
     }
     let counters = portal.counters();
     assert_eq!((counters.logins, counters.exchanges), (1, 3));
@@ -1477,8 +1494,8 @@ async fn who_took_its_token_from_the_vault_and_signs_out_ends_the_portals_login_
         let site = Site::new(server.root())
             .credential(Credential::user(USERNAME, STAND_IN_PASSWORD))
             .trust_token_service(portal.origin())
-            .token_vault(&SealedVault::new(vault.clone(), keys(KEY)));
-        ArcgisAuthLayer::new(site).unwrap()
+            .shared_token_cache(&SealedTokenCache::new(vault.clone(), keys(KEY)));
+        ArcgisAuthLayer::try_new(site).unwrap()
     };
     let ask = async |layer: &ArcgisAuthLayer| {
         let client = layer.layer(Client::builder(TokioExecutor::new()).build_http());
@@ -1486,13 +1503,13 @@ async fn who_took_its_token_from_the_vault_and_signs_out_ends_the_portals_login_
         let response: Response<_> = client.oneshot(request).await.unwrap();
         response.body().outcome().clone()
     };
-    assert!(ask(&layer()).await.unanswered().is_none());
+    assert!(ask(&layer()).await.returned_challenge().is_none());
     let other = layer();
-    assert!(ask(&other).await.unanswered().is_none());
+    assert!(ask(&other).await.returned_challenge().is_none());
     assert_eq!(portal.counters().logins, 1);
     other.handle().sign_out().await.unwrap();
     assert_eq!(vault.records(), []);
-    assert!(ask(&other).await.unanswered().is_none());
+    assert!(ask(&other).await.returned_challenge().is_none());
     assert_eq!(portal.counters().logins, 2);
 }
 
@@ -1502,7 +1519,7 @@ async fn a_wrong_password_at_a_portal_is_tried_once_by_all_replicas_for_all_its_
     let servers = members(&portal).await;
     for outcome in ask_everywhere(&servers, &portal, "wrong").await {
         assert!(
-            matches!(outcome.withheld(), Some(Withheld::LoginRefused(_))),
+            matches!(outcome.skip_reason(), Some(SkipReason::LoginRefused(_))),
             "{outcome}"
         );
     }
@@ -1524,6 +1541,6 @@ async fn a_portals_token_that_died_in_the_vault_is_made_good_by_who_comes_later(
     let response = ask(&servers[1]).await.unwrap();
 
     let outcome = response.body().outcome();
-    assert!(outcome.unanswered().is_none(), "{outcome}");
+    assert!(outcome.returned_challenge().is_none(), "{outcome}");
     assert_eq!(portal.counters().logins, 2);
 }

@@ -25,15 +25,15 @@ use support::{
 use tokio::time::{Instant, advance, sleep, timeout};
 use tower::Layer;
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Credential, GenerateToken, SealedVault, Secret, Site, TokenVault, VaultError,
-    VaultKeys, VaultLock, VaultRecord,
+    ArcgisAuthLayer, Credential, GenerateToken, SealedRecord, SealedTokenCache, Secret,
+    SharedTokenCache, Site, TokenCacheError, TokenCacheKeys, VaultLock,
 };
 use vault::{Fault, MemoryVault};
 
 const KEY: &str = "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90";
 
-fn sealed(vault: impl TokenVault) -> SealedVault {
-    SealedVault::new(vault, VaultKeys::new(KEY).unwrap())
+fn sealed(vault: impl SharedTokenCache) -> SealedTokenCache {
+    SealedTokenCache::new(vault, TokenCacheKeys::try_new(KEY).unwrap())
 }
 
 #[tokio::test(start_paused = true)]
@@ -55,7 +55,7 @@ async fn a_password_mounted_for_a_moment_refuses_the_good_one_to_the_whole_fleet
     let replica = |password: Secret| {
         let site = Site::new(ROOT)
             .allow_insecure_http()
-            .token_vault(&sealed(vault.clone()))
+            .shared_token_cache(&sealed(vault.clone()))
             .credential(Credential::user("reader", password));
         layer(site, client.clone()).layer(open_to_any_token())
     };
@@ -84,7 +84,7 @@ fn a_refusal_on_a_runtime_that_stands_still_is_remembered() {
     });
     let site = site()
         .credential(reader())
-        .token_vault(&sealed(memory.clone()));
+        .shared_token_cache(&sealed(memory.clone()));
     let service = layer(site, client).layer(open_to_any_token());
     let mut standing = Vec::new();
     for minute in 0..10u32 {
@@ -115,7 +115,7 @@ async fn a_token_that_is_just_being_shared_as_somebody_signs_out_is_not_shared()
     let replica = || {
         let site = site()
             .credential(reader())
-            .token_vault(&sealed(memory.clone()));
+            .shared_token_cache(&sealed(memory.clone()));
         layer(site, client.clone())
     };
     let first = replica();
@@ -143,8 +143,8 @@ struct Lossy {
     loses: Arc<AtomicBool>,
 }
 
-impl TokenVault for Lossy {
-    async fn read(&self, name: &str) -> Result<Option<Bytes>, VaultError> {
+impl SharedTokenCache for Lossy {
+    async fn read(&self, name: &str) -> Result<Option<Bytes>, TokenCacheError> {
         self.inner.read(name).await
     }
 
@@ -152,12 +152,16 @@ impl TokenVault for Lossy {
         &self,
         name: &str,
         seen: &[u8],
-        with: Option<VaultRecord>,
-    ) -> Result<bool, VaultError> {
+        with: Option<SealedRecord>,
+    ) -> Result<bool, TokenCacheError> {
         self.inner.replace(name, seen, with).await
     }
 
-    async fn lock(&self, name: &str, lease: Duration) -> Result<Option<VaultLock>, VaultError> {
+    async fn lock(
+        &self,
+        name: &str,
+        lease: Duration,
+    ) -> Result<Option<VaultLock>, TokenCacheError> {
         self.inner.lock(name, lease).await
     }
 
@@ -166,7 +170,7 @@ impl TokenVault for Lossy {
         name: &str,
         lock: &VaultLock,
         lease: Duration,
-    ) -> Result<bool, VaultError> {
+    ) -> Result<bool, TokenCacheError> {
         self.inner.extend(name, lock, lease).await
     }
 
@@ -174,11 +178,11 @@ impl TokenVault for Lossy {
         &self,
         name: &str,
         lock: &VaultLock,
-        write: Option<VaultRecord>,
-    ) -> Result<bool, VaultError> {
+        write: Option<SealedRecord>,
+    ) -> Result<bool, TokenCacheError> {
         let answer = self.inner.unlock(name, lock, write).await;
         if self.loses.load(Ordering::SeqCst) {
-            return Err(VaultError::new("the answer is lost"));
+            return Err(TokenCacheError::new("the answer is lost"));
         }
         answer
     }
@@ -200,7 +204,7 @@ async fn unanswered_with(by_gateway: bool, loses: bool) -> usize {
     let replica = || {
         let site = site()
             .credential(reader())
-            .token_vault(&sealed(vault.clone()));
+            .shared_token_cache(&sealed(vault.clone()));
         layer(site, client.clone())
     };
     // One that is counted as it should be.
@@ -251,7 +255,7 @@ async fn whoever_lost_the_lock_and_hears_of_a_gateways_timeout_counts_as_well() 
     let replica = || {
         let site = site()
             .credential(reader())
-            .token_vault(&sealed(vault.clone()));
+            .shared_token_cache(&sealed(vault.clone()));
         layer(site, client.clone())
     };
     let mut renewals = Vec::new();
@@ -282,11 +286,11 @@ async fn a_fleet_with_a_named_source_makes_four_logins_without_an_answer() {
     let replicas: Vec<_> = (0..10)
         .map(|_| {
             let url = format!("{ROOT}/tokens/generateToken");
-            let own = GenerateToken::at(&url, reader(), client.clone()).unwrap();
+            let own = GenerateToken::try_new(&url, reader(), client.clone()).unwrap();
             let site = Site::new(ROOT)
                 .token_source(own.allow_insecure_http())
-                .token_vault(&sealed(vault.clone()));
-            ArcgisAuthLayer::new(site)
+                .shared_token_cache(&sealed(vault.clone()));
+            ArcgisAuthLayer::try_new(site)
                 .unwrap()
                 .layer(open_to_any_token())
         })
@@ -318,7 +322,7 @@ async fn what_the_vault_did_not_hear_of_is_told_again_though_the_source_was_foun
             let site = site()
                 .credential(reader())
                 .bind_to_address()
-                .token_vault(&sealed(memory.clone()));
+                .shared_token_cache(&sealed(memory.clone()));
             layer(site, client.clone())
         };
         let first = replica();
@@ -358,7 +362,7 @@ async fn a_login_counts_after_an_outage_as_long_as_it_is_remembered() {
     for _ in 0..6 {
         let site = site()
             .credential(reader())
-            .token_vault(&sealed(memory.clone()));
+            .shared_token_cache(&sealed(memory.clone()));
         let replica = layer(site, client.clone());
         assert!(replica.handle().sites()[0].renew().await.is_err());
         replicas.push(replica);

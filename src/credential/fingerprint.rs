@@ -97,7 +97,7 @@ impl Fingerprint {
     }
 
     /// Whether the credential can be told, whose it is, and what proves it.
-    #[cfg(feature = "vault")]
+    #[cfg(feature = "shared-cache")]
     pub(crate) fn parts(&self) -> (bool, &[u8], &[u8]) {
         (self.is_known, &self.account, &self.secret)
     }

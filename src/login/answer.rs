@@ -30,7 +30,7 @@ pub(super) fn token_in(
 ) -> Option<Result<IssuedToken, TokenError>> {
     let token = json.get("token").and_then(Value::as_str)?;
     Some(
-        IssuedToken::new(token).map(|issued| match lifetime(json, answer) {
+        IssuedToken::try_new(token).map(|issued| match lifetime(json, answer) {
             Some(lifetime) => issued.valid_for(lifetime),
             None => issued,
         }),

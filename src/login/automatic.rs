@@ -13,8 +13,8 @@ use crate::{
     error::TokenError,
     lock::lock,
     login::{
-        ClientBinding, Discovery, Endpoint, FederatedServer, GenerateToken, LegacyToken, OAuthApp,
-        Portal, ReadyToken, TokenClient,
+        Discovery, Endpoint, FederatedServer, GenerateToken, LegacyToken, OAuthApp, Portal,
+        StaticToken, TokenBinding, TokenClient,
         told::{Answers, Told},
         turn::{InTurn, Turn},
         way::{PortalWay, Way},
@@ -55,7 +55,7 @@ impl Portals {
     fn get(
         &self,
         url: &str,
-        binding: &ClientBinding,
+        binding: &TokenBinding,
         credential: &Credential,
         make: impl FnOnce() -> Portal,
     ) -> Arc<Portal> {
@@ -91,7 +91,7 @@ pub(crate) struct Recipe {
     pub(crate) portal: Option<String>,
     /// The site may get the portal's own token where the portal makes none for it.
     pub(crate) sends_portal_token: bool,
-    pub(crate) binding: ClientBinding,
+    pub(crate) binding: TokenBinding,
     pub(crate) client: TokenClient,
     pub(crate) portals: Portals,
     pub(crate) answers: Answers,
@@ -132,7 +132,7 @@ impl Automatic {
         let is_app = match self.credential.kind() {
             CredentialKind::Token(token) => {
                 return Ok(Found {
-                    source: Arc::new(ReadyToken::new(token.clone())),
+                    source: Arc::new(StaticToken::new(token.clone())),
                     is_told: true,
                     is_in_doubt: false,
                 });
@@ -175,7 +175,7 @@ impl Automatic {
     fn generate_token(
         &self,
         endpoint: &Endpoint,
-        binding: &ClientBinding,
+        binding: &TokenBinding,
     ) -> Arc<dyn DynTokenSource> {
         let client = self.recipe.client.clone();
         let source = GenerateToken::new(endpoint.clone(), self.credential.clone(), client)
@@ -195,8 +195,8 @@ impl Automatic {
         let binding = match &self.recipe.binding {
             own if way.is_site => own.clone(),
             // One login serves servers with a `Referer` each: it has the portal's.
-            ClientBinding::Referer(_) => HeaderValue::from_str(&format!("{}/", way.url))
-                .map_or(ClientBinding::RequestIp, ClientBinding::Referer),
+            TokenBinding::Referer(_) => HeaderValue::from_str(&format!("{}/", way.url))
+                .map_or(TokenBinding::RequestIp, TokenBinding::Referer),
             other => other.clone(),
         };
         let login = self.portal_login(way, &binding);
@@ -221,7 +221,7 @@ impl Automatic {
         })
     }
 
-    fn portal_login(&self, way: &PortalWay, binding: &ClientBinding) -> Arc<dyn DynTokenSource> {
+    fn portal_login(&self, way: &PortalWay, binding: &TokenBinding) -> Arc<dyn DynTokenSource> {
         let Some(oauth) = &way.oauth else {
             return self.generate_token(&way.exchange, binding);
         };

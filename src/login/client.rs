@@ -46,7 +46,7 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Failure>> + Se
 ///     Ok::<_, std::io::Error>(Response::new(Full::new(Bytes::from_static(b"{}"))))
 /// });
 /// let layer = ArcgisAuthLayer::builder()
-///     .site(Site::new("https://gis.example.com/arcgis").credential(Credential::user("u", "p")))
+///     .add_site(Site::new("https://gis.example.com/arcgis").credential(Credential::user("u", "p")))
 ///     .token_client(TokenClient::new(client))
 ///     .build()
 ///     .unwrap();

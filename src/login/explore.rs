@@ -24,7 +24,7 @@ const LONGEST_WORD: usize = 300;
 /// What the server said is repeated as it came, but for user names, queries and control characters in it. It may be
 /// wrong, or made up: believe it as far as you believe the server.
 #[derive(Clone, Debug)]
-pub struct Findings {
+pub struct SiteReport {
     root: String,
     info: Option<ServerInfo>,
     source: Result<ChosenSource, TokenError>,
@@ -61,8 +61,8 @@ pub enum ChosenSource {
         /// The end point that gets the credential: `generateToken` for a user, `oauth2/token` for an application.
         url: String,
     },
-    /// The API key or token the site was given ([`ReadyToken`](crate::ReadyToken)): nobody logs in.
-    ReadyToken,
+    /// The API key or token the site was given ([`StaticToken`](crate::StaticToken)): nobody logs in.
+    StaticToken,
     /// The [`token_source`](Site::token_source) the site was given.
     Given,
 }
@@ -76,7 +76,7 @@ impl ChosenSource {
             Self::LegacyToken { .. } => "legacy_token",
             Self::Portal { .. } => "portal",
             Self::FederatedServer { .. } => "federated_server",
-            Self::ReadyToken => "ready_token",
+            Self::StaticToken => "static_token",
             Self::Given => "given",
         }
     }
@@ -89,7 +89,7 @@ impl ChosenSource {
             | Self::LegacyToken { url }
             | Self::Portal { url, .. }
             | Self::FederatedServer { url, .. } => Some(url),
-            Self::ReadyToken | Self::Given => None,
+            Self::StaticToken | Self::Given => None,
         }
     }
 
@@ -124,13 +124,13 @@ impl fmt::Display for ChosenSource {
                 f,
                 "a login at the portal, {url}, and a token for this server in exchange"
             ),
-            Self::ReadyToken => f.write_str("the API key or token as it is"),
+            Self::StaticToken => f.write_str("the API key or token as it is"),
             Self::Given => f.write_str("the token source the site was given"),
         }
     }
 }
 
-impl Findings {
+impl SiteReport {
     /// The root the server was asked at: the site's first.
     #[must_use]
     pub fn root(&self) -> &str {
@@ -202,7 +202,7 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// Where a setting cannot work, as [`ArcgisAuthLayer::new`](crate::ArcgisAuthLayer::new). What goes wrong with the
+    /// Where a setting cannot work, as [`ArcgisAuthLayer::try_new`](crate::ArcgisAuthLayer::try_new). What goes wrong with the
     /// server is part of the findings.
     ///
     /// ```
@@ -230,7 +230,7 @@ impl Site {
     pub async fn explore(
         &self,
         client: impl Into<Option<TokenClient>> + Send,
-    ) -> Result<Findings, ConfigError> {
+    ) -> Result<SiteReport, ConfigError> {
         let mut client = client.into();
         let first = self.roots.first().map_or("", String::as_str);
         let root = Root::parse(first)?;
@@ -239,8 +239,8 @@ impl Site {
         let kind = Wanted::of(&self.login);
         let root = root.to_url();
         Ok(match timeout(DEADLINE, explore(&recipe, kind)).await {
-            Ok(findings) => Findings { root, ..findings },
-            Err(_) => Findings {
+            Ok(findings) => SiteReport { root, ..findings },
+            Err(_) => SiteReport {
                 info: None,
                 source: Err(TokenError::fault(format!(
                     "{root} did not say within {} seconds what it is; check the URL and that the server is up",
@@ -258,7 +258,7 @@ impl Site {
 enum Wanted {
     User,
     App,
-    ReadyToken,
+    StaticToken,
     /// Whatever the site's own source logs in.
     Given,
 }
@@ -270,17 +270,17 @@ impl Wanted {
             Login::Credential(credential) => match credential.kind() {
                 CredentialKind::User { .. } => Self::User,
                 CredentialKind::App { .. } => Self::App,
-                CredentialKind::Token(_) => Self::ReadyToken,
+                CredentialKind::Token(_) => Self::StaticToken,
             },
             Login::None | Login::Ask(..) => Self::User,
         }
     }
 }
 
-async fn explore(recipe: &Recipe, wanted: Wanted) -> Findings {
+async fn explore(recipe: &Recipe, wanted: Wanted) -> SiteReport {
     let told = recipe.discovery.server_info(&recipe.client).await;
     let decision = match wanted {
-        Wanted::ReadyToken => Ok(ChosenSource::ReadyToken),
+        Wanted::StaticToken => Ok(ChosenSource::StaticToken),
         Wanted::Given => Ok(ChosenSource::Given),
         Wanted::User | Wanted::App => {
             let is_app = matches!(wanted, Wanted::App);
@@ -292,7 +292,7 @@ async fn explore(recipe: &Recipe, wanted: Wanted) -> Findings {
         Ok(source) => (Ok(source), None),
         Err(no_way) => (Err(no_way.error), no_way.unlisted),
     };
-    Findings {
+    SiteReport {
         root: recipe.discovery.root.clone(),
         info: told.ok().flatten().map(ServerInfo::shown),
         source,

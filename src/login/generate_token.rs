@@ -19,7 +19,7 @@ use crate::{
 /// What a token is bound to (`client=` of `generateToken`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ClientBinding {
+pub enum TokenBinding {
     /// `client=referer`: the token works on requests with this `Referer`, and only on these.
     Referer(HeaderValue),
     /// `client=ip`: the token works from this address, as the services see it.
@@ -28,7 +28,7 @@ pub enum ClientBinding {
     RequestIp,
 }
 
-impl ClientBinding {
+impl TokenBinding {
     /// The parameters of `generateToken`.
     pub(super) fn append_to(&self, form: Form) -> Form {
         match self {
@@ -62,7 +62,7 @@ impl ClientBinding {
 /// # let client = TokenClient::new(tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
 /// #     Ok::<_, std::io::Error>(http::Response::new(http_body_util::Full::<bytes::Bytes>::default()))
 /// # }));
-/// let source = GenerateToken::at(
+/// let source = GenerateToken::try_new(
 ///     "https://gis.example.com/arcgis/admin/generateToken",
 ///     Credential::user("admin", "secret"),
 ///     client,
@@ -76,7 +76,7 @@ impl ClientBinding {
 pub struct GenerateToken {
     endpoint: Endpoint,
     credential: Credential,
-    binding: ClientBinding,
+    binding: TokenBinding,
     lifetime: Duration,
     client: TokenClient,
     /// Of its own where it is made by hand: a site's has one with all that log in with its credential.
@@ -90,7 +90,11 @@ impl GenerateToken {
     /// # Errors
     ///
     /// If `url` is no absolute http or https URL, or holds a query: credentials and parameters go in the body.
-    pub fn at(url: &str, credential: Credential, client: TokenClient) -> Result<Self, ConfigError> {
+    pub fn try_new(
+        url: &str,
+        credential: Credential,
+        client: TokenClient,
+    ) -> Result<Self, ConfigError> {
         Ok(Self {
             turn: Some(Arc::default()),
             ..Self::new(Endpoint::parse(url)?, credential, client)
@@ -101,7 +105,7 @@ impl GenerateToken {
         Self {
             endpoint,
             credential,
-            binding: ClientBinding::RequestIp,
+            binding: TokenBinding::RequestIp,
             lifetime: crate::login::DEFAULT_LIFETIME,
             client,
             turn: None,
@@ -110,7 +114,7 @@ impl GenerateToken {
 
     /// Binds the tokens to something else.
     #[must_use]
-    pub fn binding(mut self, binding: ClientBinding) -> Self {
+    pub fn binding(mut self, binding: TokenBinding) -> Self {
         self.binding = binding;
         self
     }

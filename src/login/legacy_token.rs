@@ -9,7 +9,7 @@ use crate::{
     credential::{Credential, Fingerprint},
     error::{ConfigError, TokenError},
     login::{
-        ClientBinding, Endpoint, TokenClient,
+        Endpoint, TokenBinding, TokenClient,
         client::{Form, get, place, post_form},
         turn::Turn,
     },
@@ -28,7 +28,7 @@ use crate::{
 /// # let client = TokenClient::new(tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
 /// #     Ok::<_, std::io::Error>(http::Response::new(http_body_util::Full::<bytes::Bytes>::default()))
 /// # }));
-/// let old = LegacyToken::at("https://old.example.com/arcgis/tokens", Credential::user("u", "p"), client)?;
+/// let old = LegacyToken::try_new("https://old.example.com/arcgis/tokens", Credential::user("u", "p"), client)?;
 /// let site = Site::new("https://old.example.com/arcgis").token_source(old);
 /// # drop(site);
 /// # Ok(())
@@ -38,7 +38,7 @@ use crate::{
 pub struct LegacyToken {
     endpoint: Endpoint,
     credential: Credential,
-    binding: ClientBinding,
+    binding: TokenBinding,
     lifetime: Duration,
     credentials_in_url: bool,
     client: TokenClient,
@@ -52,7 +52,11 @@ impl LegacyToken {
     /// # Errors
     ///
     /// If `url` is no absolute http or https URL, or holds a query.
-    pub fn at(url: &str, credential: Credential, client: TokenClient) -> Result<Self, ConfigError> {
+    pub fn try_new(
+        url: &str,
+        credential: Credential,
+        client: TokenClient,
+    ) -> Result<Self, ConfigError> {
         Ok(Self {
             turn: Some(Arc::default()),
             ..Self::new(Endpoint::parse(url)?, credential, client)
@@ -63,7 +67,7 @@ impl LegacyToken {
         Self {
             endpoint,
             credential,
-            binding: ClientBinding::RequestIp,
+            binding: TokenBinding::RequestIp,
             lifetime: crate::login::DEFAULT_LIFETIME,
             credentials_in_url: false,
             client,
@@ -71,10 +75,10 @@ impl LegacyToken {
         }
     }
 
-    /// Binds the tokens to a `Referer` or an address. [`ClientBinding::RequestIp`] binds them to nothing: this
+    /// Binds the tokens to a `Referer` or an address. [`TokenBinding::RequestIp`] binds them to nothing: this
     /// service knows no such thing.
     #[must_use]
-    pub fn binding(mut self, binding: ClientBinding) -> Self {
+    pub fn binding(mut self, binding: TokenBinding) -> Self {
         self.binding = binding;
         self
     }
@@ -114,12 +118,12 @@ impl LegacyToken {
             .pair("password", user.password())
             .pair("expiration", &minutes);
         let form = match &self.binding {
-            ClientBinding::Referer(referer) => {
+            TokenBinding::Referer(referer) => {
                 let referer = String::from_utf8_lossy(referer.as_bytes());
                 form.pair("clientid", &format!("ref.{referer}"))
             }
-            ClientBinding::Ip(address) => form.pair("clientid", &format!("ip.{address}")),
-            ClientBinding::RequestIp => form,
+            TokenBinding::Ip(address) => form.pair("clientid", &format!("ip.{address}")),
+            TokenBinding::RequestIp => form,
         };
         let mut request = if self.credentials_in_url {
             let url: Uri = format!("{uri}?{}", form.into_text()).parse().map_err(|_| {
@@ -151,7 +155,7 @@ fn read(answer: &Response<Bytes>, place: &str) -> Result<IssuedToken, TokenError
     let status = answer.status();
     let text = String::from_utf8_lossy(answer.body());
     if status.is_success() {
-        if let Ok(token) = IssuedToken::new(text.trim()) {
+        if let Ok(token) = IssuedToken::try_new(text.trim()) {
             // JSON and short words are visible ASCII too: a token of this service has 64 characters and more.
             let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
             if token.expose().len() >= 32 && token.expose().bytes().all(alphabet) {

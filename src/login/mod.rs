@@ -26,7 +26,7 @@ use std::time::Duration;
 
 #[cfg(feature = "sign-in")]
 pub use self::sign_in::{SignIn, SignedIn, begin_sign_in, redeem_code};
-#[cfg(feature = "vault")]
+#[cfg(feature = "shared-cache")]
 pub(crate) use self::unanswered::{MOST_UNANSWERED, too_many_unanswered};
 pub(crate) use self::{
     automatic::{Automatic, Portals, Recipe},
@@ -39,12 +39,12 @@ pub(crate) use self::{
 pub use self::{
     client::TokenClient,
     credential_fn::{Cancelled, CredentialRequest},
-    explore::{ChosenSource, Findings},
-    generate_token::{ClientBinding, GenerateToken},
+    explore::{ChosenSource, SiteReport},
+    generate_token::{GenerateToken, TokenBinding},
     legacy_token::LegacyToken,
     oauth::{OAuthApp, RefreshToken, RotatedToken, revoke_token},
     portal::{FederatedServer, Portal},
-    static_token::{ReadyToken, ReadyTokenOrElse},
+    static_token::{OrElse, StaticToken},
 };
 
 /// ArcGIS Server 10.1 and 10.2 refuse a lifetime above their maximum, 60 minutes where nobody changed it; later ones

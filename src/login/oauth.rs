@@ -35,7 +35,7 @@ use crate::{
 /// #     Ok::<_, std::io::Error>(http::Response::new(http_body_util::Full::<bytes::Bytes>::default()))
 /// # }));
 /// let app = Credential::app("aClientId", Secret::env("ARCGIS_CLIENT_SECRET"));
-/// let source = OAuthApp::at("https://www.arcgis.com", app, client)?;
+/// let source = OAuthApp::try_new("https://www.arcgis.com", app, client)?;
 /// let site = Site::new("https://services.arcgis.com").token_source(source);
 /// # drop(site);
 /// # Ok(())
@@ -55,7 +55,7 @@ impl OAuthApp {
     /// # Errors
     ///
     /// If `portal` is no absolute http or https URL.
-    pub fn at(
+    pub fn try_new(
         portal: &str,
         credential: Credential,
         client: TokenClient,
@@ -170,7 +170,7 @@ impl fmt::Debug for RotatedToken {
 /// # let client = TokenClient::new(tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
 /// #     Ok::<_, std::io::Error>(http::Response::new(http_body_util::Full::<bytes::Bytes>::default()))
 /// # }));
-/// let source = RefreshToken::at("https://www.arcgis.com", "aClientId", Secret::file("/var/lib/app/refresh"), client)?
+/// let source = RefreshToken::try_new("https://www.arcgis.com", "aClientId", Secret::file("/var/lib/app/refresh"), client)?
 ///     .valid_for(Duration::from_secs(14 * 24 * 3600))
 ///     .redirect_uri("https://app.example.com/signed-in")
 ///     .on_rotation(|rotated| async move {
@@ -232,7 +232,7 @@ impl RefreshToken {
     /// # Errors
     ///
     /// If `portal` is no absolute http or https URL.
-    pub fn at(
+    pub fn try_new(
         portal: &str,
         client_id: impl Into<String>,
         refresh_token: impl Into<Secret>,
@@ -469,7 +469,7 @@ fn grant(json: &serde_json::Map<String, Value>) -> Option<Result<Grant, TokenErr
         (seconds > 0).then(|| Duration::from_secs(seconds))
     };
     let access = json.get("access_token").and_then(Value::as_str)?;
-    Some(IssuedToken::new(access).map(|access| {
+    Some(IssuedToken::try_new(access).map(|access| {
         Grant {
             access: match seconds("expires_in") {
                 Some(lifetime) => access.valid_for(lifetime),

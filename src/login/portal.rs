@@ -17,11 +17,11 @@ use crate::{
     identity::Identity,
     lock::lock,
     login::{
-        ClientBinding, Endpoint, TokenClient,
+        Endpoint, TokenBinding, TokenClient,
         answer::{neither, read_json, token_in},
         client::{Form, place, post_form},
     },
-    outcome::Withheld,
+    outcome::SkipReason,
     registry,
     session::TokenStore,
     token::{
@@ -40,12 +40,12 @@ use crate::{
 /// # let client = TokenClient::new(tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
 /// #     Ok::<_, std::io::Error>(http::Response::new(http_body_util::Full::<bytes::Bytes>::default()))
 /// # }));
-/// let login = GenerateToken::at(
+/// let login = GenerateToken::try_new(
 ///     "https://portal.example.com/portal/sharing/rest/generateToken",
 ///     Credential::user("reader", "secret"),
 ///     client.clone(),
 /// )?;
-/// let portal = Portal::new("https://portal.example.com/portal", login, client)?;
+/// let portal = Portal::try_new("https://portal.example.com/portal", login, client)?;
 /// let parcels = Site::new("https://gis1.example.com/server")
 ///     .token_source(FederatedServer::new(&portal, "https://gis1.example.com/server"));
 /// let water = Site::new("https://gis2.example.com/server")
@@ -60,7 +60,7 @@ pub struct Portal {
     users: Arc<Users>,
     exchange: Endpoint,
     /// What the portal's token is bound to: its exchange is one of the requests that must show it.
-    binding: ClientBinding,
+    binding: TokenBinding,
     client: TokenClient,
 }
 
@@ -70,7 +70,7 @@ impl Portal {
     /// # Errors
     ///
     /// If `url` is no absolute http or https URL.
-    pub fn new(
+    pub fn try_new(
         url: &str,
         login: impl TokenSource,
         client: TokenClient,
@@ -79,13 +79,13 @@ impl Portal {
             "{}/sharing/rest/generateToken",
             url.trim_end_matches('/')
         ))?;
-        let binding = ClientBinding::RequestIp;
+        let binding = TokenBinding::RequestIp;
         Ok(Self::with(url, exchange, Arc::new(login), binding, client))
     }
 
     /// Says what `login` binds its tokens to, if that is a `Referer`: it is sent with every exchange.
     #[must_use]
-    pub fn bound_to(mut self, binding: ClientBinding) -> Self {
+    pub fn binding(mut self, binding: TokenBinding) -> Self {
         self.binding = binding;
         self
     }
@@ -94,7 +94,7 @@ impl Portal {
         url: &str,
         exchange: Endpoint,
         login: Arc<dyn DynTokenSource>,
-        binding: ClientBinding,
+        binding: TokenBinding,
         client: TokenClient,
     ) -> Self {
         let owner = Owner::portal(url);
@@ -153,7 +153,7 @@ impl TokenSource for Portal {
         self.users.add(request.identity());
         let token = self.store.fresh().await.map_err(why)?;
         if let Some(dead) = request
-            .dead()
+            .previous_token()
             .filter(|dead| dead.expose() == token.expose())
         {
             if dead.is_proven() {
@@ -194,7 +194,7 @@ impl fmt::Debug for Portal {
 pub struct FederatedServer {
     portal: Portal,
     server: String,
-    binding: ClientBinding,
+    binding: TokenBinding,
     lifetime: Duration,
     /// Logs in at the portal for this server alone, with its own binding.
     direct: Option<Arc<dyn DynTokenSource>>,
@@ -208,7 +208,7 @@ impl FederatedServer {
         Self {
             portal: portal.clone(),
             server: server_url.into(),
-            binding: ClientBinding::RequestIp,
+            binding: TokenBinding::RequestIp,
             lifetime: crate::login::DEFAULT_LIFETIME,
             direct: None,
             takes_portal_tokens: Mutex::new(false),
@@ -217,7 +217,7 @@ impl FederatedServer {
 
     /// Binds the tokens to something else.
     #[must_use]
-    pub fn binding(mut self, binding: ClientBinding) -> Self {
+    pub fn binding(mut self, binding: TokenBinding) -> Self {
         self.binding = binding;
         self
     }
@@ -356,13 +356,15 @@ impl TokenSource for FederatedServer {
 
 /// Whether the token that died never worked.
 fn was_refused_at_once(request: &TokenRequest) -> bool {
-    request.dead().is_some_and(|dead| !dead.is_proven())
+    request
+        .previous_token()
+        .is_some_and(|dead| !dead.is_proven())
 }
 
 /// Why the portal's login gave nothing, as this source's own error.
-fn why(withheld: Withheld) -> TokenError {
-    match withheld {
-        Withheld::LoginRefused(error) | Withheld::TokenServiceFault(error) => error,
+fn why(skip_reason: SkipReason) -> TokenError {
+    match skip_reason {
+        SkipReason::LoginRefused(error) | SkipReason::LoginFailed(error) => error,
         other => TokenError::fault(format!("the portal's token: {other}")),
     }
 }

@@ -14,19 +14,19 @@ use crate::{
 /// Wrap it to ask another source then:
 ///
 /// ```
-/// use tower_arcgis_auth::{IssuedToken, ReadyToken, Secret, Site, token_source_fn};
+/// use tower_arcgis_auth::{IssuedToken, StaticToken, Secret, Site, token_source_fn};
 ///
-/// let renewing = token_source_fn(|_| async { IssuedToken::new("fresh") });
+/// let renewing = token_source_fn(|_| async { IssuedToken::try_new("fresh") });
 /// let site = Site::new("https://gis.example.com/arcgis")
-///     .token_source(ReadyToken::new(Secret::env("ARCGIS_TOKEN")).or_else(renewing));
+///     .token_source(StaticToken::new(Secret::env("ARCGIS_TOKEN")).or_else(renewing));
 /// # drop(site);
 /// ```
 #[derive(Clone, Debug)]
-pub struct ReadyToken {
+pub struct StaticToken {
     token: Secret,
 }
 
-impl ReadyToken {
+impl StaticToken {
     /// The token, wherever it is read from.
     pub fn new(token: impl Into<Secret>) -> Self {
         Self {
@@ -37,22 +37,25 @@ impl ReadyToken {
     /// The same, and `next` once the token has died. They are one credential: while `next`
     /// [cannot tell](Fingerprint::cannot_tell) what its own is, a refusal lasts its 15 minutes though the token was
     /// replaced meanwhile. A closure never tells; a [`TokenSource`] of your own may.
-    pub fn or_else<S: TokenSource>(self, next: S) -> ReadyTokenOrElse<S> {
-        ReadyTokenOrElse { ready: self, next }
+    pub fn or_else<S: TokenSource>(self, next: S) -> OrElse<S> {
+        OrElse { ready: self, next }
     }
 }
 
-impl TokenSource for ReadyToken {
+impl TokenSource for StaticToken {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         let text = self.token.read()?;
         let text = text.expose_secret();
-        if request.dead().is_some_and(|dead| dead.expose() == text) {
+        if request
+            .previous_token()
+            .is_some_and(|dead| dead.expose() == text)
+        {
             return Err(TokenError::refused(
                 "the API key or ready token is not taken any more, and only its maker can renew it; replace it, and \
                  check the referers it is limited to",
             ));
         }
-        IssuedToken::new(text)
+        IssuedToken::try_new(text)
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
@@ -62,14 +65,14 @@ impl TokenSource for ReadyToken {
     }
 }
 
-/// What [`ReadyToken::or_else`] makes.
+/// What [`StaticToken::or_else`] makes.
 #[derive(Clone, Debug)]
-pub struct ReadyTokenOrElse<S> {
-    ready: ReadyToken,
+pub struct OrElse<S> {
+    ready: StaticToken,
     next: S,
 }
 
-impl<S: TokenSource> TokenSource for ReadyTokenOrElse<S> {
+impl<S: TokenSource> TokenSource for OrElse<S> {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         match self.ready.token(request.clone()).await {
             Ok(token) => Ok(token),

@@ -8,7 +8,7 @@ use tokio::{runtime::Id, sync::oneshot, task::AbortHandle, time::Instant};
 use crate::{
     error::TokenError,
     login::Unanswered,
-    outcome::Withheld,
+    outcome::SkipReason,
     session::ServiceKey,
     token::{Freshness, Token, TokenReason, TokenRequest},
 };
@@ -31,7 +31,7 @@ const LONGEST_FAULT_PAUSE: Duration = Duration::from_secs(2 * 60);
 const MOST_SERVICES: usize = 1024;
 
 /// What a waiting request is told.
-pub(crate) type LoginResult = Result<Arc<Token>, Withheld>;
+pub(crate) type LoginResult = Result<Arc<Token>, SkipReason>;
 
 /// What a request that wants a token should do.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(crate) enum Step {
     /// Nobody is logging in: do it, under this ticket, and wait for it like everyone else.
     Lead(Ticket, oneshot::Receiver<LoginResult>),
     /// No token is to be had now.
-    Denied(Withheld),
+    Denied(SkipReason),
 }
 
 /// Who wants a token.
@@ -225,11 +225,11 @@ impl State {
         Step::Lead(ticket, receiver)
     }
 
-    fn denial(&self, reason: TokenReason, now: Instant) -> Option<Withheld> {
+    fn denial(&self, reason: TokenReason, now: Instant) -> Option<SkipReason> {
         if self.signing_out.values().any(|until| now < *until) {
-            return Some(Withheld::SignedOut);
+            return Some(SkipReason::SignedOut);
         }
-        let is_ordered = reason == TokenReason::Ordered;
+        let is_ordered = reason == TokenReason::Forced;
         let hold_off = self
             .hold_off
             .as_ref()
@@ -237,29 +237,29 @@ impl State {
         if let Some(hold_off) = hold_off {
             let error = hold_off.error.clone().remembered();
             return Some(if error.is_refused() {
-                Withheld::LoginRefused(error)
+                SkipReason::LoginRefused(error)
             } else {
-                Withheld::TokenServiceFault(error)
+                SkipReason::LoginFailed(error)
             });
         }
         if let Some(error) = self.unanswered.denial(now) {
-            return Some(Withheld::TokenServiceFault(error));
+            return Some(SkipReason::LoginFailed(error));
         }
         let fruitless = self.fruitless.as_ref();
         let vain = self
             .vain
             .as_ref()
-            .filter(|_| reason == TokenReason::RejectedAsMissing);
+            .filter(|_| reason == TokenReason::RequiredDespiteToken);
         if fruitless.is_some_and(|pause| now < pause.until && !is_ordered)
             || vain.is_some_and(|pause| now < pause.until)
         {
-            return Some(Withheld::FruitlessLogins);
+            return Some(SkipReason::LoginBudgetSpent);
         }
         None
     }
 
     /// Why no login would be made now for a token that is missing, and whether one is under way.
-    pub(crate) fn outlook(&self, now: Instant) -> (Option<Withheld>, bool) {
+    pub(crate) fn outlook(&self, now: Instant) -> (Option<SkipReason>, bool) {
         (
             self.denial(TokenReason::Missing, now),
             self.flight.is_some(),
@@ -315,7 +315,7 @@ impl State {
         self.unanswered = Unanswered::default();
         self.landed = ticket.0;
         // A login somebody orders needs no request to bear fruit.
-        if flight.reason != TokenReason::Ordered {
+        if flight.reason != TokenReason::Forced {
             self.count_fruitless(now);
         }
         self.current = Some(Arc::clone(&token));
@@ -346,10 +346,10 @@ impl State {
             }
             return None;
         };
-        let withheld = self.hold_off_after(error, fingerprint, now, jitter);
+        let skip_reason = self.hold_off_after(error, fingerprint, now, jitter);
         Some(Waiters {
             waiters: flight.waiters,
-            result: Err(withheld),
+            result: Err(skip_reason),
         })
     }
 
@@ -397,25 +397,25 @@ impl State {
         fingerprint: Option<u64>,
         now: Instant,
         jitter: f64,
-    ) -> Withheld {
+    ) -> SkipReason {
         let longest = now + REFUSAL_REMEMBERED;
-        let (until, withheld) = if error.is_refused() {
+        let (until, skip_reason) = if error.is_refused() {
             self.faults = 0;
             let until = error
                 .remembered_until()
                 .map_or(longest, |until| until.min(longest));
             // Whoever it is handed on to remembers it no longer than it is remembered here.
             let error = error.clone().remember_until(until);
-            (until, Withheld::LoginRefused(error))
+            (until, SkipReason::LoginRefused(error))
         } else {
             let pause = doubled(FIRST_PAUSE, self.faults, LONGEST_FAULT_PAUSE);
             self.faults = self.faults.saturating_add(1);
             let until = now + pause.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
-            (until, Withheld::TokenServiceFault(error))
+            (until, SkipReason::LoginFailed(error))
         };
         // A refusal that came late says more than a fault that came later.
         let is_refused = self.is_refused_at(now);
-        if let Some(error) = withheld.token_error() {
+        if let Some(error) = skip_reason.token_error() {
             if error.is_refused() || !is_refused {
                 self.hold_off = Some(HoldOff {
                     until,
@@ -425,7 +425,7 @@ impl State {
                 });
             }
         }
-        withheld
+        skip_reason
     }
 
     /// The login under `ticket` runs in this task.
@@ -476,7 +476,7 @@ impl State {
             self.learn_of_given_up(&flight, now);
             let waiters = Waiters {
                 waiters: flight.waiters,
-                result: Err(Withheld::SignedOut),
+                result: Err(SkipReason::SignedOut),
             };
             (waiters, flight.login.map(|login| login.task))
         });
@@ -644,7 +644,7 @@ mod tests {
     };
 
     fn token(generation: u64, now: Instant) -> Token {
-        let issued = IssuedToken::new(format!("t{generation}")).unwrap();
+        let issued = IssuedToken::try_new(format!("t{generation}")).unwrap();
         Token::new(issued, generation, now).unwrap()
     }
 
@@ -712,16 +712,16 @@ mod tests {
                                 outside.flight = Some(ticket);
                                 outside.waiting.push(waiter);
                             }
-                            Step::Denied(withheld) => {
+                            Step::Denied(skip_reason) => {
                                 prop_assert!(outside.flight.is_none());
-                                match withheld {
-                                    Withheld::LoginRefused(_) => {
+                                match skip_reason {
+                                    SkipReason::LoginRefused(_) => {
                                         prop_assert!(matches!(outside.hold_off, Some((until, true)) if now < until));
                                     }
-                                    Withheld::TokenServiceFault(_) => {
+                                    SkipReason::LoginFailed(_) => {
                                         prop_assert!(matches!(outside.hold_off, Some((_, false))));
                                     }
-                                    Withheld::FruitlessLogins => {
+                                    SkipReason::LoginBudgetSpent => {
                                         prop_assert!(!outside.proven && outside.generation > 0);
                                     }
                                     other => prop_assert!(false, "{other:?}"),

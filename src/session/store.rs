@@ -21,9 +21,9 @@ use crate::{
     challenge::Challenge,
     credential::Fingerprint,
     error::TokenError,
-    handle::{AccountState, TokenState},
+    handle::{SessionState, TokenState},
     lock::lock,
-    outcome::Withheld,
+    outcome::SkipReason,
     patience::GIVEN_UP_AFTER,
     session::{ServiceKey, Tally},
     token::{
@@ -53,7 +53,7 @@ pub(crate) enum Renewal {
     /// A login is under way: wait here.
     Login(oneshot::Receiver<LoginResult>),
     /// There is none, and this is why.
-    Withheld(Withheld),
+    SkipReason(SkipReason),
 }
 
 impl TokenStore {
@@ -145,7 +145,7 @@ impl TokenStore {
                 }
                 Renewal::Login(receiver)
             }
-            Step::Denied(withheld) => Renewal::Withheld(withheld),
+            Step::Denied(skip_reason) => Renewal::SkipReason(skip_reason),
             Step::Lead(ticket, receiver) => {
                 self.log_in(ticket, failed.cloned(), reason);
                 Renewal::Login(receiver)
@@ -191,7 +191,7 @@ impl TokenStore {
     }
 
     /// A token that is not past its end: for sources that log in with another's token.
-    pub(crate) async fn fresh(self: &Arc<Self>) -> Result<Arc<Token>, Withheld> {
+    pub(crate) async fn fresh(self: &Arc<Self>) -> Result<Arc<Token>, SkipReason> {
         match self.current() {
             Some(current) => match current.freshness() {
                 Freshness::Fresh => Ok(current),
@@ -210,7 +210,7 @@ impl TokenStore {
         self: &Arc<Self>,
         failed: Option<&Arc<Token>>,
         reason: TokenReason,
-    ) -> Result<Arc<Token>, Withheld> {
+    ) -> Result<Arc<Token>, SkipReason> {
         // Whoever asks here is at a login already: nothing is gained by looking seldom.
         let refused = self.state().refused_fingerprint();
         if let Some(refused) = refused {
@@ -219,22 +219,22 @@ impl TokenStore {
         match self.renew(failed, reason) {
             Renewal::Token(token) => Ok(token),
             Renewal::Login(login) => login.await.unwrap_or_else(|_| Err(broken_off())),
-            Renewal::Withheld(withheld) => Err(withheld),
+            Renewal::SkipReason(skip_reason) => Err(skip_reason),
         }
     }
 
     /// A new token, because somebody wants one.
-    pub(crate) async fn renewed_on_order(self: &Arc<Self>) -> Result<Arc<Token>, Withheld> {
+    pub(crate) async fn renewed_on_order(self: &Arc<Self>) -> Result<Arc<Token>, SkipReason> {
         let current = self.current();
-        self.renewed(current.as_ref(), TokenReason::Ordered).await
+        self.renewed(current.as_ref(), TokenReason::Forced).await
     }
 
-    pub(crate) fn account_state(&self) -> AccountState {
-        let (withheld, is_logging_in) = self.state().outlook(Instant::now());
-        AccountState {
+    pub(crate) fn session_state(&self) -> SessionState {
+        let (skip_reason, is_logging_in) = self.state().outlook(Instant::now());
+        SessionState {
             identity: self.owner.identity.clone(),
             token: self.current.load().as_deref().map(TokenState::of),
-            withheld,
+            skip_reason,
             is_logging_in,
         }
     }
@@ -405,8 +405,8 @@ impl Drop for Watch {
 const SIGN_OUT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What those are told who wait for a login that gave no answer at all.
-pub(crate) fn broken_off() -> Withheld {
-    Withheld::TokenServiceFault(TokenError::fault(
+pub(crate) fn broken_off() -> SkipReason {
+    SkipReason::LoginFailed(TokenError::fault(
         "the login broke off before it gave an answer",
     ))
 }

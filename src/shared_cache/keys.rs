@@ -18,7 +18,7 @@ const NONCE: usize = 24;
 
 type Bytes32 = Zeroizing<[u8; 32]>;
 
-/// The keys that seal what a [`SealedVault`](crate::SealedVault) keeps. The first seals, all open.
+/// The keys that seal what a [`SealedTokenCache`](crate::SealedTokenCache) keeps. The first seals, all open.
 ///
 /// All processes that share tokens have the same. Whoever has a key and reaches the vault has the tokens.
 ///
@@ -27,30 +27,30 @@ type Bytes32 = Zeroizing<[u8; 32]>;
 /// those that have it last take turns apart: the two groups may log in once each, and try a wrong password once each.
 ///
 /// ```
-/// use tower_arcgis_auth::{Secret, VaultKeys};
+/// use tower_arcgis_auth::{Secret, TokenCacheKeys};
 ///
 /// let new = "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90";
 /// let old = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
-/// let keys = VaultKeys::new(format!("{new}\n{old}\n"))?;
+/// let keys = TokenCacheKeys::try_new(format!("{new}\n{old}\n"))?;
 /// # drop(keys);
-/// # let _ = |from_environment: Secret| VaultKeys::new(from_environment);
-/// let error = VaultKeys::new("a password").unwrap_err();
+/// # let _ = |from_environment: Secret| TokenCacheKeys::try_new(from_environment);
+/// let error = TokenCacheKeys::try_new("a password").unwrap_err();
 /// assert!(error.to_string().contains("openssl rand -hex 32"));
 /// # Ok::<_, tower_arcgis_auth::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct VaultKeys {
+pub struct TokenCacheKeys {
     keys: Arc<[Key]>,
 }
 
-impl VaultKeys {
+impl TokenCacheKeys {
     /// One key, or several with white space or commas between: each 64 hexadecimal digits, as `openssl rand -hex 32`
     /// prints them. A [`Secret`] from the environment or a file is read now, and not again.
     ///
     /// # Errors
     ///
     /// Where there is no key, one that is none, or the secret cannot be read.
-    pub fn new(keys: impl Into<Secret>) -> Result<Self, ConfigError> {
+    pub fn try_new(keys: impl Into<Secret>) -> Result<Self, ConfigError> {
         let text = keys.into().read().map_err(|error| {
             ConfigError::new(format!("the vault's key cannot be read: {error}"))
         })?;
@@ -76,9 +76,9 @@ impl VaultKeys {
     }
 }
 
-impl fmt::Debug for VaultKeys {
+impl fmt::Debug for TokenCacheKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "VaultKeys([redacted]; {})", self.keys.len())
+        write!(f, "TokenCacheKeys([redacted]; {})", self.keys.len())
     }
 }
 
@@ -251,12 +251,13 @@ mod tests {
     #[test]
     fn a_key_that_is_none_is_not_repeated() {
         for text in ["", "hunter2", &"g".repeat(64), &"ab".repeat(31), "é"] {
-            let error = VaultKeys::new(text).unwrap_err().to_string();
+            let error = TokenCacheKeys::try_new(text).unwrap_err().to_string();
             assert!(error.contains("openssl rand -hex 32"), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
-        let keys = VaultKeys::new(format!("{},\n{}\n", "0a".repeat(32), "0B".repeat(32))).unwrap();
+        let keys = TokenCacheKeys::try_new(format!("{},\n{}\n", "0a".repeat(32), "0B".repeat(32)))
+            .unwrap();
         assert_eq!(keys.all().len(), 2);
-        assert_eq!(format!("{keys:?}"), "VaultKeys([redacted]; 2)");
+        assert_eq!(format!("{keys:?}"), "TokenCacheKeys([redacted]; 2)");
     }
 }

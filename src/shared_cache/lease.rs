@@ -4,9 +4,9 @@ use tokio::{runtime::Handle, task::AbortHandle, time::sleep};
 
 use crate::{
     shared_cache::{
-        VaultLock, VaultRecord,
+        SealedRecord, VaultLock,
         record::{KeptToken, Note, Record, now},
-        sealed::{LEASE, SealedVault, Unavailable},
+        sealed::{LEASE, SealedTokenCache, Unavailable},
         subject::Subject,
         untold::Untold,
     },
@@ -24,7 +24,7 @@ pub(super) struct Held {
 /// A lock as the vault knows it, held still or lost.
 #[derive(Clone)]
 pub(super) struct Lock {
-    pub(super) vault: SealedVault,
+    pub(super) vault: SealedTokenCache,
     pub(super) name: String,
     pub(super) lock: VaultLock,
 }
@@ -34,7 +34,7 @@ pub(super) struct Lock {
 pub(super) enum Leave {
     Nothing,
     /// The token it gave, and the sealed record it is in.
-    Token(KeptToken, VaultRecord),
+    Token(KeptToken, SealedRecord),
     /// Goes beside whatever is there by then.
     Note(Subject, Note),
 }

@@ -19,23 +19,23 @@ use std::{borrow::Cow, error::Error, fmt, pin::Pin, sync::Arc, time::Duration};
 use bytes::Bytes;
 
 #[cfg(feature = "redis")]
-pub use self::redis::RedisVault;
+pub use self::redis::RedisTokenCache;
 pub(crate) use self::subject::About;
-pub use self::{keys::VaultKeys, sealed::SealedVault, source::VaultedSource};
+pub use self::{keys::TokenCacheKeys, sealed::SealedTokenCache, source::SharedSource};
 use crate::error::BoxError;
 
 /// A place that several processes reach, where sealed records are kept under opaque names, each with a lock.
 ///
-/// Given to a [`SealedVault`], which seals and names. What comes here tells nothing to whoever has no key: names are 64
+/// Given to a [`SealedTokenCache`], which seals and names. What comes here tells nothing to whoever has no key: names are 64
 /// hexadecimal digits, records are bytes. A vault may lose everything at any time, may be slow, full or gone: then each
 /// process logs in by itself. It must not hand out a lock twice in a lease, nor let a holder write that somebody took
 /// the lock after; what it cannot do in time or not at all is an error. Every call has a time limit
-/// ([`SealedVault::time_limit`]), and its future is dropped when that is over.
+/// ([`SealedTokenCache::time_limit`]), and its future is dropped when that is over.
 ///
 /// ```
 /// use std::{collections::HashMap, sync::Mutex, time::Duration};
 /// use bytes::Bytes;
-/// use tower_arcgis_auth::{TokenVault, VaultError, VaultLock, VaultRecord};
+/// use tower_arcgis_auth::{SharedTokenCache, TokenCacheError, VaultLock, SealedRecord};
 ///
 /// /// One process's memory: what a vault does, without the sharing. Nothing ends in it, locks aside.
 /// #[derive(Default)]
@@ -51,17 +51,17 @@ use crate::error::BoxError;
 /// }
 ///
 /// impl Memory {
-///     fn with<T>(&self, name: &str, change: impl FnOnce(&mut Entry) -> T) -> Result<T, VaultError> {
+///     fn with<T>(&self, name: &str, change: impl FnOnce(&mut Entry) -> T) -> Result<T, TokenCacheError> {
 ///         Ok(change(self.0.lock().unwrap().entry(name.to_owned()).or_default()))
 ///     }
 /// }
 ///
-/// impl TokenVault for Memory {
-///     async fn read(&self, name: &str) -> Result<Option<Bytes>, VaultError> {
+/// impl SharedTokenCache for Memory {
+///     async fn read(&self, name: &str) -> Result<Option<Bytes>, TokenCacheError> {
 ///         self.with(name, |entry| entry.record.clone())
 ///     }
 ///
-///     async fn replace(&self, name: &str, seen: &[u8], with: Option<VaultRecord>) -> Result<bool, VaultError> {
+///     async fn replace(&self, name: &str, seen: &[u8], with: Option<SealedRecord>) -> Result<bool, TokenCacheError> {
 ///         self.with(name, |entry| {
 ///             let is_the_one = entry.record.as_deref() == Some(seen);
 ///             if is_the_one {
@@ -71,7 +71,7 @@ use crate::error::BoxError;
 ///         })
 ///     }
 ///
-///     async fn lock(&self, name: &str, lease: Duration) -> Result<Option<VaultLock>, VaultError> {
+///     async fn lock(&self, name: &str, lease: Duration) -> Result<Option<VaultLock>, TokenCacheError> {
 ///         self.with(name, |entry| {
 ///             let now = tokio::time::Instant::now();
 ///             if entry.holder.as_ref().is_some_and(|(_, until)| now < *until) {
@@ -84,7 +84,7 @@ use crate::error::BoxError;
 ///         })
 ///     }
 ///
-///     async fn extend(&self, name: &str, lock: &VaultLock, lease: Duration) -> Result<bool, VaultError> {
+///     async fn extend(&self, name: &str, lock: &VaultLock, lease: Duration) -> Result<bool, TokenCacheError> {
 ///         self.with(name, |entry| match &mut entry.holder {
 ///             Some((holder, until)) if holder == lock.holder() => {
 ///                 *until = tokio::time::Instant::now() + lease;
@@ -94,7 +94,7 @@ use crate::error::BoxError;
 ///         })
 ///     }
 ///
-///     async fn unlock(&self, name: &str, lock: &VaultLock, write: Option<VaultRecord>) -> Result<bool, VaultError> {
+///     async fn unlock(&self, name: &str, lock: &VaultLock, write: Option<SealedRecord>) -> Result<bool, TokenCacheError> {
 ///         self.with(name, |entry| {
 ///             entry.holder.take_if(|(holder, _)| holder == lock.holder());
 ///             let is_last = entry.fence.as_deref() == Some(lock.holder());
@@ -105,15 +105,18 @@ use crate::error::BoxError;
 ///         })
 ///     }
 /// }
-/// # let _ = tower_arcgis_auth::SealedVault::new(Memory::default(), tower_arcgis_auth::VaultKeys::new("00".repeat(32)).unwrap());
+/// # let _ = tower_arcgis_auth::SealedTokenCache::new(Memory::default(), tower_arcgis_auth::TokenCacheKeys::try_new("00".repeat(32)).unwrap());
 /// ```
-pub trait TokenVault: Send + Sync + 'static {
+pub trait SharedTokenCache: Send + Sync + 'static {
     /// The record kept under `name`, if there is one.
     ///
     /// # Errors
     ///
-    /// A [`VaultError`] where the vault cannot be asked or does not make sense. So for all others.
-    fn read(&self, name: &str) -> impl Future<Output = Result<Option<Bytes>, VaultError>> + Send;
+    /// A [`TokenCacheError`] where the vault cannot be asked or does not make sense. So for all others.
+    fn read(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<Bytes>, TokenCacheError>> + Send;
 
     /// Puts `with` in the place of the record if that is still the one `seen`, or removes it. Says whether it was.
     ///
@@ -124,8 +127,8 @@ pub trait TokenVault: Send + Sync + 'static {
         &self,
         name: &str,
         seen: &[u8],
-        with: Option<VaultRecord>,
-    ) -> impl Future<Output = Result<bool, VaultError>> + Send;
+        with: Option<SealedRecord>,
+    ) -> impl Future<Output = Result<bool, TokenCacheError>> + Send;
 
     /// Takes the lock of `name` for the time of `lease`; `None` while another holds it.
     ///
@@ -136,7 +139,7 @@ pub trait TokenVault: Send + Sync + 'static {
         &self,
         name: &str,
         lease: Duration,
-    ) -> impl Future<Output = Result<Option<VaultLock>, VaultError>> + Send;
+    ) -> impl Future<Output = Result<Option<VaultLock>, TokenCacheError>> + Send;
 
     /// Lets `lock` hold for the time of `lease` from now. Says whether it was held still.
     ///
@@ -148,7 +151,7 @@ pub trait TokenVault: Send + Sync + 'static {
         name: &str,
         lock: &VaultLock,
         lease: Duration,
-    ) -> impl Future<Output = Result<bool, VaultError>> + Send;
+    ) -> impl Future<Output = Result<bool, TokenCacheError>> + Send;
 
     /// Gives the lock back if it is held still, and writes the record unless somebody took the lock after this holder,
     /// be it given back since or not (*fencing*: who was held up must not write over what came after). Says whether
@@ -161,27 +164,27 @@ pub trait TokenVault: Send + Sync + 'static {
         &self,
         name: &str,
         lock: &VaultLock,
-        write: Option<VaultRecord>,
-    ) -> impl Future<Output = Result<bool, VaultError>> + Send;
+        write: Option<SealedRecord>,
+    ) -> impl Future<Output = Result<bool, TokenCacheError>> + Send;
 }
 
 /// A sealed record, and how long it is worth keeping.
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_arcgis_auth::VaultRecord;
+/// use tower_arcgis_auth::SealedRecord;
 ///
-/// let record = VaultRecord::new(&b"sealed"[..], Duration::from_secs(3600));
+/// let record = SealedRecord::new(&b"sealed"[..], Duration::from_secs(3600));
 /// assert_eq!(record.bytes(), &b"sealed"[..]);
 /// assert_eq!(record.keep_for().as_secs(), 3600);
 /// ```
 #[derive(Clone)]
-pub struct VaultRecord {
+pub struct SealedRecord {
     bytes: Bytes,
     keep_for: Duration,
 }
 
-impl VaultRecord {
+impl SealedRecord {
     /// These bytes, to be kept for that long. Keeping them longer does no harm.
     pub fn new(bytes: impl Into<Bytes>, keep_for: Duration) -> Self {
         Self {
@@ -201,9 +204,9 @@ impl VaultRecord {
     }
 }
 
-impl fmt::Debug for VaultRecord {
+impl fmt::Debug for SealedRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VaultRecord")
+        f.debug_struct("SealedRecord")
             .field("length", &self.bytes.len())
             .field("keep_for", &self.keep_for)
             .finish()
@@ -245,18 +248,18 @@ impl VaultLock {
 /// Why a vault could not be asked. Costs the sharing, never a login.
 ///
 /// ```
-/// use tower_arcgis_auth::VaultError;
+/// use tower_arcgis_auth::TokenCacheError;
 ///
-/// let error = VaultError::new("the shared folder is not mounted").with_source(std::io::Error::other("closed"));
+/// let error = TokenCacheError::new("the shared folder is not mounted").with_source(std::io::Error::other("closed"));
 /// assert_eq!(error.to_string(), "the shared folder is not mounted");
 /// ```
 #[derive(Debug)]
-pub struct VaultError {
+pub struct TokenCacheError {
     message: Cow<'static, str>,
     source: Option<BoxError>,
 }
 
-impl VaultError {
+impl TokenCacheError {
     /// `message` reaches logs: it says what failed and what to do, and holds no secret.
     pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -275,13 +278,13 @@ impl VaultError {
     }
 }
 
-impl fmt::Display for VaultError {
+impl fmt::Display for TokenCacheError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl Error for VaultError {
+impl Error for TokenCacheError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source
             .as_ref()
@@ -289,7 +292,7 @@ impl Error for VaultError {
     }
 }
 
-/// [`TokenVault`] behind a pointer. Boxes a future a question, of which a login has a handful.
+/// [`SharedTokenCache`] behind a pointer. Boxes a future a question, of which a login has a handful.
 pub(crate) trait DynTokenVault: Send + Sync {
     fn read<'a>(&'a self, name: &'a str) -> Boxed<'a, Option<Bytes>>;
 
@@ -297,7 +300,7 @@ pub(crate) trait DynTokenVault: Send + Sync {
         &'a self,
         name: &'a str,
         seen: &'a [u8],
-        with: Option<VaultRecord>,
+        with: Option<SealedRecord>,
     ) -> Boxed<'a, bool>;
 
     fn lock<'a>(&'a self, name: &'a str, lease: Duration) -> Boxed<'a, Option<VaultLock>>;
@@ -309,28 +312,28 @@ pub(crate) trait DynTokenVault: Send + Sync {
         &'a self,
         name: &'a str,
         lock: &'a VaultLock,
-        write: Option<VaultRecord>,
+        write: Option<SealedRecord>,
     ) -> Boxed<'a, bool>;
 }
 
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, VaultError>> + Send + 'a>>;
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, TokenCacheError>> + Send + 'a>>;
 
-impl<T: TokenVault> DynTokenVault for T {
+impl<T: SharedTokenCache> DynTokenVault for T {
     fn read<'a>(&'a self, name: &'a str) -> Boxed<'a, Option<Bytes>> {
-        Box::pin(TokenVault::read(self, name))
+        Box::pin(SharedTokenCache::read(self, name))
     }
 
     fn replace<'a>(
         &'a self,
         name: &'a str,
         seen: &'a [u8],
-        with: Option<VaultRecord>,
+        with: Option<SealedRecord>,
     ) -> Boxed<'a, bool> {
-        Box::pin(TokenVault::replace(self, name, seen, with))
+        Box::pin(SharedTokenCache::replace(self, name, seen, with))
     }
 
     fn lock<'a>(&'a self, name: &'a str, lease: Duration) -> Boxed<'a, Option<VaultLock>> {
-        Box::pin(TokenVault::lock(self, name, lease))
+        Box::pin(SharedTokenCache::lock(self, name, lease))
     }
 
     fn extend<'a>(
@@ -339,15 +342,15 @@ impl<T: TokenVault> DynTokenVault for T {
         lock: &'a VaultLock,
         lease: Duration,
     ) -> Boxed<'a, bool> {
-        Box::pin(TokenVault::extend(self, name, lock, lease))
+        Box::pin(SharedTokenCache::extend(self, name, lock, lease))
     }
 
     fn unlock<'a>(
         &'a self,
         name: &'a str,
         lock: &'a VaultLock,
-        write: Option<VaultRecord>,
+        write: Option<SealedRecord>,
     ) -> Boxed<'a, bool> {
-        Box::pin(TokenVault::unlock(self, name, lock, write))
+        Box::pin(SharedTokenCache::unlock(self, name, lock, write))
     }
 }

@@ -280,7 +280,7 @@ impl KeptToken {
 
     /// The token with what is left of its life, if that is worth it.
     pub(super) fn issue(&self, now: Millis) -> Option<IssuedToken> {
-        let issued = IssuedToken::new(self.text.expose_secret())
+        let issued = IssuedToken::try_new(self.text.expose_secret())
             .ok()?
             .second_hand();
         let Some(end) = self.end else {
@@ -375,7 +375,7 @@ mod tests {
     }
 
     fn record(text: &str, message: &str, digest: u32) -> Record {
-        let issued = IssuedToken::new(text).unwrap().valid_for(HOUR);
+        let issued = IssuedToken::try_new(text).unwrap().valid_for(HOUR);
         Record::default()
             .granted(KeptToken::new(&issued, NOW), None, NOW)
             .refused(refusal(message, digest), NOW)
@@ -407,7 +407,7 @@ mod tests {
         assert!(kept.issue(end - 30_000).is_some());
         assert!(kept.issue(end - 29_999).is_none());
         assert!(kept.issue(end + 1).is_none());
-        let short = IssuedToken::new("secret").unwrap();
+        let short = IssuedToken::try_new("secret").unwrap();
         let short = KeptToken::new(&short.valid_for(Duration::from_secs(10)), NOW);
         assert!(short.issue(NOW + 5_000).is_some());
         assert!(short.issue(NOW + 5_001).is_none());
@@ -430,7 +430,7 @@ mod tests {
 
     #[test]
     fn a_login_lifts_the_refusal_of_its_own_credential_only() {
-        let token = KeptToken::new(&IssuedToken::new("secret").unwrap(), NOW);
+        let token = KeptToken::new(&IssuedToken::try_new("secret").unwrap(), NOW);
         let record = record("old", "no", 7).granted(token, Some(7), NOW);
         assert!(record.refusal(Some(7), NOW).is_none());
         assert!(record.refusal(Some(6), NOW).is_some());

@@ -20,11 +20,11 @@ use tokio::time::timeout;
 use crate::{
     error::{ConfigError, repeatable},
     lock::lock,
-    shared_cache::{TokenVault, VaultError, VaultLock, VaultRecord},
+    shared_cache::{SealedRecord, SharedTokenCache, TokenCacheError, VaultLock},
 };
 
 const DEFAULT_NAMESPACE: &str = "arcgis-auth";
-/// Below the limit a [`SealedVault`](crate::SealedVault) sets, so that what failed is told from here.
+/// Below the limit a [`SealedTokenCache`](crate::SealedTokenCache) sets, so that what failed is told from here.
 const DEFAULT_TIME_LIMIT: Duration = Duration::from_millis(900);
 /// Whoever comes back to write after this was not held up, but dead.
 const FENCE_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -72,21 +72,21 @@ return 1";
 /// provider when the first `rediss://` connection is made, it gets ring.
 ///
 /// ```
-/// use tower_arcgis_auth::{Credential, RedisVault, Secret, SealedVault, Site, VaultKeys};
+/// use tower_arcgis_auth::{Credential, RedisTokenCache, Secret, SealedTokenCache, Site, TokenCacheKeys};
 ///
 /// # fn main() -> Result<(), tower_arcgis_auth::ConfigError> {
-/// // In earnest `Secret::env("ARCGIS_VAULT_KEY")`, or `Secret::file(…)`.
+/// // In earnest `Secret::env("ARCGIS_CACHE_KEY")`, or `Secret::file(…)`.
 /// let key = "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90";
-/// let redis = RedisVault::new("rediss://user:password@redis.example.com:6380/0")?.namespace("maps");
-/// let vault = SealedVault::new(redis, VaultKeys::new(key)?);
+/// let redis = RedisTokenCache::try_new("rediss://user:password@redis.example.com:6380/0")?.namespace("maps");
+/// let vault = SealedTokenCache::new(redis, TokenCacheKeys::try_new(key)?);
 /// let site = Site::new("https://gis.example.com/arcgis")
 ///     .credential(Credential::user("gis_reader", Secret::env("ARCGIS_PASSWORD")))
-///     .token_vault(&vault);
+///     .shared_token_cache(&vault);
 /// # drop(site);
 /// # Ok(())
 /// # }
 /// ```
-pub struct RedisVault {
+pub struct RedisTokenCache {
     client: Client,
     namespace: String,
     time_limit: Duration,
@@ -97,13 +97,13 @@ pub struct RedisVault {
     connections: AtomicU64,
 }
 
-impl RedisVault {
+impl RedisTokenCache {
     /// The Redis at `url`: `redis://host:port/database`, `rediss://` with TLS; user and password stand before the host.
     ///
     /// # Errors
     ///
     /// Where `url` is none of Redis's. Whether it answers shows at the first login.
-    pub fn new(url: &str) -> Result<Self, ConfigError> {
+    pub fn try_new(url: &str) -> Result<Self, ConfigError> {
         let unusable = |why: &str| {
             ConfigError::new(format!(
                 "the Redis URL `{}` {why}; write it like redis://redis.example.com:6379/0 or rediss://…",
@@ -133,7 +133,7 @@ impl RedisVault {
     }
 
     /// How long each question may take, connecting included; 900 ms unless set. Raise
-    /// [`SealedVault::time_limit`](crate::SealedVault::time_limit) with it.
+    /// [`SealedTokenCache::time_limit`](crate::SealedTokenCache::time_limit) with it.
     #[must_use]
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
@@ -145,7 +145,7 @@ impl RedisVault {
     }
 
     /// Asks once, on a connection that worked so far or a new one.
-    async fn ask<T: FromRedisValue>(&self, command: ::redis::Cmd) -> Result<T, VaultError> {
+    async fn ask<T: FromRedisValue>(&self, command: ::redis::Cmd) -> Result<T, TokenCacheError> {
         let asked = async {
             let (number, mut connection) = self.connect().await?;
             let mut doubt = Doubt {
@@ -164,7 +164,7 @@ impl RedisVault {
         };
         match timeout(self.time_limit, asked).await {
             Ok(answer) => answer.map_err(|error| self.failed(&error)),
-            Err(_) => Err(VaultError::new(format!(
+            Err(_) => Err(TokenCacheError::new(format!(
                 "Redis at {} did not answer within {} ms; check that it runs and can be reached",
                 self.address(),
                 self.time_limit.as_millis()
@@ -206,9 +206,9 @@ impl RedisVault {
     }
 
     /// Redis's own words may repeat what it was sent, the password included: only their kind is told.
-    fn failed(&self, error: &RedisError) -> VaultError {
+    fn failed(&self, error: &RedisError) -> TokenCacheError {
         let address = self.address();
-        VaultError::new(match error.code() {
+        TokenCacheError::new(match error.code() {
             Some("OOM") => {
                 format!("Redis at {address} is full; give it more memory, or let it evict keys")
             }
@@ -251,7 +251,7 @@ fn is_said_by_any_server(code: &str) -> bool {
 /// A question that has no answer to rely on yet. Dropped before that, be it that the time is up, it takes the connection
 /// with it: where a machine vanished without a word, or is not the one to write to any more, asking on is of no use.
 struct Doubt<'a> {
-    vault: &'a RedisVault,
+    vault: &'a RedisTokenCache,
     connection: Option<u64>,
 }
 
@@ -262,8 +262,8 @@ impl Drop for Doubt<'_> {
     }
 }
 
-impl TokenVault for RedisVault {
-    async fn read(&self, name: &str) -> Result<Option<Bytes>, VaultError> {
+impl SharedTokenCache for RedisTokenCache {
+    async fn read(&self, name: &str) -> Result<Option<Bytes>, TokenCacheError> {
         let mut get = cmd("GET");
         get.arg(self.key(name, "record"));
         let record: Option<Vec<u8>> = self.ask(get).await?;
@@ -276,15 +276,19 @@ impl TokenVault for RedisVault {
         &self,
         name: &str,
         seen: &[u8],
-        with: Option<VaultRecord>,
-    ) -> Result<bool, VaultError> {
+        with: Option<SealedRecord>,
+    ) -> Result<bool, TokenCacheError> {
         let mut script = eval(REPLACE, &[self.key(name, "record")]);
         script.arg(seen);
         write_arguments(&mut script, with.as_ref());
         self.ask(script).await
     }
 
-    async fn lock(&self, name: &str, lease: Duration) -> Result<Option<VaultLock>, VaultError> {
+    async fn lock(
+        &self,
+        name: &str,
+        lease: Duration,
+    ) -> Result<Option<VaultLock>, TokenCacheError> {
         let lock = VaultLock::unique();
         let mut script = eval(LOCK, &[self.key(name, "lock"), self.key(name, "fence")]);
         script
@@ -300,7 +304,7 @@ impl TokenVault for RedisVault {
         name: &str,
         lock: &VaultLock,
         lease: Duration,
-    ) -> Result<bool, VaultError> {
+    ) -> Result<bool, TokenCacheError> {
         let mut script = eval(EXTEND, &[self.key(name, "lock")]);
         script.arg(lock.holder()).arg(millis(lease));
         self.ask(script).await
@@ -310,8 +314,8 @@ impl TokenVault for RedisVault {
         &self,
         name: &str,
         lock: &VaultLock,
-        write: Option<VaultRecord>,
-    ) -> Result<bool, VaultError> {
+        write: Option<SealedRecord>,
+    ) -> Result<bool, TokenCacheError> {
         let keys = ["lock", "fence", "record"].map(|part| self.key(name, part));
         let mut script = eval(UNLOCK, &keys);
         script.arg(lock.holder());
@@ -326,9 +330,9 @@ fn eval(script: &str, keys: &[String]) -> ::redis::Cmd {
     command
 }
 
-fn write_arguments(script: &mut ::redis::Cmd, record: Option<&VaultRecord>) {
+fn write_arguments(script: &mut ::redis::Cmd, record: Option<&SealedRecord>) {
     let bytes = record.map_or(&[][..], |record| record.bytes());
-    let keep_for = record.map_or(Duration::ZERO, VaultRecord::keep_for);
+    let keep_for = record.map_or(Duration::ZERO, SealedRecord::keep_for);
     script.arg(bytes).arg(millis(keep_for));
 }
 
@@ -339,9 +343,9 @@ fn millis(duration: Duration) -> u64 {
         .clamp(1, FENCE_KEPT.as_millis() as u64 * 366)
 }
 
-impl fmt::Debug for RedisVault {
+impl fmt::Debug for RedisTokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisVault")
+        f.debug_struct("RedisTokenCache")
             .field("address", &self.address())
             .field("namespace", &self.namespace)
             .field("time_limit", &self.time_limit)
@@ -361,11 +365,12 @@ mod tests {
             "redis.example.com",
             "rediss://ada:hunter2@redis.example.com/#insecure",
         ] {
-            let error = RedisVault::new(url).unwrap_err().to_string();
+            let error = RedisTokenCache::try_new(url).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");
             assert!(error.contains("redis://"), "{error}");
         }
-        let vault = RedisVault::new("redis://ada:hunter2@redis.example.com:7000/1").unwrap();
+        let vault =
+            RedisTokenCache::try_new("redis://ada:hunter2@redis.example.com:7000/1").unwrap();
         let shown = format!("{vault:?}");
         assert!(
             !shown.contains("hunter2") && !shown.contains("ada"),

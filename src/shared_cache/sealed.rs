@@ -12,11 +12,11 @@ use crate::{
     lock::lock,
     patience::LONGEST,
     shared_cache::{
-        DynTokenVault, TokenVault, VaultError, VaultKeys, VaultLock, VaultRecord,
+        DynTokenVault, SealedRecord, SharedTokenCache, TokenCacheError, TokenCacheKeys, VaultLock,
         keys::Key,
         lease::{Held, Leave, Lock},
         record::{self, KeptToken, Millis, Record},
-        source::VaultedSource,
+        source::SharedSource,
         subject::{About, Subject},
     },
     token::{TokenSource, VaultTime},
@@ -29,9 +29,9 @@ pub(super) const LEFT_ALONE: Duration = Duration::from_secs(3);
 /// Whoever holds a lock says so three times in this; whoever dies holds it for no longer.
 pub(super) const LEASE: Duration = Duration::from_secs(10);
 
-/// A [`TokenVault`] and the [`VaultKeys`] that seal what is kept there: what replicas share their tokens through.
+/// A [`SharedTokenCache`] and the [`TokenCacheKeys`] that seal what is kept there: what replicas share their tokens through.
 ///
-/// Give it to a site ([`Site::token_vault`](crate::Site::token_vault)), or [`wrap`](Self::wrap) a source of your own.
+/// Give it to a site ([`Site::shared_token_cache`](crate::Site::shared_token_cache)), or [`wrap`](Self::wrap) a source of your own.
 /// All processes with the same vault and key then share, for each site, caller and account:
 ///
 /// * the token: one login, by whoever takes the lock first. Who dies with the lock holds it for ten seconds;
@@ -49,39 +49,39 @@ pub(super) const LEASE: Duration = Duration::from_secs(10);
 /// seconds, and then tries it again.
 ///
 /// ```
-/// use tower_arcgis_auth::{Credential, SealedVault, Site, VaultKeys};
-/// # use tower_arcgis_auth::{TokenVault, VaultError, VaultLock, VaultRecord};
+/// use tower_arcgis_auth::{Credential, SealedTokenCache, Site, TokenCacheKeys};
+/// # use tower_arcgis_auth::{SharedTokenCache, TokenCacheError, VaultLock, SealedRecord};
 /// # use std::time::Duration;
 /// # struct Shared;
-/// # impl TokenVault for Shared {
-/// #     async fn read(&self, _: &str) -> Result<Option<bytes::Bytes>, VaultError> { Ok(None) }
-/// #     async fn replace(&self, _: &str, _: &[u8], _: Option<VaultRecord>) -> Result<bool, VaultError> { Ok(false) }
-/// #     async fn lock(&self, _: &str, _: Duration) -> Result<Option<VaultLock>, VaultError> { Ok(None) }
-/// #     async fn extend(&self, _: &str, _: &VaultLock, _: Duration) -> Result<bool, VaultError> { Ok(false) }
-/// #     async fn unlock(&self, _: &str, _: &VaultLock, _: Option<VaultRecord>) -> Result<bool, VaultError> { Ok(false) }
+/// # impl SharedTokenCache for Shared {
+/// #     async fn read(&self, _: &str) -> Result<Option<bytes::Bytes>, TokenCacheError> { Ok(None) }
+/// #     async fn replace(&self, _: &str, _: &[u8], _: Option<SealedRecord>) -> Result<bool, TokenCacheError> { Ok(false) }
+/// #     async fn lock(&self, _: &str, _: Duration) -> Result<Option<VaultLock>, TokenCacheError> { Ok(None) }
+/// #     async fn extend(&self, _: &str, _: &VaultLock, _: Duration) -> Result<bool, TokenCacheError> { Ok(false) }
+/// #     async fn unlock(&self, _: &str, _: &VaultLock, _: Option<SealedRecord>) -> Result<bool, TokenCacheError> { Ok(false) }
 /// # }
 ///
 /// # fn main() -> Result<(), tower_arcgis_auth::ConfigError> {
 /// # let shared = Shared;
-/// // `openssl rand -hex 32`, the same for all replicas. `shared` may be a `RedisVault`.
-/// let keys = VaultKeys::new("8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90")?;
-/// let vault = SealedVault::new(shared, keys);
+/// // `openssl rand -hex 32`, the same for all replicas. `shared` may be a `RedisTokenCache`.
+/// let keys = TokenCacheKeys::try_new("8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90")?;
+/// let vault = SealedTokenCache::new(shared, keys);
 /// let site = Site::new("https://gis.example.com/arcgis")
 ///     .credential(Credential::user("gis_reader", "secret"))
-///     .token_vault(&vault);
+///     .shared_token_cache(&vault);
 /// # drop(site);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct SealedVault {
+pub struct SealedTokenCache {
     shared: Arc<Shared>,
     time_limit: Duration,
 }
 
 struct Shared {
     vault: Box<dyn DynTokenVault>,
-    keys: VaultKeys,
+    keys: TokenCacheKeys,
     /// Until when the vault is left alone, from its first failure on until it answers again.
     out_until: Mutex<Option<Instant>>,
 }
@@ -107,9 +107,9 @@ impl Found<'_> {
     }
 }
 
-impl SealedVault {
+impl SealedTokenCache {
     /// What is kept in `vault`, sealed with `keys`.
-    pub fn new(vault: impl TokenVault, keys: VaultKeys) -> Self {
+    pub fn new(vault: impl SharedTokenCache, keys: TokenCacheKeys) -> Self {
         Self {
             shared: Arc::new(Shared {
                 vault: Box::new(vault),
@@ -135,20 +135,20 @@ impl SealedVault {
     /// Who shares is told by the site, the caller, and the account in the source's
     /// [`fingerprint`](TokenSource::fingerprint). Sources that do not tell their account share with all others of the
     /// site that do not: give applications with such sources a key each. Do not wrap a source whose tokens are bound to
-    /// an address ([`ClientBinding::RequestIp`](crate::ClientBinding::RequestIp)): other machines could not use them.
+    /// an address ([`TokenBinding::RequestIp`](crate::TokenBinding::RequestIp)): other machines could not use them.
     ///
     /// ```
-    /// use tower_arcgis_auth::{IssuedToken, SealedVault, Site, TokenVault, token_source_fn};
+    /// use tower_arcgis_auth::{IssuedToken, SealedTokenCache, Site, SharedTokenCache, token_source_fn};
     ///
-    /// fn shared_site(vault: &SealedVault) -> Site {
-    ///     let source = token_source_fn(|_| async { IssuedToken::new("aGVsbG8td29ybGQ.") });
+    /// fn shared_site(vault: &SealedTokenCache) -> Site {
+    ///     let source = token_source_fn(|_| async { IssuedToken::try_new("aGVsbG8td29ybGQ.") });
     ///     Site::new("https://gis.example.com/arcgis").token_source(vault.wrap(source))
     /// }
     /// # let _ = shared_site;
     /// ```
-    pub fn wrap<S: TokenSource>(&self, source: S) -> VaultedSource<S> {
+    pub fn wrap<S: TokenSource>(&self, source: S) -> SharedSource<S> {
         let binding = String::new();
-        VaultedSource::new(self.clone(), About::Site { binding }, source)
+        SharedSource::new(self.clone(), About::Site { binding }, source)
     }
 
     /// Whether the vault is worth asking just now.
@@ -277,7 +277,7 @@ impl SealedVault {
         &self,
         name: &str,
         lock: &VaultLock,
-        write: Option<VaultRecord>,
+        write: Option<SealedRecord>,
         time: Option<&VaultTime>,
     ) -> Result<bool, Unavailable> {
         self.ask(time, self.shared.vault.unlock(name, lock, write))
@@ -290,7 +290,7 @@ impl SealedVault {
         subject: &Subject,
         record: &Record,
         now: Millis,
-    ) -> Option<VaultRecord> {
+    ) -> Option<SealedRecord> {
         let key = self.shared.keys.all().first()?;
         self.seal(key, subject, record, now)
     }
@@ -317,13 +317,13 @@ impl SealedVault {
         subject: &Subject,
         record: &Record,
         now: Millis,
-    ) -> Option<VaultRecord> {
+    ) -> Option<SealedRecord> {
         let keep_for = record.keep_for(now);
         if record.is_empty() || keep_for.is_zero() {
             return None;
         }
         let sealed = key.seal(&record.to_json(), subject.bytes())?;
-        Some(VaultRecord::new(sealed, keep_for))
+        Some(SealedRecord::new(sealed, keep_for))
     }
 
     /// How long a question may take that is part of a login which has spent this `time`.
@@ -337,7 +337,7 @@ impl SealedVault {
     async fn ask<T>(
         &self,
         time: Option<&VaultTime>,
-        question: impl Future<Output = Result<T, VaultError>>,
+        question: impl Future<Output = Result<T, TokenCacheError>>,
     ) -> Result<T, Unavailable> {
         let limit = self.limit(time);
         if limit.is_zero() {
@@ -351,7 +351,7 @@ impl SealedVault {
         let answer = match answer {
             Ok(answer) => answer,
             Err(_) if limit < self.time_limit => return Err(Unavailable),
-            Err(_) => Err(VaultError::new(format!(
+            Err(_) => Err(TokenCacheError::new(format!(
                 "the vault did not answer within {} ms",
                 self.time_limit.as_millis()
             ))),
@@ -383,9 +383,9 @@ impl SealedVault {
     }
 }
 
-impl fmt::Debug for SealedVault {
+impl fmt::Debug for SealedTokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SealedVault")
+        f.debug_struct("SealedTokenCache")
             .field("keys", &self.shared.keys)
             .field("time_limit", &self.time_limit)
             .finish_non_exhaustive()

@@ -13,7 +13,7 @@ use crate::{
     error::TokenError,
     login::{MOST_UNANSWERED, too_many_unanswered},
     shared_cache::{
-        SealedVault,
+        SealedTokenCache,
         known::KnownTokens,
         lease::{Held, Leave},
         record::{self, KeptRefusal, KeptToken, Note, Record},
@@ -30,11 +30,11 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How long another's login is waited for where no limit is known.
 const PATIENCE: Duration = Duration::from_secs(25);
 
-/// What [`SealedVault::wrap`] makes: takes tokens from the vault, and logs in with the wrapped source, one process at a
+/// What [`SealedTokenCache::wrap`] makes: takes tokens from the vault, and logs in with the wrapped source, one process at a
 /// time, where there is none.
 #[derive(Clone)]
-pub struct VaultedSource<S> {
-    vault: SealedVault,
+pub struct SharedSource<S> {
+    vault: SealedTokenCache,
     about: About,
     source: S,
     known: Arc<KnownTokens>,
@@ -59,9 +59,9 @@ enum Look {
     Nothing(Record),
 }
 
-impl<S: TokenSource> VaultedSource<S> {
+impl<S: TokenSource> SharedSource<S> {
     /// Around a source of the user's own, or one whose logins take turns.
-    pub(crate) fn new(vault: SealedVault, about: About, source: S) -> Self {
+    pub(crate) fn new(vault: SealedTokenCache, about: About, source: S) -> Self {
         Self {
             vault,
             about,
@@ -72,7 +72,7 @@ impl<S: TokenSource> VaultedSource<S> {
     }
 
     /// Around a source below which logins take turns.
-    pub(crate) fn above_turns(vault: SealedVault, about: About, source: S) -> Self {
+    pub(crate) fn above_turns(vault: SealedTokenCache, about: About, source: S) -> Self {
         Self {
             counts: false,
             ..Self::new(vault, about, source)
@@ -146,7 +146,7 @@ impl<S: TokenSource> VaultedSource<S> {
         subject: &Subject,
     ) -> Result<Vec<KeptToken>, Unavailable> {
         let dead = request
-            .dead()
+            .previous_token()
             .filter(|_| request.reason() == TokenReason::Rejected);
         if !dead.is_some_and(|dead| self.known.is_own(dead.expose())) {
             return Ok(Vec::new());
@@ -179,7 +179,9 @@ impl<S: TokenSource> VaultedSource<S> {
                     found.record = rest;
                 } else {
                     let text = token.expose();
-                    let is_fit = request.dead().is_none_or(|dead| dead.expose() != text)
+                    let is_fit = request
+                        .previous_token()
+                        .is_none_or(|dead| dead.expose() != text)
                         && suspects.iter().all(|suspect| suspect.expose() != text);
                     if let Some(issued) = token.issue(now).filter(|_| is_fit) {
                         return Ok(Look::Answer(Ok(issued)));
@@ -325,7 +327,7 @@ impl<S: TokenSource> VaultedSource<S> {
     async fn got(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         let token = request.concluded(self.source.token(request.clone()).await)?;
         if let Some(dead) = request
-            .dead()
+            .previous_token()
             .filter(|dead| dead.expose() != token.expose())
         {
             self.known.add_dead(dead.expose());
@@ -351,7 +353,7 @@ impl<S: TokenSource> VaultedSource<S> {
 
 /// A token got without the vault, to be shared through it once it answers.
 struct Later {
-    vault: SealedVault,
+    vault: SealedTokenCache,
     subject: Subject,
     token: KeptToken,
     /// Gone with the source it was for.
@@ -410,11 +412,11 @@ impl Later {
     }
 }
 
-impl<S: TokenSource> TokenSource for VaultedSource<S> {
+impl<S: TokenSource> TokenSource for SharedSource<S> {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         // A token that nears its end, or lacks a right, is not dead yet.
         if let Some(dead) = request
-            .dead()
+            .previous_token()
             .filter(|_| request.reason() == TokenReason::Rejected)
         {
             self.known.add_dead(dead.expose());
@@ -453,9 +455,9 @@ impl<S: TokenSource> TokenSource for VaultedSource<S> {
     }
 }
 
-impl<S> fmt::Debug for VaultedSource<S> {
+impl<S> fmt::Debug for SharedSource<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VaultedSource")
+        f.debug_struct("SharedSource")
             .field("vault", &self.vault)
             .field("about", &self.about)
             .finish_non_exhaustive()
@@ -468,15 +470,18 @@ mod tests {
 
     use super::*;
     use crate::{
-        source::token_source_fn,
-        vault::{
-            VaultKeys,
+        shared_cache::{
+            TokenCacheKeys,
             memory::{Fault, MemoryVault},
         },
+        token::token_source_fn,
     };
 
-    fn sealed(vault: &MemoryVault) -> SealedVault {
-        SealedVault::new(vault.clone(), VaultKeys::new("0a".repeat(32)).unwrap())
+    fn sealed(vault: &MemoryVault) -> SealedTokenCache {
+        SealedTokenCache::new(
+            vault.clone(),
+            TokenCacheKeys::try_new("0a".repeat(32)).unwrap(),
+        )
     }
 
     fn owner() -> Owner {
@@ -491,7 +496,7 @@ mod tests {
         let logins = Arc::clone(logins);
         token_source_fn(move |_| {
             let login = logins.fetch_add(1, Ordering::SeqCst);
-            async move { IssuedToken::new(format!("secret-{login}")) }
+            async move { IssuedToken::try_new(format!("secret-{login}")) }
         })
     }
 
@@ -551,13 +556,13 @@ mod tests {
                 if does_hang {
                     std::future::pending::<()>().await;
                 }
-                IssuedToken::new("secret")
+                IssuedToken::try_new("secret")
             }
         });
         let about = About::Turn {
             service: "https://gis.test/arcgis/tokens".to_owned(),
         };
-        let source = VaultedSource::new(sealed(&MemoryVault::default()), about, login);
+        let source = SharedSource::new(sealed(&MemoryVault::default()), about, login);
         let log_in = async || {
             let login = source.token(missing());
             let ended = tokio::time::timeout(Duration::from_secs(60), login).await;

@@ -6,7 +6,7 @@ mod source;
 #[allow(clippy::module_inception, reason = "the file of the type")]
 mod token;
 
-#[cfg(feature = "vault")]
+#[cfg(feature = "shared-cache")]
 pub(crate) use self::request::vault_time::VaultTime;
 pub(crate) use self::{fate::Fate, request::Owner, source::DynTokenSource, token::Freshness};
 pub use self::{

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use tokio::time::Instant;
 
-#[cfg(feature = "vault")]
+#[cfg(feature = "shared-cache")]
 use self::vault_time::{VAULT_TIME, VaultTime};
 use crate::{
     credential::Fingerprint,
@@ -27,9 +27,9 @@ pub enum TokenReason {
     Rejected,
     /// A server asked for a token though it had the current one: a dead one may be treated like none, and so may an
     /// account that lacks a right.
-    RejectedAsMissing,
+    RequiredDespiteToken,
     /// Somebody asked for a new one from the outside.
-    Ordered,
+    Forced,
 }
 
 impl TokenReason {
@@ -40,8 +40,8 @@ impl TokenReason {
             Self::Expiring => "expiring",
             Self::Expired => "expired",
             Self::Rejected => "rejected",
-            Self::RejectedAsMissing => "rejected as missing",
-            Self::Ordered => "ordered",
+            Self::RequiredDespiteToken => "required despite token",
+            Self::Forced => "forced",
         }
     }
 }
@@ -60,7 +60,7 @@ pub(crate) struct Owner {
     pub(crate) identity: Option<Identity>,
     /// It is the login at a portal, which waits for nobody: a site at the same URL waits for it.
     #[cfg_attr(
-        not(feature = "vault"),
+        not(feature = "shared-cache"),
         expect(dead_code, reason = "read by who waits for others")
     )]
     is_portal: bool,
@@ -84,7 +84,7 @@ impl Owner {
         }
     }
 
-    #[cfg(feature = "vault")]
+    #[cfg(feature = "shared-cache")]
     pub(crate) fn is_portal(&self) -> bool {
         self.is_portal
     }
@@ -95,36 +95,36 @@ impl Owner {
 pub struct TokenRequest {
     owner: Owner,
     reason: TokenReason,
-    dead: Option<Arc<Token>>,
+    previous: Option<Arc<Token>>,
     deadline: Option<Instant>,
     fate: Arc<Fate>,
-    #[cfg(feature = "vault")]
+    #[cfg(feature = "shared-cache")]
     vault_time: VaultTime,
 }
 
 impl TokenRequest {
     /// Made within a login, as that at a portal is, it is part of that login.
-    pub(crate) fn new(owner: Owner, reason: TokenReason, dead: Option<Arc<Token>>) -> Self {
+    pub(crate) fn new(owner: Owner, reason: TokenReason, previous: Option<Arc<Token>>) -> Self {
         Self {
             owner,
             reason,
-            dead,
+            previous,
             deadline: None,
             fate: Arc::default(),
-            #[cfg(feature = "vault")]
+            #[cfg(feature = "shared-cache")]
             vault_time: VAULT_TIME.try_with(Clone::clone).unwrap_or_default(),
         }
     }
 
     /// `login`, made for this request, with all that is asked for within it.
     pub(crate) fn within<F: Future>(&self, login: F) -> impl Future<Output = F::Output> {
-        #[cfg(feature = "vault")]
+        #[cfg(feature = "shared-cache")]
         let login = VAULT_TIME.scope(self.vault_time.clone(), login);
         login
     }
 
     /// What this login and those around it have spent on vaults.
-    #[cfg(feature = "vault")]
+    #[cfg(feature = "shared-cache")]
     pub(crate) fn vault_time(&self) -> &VaultTime {
         &self.vault_time
     }
@@ -158,8 +158,8 @@ impl TokenRequest {
     }
 
     /// The token that died or is about to. A source that keeps tokens must not hand this one out again.
-    pub fn dead(&self) -> Option<&Token> {
-        self.dead.as_deref()
+    pub fn previous_token(&self) -> Option<&Token> {
+        self.previous.as_deref()
     }
 
     /// Says that the credential goes out now. A login that ends after this with neither a token nor a refusal, nor word
@@ -177,7 +177,7 @@ impl TokenRequest {
     ///     })?;
     ///     // Whatever it says: nobody has to guess whether it counted a failure.
     ///     request.credential_answered();
-    ///     IssuedToken::new(answer)
+    ///     IssuedToken::try_new(answer)
     /// });
     /// # drop(source);
     /// ```
@@ -228,7 +228,7 @@ impl TokenRequest {
     }
 }
 
-#[cfg(feature = "vault")]
+#[cfg(feature = "shared-cache")]
 pub(crate) mod vault_time {
     use std::{
         sync::{
@@ -281,7 +281,7 @@ impl SignOut {
         self.owner.identity.as_ref()
     }
 
-    #[cfg(feature = "vault")]
+    #[cfg(feature = "shared-cache")]
     pub(crate) fn owner(&self) -> &Owner {
         &self.owner
     }

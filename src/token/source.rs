@@ -30,12 +30,12 @@ use crate::{
 ///         let text = tokio::fs::read_to_string(&self.0).await.map_err(|error| {
 ///             TokenError::fault("the token file cannot be read; check that it is there").with_source(error)
 ///         })?;
-///         IssuedToken::new(text)
+///         IssuedToken::try_new(text)
 ///     }
 /// }
 ///
 /// let site = Site::new("https://gis.example.com/arcgis").token_source(FromFile("/run/token".into()));
-/// let layer = ArcgisAuthLayer::new(site).unwrap();
+/// let layer = ArcgisAuthLayer::try_new(site).unwrap();
 /// # drop(layer);
 /// ```
 pub trait TokenSource: Send + Sync + 'static {
@@ -94,7 +94,7 @@ impl<T: TokenSource> TokenSource for Arc<T> {
 /// let site = Site::new("https://gis.example.com/arcgis")
 ///     .token_source(token_source_fn(|request| async move {
 ///         println!("a token is wanted: {}", request.reason());
-///         IssuedToken::new("aGVsbG8td29ybGQ.")
+///         IssuedToken::try_new("aGVsbG8td29ybGQ.")
 ///     }));
 /// # drop(site);
 /// ```

@@ -30,10 +30,10 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 /// use std::time::Duration;
 /// use tower_arcgis_auth::IssuedToken;
 ///
-/// let token = IssuedToken::new("G6943LMReKj_kqdAVrAi..").unwrap().valid_for(Duration::from_secs(3600));
+/// let token = IssuedToken::try_new("G6943LMReKj_kqdAVrAi..").unwrap().valid_for(Duration::from_secs(3600));
 /// assert_eq!(token.lifetime(), Some(Duration::from_secs(3600)));
 /// // A page is not a token.
-/// assert!(IssuedToken::new("<html>Sign in</html>").is_err());
+/// assert!(IssuedToken::try_new("<html>Sign in</html>").is_err());
 /// ```
 #[derive(Clone)]
 pub struct IssuedToken {
@@ -51,7 +51,7 @@ impl IssuedToken {
     /// A fault if the text cannot be a token: empty, or with white space, control characters, `<`, or anything that
     /// is not visible ASCII. ArcGIS makes tokens of `A-Z a-z 0-9 _ - .`; a page of HTML is what comes when a URL is
     /// wrong.
-    pub fn new(text: impl Into<String>) -> Result<Self, TokenError> {
+    pub fn try_new(text: impl Into<String>) -> Result<Self, TokenError> {
         let text = SecretString::from(text.into().trim());
         let exposed = text.expose_secret();
         let is_token = !exposed.is_empty()
@@ -78,7 +78,7 @@ impl IssuedToken {
         self
     }
 
-    #[cfg(feature = "vault")]
+    #[cfg(feature = "shared-cache")]
     pub(crate) fn second_hand(self) -> Self {
         Self {
             is_second_hand: true,
@@ -250,7 +250,7 @@ impl Token {
         Ok(IssuedToken {
             lifetime: self.expires_in(),
             is_second_hand: self.is_second_hand,
-            ..IssuedToken::new(self.expose())?
+            ..IssuedToken::try_new(self.expose())?
         })
     }
 

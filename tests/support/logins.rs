@@ -54,7 +54,9 @@ pub fn site() -> Site {
 }
 
 pub fn layer(site: Site, client: TokenClient) -> ArcgisAuthLayer {
-    let layer = ArcgisAuthLayer::builder().site(site).token_client(client);
+    let layer = ArcgisAuthLayer::builder()
+        .add_site(site)
+        .token_client(client);
     layer.build().unwrap()
 }
 

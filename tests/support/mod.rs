@@ -239,7 +239,7 @@ impl TokenSource for Source {
             Some(Scripted::Useless) => {}
             None => self.valid.add(&text),
         }
-        let issued = IssuedToken::new(text)?;
+        let issued = IssuedToken::try_new(text)?;
         Ok(match self.lifetime {
             Some(lifetime) => issued.valid_for(lifetime),
             None => issued,
@@ -253,7 +253,7 @@ pub fn site(source: &Source) -> Site {
 
 /// The layer with default settings over `inner`.
 pub fn over<S>(inner: S, source: &Source) -> ArcgisAuth<S> {
-    ArcgisAuthLayer::new(site(source)).unwrap().layer(inner)
+    ArcgisAuthLayer::try_new(site(source)).unwrap().layer(inner)
 }
 
 pub fn get(uri: &str) -> Request<Full<Bytes>> {

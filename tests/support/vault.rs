@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
-use tower_arcgis_auth::{TokenVault, VaultError, VaultLock, VaultRecord};
+use tower_arcgis_auth::{SealedRecord, SharedTokenCache, TokenCacheError, VaultLock};
 
 /// Clones are the same vault.
 #[derive(Clone, Default)]
@@ -104,14 +104,14 @@ impl MemoryVault {
         &self,
         name: &str,
         change: impl FnOnce(&mut Entry, Option<Fault>) -> T,
-    ) -> Result<T, VaultError> {
+    ) -> Result<T, TokenCacheError> {
         let fault = {
             let mut state = self.0.lock().unwrap();
             state.questions += 1;
             state.fault
         };
         match fault {
-            Some(Fault::Fails) => return Err(VaultError::new("the vault fails, as told")),
+            Some(Fault::Fails) => return Err(TokenCacheError::new("the vault fails, as told")),
             Some(Fault::Hangs) => std::future::pending::<()>().await,
             Some(Fault::Slow(time)) => sleep(time).await,
             _ => {}
@@ -122,8 +122,8 @@ impl MemoryVault {
     }
 }
 
-impl TokenVault for MemoryVault {
-    async fn read(&self, name: &str) -> Result<Option<Bytes>, VaultError> {
+impl SharedTokenCache for MemoryVault {
+    async fn read(&self, name: &str) -> Result<Option<Bytes>, TokenCacheError> {
         self.with(name, |entry, fault| match fault {
             Some(Fault::Garbage) => Some(Bytes::from_static(&[0x5a; 300])),
             _ => entry.record.clone(),
@@ -135,8 +135,8 @@ impl TokenVault for MemoryVault {
         &self,
         name: &str,
         seen: &[u8],
-        with: Option<VaultRecord>,
-    ) -> Result<bool, VaultError> {
+        with: Option<SealedRecord>,
+    ) -> Result<bool, TokenCacheError> {
         self.with(name, |entry, fault| {
             let is_the_one =
                 entry.record.as_deref() == Some(seen) && !matches!(fault, Some(Fault::Overtaken));
@@ -148,12 +148,18 @@ impl TokenVault for MemoryVault {
         .await
     }
 
-    async fn lock(&self, name: &str, lease: Duration) -> Result<Option<VaultLock>, VaultError> {
+    async fn lock(
+        &self,
+        name: &str,
+        lease: Duration,
+    ) -> Result<Option<VaultLock>, TokenCacheError> {
         let taken = self.with(name, |entry, fault| {
             let now = Instant::now();
             match fault {
                 Some(Fault::LockedForEver) => return Ok(None),
-                Some(Fault::Full) => return Err(VaultError::new("the vault is full, as told")),
+                Some(Fault::Full) => {
+                    return Err(TokenCacheError::new("the vault is full, as told"));
+                }
                 _ => {}
             }
             if entry.holder.as_ref().is_some_and(|(_, until)| now < *until) {
@@ -172,7 +178,7 @@ impl TokenVault for MemoryVault {
         name: &str,
         lock: &VaultLock,
         lease: Duration,
-    ) -> Result<bool, VaultError> {
+    ) -> Result<bool, TokenCacheError> {
         self.with(name, |entry, _| match &mut entry.holder {
             Some((holder, until)) if holder == lock.holder() => {
                 *until = Instant::now() + lease;
@@ -187,8 +193,8 @@ impl TokenVault for MemoryVault {
         &self,
         name: &str,
         lock: &VaultLock,
-        write: Option<VaultRecord>,
-    ) -> Result<bool, VaultError> {
+        write: Option<SealedRecord>,
+    ) -> Result<bool, TokenCacheError> {
         self.with(name, |entry, _| {
             entry.holder.take_if(|(holder, _)| holder == lock.holder());
             let is_last = entry

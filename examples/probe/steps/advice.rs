@@ -158,7 +158,7 @@ fn code(report: &Report) -> String {
     format!(
         "use tower_arcgis_auth::{{ArcgisAuthLayer, Credential, Secret, Site}};\n\n\
          let site = Site::new({:?})\n    {};\n\
-         let layer = ArcgisAuthLayer::new(site)?;",
+         let layer = ArcgisAuthLayer::try_new(site)?;",
         report.findings.root(),
         settings.join("\n    ")
     )

@@ -20,7 +20,7 @@ use hyper_util::{
 };
 use tokio::time::timeout;
 use tower::{Layer, Service, ServiceExt};
-use tower_arcgis_auth::{ArcgisAuthLayer, Findings, ReplayBody, RequestFacts, Site, Withheld};
+use tower_arcgis_auth::{ArcgisAuthLayer, ReplayBody, RequestFacts, Site, SiteReport, SkipReason};
 
 use super::answer::{Answer, Kind, without};
 
@@ -43,7 +43,7 @@ pub(crate) struct Login {
 
 /// What to ask: the URL, without a token of somebody's; or, where it names nothing that wants one, something at its
 /// site that may.
-pub(crate) fn target(url: &str, findings: &Findings) -> Uri {
+pub(crate) fn target(url: &str, findings: &SiteReport) -> Uri {
     let url = url.split('#').next().unwrap_or_default();
     let (place, query) = url.split_once('?').unwrap_or((url, ""));
     let query: Vec<&str> = query
@@ -72,7 +72,7 @@ pub(crate) fn target(url: &str, findings: &Findings) -> Uri {
 }
 
 /// Whether the server told of itself where portals do.
-pub(crate) fn is_portal(findings: &Findings) -> bool {
+pub(crate) fn is_portal(findings: &SiteReport) -> bool {
     let at = findings.info_url().unwrap_or_default();
     at.ends_with("/sharing/rest/info")
 }
@@ -152,7 +152,7 @@ pub(crate) async fn with_login(
     insist: bool,
     mut secrets: Vec<String>,
 ) -> Result<(Login, Option<Answer>), String> {
-    let layer = ArcgisAuthLayer::new(site).map_err(|error| error.to_string())?;
+    let layer = ArcgisAuthLayer::try_new(site).map_err(|error| error.to_string())?;
     let tokens = Arc::new(Mutex::new(Vec::new()));
     let inner = Insisting {
         client: client().map_err(|error| chain(&*error))?,
@@ -182,11 +182,11 @@ pub(crate) async fn with_login(
         Ok(Err(error)) => return Ok((failed(error), None)),
         Err(_) => return Ok((failed(no_answer()), None)),
     };
-    if let Some(withheld) = outcome.withheld() {
-        let cause = withheld.token_error().and_then(Error::source).map(chain);
-        let says = [Some(withheld.to_string()), cause];
+    if let Some(skip_reason) = outcome.skip_reason() {
+        let cause = skip_reason.token_error().and_then(Error::source).map(chain);
+        let says = [Some(skip_reason.to_string()), cause];
         let login = Login {
-            refused: matches!(withheld, Withheld::LoginRefused(_)),
+            refused: matches!(skip_reason, SkipReason::LoginRefused(_)),
             ..failed(says.into_iter().flatten().collect::<Vec<_>>().join(": "))
         };
         return Ok((login, None));

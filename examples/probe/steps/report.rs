@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::Uri;
 use serde_json::{Value, json};
-use tower_arcgis_auth::Findings;
+use tower_arcgis_auth::SiteReport;
 
 use super::{
     advice::{self, Advice},
@@ -15,7 +15,7 @@ use super::{
 };
 
 pub(crate) struct Report {
-    pub(crate) findings: Findings,
+    pub(crate) findings: SiteReport,
     url: String,
     pub(crate) without_login: Answer,
     pub(crate) who: Option<Who>,
@@ -37,7 +37,7 @@ pub(crate) enum Server {
 
 impl Report {
     pub(crate) fn new(
-        findings: Findings,
+        findings: SiteReport,
         url: &Uri,
         without_login: Answer,
         who: Option<Who>,

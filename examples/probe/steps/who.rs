@@ -115,7 +115,7 @@ pub(crate) fn read(
     let given = [("ARCGIS_API_KEY", key), ("ARCGIS_TOKEN", token)];
     for (variable, text) in given {
         let Some(text) = text else { continue };
-        if IssuedToken::new(text.as_str()).is_err() {
+        if IssuedToken::try_new(text.as_str()).is_err() {
             return Err(format!(
                 "{variable} has characters in it that no token has; copy it again, without quotes"
             ));

@@ -88,7 +88,7 @@ pub(crate) struct Arguments {
 
     /// A Redis, `redis://host:port` or `rediss://` with TLS, through which proxies share one login; needs a key
     ///
-    /// The key that seals what is kept there comes from ARCGIS_VAULT_KEY or --vault-key-file, the same for all. A URL
+    /// The key that seals what is kept there comes from ARCGIS_CACHE_KEY or --cache-key-file, the same for all. A URL
     /// with a password in it belongs into ARCGIS_REDIS_URL: others can read command lines.
     #[arg(
         long,
@@ -98,11 +98,11 @@ pub(crate) struct Arguments {
     )]
     redis: Option<String>,
 
-    /// File with the key, 64 hexadecimal digits of `openssl rand -hex 32`, in place of ARCGIS_VAULT_KEY
+    /// File with the key, 64 hexadecimal digits of `openssl rand -hex 32`, in place of ARCGIS_CACHE_KEY
     ///
     /// Several keys, a line each: the first seals, all open.
     #[arg(long, value_name = "FILE", requires = "upstream")]
-    vault_key_file: Option<PathBuf>,
+    cache_key_file: Option<PathBuf>,
 
     /// Where the token goes on requests
     #[arg(long, value_enum, value_name = "PLACE", default_value_t = Placement::Query)]
@@ -234,7 +234,7 @@ impl Arguments {
                 Some(file) => certificates(file)?,
                 None => Vec::new(),
             },
-            sharing: vault(redis, self.vault_key_file.as_deref())?,
+            sharing: vault(redis, self.cache_key_file.as_deref())?,
             insecure_http: self.allow_insecure_http,
         }))
     }

@@ -120,7 +120,7 @@ impl Forward {
 
     fn towards_caller(&self, mut response: Response<ResponseBody<Incoming>>) -> Response<Body> {
         let outcome = response.body().outcome();
-        let challenge = outcome.unanswered().is_some();
+        let challenge = outcome.returned_challenge().is_some();
         let headers = response.headers_mut();
         remove_hop_by_hop(headers);
         if challenge {

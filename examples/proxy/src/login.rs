@@ -237,7 +237,7 @@ fn check_file(what: &str, file: &Path) -> Result<(), String> {
 /// Whether the text can be a token at all.
 fn check_token(variable: &str) -> Result<(), String> {
     let text = env::var(variable).unwrap_or_default();
-    match IssuedToken::new(text) {
+    match IssuedToken::try_new(text) {
         Ok(_) => Ok(()),
         Err(_) => Err(format!(
             "{variable} has characters in it that no token has; copy it again, without quotes"

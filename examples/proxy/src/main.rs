@@ -195,10 +195,10 @@ fn signing_client(arguments: &Arguments, target: &Target) -> Result<SigningClien
         site = site.allow_insecure_http();
     }
     if let Some(sharing) = &target.sharing {
-        site = site.token_vault(&sharing.vault);
+        site = site.shared_token_cache(&sharing.vault);
     }
     let layer = ArcgisAuthLayer::builder()
-        .site(site)
+        .add_site(site)
         .token_client(TokenClient::with_tls(tls.clone()))
         .build()
         .map_err(Failure::arguments)?;

@@ -2,18 +2,20 @@
 
 use std::path::Path;
 
-use tower_arcgis_auth::{RedisVault, SealedVault, Secret, TokenVault, VaultKeys};
+use tower_arcgis_auth::{
+    RedisTokenCache, SealedTokenCache, Secret, SharedTokenCache, TokenCacheKeys,
+};
 
 use crate::login::Kept;
 
-const KEY: &str = "ARCGIS_VAULT_KEY";
+const KEY: &str = "ARCGIS_CACHE_KEY";
 
 /// A Redis that tokens are shared through.
 #[derive(Debug)]
 pub(crate) struct Sharing {
-    pub(crate) vault: SealedVault,
+    pub(crate) vault: SealedTokenCache,
     /// Asked at the start only, with a connection of its own.
-    redis: RedisVault,
+    redis: RedisTokenCache,
 }
 
 impl Sharing {
@@ -32,25 +34,25 @@ impl Sharing {
 /// The vault in the Redis at `url`, sealed with the key in the file or else in the variable; none where neither is
 /// named.
 pub(crate) fn vault(url: Option<&str>, key_file: Option<&Path>) -> Result<Option<Sharing>, String> {
-    let key = Kept::find("vault key", key_file, "--vault-key-file", KEY)?;
+    let key = Kept::find("vault key", key_file, "--cache-key-file", KEY)?;
     match (url, key) {
         (Some(url), Some(key)) => sealed(url, key.secret).map(Some),
         (Some(_), None) => Err(format!(
             "there is a Redis and no key to seal with; put one, made with `openssl rand -hex 32`, into the environment \
-             variable {KEY} or name a file with --vault-key-file"
+             variable {KEY} or name a file with --cache-key-file"
         )),
         (None, Some(_)) => Err(format!(
-            "there is a vault's key ({KEY} or --vault-key-file) and no Redis; add --redis or ARCGIS_REDIS_URL"
+            "there is a vault's key ({KEY} or --cache-key-file) and no Redis; add --redis or ARCGIS_REDIS_URL"
         )),
         (None, None) => Ok(None),
     }
 }
 
 fn sealed(url: &str, key: Secret) -> Result<Sharing, String> {
-    let redis = || RedisVault::new(url).map_err(|error| error.to_string());
-    let keys = VaultKeys::new(key).map_err(|error| error.to_string())?;
+    let redis = || RedisTokenCache::try_new(url).map_err(|error| error.to_string());
+    let keys = TokenCacheKeys::try_new(key).map_err(|error| error.to_string())?;
     Ok(Sharing {
-        vault: SealedVault::new(redis()?, keys),
+        vault: SealedTokenCache::new(redis()?, keys),
         redis: redis()?,
     })
 }

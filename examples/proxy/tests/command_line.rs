@@ -214,7 +214,7 @@ async fn several_credentials_are_refused_by_name() {
 }
 
 const KEY: (&str, &str) = (
-    "ARCGIS_VAULT_KEY",
+    "ARCGIS_CACHE_KEY",
     "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90",
 );
 
@@ -227,16 +227,16 @@ async fn a_redis_wants_a_key_and_a_key_a_redis() {
         (&[], vec![KEY], "no Redis"),
         (
             &redis,
-            vec![("ARCGIS_VAULT_KEY", "hunter2")],
+            vec![("ARCGIS_CACHE_KEY", "hunter2")],
             "64 hexadecimal digits",
         ),
         (
-            &["--vault-key-file", no_key.path(), "--redis", redis[1]],
+            &["--cache-key-file", no_key.path(), "--redis", redis[1]],
             vec![],
             "64 hexadecimal digits",
         ),
         (
-            &["--vault-key-file", "/nowhere/at/all"],
+            &["--cache-key-file", "/nowhere/at/all"],
             vec![("ARCGIS_REDIS_URL", redis[1])],
             "the vault key file /nowhere/at/all cannot be read",
         ),
@@ -260,7 +260,7 @@ async fn a_redis_that_is_not_there_is_done_without() {
     let arguments = [
         "--redis",
         "redis://:hunter2@127.0.0.1:1",
-        "--vault-key-file",
+        "--cache-key-file",
     ];
     let key = File::new("vault.key", format!("{}\n", KEY.1).as_bytes());
     let proxy = Proxy::before(&arcgis, &[&arguments[..], &[key.path()]].concat()).await;
@@ -273,7 +273,7 @@ async fn a_redis_that_is_not_there_is_done_without() {
 #[tokio::test]
 async fn a_redis_that_is_not_there_is_told_of_at_the_start() {
     let arcgis = StandIn::start().await.unwrap();
-    let arguments = ["--redis", "redis://127.0.0.1:1", "--vault-key-file"];
+    let arguments = ["--redis", "redis://127.0.0.1:1", "--cache-key-file"];
     let key = File::new("start.key", format!("{}\n", KEY.1).as_bytes());
     let arguments = [&arguments[..], &[key.path()]].concat();
     let mut proxy = Proxy::before(&arcgis, &arguments).await;
@@ -300,7 +300,7 @@ async fn an_empty_variable_is_no_credential() {
         ("ARCGIS_API_KEY", ""),
         ("ARCGIS_TOKEN", "\n"),
         ("ARCGIS_REDIS_URL", ""),
-        ("ARCGIS_VAULT_KEY", ""),
+        ("ARCGIS_CACHE_KEY", ""),
         ("ARCGIS_USERNAME", USERNAME),
         ("ARCGIS_PASSWORD", PASSWORD),
     ];

@@ -61,7 +61,7 @@ async fn three_proxies_with_one_redis_log_in_once() {
         ("ARCGIS_PASSWORD", PASSWORD),
         ("ARCGIS_REDIS_URL", &url),
         (
-            "ARCGIS_VAULT_KEY",
+            "ARCGIS_CACHE_KEY",
             "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90",
         ),
     ];

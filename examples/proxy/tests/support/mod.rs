@@ -75,7 +75,7 @@ pub(crate) fn program(arguments: &[&str], variables: &[(&str, &str)]) -> Command
         "ARCGIS_API_KEY",
         "ARCGIS_TOKEN",
         "ARCGIS_REDIS_URL",
-        "ARCGIS_VAULT_KEY",
+        "ARCGIS_CACHE_KEY",
     ] {
         command.env_remove(name);
     }
