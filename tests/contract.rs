@@ -1,6 +1,7 @@
 //! The contract of tower's `Service`, kept towards the service below and to the caller above.
 
-#[path = "support/bodies.rs"]
+#[path = "it/support/bodies.rs"]
+#[allow(dead_code, reason = "written for other tests as well")]
 mod bodies;
 mod support;
 

@@ -4,8 +4,6 @@
 //! `headers`, and `body` or, where it is no text, `body_b64`) and what is `expected`: `clean` or the
 //! name of a challenge. Server and service names are made up.
 
-#![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
-
 use std::collections::HashSet;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -23,7 +21,7 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    include_str!("corpus/responses.jsonl")
+    include_str!("../../corpus/responses.jsonl")
         .lines()
         .map(|line| {
             let line: Value = serde_json::from_str(line).unwrap();
