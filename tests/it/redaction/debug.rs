@@ -1,26 +1,27 @@
 //! No `Debug` shows a secret.
 
-#[path = "support/secrets.rs"]
-mod secrets;
-mod support;
-
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use secrets::{PASSWORD, TOKEN, assert_silent, token_client};
-use support::{Fake, ROADS, get};
+use tokio::time::advance;
 use tower::{Layer, Service, ServiceExt};
 use tower_arcgis_auth::{
     ArcgisAuthLayer, Credential, GenerateToken, IssuedToken, ReplayBody, Site, TokenPlacement,
     TokenRequest, TokenSource, token_source_fn,
 };
 
+use crate::support::{
+    CLEAN, INVALID, REQUIRED, ROADS, ROOT, Upstream, answer, get,
+    secrets::{PASSWORD, TOKEN, assert_silent, token_service},
+    send, token_of,
+};
+
 #[tokio::test]
 async fn no_debug_shows_a_secret() {
     let credential = Credential::user("reader", PASSWORD);
-    let client = token_client();
+    let client = token_service().client();
     let source = GenerateToken::try_new(
         "https://gis.test/arcgis/tokens/generateToken",
         credential.clone(),
@@ -28,12 +29,7 @@ async fn no_debug_shows_a_secret() {
     )
     .unwrap();
     let issued = IssuedToken::try_new(TOKEN).unwrap();
-    let fake = Fake::new(|request| {
-        support::answer(match support::token_of(request) {
-            Some(_) => support::CLEAN,
-            None => support::REQUIRED,
-        })
-    });
+    let upstream = Upstream::open_to_any_token();
     for placement in [
         TokenPlacement::EsriHeader,
         TokenPlacement::Bearer,
@@ -48,8 +44,8 @@ async fn no_debug_shows_a_secret() {
         let builder_debug = format!("{builder:?}");
         let layer = builder.build().unwrap();
         let mut service = layer.layer(tower::service_fn({
-            let fake = fake.clone();
-            move |request: Request<ReplayBody<Full<Bytes>>>| fake.clone().oneshot(request)
+            let upstream = upstream.clone();
+            move |request: Request<ReplayBody<Full<Bytes>>>| upstream.clone().oneshot(request)
         }));
         let request = get("https://gis.test/arcgis/rest/services/A/MapServer");
         let future = Service::call(&mut service, request);
@@ -74,7 +70,7 @@ async fn no_debug_shows_a_secret() {
             ),
             (
                 "signed request",
-                format!("{:?}", fake.seen().pop().unwrap().headers),
+                format!("{:?}", upstream.last_request().headers),
             ),
         ];
         for (what, text) in debugs {
@@ -88,9 +84,9 @@ async fn no_debug_shows_a_secret() {
 }
 
 #[tokio::test]
-async fn a_source_that_prints_what_it_is_told_prints_no_secret() {
-    let told = Arc::new(Mutex::new(String::new()));
-    let heard = told.clone();
+async fn a_source_that_prints_its_request_prints_no_secret() {
+    let got = Arc::new(Mutex::new(String::new()));
+    let heard = got.clone();
     let logins = Mutex::new(0);
     let source = token_source_fn(move |request: TokenRequest| {
         heard.lock().unwrap().push_str(&format!("{request:?}"));
@@ -101,20 +97,28 @@ async fn a_source_that_prints_what_it_is_told_prints_no_secret() {
     fn is_source(_: &impl TokenSource) {}
     is_source(&source);
     let dies = Arc::new(Mutex::new(true));
-    let fake = Fake::new(move |request| {
-        support::answer(match support::token_of(request) {
-            None => support::REQUIRED,
-            Some(token) if token.ends_with('1') && *dies.lock().unwrap() => support::INVALID,
-            Some(_) => support::CLEAN,
+    let upstream = Upstream::new(move |request| {
+        answer(match token_of(request) {
+            None => REQUIRED,
+            Some(token) if token.ends_with('1') && *dies.lock().unwrap() => INVALID,
+            Some(_) => CLEAN,
         })
     });
-    let layer = ArcgisAuthLayer::try_new(Site::new(support::ROOT).token_source(source)).unwrap();
-    let service = layer.layer(fake);
-    support::send(&service, get(ROADS)).await;
+    let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(source)).unwrap();
+    let service = layer.layer(upstream);
+    send(&service, get(ROADS)).await;
     tokio::time::pause();
-    tokio::time::advance(std::time::Duration::from_secs(600)).await;
-    support::send(&service, get(ROADS)).await;
-    let told = told.lock().unwrap().clone();
-    assert!(told.contains("generation: 1"), "{told}");
-    assert_silent("token request", &told);
+    advance(std::time::Duration::from_secs(600)).await;
+    send(&service, get(ROADS)).await;
+    let got = got.lock().unwrap().clone();
+    assert!(got.contains("generation: 1"), "{got}");
+    assert_silent("token request", &got);
+}
+
+#[test]
+fn a_password_in_a_url_is_in_no_debug() {
+    let site = Site::new("https://ada:hunter2@gis.test/arcgis")
+        .token_url("https://x/tokens?password=hunter2");
+    let debug = format!("{site:?}");
+    assert!(!debug.contains("hunter2"), "{debug}");
 }

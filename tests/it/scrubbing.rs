@@ -1,39 +1,40 @@
-//! What goes up holds no token of ours, and no session that is not the caller's.
-
-mod support;
+//! What is returned holds no token of ours, and no session that is not of the request.
 
 use http::{HeaderMap, header};
-use support::{Fake, ROADS, get, send};
 use tower::Layer;
 use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, Site, token_source_fn};
 
+use crate::support::{
+    CLEAN, REQUIRED, ROADS, ROOT, TokenService, Upstream, answer, get, over, send, token_of,
+};
+
 const TOKEN: &str = "Zm9v_YmFy-abc..";
 
-/// What goes up of these headers, from an answer to a request signed with `token`.
+/// What is returned of these headers, from an answer to a request signed with `token`.
 async fn cleaned(token: &'static str, headers: &[(&'static str, &str)]) -> HeaderMap {
     let headers: Vec<_> = headers
         .iter()
         .map(|(name, value)| (*name, value.to_string()))
         .collect();
-    let fake = Fake::new(move |request| {
-        if support::token_of(request).is_none() {
-            return support::answer(support::REQUIRED);
+    let upstream = Upstream::new(move |request| {
+        if token_of(request).is_none() {
+            return answer(REQUIRED);
         }
-        let mut answer = support::answer(support::CLEAN);
+        let mut answer = answer(CLEAN);
         for (name, value) in &headers {
             answer.headers_mut().append(*name, value.parse().unwrap());
         }
         answer
     });
-    let site = Site::new(support::ROOT).token_source(token_source_fn(move |_| async move {
+    let site = Site::new(ROOT).token_source(token_source_fn(move |_| async move {
         IssuedToken::try_new(token)
     }));
-    let service = ArcgisAuthLayer::try_new(site).unwrap().layer(fake);
+    let service = ArcgisAuthLayer::try_new(site).unwrap().layer(upstream);
     send(&service, get(ROADS)).await.parts.headers
 }
 
 #[tokio::test]
-async fn session_cookies_of_the_account_stay_below_and_others_pass() {
+async fn session_cookies_of_arcgis_are_removed_and_others_pass() {
     let headers = cleaned(
         TOKEN,
         &[
@@ -122,7 +123,22 @@ async fn every_percent_encoding_of_an_odd_token_is_found() {
 }
 
 #[tokio::test]
-async fn several_headers_of_one_name_all_go_up() {
+async fn percent_encodings_in_lower_case_are_cut_out_cleanly() {
+    let before = "/login?redirect=%2fx%3ftoken%3dAB%2bc%2fd&x=1";
+    let headers = cleaned("AB+c/d", &[("location", before)]).await;
+    assert_eq!(headers["location"], "/login?redirect=%2fx%3ftoken%3d&x=1");
+}
+
+#[tokio::test]
+async fn a_location_of_nested_percent_encodings_is_cleaned_in_one_pass() {
+    // Decoded layer by layer, this takes minutes.
+    let nested = format!("/x?%{}41", "25".repeat(200_000));
+    let headers = cleaned(TOKEN, &[("location", &nested)]).await;
+    assert_eq!(headers["location"], nested);
+}
+
+#[tokio::test]
+async fn several_headers_of_one_name_are_all_returned() {
     let first = format!("</a?token={TOKEN}>; rel=next");
     let headers = cleaned(TOKEN, &[("link", &first), ("link", "</b>; rel=last")]).await;
     let links: Vec<_> = headers.get_all("link").iter().collect();
@@ -130,9 +146,9 @@ async fn several_headers_of_one_name_all_go_up() {
 }
 
 #[tokio::test]
-async fn a_challenge_that_goes_up_is_cleaned_as_well() {
-    let fake = Fake::new(|request| {
-        let mut answer = support::answer("");
+async fn a_returned_challenge_is_cleaned_as_well() {
+    let upstream = Upstream::new(|request| {
+        let mut answer = answer("");
         *answer.status_mut() = http::StatusCode::FOUND;
         let location = format!("/arcgis/rest/login?redirect={}", request.uri);
         answer
@@ -140,9 +156,9 @@ async fn a_challenge_that_goes_up_is_cleaned_as_well() {
             .insert("location", location.parse().unwrap());
         answer
     });
-    let site = Site::new(support::ROOT)
-        .token_source(token_source_fn(|_| async { IssuedToken::try_new(TOKEN) }));
-    let service = ArcgisAuthLayer::try_new(site).unwrap().layer(fake);
+    let site =
+        Site::new(ROOT).token_source(token_source_fn(|_| async { IssuedToken::try_new(TOKEN) }));
+    let service = ArcgisAuthLayer::try_new(site).unwrap().layer(upstream);
     let answer = send(&service, get(ROADS)).await;
     assert!(answer.outcome.returned_challenge().is_some());
     assert!(
@@ -155,15 +171,15 @@ async fn a_challenge_that_goes_up_is_cleaned_as_well() {
 
 #[tokio::test]
 async fn answers_to_unsigned_requests_are_not_touched() {
-    let fake = Fake::new(|_| {
-        let mut answer = support::answer(support::CLEAN);
+    let upstream = Upstream::new(|_| {
+        let mut answer = answer(CLEAN);
         answer
             .headers_mut()
             .insert("set-cookie", "agstoken=theirs".parse().unwrap());
         answer
     });
-    let source = support::Source::new();
-    let service = support::over(fake, &source);
+    let source = TokenService::new();
+    let service = over(upstream, &source);
     let answer = send(&service, get(ROADS)).await;
     assert_eq!(answer.parts.headers["set-cookie"], "agstoken=theirs");
 }

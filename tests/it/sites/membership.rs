@@ -1,25 +1,11 @@
-//! Which requests belong to a site: whole origins, whole path segments, nothing that merely looks alike.
+//! The request and the roots.
 
-mod support;
-
-use http::Request;
-use http_body_util::Full;
-use support::{Fake, Source, get, send};
+use http::HeaderValue;
 use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, Site, token_source_fn};
+use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, Site, SkipReason, token_source_fn};
 
-/// What goes out for a request to `uri` where `root` is the site: signed or not. The token is there already.
-async fn is_signed(root: &str, uri: &str) -> bool {
-    let source = Source::new();
-    let fake = Fake::secured(&source.valid);
-    let layer = ArcgisAuthLayer::try_new(Site::new(root).token_source(source.clone())).unwrap();
-    let service = layer.layer(fake.clone());
-    let Ok(request) = Request::get(uri).body(Full::default()) else {
-        return false;
-    };
-    send(&service, request).await;
-    fake.tokens().into_iter().any(|token| token.is_some())
-}
+use super::is_signed;
+use crate::support::{REQUIRED, ROADS, ROOT, TokenService, Upstream, get, over, send, site};
 
 #[tokio::test]
 async fn requests_under_the_root_are_signed() {
@@ -84,7 +70,7 @@ async fn requests_under_the_root_are_signed() {
 }
 
 #[tokio::test]
-async fn requests_that_only_look_like_the_root_are_not() {
+async fn requests_that_only_look_like_the_root_are_not_signed() {
     for (root, uri) in [
         // A prefix is no origin.
         ("http://host:80", "http://host:8099/arcgis/rest"),
@@ -176,9 +162,9 @@ async fn requests_that_only_look_like_the_root_are_not() {
 
 #[tokio::test]
 async fn the_host_header_makes_no_site() {
-    let source = Source::new();
-    let fake = Fake::secured(&source.valid);
-    let service = support::over(fake.clone(), &source);
+    let source = TokenService::new();
+    let upstream = Upstream::secured_by(&source);
+    let service = over(upstream.clone(), &source);
     for uri in [
         "/arcgis/rest/services",
         "http://other.test/arcgis/rest/services",
@@ -186,30 +172,30 @@ async fn the_host_header_makes_no_site() {
         let mut request = get(uri);
         request
             .headers_mut()
-            .insert("host", http::HeaderValue::from_static("gis.test"));
+            .insert("host", HeaderValue::from_static("gis.test"));
         send(&service, request).await;
     }
-    assert!(fake.tokens().iter().all(Option::is_none));
-    assert_eq!(fake.count(), 2);
+    assert!(upstream.tokens().iter().all(Option::is_none));
+    assert_eq!(upstream.count(), 2);
 }
 
 #[tokio::test]
 async fn requests_in_origin_form_go_to_the_default_site() {
-    let source = Source::new();
-    let fake = Fake::secured(&source.valid);
+    let source = TokenService::new();
+    let upstream = Upstream::secured_by(&source);
     let layer = ArcgisAuthLayer::builder()
-        .default_site(support::site(&source))
+        .default_site(site(&source))
         .build()
         .unwrap();
-    let service = layer.layer(fake.clone());
+    let service = layer.layer(upstream.clone());
     assert!(
         send(&service, get("/arcgis/rest/services/Roads/MapServer"))
             .await
             .is_clean()
     );
-    assert!(send(&service, get(support::ROADS)).await.is_clean());
+    assert!(send(&service, get(ROADS)).await.is_clean());
     send(&service, get("/elsewhere")).await;
-    assert_eq!(fake.tokens().last(), Some(&None));
+    assert_eq!(upstream.tokens().last(), Some(&None));
 }
 
 fn fixed(root: &str, token: &'static str) -> Site {
@@ -220,12 +206,7 @@ fn fixed(root: &str, token: &'static str) -> Site {
 
 #[tokio::test]
 async fn the_longest_of_several_roots_wins() {
-    let fake = Fake::new(|request| {
-        support::answer(match support::token_of(request) {
-            Some(_) => support::CLEAN,
-            None => support::REQUIRED,
-        })
-    });
+    let upstream = Upstream::open_to_any_token();
     let layer = ArcgisAuthLayer::builder()
         .add_site(fixed("https://gis.test", "whole-host"))
         .add_site(fixed(
@@ -235,7 +216,7 @@ async fn the_longest_of_several_roots_wins() {
         .add_site(fixed("https://gis.test/arcgis", "server").add_root("https://other.test/arcgis"))
         .build()
         .unwrap();
-    let service = layer.layer(fake.clone());
+    let service = layer.layer(upstream.clone());
     for (uri, token) in [
         ("https://gis.test/portal/x", "whole-host"),
         ("https://gis.test/arcgis/rest/services/Roads", "server"),
@@ -248,95 +229,22 @@ async fn the_longest_of_several_roots_wins() {
     ] {
         send(&service, get(uri)).await;
         assert_eq!(
-            fake.tokens().pop().flatten().as_deref(),
+            upstream.tokens().pop().flatten().as_deref(),
             Some(token),
             "{uri}"
         );
     }
 }
 
-#[test]
-fn two_spellings_of_one_root_are_one_site() {
-    for other in [
-        "https://gis.test/arcgis/",
-        "https://GIS.test/arcgis",
-        "https://gis.test:443/arcgis",
-        "https://gis.test/ArcGIS",
-        "https://gis.test./arcgis",
-    ] {
-        let error = ArcgisAuthLayer::builder()
-            .add_site(Site::new("https://gis.test/arcgis"))
-            .add_site(Site::new(other))
-            .build()
-            .unwrap_err();
-        assert!(error.to_string().contains("twice"), "{error}");
-    }
-}
-
-#[test]
-fn roots_that_are_none_are_named_in_the_error() {
-    for root in [
-        "gis.city.gov/arcgis",
-        "//gis.city.gov/arcgis",
-        "ftp://gis.city.gov/arcgis",
-        "https://user:pw@gis.city.gov/arcgis",
-        "https://gis.city.gov/arcgis?f=json",
-        "https://gis.city.gov/arcgis/../other",
-        "/arcgis",
-        "",
-        "*",
-    ] {
-        let error = ArcgisAuthLayer::try_new(Site::new(root))
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("https://gis.example.com/arcgis"), "{error}");
-        assert!(
-            !error.contains("pw"),
-            "a password goes into no error: {error}"
-        );
-    }
-}
-
 #[tokio::test]
-async fn sign_in_and_token_end_points_are_never_signed() {
-    for path in [
-        "/tokens/generateToken",
-        "/rest/info?f=json",
-        "/rest/login",
-        "/admin/login",
-        "/admin/generateToken",
-        "/sharing/rest/generateToken",
-        "/sharing/rest/oauth2/token",
-        "/sharing/rest/oauth2/authorize?client_id=x",
-        "/home/signin.html",
-    ] {
-        assert!(
-            !is_signed(
-                "https://gis.test/arcgis",
-                &format!("https://gis.test/arcgis{path}")
-            )
-            .await,
-            "{path}"
-        );
-    }
-    assert!(
-        is_signed(
-            "https://gis.test/arcgis",
-            "https://gis.test/arcgis/rest/services/login/MapServer"
-        )
-        .await
-    );
-}
-
-#[tokio::test]
-async fn a_site_without_a_credential_passes_untouched() {
-    let fake = Fake::new(|_| support::answer(support::REQUIRED));
-    let layer = ArcgisAuthLayer::try_new(Site::new(support::ROOT)).unwrap();
-    let answer = send(&layer.layer(fake.clone()), get(support::ROADS)).await;
-    assert_eq!(answer.body, support::REQUIRED);
-    assert_eq!(fake.count(), 1);
+async fn requests_to_a_site_without_a_credential_pass_untouched() {
+    let upstream = Upstream::saying(REQUIRED);
+    let layer = ArcgisAuthLayer::try_new(Site::new(ROOT)).unwrap();
+    let answer = send(&layer.layer(upstream.clone()), get(ROADS)).await;
+    assert_eq!(answer.body, REQUIRED);
+    assert_eq!(upstream.count(), 1);
     assert!(matches!(
         answer.outcome.skip_reason(),
-        Some(tower_arcgis_auth::SkipReason::NoCredential)
+        Some(SkipReason::NoCredential)
     ));
 }

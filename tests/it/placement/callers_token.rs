@@ -1,0 +1,107 @@
+//! A token that the request brings along.
+
+use tower::Layer;
+use tower_arcgis_auth::{ArcgisAuthLayer, CallerToken, SkipReason, TokenPlacement};
+
+use super::{ENCODED, TOKEN, arrived, get, site};
+use crate::support::{INVALID, Upstream, answer, send};
+
+#[tokio::test]
+async fn a_token_of_the_request_wins_and_the_request_passes_untouched() {
+    let own = [
+        (TokenPlacement::Query, "/rest?token=mine", None),
+        (TokenPlacement::Cookie, "/rest?f=json&token=mine&x=1", None),
+        (
+            TokenPlacement::Query,
+            "/rest",
+            Some(("x-esri-authorization", "Bearer mine")),
+        ),
+        (
+            TokenPlacement::Query,
+            "/rest",
+            Some(("cookie", "a=1; agstoken=mine")),
+        ),
+        (
+            TokenPlacement::Bearer,
+            "/rest",
+            Some(("authorization", "Bearer mine")),
+        ),
+    ];
+    for (placement, path, header) in own {
+        let mut request = get(path);
+        if let Some((name, value)) = header {
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        let (uri, headers) = (request.uri().clone(), request.headers().clone());
+        let upstream = Upstream::new(|_| answer(INVALID));
+        let service = ArcgisAuthLayer::try_new(site(placement))
+            .unwrap()
+            .layer(upstream.clone());
+
+        let answer = send(&service, request).await;
+
+        assert_eq!(answer.body, INVALID, "their dead token is theirs");
+        assert!(matches!(
+            answer.outcome.skip_reason(),
+            Some(SkipReason::CallersToken)
+        ));
+        let seen = upstream.requests();
+        assert_eq!(seen.len(), 1);
+        assert_eq!(seen[0].uri, uri);
+        assert_eq!(seen[0].headers, headers);
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_token_leaves_no_second_one_anywhere() {
+    for placement in [
+        TokenPlacement::Query,
+        TokenPlacement::Cookie,
+        TokenPlacement::EsriHeader,
+        TokenPlacement::Bearer,
+    ] {
+        let mut request = get("/rest?token=mine&f=json&token=again&x=%20");
+        let headers = request.headers_mut();
+        headers.insert("x-esri-authorization", "Bearer mine".parse().unwrap());
+        headers.insert("cookie", "a=1; agstoken=mine; b=2".parse().unwrap());
+        headers.insert("authorization", "Bearer mine".parse().unwrap());
+        let site = site(placement).caller_token(CallerToken::Replace);
+
+        let request = arrived(site, request).await;
+
+        let mut everything = request.uri.to_string();
+        for (name, value) in &request.headers {
+            if name != "authorization" || placement == TokenPlacement::Bearer {
+                everything.push_str(value.to_str().unwrap());
+            }
+        }
+        assert!(!everything.contains("mine"), "{placement:?}: {everything}");
+        let ours = everything.matches(ENCODED).count() + everything.matches(TOKEN).count();
+        assert_eq!(ours, 1, "{placement:?}: {everything}");
+        assert!(everything.contains("f=json") && everything.contains("x=%20"));
+        assert!(
+            request.headers["cookie"]
+                .to_str()
+                .unwrap()
+                .starts_with("a=1; b=2")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_percent_encoded_token_key_is_taken_off_as_well() {
+    let site = site(TokenPlacement::Query).caller_token(CallerToken::Replace);
+    let request = arrived(site, get("/rest/services/A/MapServer?%74oken=mine&f=json")).await;
+    let query = request.uri.query().unwrap();
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    let tokens = pairs.filter(|(key, _)| key == "token");
+    assert_eq!(tokens.count(), 1, "{query}");
+}
+
+#[tokio::test]
+async fn an_empty_token_in_the_query_does_not_stay_beside_a_header() {
+    let site = site(TokenPlacement::EsriHeader);
+    let request = arrived(site, get("/rest/services/A/MapServer?token=&f=json")).await;
+    let query = request.uri.query().unwrap();
+    assert!(!query.contains("token="), "{query}");
+}

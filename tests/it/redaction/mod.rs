@@ -1,0 +1,4 @@
+//! No secret is shown in a `Debug` or an error.
+
+mod debug;
+mod errors;
