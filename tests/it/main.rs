@@ -1,6 +1,7 @@
 //! The tests of the layer in one program: what it does, a folder or file a subject.
 
 mod detection;
+mod lock_out;
 mod placement;
 mod redaction;
 mod replay;
@@ -9,3 +10,4 @@ mod scrubbing;
 mod service;
 mod sites;
 mod support;
+mod token_store;

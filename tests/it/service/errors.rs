@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request};
+use http::Request;
 use tower::{Service, ServiceExt};
 use tower_arcgis_auth::{ArcgisAuth, ReplayBody};
 

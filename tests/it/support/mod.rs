@@ -46,6 +46,11 @@ pub(crate) fn get(uri: &str) -> Request<Full<Bytes>> {
     Request::get(uri).body(Full::default()).unwrap()
 }
 
+/// The URL of a service of the server at [`ROOT`].
+pub(crate) fn map_server(name: &str) -> String {
+    format!("{ROOT}/rest/services/{name}/MapServer")
+}
+
 /// A request for roads that says in a header for whom it is made.
 pub(crate) fn get_as(name: impl Into<String>) -> Request<Full<Bytes>> {
     let mut request = get(ROADS);

@@ -1,0 +1,3 @@
+//! Lock-out.
+
+mod pauses;

@@ -1,0 +1,16 @@
+//! The current token of a session: how it is got, kept and replaced.
+
+mod back_off;
+mod refused_services;
+mod renewal;
+mod revocation;
+mod runtimes;
+mod single_flight;
+
+use crate::support::{TokenService, Upstream};
+
+fn secured() -> (TokenService, Upstream) {
+    let source = TokenService::new();
+    let upstream = Upstream::secured_by(&source);
+    (source, upstream)
+}
