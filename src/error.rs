@@ -44,7 +44,7 @@ struct TokenErrorInner {
     kind: Kind,
     remembered_until: Option<Instant>,
     is_only_here: bool,
-    is_remembered: bool,
+    is_from_memory: bool,
     message: Cow<'static, str>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -82,7 +82,7 @@ impl TokenError {
                 kind,
                 remembered_until: None,
                 is_only_here: false,
-                is_remembered: false,
+                is_from_memory: false,
                 message,
                 source: None,
             }),
@@ -123,6 +123,11 @@ impl TokenError {
         self
     }
 
+    /// Whether it is about this process or machine, and no matter of others.
+    pub(crate) fn is_only_here(&self) -> bool {
+        self.inner.is_only_here
+    }
+
     /// Whether it is for other processes to know as well.
     #[cfg(feature = "shared-cache")]
     pub(crate) fn is_refused_to_all(&self) -> bool {
@@ -142,17 +147,17 @@ impl TokenError {
     }
 
     /// The same, told from memory: the token service was not asked, and has nothing to count.
-    pub(crate) fn remembered(mut self) -> Self {
+    pub(crate) fn from_memory(mut self) -> Self {
         let inner = Arc::make_mut(&mut self.inner);
-        inner.is_remembered = true;
+        inner.is_from_memory = true;
         if inner.kind == Kind::Unanswered {
             inner.kind = Kind::Fault;
         }
         self
     }
 
-    pub(crate) fn is_remembered(&self) -> bool {
-        self.inner.is_remembered
+    pub(crate) fn is_from_memory(&self) -> bool {
+        self.inner.is_from_memory
     }
 
     pub(crate) fn is_not_given(&self) -> bool {

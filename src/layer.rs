@@ -9,6 +9,7 @@ use tower_layer::Layer;
 use crate::session::CallerSettings;
 use crate::{
     error::{ConfigError, repeatable},
+    guard::LockoutGuard,
     handle::{ArcgisAuthHandle, KnownSite},
     identity::Identity,
     login::{
@@ -68,6 +69,7 @@ impl ArcgisAuthLayer {
             token_client: None,
             replay_limit: DEFAULT_REPLAY_LIMIT,
             login_timeout: DEFAULT_LOGIN_TIMEOUT,
+            lockout_guard: LockoutGuard::new(),
             outcome_in_every_response: false,
         }
     }
@@ -102,6 +104,7 @@ pub struct ArcgisAuthLayerBuilder {
     token_client: Option<TokenClient>,
     replay_limit: usize,
     login_timeout: Duration,
+    lockout_guard: LockoutGuard,
     outcome_in_every_response: bool,
 }
 
@@ -144,6 +147,14 @@ impl ArcgisAuthLayerBuilder {
         self
     }
 
+    /// The guard that keeps accounts from being locked, in place of one of this layer's own: for layers that log in with the
+    /// same accounts.
+    #[must_use]
+    pub fn lockout_guard(mut self, guard: LockoutGuard) -> Self {
+        self.lockout_guard = guard;
+        self
+    }
+
     /// Puts an [`AuthOutcome`](crate::AuthOutcome) into the extensions of every answer to a site's request, the clean
     /// ones included. Costs three allocations a request.
     #[must_use]
@@ -165,6 +176,7 @@ impl ArcgisAuthLayerBuilder {
             mut token_client,
             replay_limit,
             login_timeout,
+            lockout_guard,
             outcome_in_every_response,
         } = self;
         let mut roots: Vec<(Root, Accounts)> = Vec::new();
@@ -188,6 +200,7 @@ impl ArcgisAuthLayerBuilder {
                 &mut token_client,
                 &portals,
                 login_timeout,
+                lockout_guard.clone(),
                 &tally,
             )?;
             known.push(Arc::new(KnownSite {
@@ -227,6 +240,7 @@ fn accounts(
     token_client: &mut Option<TokenClient>,
     portals: &Portals,
     login_timeout: Duration,
+    guard: LockoutGuard,
     tally: &Arc<Tally>,
 ) -> Result<Accounts, ConfigError> {
     let Some(first) = roots.first() else {
@@ -296,6 +310,7 @@ fn accounts(
         Arc::new(TokenStore::new(
             source,
             owner,
+            guard.clone(),
             store_timeout,
             Arc::clone(&tally),
         ))

@@ -100,6 +100,7 @@ mod challenge;
 mod credential;
 mod error;
 mod future;
+mod guard;
 mod handle;
 mod identity;
 mod layer;
@@ -135,6 +136,7 @@ pub use self::{
     credential::{Credential, Fingerprint, Secret},
     error::{BoxError, ConfigError, TokenError},
     future::ResponseFuture,
+    guard::{LockoutGuard, LoginAttempt},
     handle::{ArcgisAuthHandle, Counters, SessionState, SiteHandle, TokenState},
     identity::Identity,
     layer::{ArcgisAuthLayer, ArcgisAuthLayerBuilder},

@@ -212,7 +212,7 @@ impl TokenSource for Ask {
                 Ok(token) => return Ok(token),
                 Err(error) if error.is_refused() => {
                     self.keep(None, sign_outs);
-                    refused_from_memory += u32::from(error.is_remembered());
+                    refused_from_memory += u32::from(error.is_from_memory());
                     last_refusal = Some(error);
                 }
                 // The credential may be right: it is kept for the next try.
@@ -245,7 +245,7 @@ impl Drop for Counting<'_> {
     fn drop(&mut self) {
         if let Some(refusal) = self.login.fate().refusal() {
             self.login.fate().begin_again();
-            if !refusal.is_remembered() {
+            if !refusal.is_from_memory() {
                 self.refusals.add(self.login.identity());
             }
         }

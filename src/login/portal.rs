@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::{
     credential::Fingerprint,
     error::{ConfigError, TokenError},
+    guard::LockoutGuard,
     identity::Identity,
     lock::lock,
     login::{
@@ -100,7 +101,13 @@ impl Portal {
         let owner = Owner::portal(url);
         let tally = Arc::default();
         Self {
-            store: Arc::new(TokenStore::new(login, owner, LOGIN_TIMEOUT, tally)),
+            store: Arc::new(TokenStore::new(
+                login,
+                owner,
+                LockoutGuard::new(),
+                LOGIN_TIMEOUT,
+                tally,
+            )),
             users: Arc::default(),
             exchange,
             binding,

@@ -82,7 +82,7 @@ impl<S: TokenSource> TokenSource for OrElse<S> {
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
         self.ready.fingerprint(fingerprint);
-        fingerprint.also(&self.next);
+        fingerprint.also(|next| self.next.fingerprint(next));
     }
 
     async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {

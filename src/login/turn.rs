@@ -106,7 +106,7 @@ impl Known {
             let is_another = matches!((refused.fingerprint, fingerprint), (Some(then), Some(now)) if then != now);
             if now < refused.until && !is_another {
                 let error = refused.error.clone();
-                return Some(error.remember_until(refused.until).remembered());
+                return Some(error.remember_until(refused.until).from_memory());
             }
         }
         self.unanswered.denial(now)
@@ -262,7 +262,7 @@ impl Turn {
         let Some(turn) = turn else {
             return log_in(request).await;
         };
-        let fingerprint = || Fingerprint::of(source).hashed();
+        let fingerprint = || crate::token::fingerprint_of(source).hashed();
         turn.log_in(request, fingerprint, log_in).await
     }
 }

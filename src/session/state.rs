@@ -235,7 +235,7 @@ impl State {
             .as_ref()
             .filter(|held| now < held.until && (held.error.is_refused() || !is_ordered));
         if let Some(hold_off) = hold_off {
-            let error = hold_off.error.clone().remembered();
+            let error = hold_off.error.clone().from_memory();
             return Some(if error.is_refused() {
                 SkipReason::LoginRefused(error)
             } else {

@@ -21,6 +21,7 @@ use crate::{
     challenge::Challenge,
     credential::Fingerprint,
     error::TokenError,
+    guard::LockoutGuard,
     handle::{SessionState, TokenState},
     lock::lock,
     outcome::SkipReason,
@@ -37,6 +38,7 @@ pub(crate) struct TokenStore {
     current: ArcSwapOption<Token>,
     source: Arc<dyn DynTokenSource>,
     owner: Owner,
+    guard: LockoutGuard,
     login_timeout: Duration,
     state: Mutex<State>,
     pub(crate) tally: Arc<Tally>,
@@ -60,6 +62,7 @@ impl TokenStore {
     pub(crate) fn new(
         source: Arc<dyn DynTokenSource>,
         owner: Owner,
+        guard: LockoutGuard,
         login_timeout: Duration,
         tally: Arc<Tally>,
     ) -> Self {
@@ -67,6 +70,7 @@ impl TokenStore {
             current: ArcSwapOption::empty(),
             source,
             owner,
+            guard,
             login_timeout,
             state: Mutex::default(),
             tally,
@@ -284,7 +288,7 @@ impl TokenStore {
     /// Logs in from a task of its own: a caller that hangs up cancels nothing, one that is not polled stalls nobody.
     fn log_in(self: &Arc<Self>, ticket: Ticket, dead: Option<Arc<Token>>, reason: TokenReason) {
         // Here, and not in the login's own task: it may be part of a login of another store's.
-        let request = TokenRequest::new(self.owner.clone(), reason, dead)
+        let request = TokenRequest::new(self.owner.clone(), reason, dead, self.guard.clone())
             .until(Instant::now() + self.login_timeout);
         let flight = FlightGuard {
             store: Arc::clone(self),

@@ -326,7 +326,7 @@ impl KeptRefusal {
         (!rest.is_zero()).then(|| {
             TokenError::refused(self.message.clone())
                 .remember_for(rest)
-                .remembered()
+                .from_memory()
         })
     }
 }

@@ -85,7 +85,11 @@ impl<S: TokenSource> SharedSource<S> {
     }
 
     fn subject(&self, owner: &Owner) -> Subject {
-        Subject::new(&self.about, owner, &Fingerprint::of(&self.source))
+        Subject::new(
+            &self.about,
+            owner,
+            &crate::token::fingerprint_of(&self.source),
+        )
     }
 
     async fn step(&self, request: &TokenRequest) -> Result<Step, Unavailable> {
@@ -489,7 +493,12 @@ mod tests {
     }
 
     fn missing() -> TokenRequest {
-        TokenRequest::new(owner(), TokenReason::Missing, None)
+        TokenRequest::new(
+            owner(),
+            TokenReason::Missing,
+            None,
+            crate::guard::LockoutGuard::new(),
+        )
     }
 
     fn counting(logins: &Arc<AtomicUsize>) -> impl TokenSource + use<> {
@@ -536,7 +545,12 @@ mod tests {
             (Some("ada"), "secret-0"),
         ] {
             let owner = Owner::site(owner().site, identity.map(Into::into));
-            let request = TokenRequest::new(owner, TokenReason::Missing, None);
+            let request = TokenRequest::new(
+                owner,
+                TokenReason::Missing,
+                None,
+                crate::guard::LockoutGuard::new(),
+            );
             assert_eq!(source.token(request).await.unwrap().expose(), text);
         }
     }

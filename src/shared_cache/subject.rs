@@ -33,7 +33,8 @@ impl Subject {
             // ArcGIS counts failures by account, whoever it logs in for.
             About::Turn { service } => ("turn", &**service, "", None),
         };
-        let (is_known, account, secret) = fingerprint.parts();
+        let (account, secret) = fingerprint.parts();
+        let is_known = fingerprint.is_known();
         let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
         for part in [kind, place, binding] {
             add(&mut bytes, part.as_bytes());

@@ -8,7 +8,12 @@ mod token;
 
 #[cfg(feature = "shared-cache")]
 pub(crate) use self::request::vault_time::VaultTime;
-pub(crate) use self::{fate::Fate, request::Owner, source::DynTokenSource, token::Freshness};
+pub(crate) use self::{
+    fate::Fate,
+    request::Owner,
+    source::{DynTokenSource, fingerprint_of},
+    token::Freshness,
+};
 pub use self::{
     request::{SignOut, TokenReason, TokenRequest},
     source::{TokenSource, TokenSourceFn, token_source_fn},

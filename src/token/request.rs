@@ -1,6 +1,13 @@
 //! What a source is told: why a token is wanted, for whom, and which one died.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -9,9 +16,14 @@ use self::vault_time::{VAULT_TIME, VaultTime};
 use crate::{
     credential::Fingerprint,
     error::TokenError,
+    guard::{LockoutGuard, LoginAttempt, LoginKey},
     identity::Identity,
     token::{Fate, Token},
+    url::Origin,
 };
+
+/// How long a login may wait and take where its request does not say.
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a token is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +108,10 @@ pub struct TokenRequest {
     owner: Owner,
     reason: TokenReason,
     previous: Option<Arc<Token>>,
+    guard: LockoutGuard,
     deadline: Option<Instant>,
+    /// A credential went out in answer to this.
+    credential_sent: Arc<AtomicBool>,
     fate: Arc<Fate>,
     #[cfg(feature = "shared-cache")]
     vault_time: VaultTime,
@@ -104,12 +119,19 @@ pub struct TokenRequest {
 
 impl TokenRequest {
     /// Made within a login, as that at a portal is, it is part of that login.
-    pub(crate) fn new(owner: Owner, reason: TokenReason, previous: Option<Arc<Token>>) -> Self {
+    pub(crate) fn new(
+        owner: Owner,
+        reason: TokenReason,
+        previous: Option<Arc<Token>>,
+        guard: LockoutGuard,
+    ) -> Self {
         Self {
             owner,
             reason,
             previous,
+            guard,
             deadline: None,
+            credential_sent: Arc::default(),
             fate: Arc::default(),
             #[cfg(feature = "shared-cache")]
             vault_time: VAULT_TIME.try_with(Clone::clone).unwrap_or_default(),
@@ -160,6 +182,89 @@ impl TokenRequest {
     /// The token that died or is about to. A source that keeps tokens must not hand this one out again.
     pub fn previous_token(&self) -> Option<&Token> {
         self.previous.as_deref()
+    }
+
+    /// Asks for leave to send a credential to a token service, and waits for it: ArcGIS locks an account after five failed
+    /// logins in 15 minutes, and the [`LockoutGuard`] counts those of all sites together. Sources of your own ask here
+    /// before each login with a name and a secret; the sources of this crate do so by themselves.
+    ///
+    /// `token_service` is its URL, of which the origin counts; `user` the name that the token service counts failures for,
+    /// `secret` what proves it. Both are hashed, and not kept.
+    ///
+    /// # Errors
+    ///
+    /// Return them as they are; nothing may be sent then. A refusal where this credential was refused there in the last
+    /// 15 minutes; a fault where the account has had four failures, or where others log in and no turn came in time.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::{IssuedToken, TokenError, token_source_fn};
+    /// # async fn post_login() -> std::io::Result<(u16, String)> { Ok((200, String::from("token"))) }
+    ///
+    /// let source = token_source_fn(|request| async move {
+    ///     let mut attempt = request.login_attempt("https://gis.example.com/login", "robot", "secret").await?;
+    ///     attempt.sent();
+    ///     match post_login().await {
+    ///         Ok((200, text)) => {
+    ///             attempt.succeeded();
+    ///             IssuedToken::try_new(text)
+    ///         }
+    ///         Ok((401, _)) => {
+    ///             let error = TokenError::refused("the robot's secret is not taken; replace it");
+    ///             attempt.refused(&error);
+    ///             Err(error)
+    ///         }
+    ///         Ok((status, _)) => {
+    ///             attempt.no_verdict();
+    ///             Err(TokenError::fault(format!("the token service answered {status}")))
+    ///         }
+    ///         // Dropped here, the attempt counts as one whose outcome is unknown.
+    ///         Err(error) => Err(TokenError::fault("the token service broke off").with_source(error)),
+    ///     }
+    /// });
+    /// # drop(source);
+    /// ```
+    pub async fn login_attempt(
+        &self,
+        token_service: &str,
+        user: &str,
+        secret: &str,
+    ) -> Result<LoginAttempt, TokenError> {
+        let origin = token_service.parse().ok().and_then(|uri| Origin::of(&uri));
+        let service = origin.map_or_else(
+            || token_service.to_ascii_lowercase(),
+            |origin| origin.to_url(),
+        );
+        let mut fingerprint = Fingerprint::empty();
+        fingerprint.account(user);
+        fingerprint.secret(secret);
+        self.attempt(&service, fingerprint).await
+    }
+
+    /// As [`login_attempt`](Self::login_attempt), for the credential of this fingerprint at the token service of this
+    /// canonical origin.
+    pub(crate) async fn attempt(
+        &self,
+        service: &str,
+        fingerprint: Fingerprint,
+    ) -> Result<LoginAttempt, TokenError> {
+        let deadline = self
+            .deadline
+            .unwrap_or_else(|| Instant::now() + DEFAULT_PATIENCE);
+        let attempt = self
+            .guard
+            .attempt(LoginKey::new(service, fingerprint), deadline)
+            .await?;
+        Ok(attempt.reporting_to(Arc::clone(&self.credential_sent)))
+    }
+
+    /// The guard that the login of this request asks.
+    pub(crate) fn guard(&self) -> &LockoutGuard {
+        &self.guard
+    }
+
+    /// Whether a credential went out in answer to this request.
+    pub(crate) fn is_credential_sent(&self) -> bool {
+        self.credential_sent.load(Ordering::Relaxed)
     }
 
     /// Says that the credential goes out now. A login that ends after this with neither a token nor a refusal, nor word

@@ -1,0 +1,300 @@
+//! The lock-out rule, in one place: ArcGIS locks an account after five failed logins in 15 minutes, so every login asks
+//! here before it sends a credential, and says here what came of it.
+//!
+//! Failures count for an *account* (the origin of a token service, and a user name) and for a *credential* (user name and
+//! password), whatever the token service: several servers may stand in front of one directory. [`History`] is the rule;
+//! the guard keeps one for each user name, lets logins wait for their turn, and asks the history that several processes
+//! share where there is one.
+
+mod attempt;
+mod history;
+mod key;
+mod sessions;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout_at},
+};
+
+pub use self::attempt::LoginAttempt;
+use self::sessions::RefusedSessions;
+pub(crate) use self::{
+    history::{Decision, History, Login, Millis, Verdict},
+    key::LoginKey,
+    sessions::SessionId,
+};
+use crate::{error::TokenError, lock::lock};
+
+/// ArcGIS Server's built-in store and Portal count failed logins for 15 minutes, and lock an account for 15 minutes.
+pub(crate) const REFUSAL_REMEMBERED: Duration = Duration::from_secs(15 * 60);
+/// How soon the shared history is asked again while another process logs in; doubles up to the longest.
+const FIRST_POLL: Duration = Duration::from_millis(50);
+const LONGEST_POLL: Duration = Duration::from_millis(500);
+/// Histories without a failure that counts are kept for what they know to work, up to this many.
+const MOST_IDLE: usize = 10_000;
+
+/// Keeps accounts from being locked: at most four logins that fail, or whose outcome is unknown, in any 15 minutes.
+///
+/// A layer has one by itself. Give several layers the same
+/// ([`lockout_guard`](crate::ArcgisAuthLayerBuilder::lockout_guard)) where they log in with the same accounts.
+///
+/// * A credential that a token service refused is not sent there again for 15 minutes. All refused ones are remembered, so
+///   passwords that alternate are not new.
+/// * An account gets at most four failures in any 15 minutes, and so does a credential over all token services together. A
+///   success clears the count, for ArcGIS counts failures in a row.
+/// * A login under way counts as failed. Until a credential has worked, one login is made with it at a time.
+/// * Where one credential works, other credentials for the same account get three of the four: a client that guesses
+///   passwords must not stop the service's own login.
+///
+/// Cheap to clone; clones are the same guard. It keeps no secret: user names and passwords are hashed with keys that live
+/// as long as the process.
+///
+/// ```
+/// use tower_arcgis_auth::{ArcgisAuthLayer, Credential, LockoutGuard, Site};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let guard = LockoutGuard::new();
+/// let site = |root: &str| Site::new(root).credential(Credential::user("reader", "secret"));
+/// let maps = ArcgisAuthLayer::builder()
+///     .add_site(site("https://gis.example.com/arcgis"))
+///     .lockout_guard(guard.clone())
+///     .build()?;
+/// let images = ArcgisAuthLayer::builder()
+///     .add_site(site("https://images.example.com/arcgis"))
+///     .lockout_guard(guard)
+///     .build()?;
+/// # drop((maps, images));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct LockoutGuard {
+    local: Arc<Local>,
+    shared: Option<Arc<dyn SharedHistory>>,
+}
+
+struct Local {
+    /// Epoch of [`Millis`] here.
+    started: Instant,
+    accounts: Mutex<Accounts>,
+    sessions: Mutex<RefusedSessions>,
+}
+
+/// A history for each user name, by its hash.
+struct Accounts {
+    histories: HashMap<u64, Entry>,
+    numbers: u64,
+    sweep_at: usize,
+}
+
+#[derive(Default)]
+struct Entry {
+    history: History,
+    /// An attempt has ended: those who wait for their turn decide again.
+    ended: Arc<Notify>,
+}
+
+pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The histories that several processes share. Implemented by the shared token cache.
+pub(crate) trait SharedHistory: Send + Sync {
+    /// Decides, and enters the attempt `number` where it may go. `None` where the shared history cannot be asked: the
+    /// process goes on by its own.
+    fn begin<'a>(&'a self, key: &'a LoginKey, number: u64) -> Boxed<'a, Option<Decision>>;
+
+    /// Writes down what came of the attempt `number`. Runs in a task of its own.
+    fn end(
+        self: Arc<Self>,
+        key: Arc<LoginKey>,
+        number: u64,
+        verdict: Verdict,
+    ) -> Boxed<'static, ()>;
+}
+
+impl LockoutGuard {
+    /// A guard that knows of no failure yet.
+    pub fn new() -> Self {
+        Self {
+            local: Arc::new(Local {
+                started: Instant::now(),
+                accounts: Mutex::new(Accounts {
+                    histories: HashMap::new(),
+                    numbers: 0,
+                    sweep_at: MOST_IDLE,
+                }),
+                sessions: Mutex::default(),
+            }),
+            shared: None,
+        }
+    }
+
+    /// The same guard, whose logins also heed the failures of other processes.
+    #[cfg_attr(
+        not(feature = "shared-cache"),
+        expect(dead_code, reason = "only a shared token cache shares histories")
+    )]
+    pub(crate) fn shared_through(&self, shared: Arc<dyn SharedHistory>) -> Self {
+        Self {
+            local: Arc::clone(&self.local),
+            shared: Some(shared),
+        }
+    }
+
+    /// Waits for the turn of a login with `key`, until two thirds of the time left to `deadline` are over: who begins
+    /// later is broken off before the answer, and counts as failed.
+    ///
+    /// # Errors
+    ///
+    /// A refusal where this credential was refused at this token service lately; a fault where one failure more might
+    /// lock the account, or no turn came in time. Nothing was sent then.
+    pub(crate) async fn attempt(
+        &self,
+        key: LoginKey,
+        deadline: Instant,
+    ) -> Result<LoginAttempt, TokenError> {
+        let latest = deadline - deadline.saturating_duration_since(Instant::now()) / 3;
+        let key = Arc::new(key);
+        let attempt = loop {
+            let ended = self.ended(&key);
+            let mut ended = pin!(ended.notified());
+            ended.as_mut().enable();
+            match self.begin(&key) {
+                (Decision::Go, number) => {
+                    break LoginAttempt::new(self.clone(), Arc::clone(&key), number);
+                }
+                (Decision::Wait, _) => timeout_at(latest, ended)
+                    .await
+                    .map_err(|_| no_turn_in_time())?,
+                (Decision::Denied(error), _) => return Err(error),
+            }
+        };
+        let Some(shared) = &self.shared else {
+            return Ok(attempt);
+        };
+        let mut poll = FIRST_POLL;
+        loop {
+            match shared.begin(&key, attempt.number()).await {
+                Some(Decision::Go) => return Ok(attempt.entered_in(Arc::clone(shared))),
+                None => return Ok(attempt),
+                Some(Decision::Denied(error)) => return Err(error),
+                Some(Decision::Wait) if Instant::now() >= latest => return Err(no_turn_in_time()),
+                Some(Decision::Wait) => {
+                    sleep(poll.mul_f64(0.5 + fastrand::f64())).await;
+                    poll = (poll * 2).min(LONGEST_POLL);
+                }
+            }
+        }
+    }
+
+    /// Remembers for 15 minutes at most that the login of a session was refused, or that no credential was given for it,
+    /// with what the credential is recognised by.
+    pub(crate) fn refuse_session(
+        &self,
+        session: SessionId,
+        credential: Option<u64>,
+        error: &TokenError,
+    ) {
+        lock(&self.local.sessions).add(session, credential, error, Instant::now());
+    }
+
+    /// Why a login of this session would be refused, and the credential that was.
+    pub(crate) fn refused_session(&self, session: SessionId) -> Option<(TokenError, Option<u64>)> {
+        lock(&self.local.sessions).get(session, Instant::now())
+    }
+
+    /// Forgets the refusal of this session if `is_it` says so of the error.
+    pub(crate) fn forget_session(
+        &self,
+        session: SessionId,
+        is_it: impl FnOnce(&TokenError) -> bool,
+    ) {
+        lock(&self.local.sessions).remove_if(session, is_it);
+    }
+
+    fn ended(&self, key: &LoginKey) -> Arc<Notify> {
+        let mut accounts = self.accounts();
+        let entry = accounts.histories.entry(key.user()).or_default();
+        Arc::clone(&entry.ended)
+    }
+
+    fn begin(&self, key: &LoginKey) -> (Decision, u64) {
+        let now = self.now();
+        let mut accounts = self.accounts();
+        accounts.sweep_if_due(now);
+        accounts.numbers += 1;
+        let number = accounts.numbers;
+        let entry = accounts.histories.entry(key.user()).or_default();
+        let decision = entry.history.begin(key.login(), number, now, None);
+        (decision, number)
+    }
+
+    fn end(&self, key: &LoginKey, number: u64, verdict: &Verdict) {
+        let now = self.now();
+        let mut accounts = self.accounts();
+        if let Some(entry) = accounts.histories.get_mut(&key.user()) {
+            entry.history.end(number, verdict, now);
+            entry.ended.notify_waiters();
+        }
+    }
+
+    fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        lock(&self.local.accounts)
+    }
+
+    fn now(&self) -> Millis {
+        let since = Instant::now().saturating_duration_since(self.local.started);
+        // The window lies behind the first moment as well.
+        history::millis(since + REFUSAL_REMEMBERED)
+    }
+}
+
+impl Accounts {
+    /// Forgets histories in which nothing counts any more, once there are many. Each failure that counts took a login that
+    /// was sent, so those that must stay are few.
+    fn sweep_if_due(&mut self, now: Millis) {
+        if self.histories.len() < self.sweep_at {
+            return;
+        }
+        let is_held = |entry: &Entry| Arc::strong_count(&entry.ended) > 1;
+        self.histories
+            .retain(|_, entry| is_held(entry) || !entry.history.is_over(now));
+        if self.histories.len() >= MOST_IDLE {
+            self.histories
+                .retain(|_, entry| is_held(entry) || entry.history.counts_anything(now));
+        }
+        self.sweep_at = (2 * self.histories.len()).max(MOST_IDLE);
+    }
+}
+
+impl Default for LockoutGuard {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for LockoutGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockoutGuard")
+            .field("users", &self.accounts().histories.len())
+            .field("is_shared", &self.shared.is_some())
+            .finish()
+    }
+}
+
+fn no_turn_in_time() -> TokenError {
+    TokenError::fault(
+        "other logins with the same account or credential took all the time there was; nothing was sent; a longer \
+         `login_timeout` helps where many log in at once",
+    )
+}
+
+#[cfg(test)]
+mod tests;
