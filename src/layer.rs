@@ -6,9 +6,10 @@ use http::HeaderValue;
 use tower_layer::Layer;
 
 #[cfg(feature = "identities")]
-use crate::session::CallerSettings;
+use crate::session::{Identities, IdentitySettings};
 use crate::{
     error::{ConfigError, repeatable},
+    exchange::ExchangeSettings,
     guard::LockoutGuard,
     handle::{ArcgisAuthHandle, KnownSite},
     identity::Identity,
@@ -19,7 +20,7 @@ use crate::{
     patience::LONGEST,
     routes::SiteTable,
     service::{ArcgisAuth, Shared},
-    session::{Account, Accounts, Callers, Signing, Tally, TokenStore},
+    session::{Session, Sessions, Signing, SiteCounters, TokenStore},
     sharing::Sharing,
     site::{Binding, Login, Site, SourceFor},
     token::{DynTokenSource, Owner},
@@ -179,7 +180,7 @@ impl ArcgisAuthLayerBuilder {
             lockout_guard,
             outcome_in_every_response,
         } = self;
-        let mut roots: Vec<(Root, Accounts)> = Vec::new();
+        let mut roots: Vec<(Root, Sessions)> = Vec::new();
         let mut known = Vec::new();
         let mut default_roots = Vec::new();
         let portals = Portals::default();
@@ -193,21 +194,21 @@ impl ArcgisAuthLayerBuilder {
                 .iter()
                 .map(|root| Root::parse(root))
                 .collect::<Result<Vec<_>, _>>()?;
-            let tally = Arc::default();
-            let accounts = accounts(
+            let counters = Arc::default();
+            let sessions = sessions(
                 &site,
                 &site_roots,
                 &mut token_client,
                 &portals,
                 login_timeout,
                 lockout_guard.clone(),
-                &tally,
+                &counters,
             )?;
             known.push(Arc::new(KnownSite {
                 urls: site_roots.iter().map(Root::to_url).collect(),
                 roots: site_roots.clone(),
-                accounts: accounts.clone(),
-                tally,
+                sessions: sessions.clone(),
+                counters,
             }));
             for root in site_roots {
                 if let Some((other, _)) = roots.iter().find(|(other, _)| other.is_same(&root)) {
@@ -217,32 +218,35 @@ impl ArcgisAuthLayerBuilder {
                     )));
                 }
                 if is_default {
-                    default_roots.push((root.clone(), accounts.clone()));
+                    default_roots.push((root.clone(), sessions.clone()));
                 }
-                roots.push((root, accounts.clone()));
+                roots.push((root, sessions.clone()));
             }
         }
         Ok(ArcgisAuthLayer {
             shared: Arc::new(Shared {
                 sites: SiteTable::new(roots, default_roots),
                 known,
-                replay_limit,
-                outcome_in_every_response,
+                settings: ExchangeSettings {
+                    replay_limit,
+                    login_timeout,
+                    outcome_in_every_response,
+                },
             }),
         })
     }
 }
 
 /// What a site's requests are signed with: nothing, one account, or one for each caller.
-fn accounts(
+fn sessions(
     site: &Site,
     roots: &[Root],
     token_client: &mut Option<TokenClient>,
     portals: &Portals,
     login_timeout: Duration,
     guard: LockoutGuard,
-    tally: &Arc<Tally>,
-) -> Result<Accounts, ConfigError> {
+    counters: &Arc<SiteCounters>,
+) -> Result<Sessions, ConfigError> {
     let Some(first) = roots.first() else {
         return Err(ConfigError::new("a site has no root"));
     };
@@ -251,14 +255,14 @@ fn accounts(
         (_, binding) => binding.referer(first)?,
     };
     #[cfg(feature = "identities")]
-    if site.identity_fn.is_none() && site.callers != CallerSettings::default() {
+    if site.identity_fn.is_none() && site.identities != IdentitySettings::default() {
         return Err(ConfigError::new(format!(
             "the site {} says what to do about callers, and not how to tell them apart; give it an `identity_fn`",
             first.to_url()
         )));
     }
     #[cfg(feature = "identities")]
-    if site.callers.most == 0 || site.callers.longest_idle.is_zero() {
+    if site.identities.most == 0 || site.identities.longest_idle.is_zero() {
         return Err(ConfigError::new(format!(
             "the site {} remembers no callers, so that each request would log in; remember one, for a second, at least",
             first.to_url()
@@ -266,7 +270,7 @@ fn accounts(
     }
     let mut store_timeout = login_timeout;
     let source_for: SourceFor = match &site.login {
-        Login::None => return Ok(Accounts::None),
+        Login::None => return Ok(Sessions::None),
         Login::Sources(source_for) => Arc::clone(source_for),
         Login::Credential(credential) => {
             let found = Arc::new(recipe(site, first, &referer, token_client, portals)?);
@@ -294,7 +298,7 @@ fn accounts(
         }
     };
     let name: Arc<str> = first.to_url().into();
-    let tally = Arc::clone(tally);
+    let counters = Arc::clone(counters);
     let sharing = match &site.login {
         // An API key comes from no login that could be shared.
         Login::Credential(credential) if credential.is_ready_token() => Sharing::default(),
@@ -312,7 +316,7 @@ fn accounts(
             owner,
             guard.clone(),
             store_timeout,
-            Arc::clone(&tally),
+            Arc::clone(&counters),
         ))
     };
     let signing = Signing {
@@ -320,14 +324,16 @@ fn accounts(
         caller_token: site.caller_token,
         referer,
         private_answers: site.has_private_answers(),
+        login_first: site.login_first,
     };
     #[cfg(feature = "identities")]
     if let Some(identity_fn) = &site.identity_fn {
         let identity_fn = Arc::clone(identity_fn);
-        let callers = Callers::new(identity_fn, &site.callers, signing, Box::new(new_store));
-        return Ok(Accounts::Each(Arc::new(callers)));
+        let identities =
+            Identities::new(identity_fn, &site.identities, signing, Box::new(new_store));
+        return Ok(Sessions::Each(Arc::new(identities)));
     }
-    Ok(Accounts::One(Arc::new(Account::new(
+    Ok(Sessions::One(Arc::new(Session::new(
         new_store(None),
         signing,
     ))))

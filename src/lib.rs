@@ -99,6 +99,7 @@ mod body;
 mod challenge;
 mod credential;
 mod error;
+mod exchange;
 mod future;
 mod guard;
 mod handle;
@@ -137,7 +138,7 @@ pub use self::{
     error::{BoxError, ConfigError, TokenError},
     future::ResponseFuture,
     guard::{LockoutGuard, LoginAttempt},
-    handle::{ArcgisAuthHandle, Counters, SessionState, SiteHandle, TokenState},
+    handle::{ArcgisAuthHandle, Counters, SiteHandle},
     identity::Identity,
     layer::{ArcgisAuthLayer, ArcgisAuthLayerBuilder},
     login::{
@@ -145,10 +146,11 @@ pub use self::{
         OAuthApp, OrElse, Portal, RefreshToken, RotatedToken, SiteReport, StaticToken,
         TokenBinding, TokenClient, revoke_token,
     },
-    outcome::{AuthOutcome, SkipReason},
+    outcome::{AuthOutcome, RenewError, SkipReason},
     service::ArcgisAuth,
-    sign::placement::TokenPlacement,
-    site::{CallerToken, Site},
+    session::{SessionState, TokenState},
+    sign::{CallerToken, TokenPlacement},
+    site::Site,
     token::{
         IssuedToken, SignOut, Token, TokenReason, TokenRequest, TokenSource, TokenSourceFn,
         token_source_fn,

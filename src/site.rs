@@ -12,13 +12,13 @@ use crate::{
     patience::LONGEST,
     session::IdentityFn,
     sharing::Sharing,
-    sign::placement::TokenPlacement,
+    sign::{CallerToken, TokenPlacement},
     token::{DynTokenSource, TokenSource},
     url::Root,
 };
 
 #[cfg(feature = "identities")]
-use crate::session::CallerSettings;
+use crate::session::IdentitySettings;
 
 /// One secured ArcGIS: its root or roots, and how to get and place its token.
 ///
@@ -53,11 +53,12 @@ pub struct Site {
     pub(crate) portal: Option<String>,
     pub(crate) sends_portal_token: bool,
     pub(crate) insecure_http: bool,
+    pub(crate) login_first: bool,
     pub(crate) private_answers: Option<bool>,
     #[cfg(feature = "identities")]
     pub(crate) identity_fn: Option<IdentityFn>,
     #[cfg(feature = "identities")]
-    pub(crate) callers: CallerSettings,
+    pub(crate) identities: IdentitySettings,
     pub(crate) sharing: Sharing,
 }
 
@@ -85,19 +86,6 @@ pub(crate) enum Binding {
     RequestIp,
 }
 
-/// What happens to a request that carries a token of the caller's own: a non-empty `token=` in the query, an
-/// `X-Esri-Authorization` header, an `agstoken` cookie, or `Authorization` where the site's placement is
-/// [`Bearer`](TokenPlacement::Bearer). A token in a form body is not looked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CallerToken {
-    /// It wins: the request passes untouched, and its answer too.
-    #[default]
-    Keep,
-    /// It is taken off, and the site's token put in its place.
-    Replace,
-}
-
 impl Site {
     /// A site with this root, `https://host/arcgis`: the part of the services' URLs before `/rest`.
     pub fn new(root: impl Into<String>) -> Self {
@@ -113,11 +101,12 @@ impl Site {
             portal: None,
             sends_portal_token: false,
             insecure_http: false,
+            login_first: false,
             private_answers: None,
             #[cfg(feature = "identities")]
             identity_fn: None,
             #[cfg(feature = "identities")]
-            callers: CallerSettings::default(),
+            identities: IdentitySettings::default(),
             sharing: Sharing::default(),
         }
     }
@@ -262,7 +251,7 @@ impl Site {
     #[cfg(feature = "identities")]
     #[must_use]
     pub fn sign_without_identity(mut self) -> Self {
-        self.callers.signs_without_identity = true;
+        self.identities.signs_without_identity = true;
         self
     }
 
@@ -274,9 +263,31 @@ impl Site {
     #[cfg(feature = "identities")]
     #[must_use]
     pub fn remember_identities(mut self, most: u64, longest_idle: Duration) -> Self {
-        self.callers.most = most;
+        self.identities.most = most;
         // Ten years are for ever, and the cache takes no longer.
-        self.callers.longest_idle = longest_idle.min(Duration::from_secs(10 * 365 * 24 * 60 * 60));
+        self.identities.longest_idle =
+            longest_idle.min(Duration::from_secs(10 * 365 * 24 * 60 * 60));
+        self
+    }
+
+    /// Whether a request waits for a login where there is no token yet, at most
+    /// [`login_timeout`](crate::ArcgisAuthLayerBuilder::login_timeout), instead of going out unsigned. Off unless set.
+    ///
+    /// A catalogue, a folder or a search leaves out what needs a token, and never challenges: without this, what it shows
+    /// depends on what others asked before. Turn it on where callers list services or search a portal. It is not waited for
+    /// while a refusal or a pause stands; the request goes unsigned then. The login is made again after a sign-out.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::{Credential, Site};
+    ///
+    /// let portal = Site::new("https://portal.example.com/portal")
+    ///     .credential(Credential::user("reader", "secret"))
+    ///     .login_first(true);
+    /// # drop(portal);
+    /// ```
+    #[must_use]
+    pub fn login_first(mut self, login_first: bool) -> Self {
+        self.login_first = login_first;
         self
     }
 

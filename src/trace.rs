@@ -2,12 +2,12 @@
 //! Without the feature `tracing` every function here does nothing.
 
 #[cfg(feature = "tracing")]
-pub(crate) use enabled::{got_token, login, login_failed, service_refused};
+pub(crate) use enabled::{got_token, login, login_budget_spent, login_failed, service_refused};
 #[cfg(all(feature = "tracing", feature = "shared-cache"))]
 pub(crate) use enabled::{vault_back, vault_unavailable};
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use disabled::{got_token, login, login_failed, service_refused};
+pub(crate) use disabled::{got_token, login, login_budget_spent, login_failed, service_refused};
 #[cfg(all(not(feature = "tracing"), feature = "shared-cache"))]
 pub(crate) use disabled::{vault_back, vault_unavailable};
 
@@ -39,10 +39,8 @@ mod enabled {
             target: TARGET,
             generation = token.generation(),
             // Somebody else's login gave it, and the vault.
-            from_vault = token.is_second_hand(),
-            valid_for_seconds = token.expires_at().map(|at| at
-                .saturating_duration_since(tokio::time::Instant::now())
-                .as_secs()),
+            from_vault = token.is_from_shared_cache(),
+            valid_for_seconds = token.expires_in().map(|left| left.as_secs()),
             took_milliseconds = took.as_millis() as u64,
             "got a token"
         );
@@ -52,13 +50,22 @@ mod enabled {
         tracing::warn!(target: TARGET, site, refused = error.is_refused(), %error, "login failed");
     }
 
+    pub(crate) fn login_budget_spent(site: &str) {
+        tracing::warn!(
+            target: TARGET,
+            site,
+            "challenges have caused 20 logins in a short time, and cause one every 30 seconds from now on; see which service \
+             challenges requests with a good token"
+        );
+    }
+
     pub(crate) fn service_refused(site: &str, service: &str, challenge: Challenge) {
         tracing::warn!(
             target: TARGET,
             site,
             service,
             challenge = challenge.as_str(),
-            "the service challenged a freshly signed request; its challenges go up for a while; see whether the account may \
+            "the service challenged a freshly signed request; its challenges are returned to the caller for a while; see whether the account may \
              use it, and whether the token is bound to another Referer"
         );
     }
@@ -92,6 +99,8 @@ mod disabled {
     pub(crate) fn got_token(_token: &Token, _took: Duration) {}
 
     pub(crate) fn login_failed(_site: &str, _error: &TokenError) {}
+
+    pub(crate) fn login_budget_spent(_site: &str) {}
 
     pub(crate) fn service_refused(_site: &str, _service: &str, _challenge: Challenge) {}
 

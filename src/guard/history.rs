@@ -149,8 +149,10 @@ impl History {
                 attempt.counts_for_credential &= attempt.login.credential != login.credential;
             }
         }
-        self.attempts
-            .retain(|attempt| attempt.outcome == Outcome::UnderWay || attempt.login != login);
+        // What was refused before, this token service takes now.
+        self.attempts.retain(|attempt| {
+            attempt.login != login || attempt.counts_for_account || attempt.counts_for_credential
+        });
         self.proven.retain(|proven| *proven != login);
         if self.proven.len() >= MOST_REMEMBERED {
             self.proven.remove(0);

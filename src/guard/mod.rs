@@ -210,13 +210,14 @@ impl LockoutGuard {
         lock(&self.local.sessions).get(session, Instant::now())
     }
 
-    /// Forgets the refusal of this session if `is_it` says so of the error.
-    pub(crate) fn forget_session(
-        &self,
-        session: SessionId,
-        is_it: impl FnOnce(&TokenError) -> bool,
-    ) {
-        lock(&self.local.sessions).remove_if(session, is_it);
+    /// Lifts the refusal of a session whose credential is another than the one that was `refused`.
+    pub(crate) fn lift_refusal(&self, session: SessionId, refused: Option<u64>) {
+        lock(&self.local.sessions).remove_if(session, |_, credential| credential == refused);
+    }
+
+    /// Forgets that no credential was given for a session: after a sign-out another person may be asked.
+    pub(crate) fn forget_cancelled(&self, session: SessionId) {
+        lock(&self.local.sessions).remove_if(session, |error, _| error.is_not_given());
     }
 
     fn ended(&self, key: &LoginKey) -> Arc<Notify> {

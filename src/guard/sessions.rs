@@ -83,14 +83,16 @@ impl RefusedSessions {
     pub(super) fn remove_if(
         &mut self,
         session: SessionId,
-        is_it: impl FnOnce(&TokenError) -> bool,
+        is_it: impl FnOnce(&TokenError, Option<u64>) -> bool,
     ) {
-        if self
-            .0
-            .get(&session)
-            .is_some_and(|refused| is_it(&refused.error))
-        {
+        let refused = self.0.get(&session);
+        if refused.is_some_and(|refused| is_it(&refused.error, refused.credential)) {
             self.0.remove(&session);
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 }

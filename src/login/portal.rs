@@ -182,7 +182,7 @@ impl TokenSource for Portal {
         if !self.users.remove(sign_out.identity()) {
             return Ok(());
         }
-        self.store.forget(Duration::ZERO).tell().await
+        self.store.forget().tell().await
     }
 }
 
@@ -311,7 +311,7 @@ impl TokenSource for FederatedServer {
         let mut portal_token = store.fresh().await.map_err(why)?;
         // The next login would give nothing better than one that was made for this call.
         let mut is_fresh = before.is_none_or(|before| portal_token.generation() > before)
-            && !portal_token.is_second_hand();
+            && !portal_token.is_from_shared_cache();
         loop {
             match self.exchange(&portal_token).await {
                 Ok(token) => {

@@ -282,7 +282,7 @@ impl KeptToken {
     pub(super) fn issue(&self, now: Millis) -> Option<IssuedToken> {
         let issued = IssuedToken::try_new(self.text.expose_secret())
             .ok()?
-            .second_hand();
+            .from_shared_cache();
         let Some(end) = self.end else {
             return Some(issued);
         };

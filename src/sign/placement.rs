@@ -39,6 +39,29 @@ pub enum TokenPlacement {
     Bearer,
 }
 
+/// What happens to a request that carries a token of the caller's own: a non-empty `token=` in the query, an
+/// `X-Esri-Authorization` header, an `agstoken` cookie, or `Authorization` where the site's placement is
+/// [`Bearer`](TokenPlacement::Bearer). A token in a form body is not looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallerToken {
+    /// It wins: the request passes untouched, and its answer too.
+    #[default]
+    Keep,
+    /// It is taken off, and the site's token put in its place.
+    Replace,
+}
+
+/// Where a token went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Placed {
+    /// Where it belongs.
+    #[default]
+    AsSet,
+    /// In a header, because the query would have been too long.
+    InsteadOfQuery,
+}
+
 /// Whether the caller placed a token of its own: non-empty, anywhere ArcGIS looks. A form body is not looked into.
 pub(crate) fn has_token(uri: &Uri, headers: &HeaderMap, placement: TokenPlacement) -> bool {
     if uri
@@ -103,7 +126,9 @@ pub(crate) fn sign<B>(
     token: &Token,
     placement: TokenPlacement,
     referer: Option<&HeaderValue>,
-) {
+    _only_in_query: bool,
+) -> Placed {
+    let mut placed = Placed::AsSet;
     let query = request.uri().query();
     if placement != TokenPlacement::Query
         && query.is_some_and(|query| tokens(query.as_bytes(), 0).next().is_some())
@@ -115,6 +140,7 @@ pub(crate) fn sign<B>(
         TokenPlacement::Query => {
             if !rewrite_query(request.uri_mut(), token.query_pair()) {
                 insert_esri_header(request.headers_mut(), token);
+                placed = Placed::InsteadOfQuery;
             }
         }
         TokenPlacement::Cookie => merge_cookies(request.headers_mut(), Some(token.cookie_pair())),
@@ -128,6 +154,7 @@ pub(crate) fn sign<B>(
         let headers = request.headers_mut();
         headers.insert(http::header::REFERER, referer.clone());
     }
+    placed
 }
 
 fn insert_esri_header(headers: &mut HeaderMap, token: &Token) {

@@ -45,6 +45,11 @@ pub enum TokenReason {
 }
 
 impl TokenReason {
+    /// Whether a challenge to a signed request is the reason.
+    pub(crate) fn is_challenge(self) -> bool {
+        matches!(self, Self::Rejected | Self::RequiredDespiteToken)
+    }
+
     /// The reason in lower-case words.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -71,11 +76,7 @@ pub(crate) struct Owner {
     pub(crate) site: Arc<str>,
     pub(crate) identity: Option<Identity>,
     /// It is the login at a portal, which waits for nobody: a site at the same URL waits for it.
-    #[cfg_attr(
-        not(feature = "shared-cache"),
-        expect(dead_code, reason = "read by who waits for others")
-    )]
-    is_portal: bool,
+    pub(crate) is_portal: bool,
 }
 
 impl Owner {

@@ -5,3 +5,4 @@ pub(crate) mod paths;
 pub(crate) mod service_url;
 
 pub(crate) use self::origin::{Origin, Root, has_tricky_segments, is_https, is_same_text};
+pub(crate) use self::paths::{ServiceKey, names_server, service_key};

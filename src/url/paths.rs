@@ -1,5 +1,12 @@
 //! What a path behind a site's root names: an end point that is never signed, or a service.
 
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::LazyLock,
+};
+
+use http::Uri;
+
 /// Whether `path` (behind the site's root) is a token, OAuth, information or sign-in end point: asked for by whoever
 /// is getting a token, so never signed and never taken for a challenge.
 pub(crate) fn is_exempt(path: &str) -> bool {
@@ -113,6 +120,30 @@ pub(crate) fn service_of(path: &str) -> &str {
     }
     path
 }
+
+/// Whether `uri` names a service: its path behind a root of this length has a `…Server` segment.
+pub(crate) fn names_server(uri: &Uri, root: usize) -> bool {
+    let path = uri.path().get(root..).unwrap_or_default();
+    service_of(path)
+        .rsplit('/')
+        .next()
+        .is_some_and(|last| TYPES.iter().any(|kind| kind.eq_ignore_ascii_case(last)))
+}
+
+/// What a service that refuses the account is remembered by: host, and path through its `…Server` segment. Given the
+/// URI and how long the site's root is in its path.
+pub(crate) fn service_key(uri: &Uri, root: usize) -> ServiceKey {
+    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    let path = uri.path();
+    let service = path.get(root..).map_or(path, service_of);
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let spelling = (authority.to_ascii_lowercase(), service.to_ascii_lowercase());
+    ServiceKey(HASHER.hash_one(spelling))
+}
+
+/// A service's name, hashed: callers choose how long it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ServiceKey(pub(crate) u64);
 
 #[cfg(test)]
 mod tests {
