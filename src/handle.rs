@@ -6,9 +6,10 @@ use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 
 use crate::{
     error::TokenError,
+    exchange::ExchangeSettings,
     identity::Identity,
     outcome::RenewError,
-    service::Shared,
+    routes::SiteTable,
     session::{Session, SessionState, Sessions, SiteCounters, TokenState},
     url::Root,
 };
@@ -48,6 +49,22 @@ use crate::{
 #[derive(Clone)]
 pub struct ArcgisAuthHandle {
     shared: Arc<Shared>,
+}
+
+/// What all clones of a layer and its services share.
+pub(crate) struct Shared {
+    pub(crate) sites: SiteTable<Sessions>,
+    pub(crate) known: Vec<Arc<KnownSite>>,
+    pub(crate) settings: ExchangeSettings,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("sites", &self.known)
+            .field("settings", &self.settings)
+            .finish()
+    }
 }
 
 /// What a layer keeps of a site for its handles.

@@ -11,7 +11,7 @@ use crate::{
     error::{ConfigError, repeatable},
     exchange::ExchangeSettings,
     guard::LockoutGuard,
-    handle::{ArcgisAuthHandle, KnownSite},
+    handle::{ArcgisAuthHandle, KnownSite, Shared},
     identity::Identity,
     login::{
         Answers, Ask, Automatic, Discovery, Endpoint, Portals, Recipe, Refusals, TokenBinding,
@@ -19,7 +19,7 @@ use crate::{
     },
     patience::LONGEST,
     routes::SiteTable,
-    service::{ArcgisAuth, Shared},
+    service::ArcgisAuth,
     session::{Session, Sessions, Signing, SiteCounters, TokenStore},
     sharing::Sharing,
     site::{Binding, Login, Site, SourceFor},

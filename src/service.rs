@@ -13,12 +13,10 @@ use tower_service::Service;
 use crate::{
     body::{BodyLength, FormReader, ReplayBody, ResponseBody},
     error::BoxError,
-    exchange::{Beginning, Exchange, ExchangeSettings, Unsigned},
+    exchange::{Beginning, Exchange, Unsigned},
     future::{ResponseFuture, UnreadForm},
-    handle::{ArcgisAuthHandle, KnownSite},
+    handle::{ArcgisAuthHandle, Shared},
     outcome::SkipReason,
-    routes::SiteTable,
-    session::Sessions,
     sign::{CallerToken, callers_token},
     url::paths::is_exempt,
 };
@@ -60,13 +58,6 @@ use crate::{
 pub struct ArcgisAuth<S> {
     inner: S,
     shared: Arc<Shared>,
-}
-
-/// What all clones of a layer and its services share.
-pub(crate) struct Shared {
-    pub(crate) sites: SiteTable<Sessions>,
-    pub(crate) known: Vec<Arc<KnownSite>>,
-    pub(crate) settings: ExchangeSettings,
 }
 
 impl<S> ArcgisAuth<S> {
@@ -221,15 +212,6 @@ impl<S: fmt::Debug> fmt::Debug for ArcgisAuth<S> {
         f.debug_struct("ArcgisAuth")
             .field("inner", &self.inner)
             .field("shared", &self.shared)
-            .finish()
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
-            .field("sites", &self.known)
-            .field("settings", &self.settings)
             .finish()
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 
-use super::replay::poll_bytes;
+use super::frames::poll_bytes;
 use crate::error::BoxError;
 
 /// A form that is being read. It stops at its limit, whatever length was declared.

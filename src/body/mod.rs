@@ -2,6 +2,7 @@
 //! as.
 
 mod form;
+mod frames;
 mod replay;
 mod response;
 

@@ -10,14 +10,17 @@ use std::{
     fmt,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, Waker},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 
-use super::ReadForm;
+use super::{
+    form::ReadForm,
+    frames::{FramePoll, poll_bytes},
+};
 use crate::{error::BoxError, lock::lock};
 
 /// Frames from here on are kept by reference; smaller ones are copied together, because a kept one-byte frame pins
@@ -351,8 +354,6 @@ impl<B> Capture<B> {
     }
 }
 
-type FramePoll = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
-
 impl<B> Capture<B>
 where
     B: Body + Unpin,
@@ -397,20 +398,7 @@ where
     }
 }
 
-pub(super) fn poll_bytes<B>(body: &mut B, context: &mut Context<'_>) -> FramePoll
-where
-    B: Body + Unpin,
-    B::Error: Into<BoxError>,
-{
-    let frame = ready!(Pin::new(body).poll_frame(context));
-    Poll::Ready(frame.map(|frame| {
-        frame
-            .map(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())))
-            .map_err(Into::into)
-    }))
-}
-
-/// Wakes whoever reads the first sending, after the lock is free: it may look at the body from the wake-up itself.
+/// Wakes the reader of the first sending, after the lock is free: it may look at the body from the wake-up itself.
 fn wake<B>(mut capture: MutexGuard<'_, Capture<B>>) {
     let waker = capture.waker.take();
     drop(capture);

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::runtime::Handle;
 
-use super::{LockoutGuard, LoginKey, SharedHistory, Verdict};
+use super::{history::Verdict, key::LoginKey, local::Local, shared_history::SharedHistory};
 use crate::error::TokenError;
 
 /// The leave to send a credential once. [`TokenRequest::login_attempt`](crate::TokenRequest::login_attempt) gives it.
@@ -19,7 +19,7 @@ use crate::error::TokenError;
 /// when the login is broken off, the outcome is unknown, and counts as a failure.
 #[must_use = "the attempt counts as under way until it says what came of it"]
 pub struct LoginAttempt {
-    guard: LockoutGuard,
+    local: Arc<Local>,
     key: Arc<LoginKey>,
     number: u64,
     /// For those who asked for the login.
@@ -31,9 +31,9 @@ pub struct LoginAttempt {
 }
 
 impl LoginAttempt {
-    pub(super) fn new(guard: LockoutGuard, key: Arc<LoginKey>, number: u64) -> Self {
+    pub(super) fn new(local: Arc<Local>, key: Arc<LoginKey>, number: u64) -> Self {
         Self {
-            guard,
+            local,
             key,
             number,
             credential_sent: Arc::default(),
@@ -88,7 +88,7 @@ impl LoginAttempt {
 
     fn end(&mut self, verdict: Verdict) {
         self.is_over = true;
-        self.guard.end(&self.key, self.number, &verdict);
+        self.local.end(&self.key, self.number, &verdict);
         self.end_shared(verdict);
     }
 

@@ -4,8 +4,11 @@
 
 use std::time::Duration;
 
-use super::REFUSAL_REMEMBERED;
 use crate::error::TokenError;
+
+/// ArcGIS Server's built-in store and Portal count failed logins for 15 minutes, and lock an account for 15 minutes (ArcGIS
+/// Enterprise documentation, account lock-out).
+pub(crate) const REFUSAL_REMEMBERED: Duration = Duration::from_secs(15 * 60);
 
 /// Milliseconds on the clock of those who keep the history.
 pub(crate) type Millis = u64;

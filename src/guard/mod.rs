@@ -9,37 +9,27 @@
 mod attempt;
 mod history;
 mod key;
+mod local;
 mod sessions;
+mod shared_history;
 
-use std::{
-    collections::HashMap,
-    fmt,
-    pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
-};
+use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep, timeout_at},
-};
+use tokio::time::{Instant, sleep, timeout_at};
 
 pub use self::attempt::LoginAttempt;
-use self::sessions::RefusedSessions;
+use self::local::Local;
 pub(crate) use self::{
-    history::{Decision, History, Login, Millis, Verdict},
+    history::{Decision, History, Login, Millis, REFUSAL_REMEMBERED, Verdict},
     key::LoginKey,
     sessions::SessionId,
+    shared_history::{Boxed, SharedHistory},
 };
-use crate::{error::TokenError, lock::lock};
+use crate::error::TokenError;
 
-/// ArcGIS Server's built-in store and Portal count failed logins for 15 minutes, and lock an account for 15 minutes.
-pub(crate) const REFUSAL_REMEMBERED: Duration = Duration::from_secs(15 * 60);
 /// How soon the shared history is asked again while another process logs in; doubles up to the longest.
 const FIRST_POLL: Duration = Duration::from_millis(50);
 const LONGEST_POLL: Duration = Duration::from_millis(500);
-/// Histories without a failure that counts are kept for what they know to work, up to this many.
-const MOST_IDLE: usize = 10_000;
 
 /// Keeps accounts from being locked: at most four logins that fail, or whose outcome is unknown, in any 15 minutes.
 ///
@@ -81,57 +71,11 @@ pub struct LockoutGuard {
     shared: Option<Arc<dyn SharedHistory>>,
 }
 
-struct Local {
-    /// Epoch of [`Millis`] here.
-    started: Instant,
-    accounts: Mutex<Accounts>,
-    sessions: Mutex<RefusedSessions>,
-}
-
-/// A history for each user name, by its hash.
-struct Accounts {
-    histories: HashMap<u64, Entry>,
-    numbers: u64,
-    sweep_at: usize,
-}
-
-#[derive(Default)]
-struct Entry {
-    history: History,
-    /// An attempt has ended: those who wait for their turn decide again.
-    ended: Arc<Notify>,
-}
-
-pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// The histories that several processes share. Implemented by the shared token cache.
-pub(crate) trait SharedHistory: Send + Sync {
-    /// Decides, and enters the attempt `number` where it may go. `None` where the shared history cannot be asked: the
-    /// process goes on by its own.
-    fn begin<'a>(&'a self, key: &'a LoginKey, number: u64) -> Boxed<'a, Option<Decision>>;
-
-    /// Writes down what came of the attempt `number`. Runs in a task of its own.
-    fn end(
-        self: Arc<Self>,
-        key: Arc<LoginKey>,
-        number: u64,
-        verdict: Verdict,
-    ) -> Boxed<'static, ()>;
-}
-
 impl LockoutGuard {
     /// A guard that knows of no failure yet.
     pub fn new() -> Self {
         Self {
-            local: Arc::new(Local {
-                started: Instant::now(),
-                accounts: Mutex::new(Accounts {
-                    histories: HashMap::new(),
-                    numbers: 0,
-                    sweep_at: MOST_IDLE,
-                }),
-                sessions: Mutex::default(),
-            }),
+            local: Arc::new(Local::new()),
             shared: None,
         }
     }
@@ -163,12 +107,12 @@ impl LockoutGuard {
         let latest = deadline - deadline.saturating_duration_since(Instant::now()) / 3;
         let key = Arc::new(key);
         let attempt = loop {
-            let ended = self.ended(&key);
+            let ended = self.local.ended(&key);
             let mut ended = pin!(ended.notified());
             ended.as_mut().enable();
-            match self.begin(&key) {
+            match self.local.begin(&key) {
                 (Decision::Go, number) => {
-                    break LoginAttempt::new(self.clone(), Arc::clone(&key), number);
+                    break LoginAttempt::new(Arc::clone(&self.local), Arc::clone(&key), number);
                 }
                 (Decision::Wait, _) => timeout_at(latest, ended)
                     .await
@@ -202,76 +146,28 @@ impl LockoutGuard {
         credential: Option<u64>,
         error: &TokenError,
     ) {
-        lock(&self.local.sessions).add(session, credential, error, Instant::now());
+        self.local
+            .sessions()
+            .add(session, credential, error, Instant::now());
     }
 
     /// Why a login of this session would be refused, and the credential that was.
     pub(crate) fn refused_session(&self, session: SessionId) -> Option<(TokenError, Option<u64>)> {
-        lock(&self.local.sessions).get(session, Instant::now())
+        self.local.sessions().get(session, Instant::now())
     }
 
     /// Lifts the refusal of a session whose credential is another than the one that was `refused`.
     pub(crate) fn lift_refusal(&self, session: SessionId, refused: Option<u64>) {
-        lock(&self.local.sessions).remove_if(session, |_, credential| credential == refused);
+        self.local
+            .sessions()
+            .remove_if(session, |_, credential| credential == refused);
     }
 
     /// Forgets that no credential was given for a session: after a sign-out another person may be asked.
     pub(crate) fn forget_cancelled(&self, session: SessionId) {
-        lock(&self.local.sessions).remove_if(session, |error, _| error.is_not_given());
-    }
-
-    fn ended(&self, key: &LoginKey) -> Arc<Notify> {
-        let mut accounts = self.accounts();
-        let entry = accounts.histories.entry(key.user()).or_default();
-        Arc::clone(&entry.ended)
-    }
-
-    fn begin(&self, key: &LoginKey) -> (Decision, u64) {
-        let now = self.now();
-        let mut accounts = self.accounts();
-        accounts.sweep_if_due(now);
-        accounts.numbers += 1;
-        let number = accounts.numbers;
-        let entry = accounts.histories.entry(key.user()).or_default();
-        let decision = entry.history.begin(key.login(), number, now, None);
-        (decision, number)
-    }
-
-    fn end(&self, key: &LoginKey, number: u64, verdict: &Verdict) {
-        let now = self.now();
-        let mut accounts = self.accounts();
-        if let Some(entry) = accounts.histories.get_mut(&key.user()) {
-            entry.history.end(number, verdict, now);
-            entry.ended.notify_waiters();
-        }
-    }
-
-    fn accounts(&self) -> MutexGuard<'_, Accounts> {
-        lock(&self.local.accounts)
-    }
-
-    fn now(&self) -> Millis {
-        let since = Instant::now().saturating_duration_since(self.local.started);
-        // The window lies behind the first moment as well.
-        history::millis(since + REFUSAL_REMEMBERED)
-    }
-}
-
-impl Accounts {
-    /// Forgets histories in which nothing counts any more, once there are many. Each failure that counts took a login that
-    /// was sent, so those that must stay are few.
-    fn sweep_if_due(&mut self, now: Millis) {
-        if self.histories.len() < self.sweep_at {
-            return;
-        }
-        let is_held = |entry: &Entry| Arc::strong_count(&entry.ended) > 1;
-        self.histories
-            .retain(|_, entry| is_held(entry) || !entry.history.is_over(now));
-        if self.histories.len() >= MOST_IDLE {
-            self.histories
-                .retain(|_, entry| is_held(entry) || entry.history.counts_anything(now));
-        }
-        self.sweep_at = (2 * self.histories.len()).max(MOST_IDLE);
+        self.local
+            .sessions()
+            .remove_if(session, |error, _| error.is_not_given());
     }
 }
 
@@ -284,7 +180,7 @@ impl Default for LockoutGuard {
 impl fmt::Debug for LockoutGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LockoutGuard")
-            .field("users", &self.accounts().histories.len())
+            .field("users", &self.local.users())
             .field("is_shared", &self.shared.is_some())
             .finish()
     }

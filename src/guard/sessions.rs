@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::REFUSAL_REMEMBERED;
+use super::history::REFUSAL_REMEMBERED;
 use crate::{error::TokenError, identity::Identity};
 
 /// Beyond this the oldest are forgotten: the history of the account still knows what was refused, and what is lost is that

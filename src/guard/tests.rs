@@ -1,10 +1,13 @@
 //! The rule in every order of events, and the cases that lock accounts elsewhere.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{local::MOST_IDLE, *};
 use crate::credential::Fingerprint;
 
 const SECOND: Millis = 1000;
@@ -440,7 +443,7 @@ async fn histories_that_count_nothing_are_forgotten_once_there_are_many() {
         attempt.sent();
         attempt.succeeded();
     }
-    assert!(guard.accounts().histories.len() <= 2 * MOST_IDLE);
+    assert!(guard.local.users() <= 2 * MOST_IDLE);
 }
 
 #[test]
@@ -457,7 +460,7 @@ fn the_memory_of_refused_sessions_is_bounded() {
     for identity in 0..100_000 {
         guard.refuse_session(id(identity), None, &refused);
     }
-    assert!(lock(&guard.local.sessions).len() <= 10_000);
+    assert!(guard.local.sessions().len() <= 10_000);
     assert!(guard.refused_session(id(99_999)).is_some());
 }
 

@@ -6,7 +6,10 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::request::Parts;
 use moka::{policy::EvictionPolicy, sync::Cache};
 
-use super::{Session, Signing, TokenStore};
+use super::{
+    session::{Session, Signing},
+    store::TokenStore,
+};
 use crate::identity::Identity;
 
 /// Reads from a request's head whom it is made for.
