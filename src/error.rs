@@ -35,8 +35,6 @@ enum Kind {
     /// Somebody who was asked for a credential gave none: no token service was asked.
     NotGiven,
     Fault,
-    /// A fault where the token service may have seen the credential, and counted it.
-    Unanswered,
 }
 
 #[derive(Clone)]
@@ -68,12 +66,6 @@ impl TokenError {
     /// Nobody gave a credential. As good as a refusal, until somebody signs out.
     pub(crate) fn not_given(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::NotGiven, message.into())
-    }
-
-    /// The same fault, which the token service may have counted as a failed login.
-    pub(crate) fn into_unanswered(mut self) -> Self {
-        Arc::make_mut(&mut self.inner).kind = Kind::Unanswered;
-        self
     }
 
     fn new(kind: Kind, message: Cow<'static, str>) -> Self {
@@ -148,11 +140,7 @@ impl TokenError {
 
     /// The same, told from memory: the token service was not asked, and has nothing to count.
     pub(crate) fn from_memory(mut self) -> Self {
-        let inner = Arc::make_mut(&mut self.inner);
-        inner.is_from_memory = true;
-        if inner.kind == Kind::Unanswered {
-            inner.kind = Kind::Fault;
-        }
+        Arc::make_mut(&mut self.inner).is_from_memory = true;
         self
     }
 
@@ -162,10 +150,6 @@ impl TokenError {
 
     pub(crate) fn is_not_given(&self) -> bool {
         self.inner.kind == Kind::NotGiven
-    }
-
-    pub(crate) fn is_unanswered(&self) -> bool {
-        self.inner.kind == Kind::Unanswered
     }
 }
 

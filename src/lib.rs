@@ -108,8 +108,8 @@ mod layer;
 mod lock;
 mod login;
 mod outcome;
-mod patience;
-mod registry;
+mod report;
+mod resolve;
 mod routes;
 mod service;
 mod session;
@@ -123,7 +123,7 @@ mod trace;
 mod url;
 
 #[cfg(feature = "sign-in")]
-pub use self::login::{SignIn, SignedIn, begin_sign_in, redeem_code};
+pub use self::login::{SignIn, SignedIn};
 #[cfg(feature = "redis")]
 pub use self::shared_cache::RedisTokenCache;
 #[cfg(feature = "shared-cache")]
@@ -143,16 +143,17 @@ pub use self::{
     layer::{ArcgisAuthLayer, ArcgisAuthLayerBuilder},
     login::{
         Cancelled, ChosenSource, CredentialRequest, FederatedServer, GenerateToken, LegacyToken,
-        OAuthApp, OrElse, Portal, RefreshToken, RotatedToken, SiteReport, StaticToken,
-        TokenBinding, TokenClient, revoke_token,
+        OAuthApp, Portal, RefreshToken, RotatedToken, SiteReport, StaticToken, TokenClient,
+        revoke_token,
     },
     outcome::{AuthOutcome, RenewError, SkipReason},
+    report::site_report,
     service::ArcgisAuth,
     session::{SessionState, TokenState},
     sign::{CallerToken, TokenPlacement},
     site::Site,
     token::{
-        IssuedToken, SignOut, Token, TokenReason, TokenRequest, TokenSource, TokenSourceFn,
-        token_source_fn,
+        IssuedToken, OrElse, SignOut, Token, TokenBinding, TokenReason, TokenRequest, TokenSource,
+        TokenSourceFn, token_source_fn,
     },
 };

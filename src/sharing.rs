@@ -12,8 +12,8 @@ mod enabled {
     use crate::{
         credential::Fingerprint,
         error::TokenError,
-        login::{Endpoint, TokenBinding},
         shared_cache::{About, SealedTokenCache, SharedSource},
+        token::TokenBinding,
         token::{DynTokenSource, IssuedToken, SignOut, TokenRequest, TokenSource},
     };
 
@@ -92,11 +92,11 @@ mod enabled {
 
 #[cfg(not(feature = "shared-cache"))]
 mod disabled {
-    use std::{fmt, sync::Arc};
+    use std::sync::Arc;
 
     use crate::{
-        login::{Endpoint, TokenBinding},
-        token::DynTokenSource,
+        guard::SharedHistory,
+        token::{DynTokenSource, TokenBinding},
     };
 
     type Source = Arc<dyn DynTokenSource>;
@@ -109,12 +109,7 @@ mod disabled {
             false
         }
 
-        pub(crate) fn site(
-            &self,
-            _binding: &dyn fmt::Debug,
-            _is_users: bool,
-            source: Source,
-        ) -> Source {
+        pub(crate) fn site(&self, _binding: &TokenBinding, source: Source) -> Source {
             source
         }
 
@@ -122,8 +117,8 @@ mod disabled {
             source
         }
 
-        pub(crate) fn turn(&self, _service: &Endpoint, source: Source) -> Source {
-            source
+        pub(crate) fn history(&self) -> Option<Arc<dyn SharedHistory>> {
+            None
         }
     }
 }

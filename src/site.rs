@@ -2,18 +2,15 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::HeaderValue;
-
 use crate::{
     credential::Credential,
     error::{ConfigError, repeatable},
     identity::Identity,
     login::{Cancelled, CredentialFn, CredentialRequest},
-    patience::LONGEST,
     session::IdentityFn,
     sharing::Sharing,
     sign::{CallerToken, TokenPlacement},
-    token::{DynTokenSource, TokenSource},
+    token::{DynTokenSource, TokenBinding, TokenSource},
     url::Root,
 };
 
@@ -47,7 +44,8 @@ pub struct Site {
     pub(crate) credential_deadline: Duration,
     pub(crate) placement: TokenPlacement,
     pub(crate) caller_token: CallerToken,
-    pub(crate) binding: Binding,
+    /// The `Referer` that is the first root, unless set.
+    pub(crate) binding: Option<TokenBinding>,
     pub(crate) token_url: Option<String>,
     pub(crate) trusted_token_services: Vec<String>,
     pub(crate) portal: Option<String>,
@@ -62,6 +60,8 @@ pub struct Site {
     pub(crate) sharing: Sharing,
 }
 
+/// A day is for ever, and sums of it do not overflow.
+const LONGEST_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a person may take to answer.
 const CREDENTIAL_DEADLINE: Duration = Duration::from_secs(5 * 60);
 
@@ -77,15 +77,6 @@ pub(crate) enum Login {
 
 pub(crate) type SourceFor = Arc<dyn Fn(Option<&Identity>) -> Arc<dyn DynTokenSource> + Send + Sync>;
 
-#[derive(Clone, Debug)]
-pub(crate) enum Binding {
-    /// To the `Referer` that is the site's first root, where the site logs in by itself. A token source of the user's
-    /// own binds its tokens to whatever it likes.
-    Root,
-    Referer(String),
-    RequestIp,
-}
-
 impl Site {
     /// A site with this root, `https://host/arcgis`: the part of the services' URLs before `/rest`.
     pub fn new(root: impl Into<String>) -> Self {
@@ -95,7 +86,7 @@ impl Site {
             credential_deadline: CREDENTIAL_DEADLINE,
             placement: TokenPlacement::default(),
             caller_token: CallerToken::default(),
-            binding: Binding::Root,
+            binding: None,
             token_url: None,
             trusted_token_services: Vec::new(),
             portal: None,
@@ -166,7 +157,7 @@ impl Site {
     /// ```
     #[must_use]
     pub fn credential_deadline(mut self, deadline: Duration) -> Self {
-        self.credential_deadline = deadline.min(LONGEST);
+        self.credential_deadline = deadline.min(LONGEST_DEADLINE);
         self
     }
 
@@ -313,21 +304,26 @@ impl Site {
         self
     }
 
+    /// What tokens are bound to, in place of a `Referer` that is the first root with a slash behind it.
+    #[must_use]
+    pub fn binding(mut self, binding: TokenBinding) -> Self {
+        self.binding = Some(binding);
+        self
+    }
+
     /// The `Referer` that tokens are bound to, sent with the login and with every signed request. The first root, with
     /// a slash behind it, unless set; with a [`token_source`](Self::token_source) none, unless set.
     #[must_use]
-    pub fn referer(mut self, referer: impl Into<String>) -> Self {
-        self.binding = Binding::Referer(referer.into());
-        self
+    pub fn referer(self, referer: impl Into<String>) -> Self {
+        self.binding(TokenBinding::Referer(referer.into()))
     }
 
     /// Binds tokens to the address the token service sees instead of to a `Referer`. Not for machines that leave
     /// their network by changing addresses. Such tokens are of use on one machine only: through a
     /// [vault](crate::SealedTokenCache) machines then share what was refused, and no tokens.
     #[must_use]
-    pub fn bind_to_address(mut self) -> Self {
-        self.binding = Binding::RequestIp;
-        self
+    pub fn bind_to_address(self) -> Self {
+        self.binding(TokenBinding::RequestIp)
     }
 
     /// The full URL of the `generateToken` end point, in place of what the server's `rest/info` says. Named by you, it
@@ -360,6 +356,12 @@ impl Site {
     pub fn send_portal_token(mut self) -> Self {
         self.sends_portal_token = true;
         self
+    }
+
+    /// What tokens are bound to, at a site whose first root this is.
+    pub(crate) fn binding_at(&self, root: &Root) -> TokenBinding {
+        let root_referer = || TokenBinding::Referer(format!("{}/", root.to_url()));
+        self.binding.clone().unwrap_or_else(root_referer)
     }
 
     pub(crate) fn has_private_answers(&self) -> bool {
@@ -434,25 +436,5 @@ impl fmt::Debug for Site {
             .field("private_answers", &self.private_answers)
             .field("sharing", &self.sharing)
             .finish_non_exhaustive()
-    }
-}
-
-impl Binding {
-    /// The `Referer` tokens are bound to, if they are bound to one.
-    pub(crate) fn referer(&self, root: &Root) -> Result<Option<HeaderValue>, ConfigError> {
-        let text = match self {
-            Self::RequestIp => return Ok(None),
-            Self::Root => format!("{}/", root.to_url()),
-            Self::Referer(text) => text.clone(),
-        };
-        HeaderValue::from_str(&text)
-            .ok()
-            .filter(|value| !value.is_empty())
-            .map(Some)
-            .ok_or_else(|| {
-                ConfigError::new(format!(
-                    "the referer `{text}` cannot stand in a header; use a plain URL"
-                ))
-            })
     }
 }

@@ -18,9 +18,10 @@ pub(super) fn read_token(
     answer: &Response<Bytes>,
     place: &str,
     secrets: &[&str],
-) -> Result<IssuedToken, TokenError> {
+) -> Result<IssuedToken, Failure> {
     let json = read_json(answer, place, secrets)?;
-    token_in(&json, answer).unwrap_or_else(|| Err(neither(answer, place)))
+    let token = token_in(&json, answer).unwrap_or_else(|| Err(neither(answer, place)));
+    Ok(token?)
 }
 
 /// The token of a `generateToken` answer, if there is one.
@@ -51,11 +52,7 @@ pub(super) fn read_json(
     secrets: &[&str],
 ) -> Result<serde_json::Map<String, Value>, Failure> {
     let Ok(Value::Object(json)) = serde_json::from_slice::<Value>(answer.body()) else {
-        return Err(Failure {
-            code: None,
-            says_not_this_server: false,
-            error: no_json(answer, place, secrets),
-        });
+        return Err(no_json(answer, place, secrets).into());
     };
     let refusal = match json.get("error") {
         Some(Value::Object(error)) => Some(Refusal {
@@ -90,6 +87,16 @@ pub(super) struct Failure {
     /// A portal's word for a server it makes no tokens for.
     pub(super) says_not_this_server: bool,
     pub(super) error: TokenError,
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        Self {
+            code: None,
+            says_not_this_server: false,
+            error,
+        }
+    }
 }
 
 impl From<Failure> for TokenError {
@@ -155,15 +162,14 @@ fn repeats(body: &[u8], secret: &str) -> bool {
 }
 
 /// 400 and 401 are wrong credentials (portal, server), 201 an account that cannot get tokens or a `client` without its
-/// address, 405 and 403 a way of asking that the service forbids: none is cured by asking again. Other 4xx are taken for
-/// refusals as well, because a failed login too many locks the account; but for those that are about the service, and
-/// 400 for a URL that nothing is at.
+/// address, 403 an account that may not. Other 4xx are taken for refusals as well, because a failed login too many locks
+/// the account; but for those that are about the service or the way of asking, and 400 for a URL that nothing is at.
 fn is_refusal(code: Option<i64>, words: &str, status: StatusCode) -> bool {
     match code {
         Some(400) => !words.starts_with("Invalid URL"),
-        Some(404 | 408 | 429 | 498 | 499) => false,
+        Some(404 | 405 | 408 | 429 | 498 | 499) => false,
         Some(code) => code == 201 || (400..500).contains(&code),
-        None => !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS,
+        None => !status.is_server_error() && !matches!(status.as_u16(), 404 | 405 | 429),
     }
 }
 

@@ -4,7 +4,7 @@ use http::Uri;
 
 use crate::{
     error::{ConfigError, TokenError, repeatable},
-    login::{client::place, discovery::require_https},
+    login::client::{is_loopback, place},
     url::Origin,
 };
 
@@ -56,6 +56,11 @@ impl Endpoint {
         place(&self.uri)
     }
 
+    /// The canonical origin, by which the guard knows the token service.
+    pub(super) fn origin(&self) -> String {
+        self.origin.to_url()
+    }
+
     /// The URL, if a secret may travel there.
     pub(crate) fn checked(&self) -> Result<Uri, TokenError> {
         require_https(&self.uri, &self.origin, self.insecure_http)?;
@@ -67,4 +72,20 @@ impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.shown())
     }
+}
+
+/// A credential goes over https, to this machine, or where the user said so out loud.
+pub(super) fn require_https(
+    uri: &Uri,
+    origin: &Origin,
+    insecure_http: bool,
+) -> Result<(), TokenError> {
+    if origin.is_https() || insecure_http || uri.host().is_some_and(is_loopback) {
+        return Ok(());
+    }
+    Err(TokenError::fault(format!(
+        "{} is plain http, and a password does not go there in the clear; use https, or `allow_insecure_http` if the \
+         way is safe by other means",
+        place(uri)
+    )))
 }

@@ -1,57 +1,27 @@
 //! `generateToken`: user name and password by POST, at a standalone server, its admin API, or a portal.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, header};
+use bytes::Bytes;
+use http::Response;
 
+use super::{
+    DEFAULT_LIFETIME,
+    answer::read_token,
+    client::{Form, TokenClient, bind, place, post_form},
+    endpoint::Endpoint,
+    in_minutes,
+    setters::{binding_setters, insecure_http_setter, lifetime_setter},
+};
 use crate::{
     credential::{Credential, Fingerprint},
     error::{ConfigError, TokenError},
-    login::{
-        Endpoint,
-        answer::read_token,
-        client::{Form, TokenClient, place, post_form},
-        turn::Turn,
-    },
-    token::{IssuedToken, TokenRequest, TokenSource},
+    token::{IssuedToken, TokenBinding, TokenRequest, TokenSource},
 };
-
-/// What a token is bound to (`client=` of `generateToken`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TokenBinding {
-    /// `client=referer`: the token works on requests with this `Referer`, and only on these.
-    Referer(HeaderValue),
-    /// `client=ip`: the token works from this address, as the services see it.
-    Ip(IpAddr),
-    /// `client=requestip`: the token works from the address the token service saw. Breaks behind address pools.
-    RequestIp,
-}
-
-impl TokenBinding {
-    /// The parameters of `generateToken`.
-    pub(super) fn append_to(&self, form: Form) -> Form {
-        match self {
-            Self::Referer(referer) => form
-                .pair("client", "referer")
-                .pair("referer", &String::from_utf8_lossy(referer.as_bytes())),
-            Self::Ip(address) => form.pair("client", "ip").pair("ip", &address.to_string()),
-            Self::RequestIp => form.pair("client", "requestip"),
-        }
-    }
-
-    /// Some servers compare the login's own header with its parameter.
-    pub(super) fn put_on(&self, headers: &mut HeaderMap) {
-        if let Self::Referer(referer) = self {
-            headers.insert(header::REFERER, referer.clone());
-        }
-    }
-}
 
 /// Logs in with user name and password at a `generateToken` end point (ArcGIS REST API, "Generate Token").
 ///
-/// What was refused is not tried again for 15 minutes, or until the credential changes. For several sites give them one, in
-/// an `Arc`: each counts for itself.
+/// What was refused is not tried again for 15 minutes, or until the credential changes.
 ///
 /// A [`Site`](crate::Site) with a [`Credential`] makes one by itself. By hand, to wrap it in a source of your own:
 ///
@@ -79,8 +49,6 @@ pub struct GenerateToken {
     binding: TokenBinding,
     lifetime: Duration,
     client: TokenClient,
-    /// Of its own where it is made by hand: a site's has one with all that log in with its credential.
-    turn: Option<Arc<Turn>>,
 }
 
 impl GenerateToken {
@@ -95,10 +63,7 @@ impl GenerateToken {
         credential: Credential,
         client: TokenClient,
     ) -> Result<Self, ConfigError> {
-        Ok(Self {
-            turn: Some(Arc::default()),
-            ..Self::new(Endpoint::parse(url)?, credential, client)
-        })
+        Ok(Self::new(Endpoint::parse(url)?, credential, client))
     }
 
     pub(crate) fn new(endpoint: Endpoint, credential: Credential, client: TokenClient) -> Self {
@@ -106,56 +71,36 @@ impl GenerateToken {
             endpoint,
             credential,
             binding: TokenBinding::RequestIp,
-            lifetime: crate::login::DEFAULT_LIFETIME,
+            lifetime: DEFAULT_LIFETIME,
             client,
-            turn: None,
         }
     }
 
-    /// Binds the tokens to something else.
-    #[must_use]
-    pub fn binding(mut self, binding: TokenBinding) -> Self {
-        self.binding = binding;
-        self
-    }
-
-    /// Asks for tokens good for `lifetime`, in whole minutes, at least one. What the server grants is what counts.
-    #[must_use]
-    pub fn lifetime(mut self, lifetime: Duration) -> Self {
-        self.lifetime = lifetime;
-        self
-    }
-
-    /// Lets the password travel over plain http. Whoever listens on the way has it.
-    #[must_use]
-    pub fn allow_insecure_http(mut self) -> Self {
-        self.endpoint = self.endpoint.allow_insecure_http();
-        self
-    }
-}
-
-impl GenerateToken {
-    async fn log_in(&self, wanted: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let uri = self.endpoint.checked()?;
-        let asked = place(&uri);
-        let user = self.credential.read_user()?;
-        let minutes = crate::login::in_minutes(self.lifetime);
-        let form = Form::default()
-            .pair("username", user.name())
-            .pair("password", user.password())
-            .pair("expiration", &minutes)
-            .pair("f", "json");
-        let mut request = post_form(uri, self.binding.append_to(form));
-        self.binding.put_on(request.headers_mut());
-        let answer = self.client.send_user(&wanted, &user, request).await?;
-        read_token(&answer, &asked, &[user.password()])
-    }
+    binding_setters!();
+    lifetime_setter!();
+    insecure_http_setter!();
 }
 
 impl TokenSource for GenerateToken {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let log_in = async |request| self.log_in(request).await;
-        Turn::of_a_source(self.turn.as_deref(), self, request, log_in).await
+        let uri = self.endpoint.checked()?;
+        let asked = place(&uri);
+        let user = self.credential.read_user()?;
+        let form = Form::default()
+            .pair("username", user.name())
+            .pair("password", user.password())
+            .pair("expiration", &in_minutes(self.lifetime))
+            .pair("f", "json")
+            .bound_to(&self.binding);
+        let mut login = post_form(uri, form);
+        bind(&mut login, &self.binding)?;
+        let read = |answer: &Response<Bytes>| read_token(answer, &asked, &[user.password()]);
+        let endpoint = &self.endpoint;
+        let token = self
+            .client
+            .log_in(&request, endpoint, user.fingerprint(), login, read)
+            .await;
+        Ok(token?)
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {

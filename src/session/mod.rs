@@ -25,24 +25,3 @@ pub(crate) use self::{
     state::LoginResult,
     store::{Renewal, TokenStore, broken_off},
 };
-
-// TEMPORARY
-pub(crate) use crate::guard::REFUSAL_REMEMBERED;
-pub(crate) async fn in_time(
-    request: &crate::token::TokenRequest,
-    limit: std::time::Duration,
-    login: impl Future<Output = Result<crate::token::IssuedToken, crate::error::TokenError>>,
-) -> Result<crate::token::IssuedToken, crate::error::TokenError> {
-    match tokio::time::timeout(limit, login).await {
-        Ok(result) => request.concluded(result),
-        Err(_) => Err(request.broken_off(crate::error::TokenError::fault("too late"))),
-    }
-}
-impl TokenStore {
-    pub(crate) fn note_clean(&self, token: &crate::token::Token) {
-        token.set_proven();
-    }
-    pub(crate) fn is_worth_keeping(&self, _: tokio::time::Instant) -> bool {
-        false
-    }
-}

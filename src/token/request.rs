@@ -11,14 +11,12 @@ use std::{
 
 use tokio::time::Instant;
 
-#[cfg(feature = "shared-cache")]
-use self::vault_time::{VAULT_TIME, VaultTime};
 use crate::{
     credential::Fingerprint,
     error::TokenError,
     guard::{LockoutGuard, LoginAttempt, LoginKey},
     identity::Identity,
-    token::{Fate, Token},
+    token::Token,
     url::Origin,
 };
 
@@ -113,13 +111,9 @@ pub struct TokenRequest {
     deadline: Option<Instant>,
     /// A credential went out in answer to this.
     credential_sent: Arc<AtomicBool>,
-    fate: Arc<Fate>,
-    #[cfg(feature = "shared-cache")]
-    vault_time: VaultTime,
 }
 
 impl TokenRequest {
-    /// Made within a login, as that at a portal is, it is part of that login.
     pub(crate) fn new(
         owner: Owner,
         reason: TokenReason,
@@ -133,23 +127,7 @@ impl TokenRequest {
             guard,
             deadline: None,
             credential_sent: Arc::default(),
-            fate: Arc::default(),
-            #[cfg(feature = "shared-cache")]
-            vault_time: VAULT_TIME.try_with(Clone::clone).unwrap_or_default(),
         }
-    }
-
-    /// `login`, made for this request, with all that is asked for within it.
-    pub(crate) fn within<F: Future>(&self, login: F) -> impl Future<Output = F::Output> {
-        #[cfg(feature = "shared-cache")]
-        let login = VAULT_TIME.scope(self.vault_time.clone(), login);
-        login
-    }
-
-    /// What this login and those around it have spent on vaults.
-    #[cfg(feature = "shared-cache")]
-    pub(crate) fn vault_time(&self) -> &VaultTime {
-        &self.vault_time
     }
 
     /// The same, given up at `deadline`.
@@ -268,100 +246,8 @@ impl TokenRequest {
         self.credential_sent.load(Ordering::Relaxed)
     }
 
-    /// Says that the credential goes out now. A login that ends after this with neither a token nor a refusal, nor word
-    /// that it was [answered](Self::credential_answered), may have been counted as a failure by the token service: of
-    /// such the layer makes at most four in 15 minutes, for ArcGIS locks an account after five.
-    ///
-    /// ```
-    /// use tower_arcgis_auth::{IssuedToken, TokenError, token_source_fn};
-    /// # async fn post_login() -> std::io::Result<String> { Ok(String::new()) }
-    ///
-    /// let source = token_source_fn(|request| async move {
-    ///     request.sending_credential();
-    ///     let answer = post_login().await.map_err(|error| {
-    ///         TokenError::fault("the token service cannot be reached").with_source(error)
-    ///     })?;
-    ///     // Whatever it says: nobody has to guess whether it counted a failure.
-    ///     request.credential_answered();
-    ///     IssuedToken::try_new(answer)
-    /// });
-    /// # drop(source);
-    /// ```
-    pub fn sending_credential(&self) {
-        self.fate.set_sent();
-    }
-
-    /// Says that the token service has answered, whatever it said, or that the credential did not get there. A token or
-    /// a refusal says so by itself.
-    pub fn credential_answered(&self) {
-        self.fate.set_answered();
-    }
-
-    /// What has become of the credential.
-    pub(crate) fn fate(&self) -> &Fate {
-        &self.fate
-    }
-
-    /// Says which credential goes out: it may have changed since it was last looked at.
-    pub(crate) fn uses(&self, fingerprint: Fingerprint) {
-        self.fate.set_used(fingerprint);
-    }
-
-    /// What a login for this request ended with: a fault in place of an answer is one that counts.
-    pub(crate) fn concluded<T>(&self, result: Result<T, TokenError>) -> Result<T, TokenError> {
-        match &result {
-            Ok(_) => self.fate.set_answered(),
-            Err(error) if error.is_refused() => self.fate.set_refused(error),
-            Err(_) if self.fate.is_unanswered() => {
-                return result.map_err(TokenError::into_unanswered);
-            }
-            Err(_) => {}
-        }
-        result
-    }
-
-    /// What a login for this request counts as that was broken off for the reason of `error`.
-    pub(crate) fn broken_off(&self, error: TokenError) -> TokenError {
-        match self.fate.refusal() {
-            Some(refusal) => refusal,
-            None if self.fate.is_unanswered() => error.into_unanswered(),
-            None => error,
-        }
-    }
-
     pub(crate) fn owner(&self) -> &Owner {
         &self.owner
-    }
-}
-
-#[cfg(feature = "shared-cache")]
-pub(crate) mod vault_time {
-    use std::{
-        sync::{
-            Arc,
-            atomic::{AtomicU64, Ordering},
-        },
-        time::Duration,
-    };
-
-    tokio::task_local! {
-        /// That of the login this task makes: a portal's login begins in its midst, and takes it over.
-        pub(super) static VAULT_TIME: VaultTime;
-    }
-
-    /// How long a login has waited for vaults' answers, all levels of it together.
-    #[derive(Clone, Debug, Default)]
-    pub(crate) struct VaultTime(Arc<AtomicU64>);
-
-    impl VaultTime {
-        pub(crate) fn spent(&self) -> Duration {
-            Duration::from_micros(self.0.load(Ordering::Relaxed))
-        }
-
-        pub(crate) fn add(&self, time: Duration) {
-            let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-            self.0.fetch_add(time, Ordering::Relaxed);
-        }
     }
 }
 

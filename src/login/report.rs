@@ -1,17 +1,14 @@
-//! Exploring: what a server says of itself, and which way of getting tokens would be taken there. No credential is sent.
+//! Site reports: what a server says of itself, and which login would be made there. No credential is sent.
 
 use std::{fmt, future, time::Duration};
 
 use tokio::time::timeout;
 
-use crate::{
-    credential::CredentialKind,
-    error::{ConfigError, TokenError, repeatable},
-    layer::recipe,
-    login::{Portals, Recipe, TokenClient, discovery::ServerInfo, way::Way},
-    site::{Login, Site},
-    url::Root,
+use super::{
+    discovery::{Discovery, Login},
+    server_info::ServerInfo,
 };
+use crate::error::{TokenError, repeatable};
 
 /// As long as a login may take, unless that is set.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -19,7 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// A server's own words are repeated no longer than this.
 const LONGEST_WORD: usize = 300;
 
-/// What a server says of itself, and what a site's login would make of it. See [`Site::explore`].
+/// What a server says of itself, and what a site's login would make of it. See [`site_report`](crate::site_report).
 ///
 /// What the server said is repeated as it came, but for user names, queries and control characters in it. It may be
 /// wrong, or made up: believe it as far as you believe the server.
@@ -93,18 +90,18 @@ impl ChosenSource {
         }
     }
 
-    fn of(way: &Way) -> Self {
-        match way {
-            Way::GenerateToken(endpoint) => Self::GenerateToken {
+    fn of(login: &Login) -> Self {
+        match login {
+            Login::GenerateToken(endpoint) => Self::GenerateToken {
                 url: endpoint.shown(),
             },
-            Way::LegacyToken(endpoint) => Self::LegacyToken {
+            Login::LegacyToken(endpoint) => Self::LegacyToken {
                 url: endpoint.shown(),
             },
-            Way::Portal(way) => {
-                let url = way.oauth.as_ref().unwrap_or(&way.exchange).shown();
-                let portal = shown(&way.url);
-                if way.is_site {
+            Login::Portal(portal) => {
+                let url = portal.oauth.as_ref().unwrap_or(&portal.exchange).shown();
+                let (portal, is_site) = (shown(&portal.url), portal.is_site);
+                if is_site {
                     Self::Portal { portal, url }
                 } else {
                     Self::FederatedServer { portal, url }
@@ -192,109 +189,50 @@ impl SiteReport {
     }
 }
 
-impl Site {
-    /// Asks the server what it is, and tells which way of getting tokens the site would take, as its settings are:
-    /// decided as for a login, but nothing of the credential is sent or even read. A site without a credential is taken
-    /// for one that a user logs in to.
-    ///
-    /// It costs one or two requests, to `rest/info` and `sharing/rest/info`; where these say nothing, one more, to
-    /// `tokens/generateToken`, without a user. `client` asks; with `None` the one that the feature `client` brings.
-    ///
-    /// # Errors
-    ///
-    /// Where a setting cannot work, as [`ArcgisAuthLayer::try_new`](crate::ArcgisAuthLayer::try_new). What goes wrong with the
-    /// server is part of the findings.
-    ///
-    /// ```
-    /// use tower_arcgis_auth::{ChosenSource, Site};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// // A stand-in for ArcGIS Server, on loopback.
-    /// let server = arcgis_stand_in::StandIn::start().await?;
-    ///
-    /// let findings = Site::of_service(&server.url("rest/services/Parcels/MapServer"))?
-    ///     .explore(None)
-    ///     .await?;
-    /// assert_eq!(findings.root(), server.root());
-    /// assert_eq!(findings.full_version(), Some("10.9.1"));
-    /// match findings.source() {
-    ///     Ok(ChosenSource::GenerateToken { url }) => println!("users log in at {url}"),
-    ///     Ok(other) => println!("another way: {other}"),
-    ///     Err(error) => println!("no way: {error}"),
-    /// }
-    /// assert_eq!(server.counters().login_attempts, 0);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn explore(
-        &self,
-        client: impl Into<Option<TokenClient>> + Send,
-    ) -> Result<SiteReport, ConfigError> {
-        let mut client = client.into();
-        let first = self.roots.first().map_or("", String::as_str);
-        let root = Root::parse(first)?;
-        let referer = self.binding.referer(&root)?;
-        let recipe = recipe(self, &root, &referer, &mut client, &Portals::default())?;
-        let kind = Wanted::of(&self.login);
-        let root = root.to_url();
-        Ok(match timeout(DEADLINE, explore(&recipe, kind)).await {
-            Ok(findings) => SiteReport { root, ..findings },
-            Err(_) => SiteReport {
-                info: None,
-                source: Err(TokenError::fault(format!(
-                    "{root} did not say within {} seconds what it is; check the URL and that the server is up",
-                    DEADLINE.as_secs()
-                ))),
-                unlisted: None,
-                root,
-            },
-        })
-    }
-}
-
 /// What is to be logged in.
-#[derive(Clone, Copy)]
-enum Wanted {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted {
     User,
     App,
     StaticToken,
-    /// Whatever the site's own source logs in.
+    /// What the site's own source logs in.
     Given,
 }
 
-impl Wanted {
-    fn of(login: &Login) -> Self {
-        match login {
-            Login::Sources(_) => Self::Given,
-            Login::Credential(credential) => match credential.kind() {
-                CredentialKind::User { .. } => Self::User,
-                CredentialKind::App { .. } => Self::App,
-                CredentialKind::Token(_) => Self::StaticToken,
-            },
-            Login::None | Login::Ask(..) => Self::User,
-        }
+/// What the server says, and the login that fits; decided as for a login, but nothing of the credential is sent or read.
+pub(crate) async fn report(discovery: &Discovery, root: String, wanted: Wanted) -> SiteReport {
+    match timeout(DEADLINE, ask(discovery, wanted)).await {
+        Ok(report) => SiteReport { root, ..report },
+        Err(_) => SiteReport {
+            info: None,
+            source: Err(TokenError::fault(format!(
+                "{root} did not say within {} seconds what it is; check the URL and that the server is up",
+                DEADLINE.as_secs()
+            ))),
+            unlisted: None,
+            root,
+        },
     }
 }
 
-async fn explore(recipe: &Recipe, wanted: Wanted) -> SiteReport {
-    let told = recipe.discovery.server_info(&recipe.client).await;
+async fn ask(discovery: &Discovery, wanted: Wanted) -> SiteReport {
+    let said = discovery.server_info().await;
     let decision = match wanted {
         Wanted::StaticToken => Ok(ChosenSource::StaticToken),
         Wanted::Given => Ok(ChosenSource::Given),
         Wanted::User | Wanted::App => {
             let is_app = matches!(wanted, Wanted::App);
-            let decision = recipe.decide(is_app, future::ready(told.clone())).await;
-            decision.map(|decision| ChosenSource::of(&decision.way))
+            let found = discovery.decide(is_app, future::ready(said.clone())).await;
+            found.map(|found| ChosenSource::of(&found.login))
         }
     };
     let (source, unlisted) = match decision {
         Ok(source) => (Ok(source), None),
-        Err(no_way) => (Err(no_way.error), no_way.unlisted),
+        Err(no_login) => (Err(no_login.error), no_login.unlisted),
     };
     SiteReport {
-        root: recipe.discovery.root.clone(),
-        info: told.ok().flatten().map(ServerInfo::shown),
+        root: discovery.root.clone(),
+        info: said.ok().flatten().map(ServerInfo::shown),
         source,
         unlisted,
     }
