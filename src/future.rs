@@ -20,9 +20,10 @@ use crate::{
     error::BoxError,
     outcome::{AuthOutcome, SkipReason},
     service::Login,
-    session::{Account, Renewal, ServiceKey, broken_off, service_key},
+    session::{Account, Renewal, broken_off},
     sign::{cache_control::make_private, scrub},
     token::{Token, TokenReason},
+    url::{ServiceKey, service_key},
 };
 
 /// The future of [`ArcgisAuth`](crate::ArcgisAuth).

@@ -1,6 +1,6 @@
 //! The layer and its builder: settings checked once, sites made ready, tokens shared by all services it makes.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use tower_layer::Layer;
@@ -8,7 +8,7 @@ use tower_layer::Layer;
 #[cfg(feature = "identities")]
 use crate::session::CallerSettings;
 use crate::{
-    error::{ConfigError, repeatable},
+    error::ConfigError,
     handle::{ArcgisAuthHandle, KnownSite},
     identity::Identity,
     login::{
@@ -22,7 +22,7 @@ use crate::{
     sharing::Sharing,
     site::{Binding, Login, Site, SourceFor},
     token::{DynTokenSource, Owner},
-    url::{Origin, Root, service_url::server_of},
+    url::{Origin, Root, redact, server_of},
 };
 
 const DEFAULT_REPLAY_LIMIT: usize = 1024 * 1024;
@@ -168,6 +168,7 @@ impl ArcgisAuthLayerBuilder {
             outcome_in_every_response,
         } = self;
         let mut roots: Vec<(Root, Accounts)> = Vec::new();
+        let mut seen = HashSet::new();
         let mut known = Vec::new();
         let mut default_roots = Vec::new();
         let portals = Portals::default();
@@ -197,10 +198,11 @@ impl ArcgisAuthLayerBuilder {
                 tally,
             }));
             for root in site_roots {
-                if let Some((other, _)) = roots.iter().find(|(other, _)| other.is_same(&root)) {
+                // Roots are the same whatever the case of their letters.
+                if !seen.insert(root.to_url().to_ascii_lowercase()) {
                     return Err(ConfigError::new(format!(
                         "the root {} is there twice, in two sites or in one; a request could belong to either",
-                        other.to_url()
+                        root.to_url()
                     )));
                 }
                 if is_default {
@@ -347,7 +349,7 @@ pub(crate) fn recipe(
         trusted.push(origin.ok_or_else(|| {
             ConfigError::new(format!(
                 "the portal `{}` is not a URL; write it like https://portal.example.com/portal",
-                repeatable(portal)
+                redact(portal)
             ))
         })?);
         let path = portal.trim_end_matches('/').split('/').skip(3);
@@ -361,7 +363,7 @@ pub(crate) fn recipe(
             return Err(ConfigError::new(format!(
                 "the portal `{}` reaches into `/{inside}`; the portal is the part before that, like \
                  https://portal.example.com/portal",
-                repeatable(portal)
+                redact(portal)
             )));
         }
     }
@@ -370,7 +372,7 @@ pub(crate) fn recipe(
         trusted.push(origin.ok_or_else(|| {
             ConfigError::new(format!(
                 "the trusted token service `{}` is not an origin; write it like https://portal.example.com",
-                repeatable(service)
+                redact(service)
             ))
         })?);
     }

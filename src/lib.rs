@@ -151,4 +151,5 @@ pub use self::{
         IssuedToken, SignOut, Token, TokenReason, TokenRequest, TokenSource, TokenSourceFn,
         token_source_fn,
     },
+    url::EndPoint,
 };

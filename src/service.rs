@@ -20,7 +20,7 @@ use crate::{
     session::{Accounts, Renewal},
     site::CallerToken,
     token::{Freshness, Token, TokenReason},
-    url::paths::is_exempt,
+    url::is_exempt,
 };
 
 /// Signs requests to ArcGIS sites, and answers their challenges. See the [crate's documentation](crate).

@@ -6,7 +6,7 @@ use http::HeaderValue;
 
 use crate::{
     credential::Credential,
-    error::{ConfigError, repeatable},
+    error::ConfigError,
     identity::Identity,
     login::{Cancelled, CredentialFn, CredentialRequest},
     patience::LONGEST,
@@ -14,7 +14,7 @@ use crate::{
     sharing::Sharing,
     sign::placement::TokenPlacement,
     token::{DynTokenSource, TokenSource},
-    url::Root,
+    url::{Root, redact, root_of_service},
 };
 
 #[cfg(feature = "identities")]
@@ -76,7 +76,7 @@ pub(crate) enum Login {
 
 pub(crate) type SourceFor = Arc<dyn Fn(Option<&Identity>) -> Arc<dyn DynTokenSource> + Send + Sync>;
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Binding {
     /// To the `Referer` that is the site's first root, where the site logs in by itself. A token source of the user's
     /// own binds its tokens to whatever it likes.
@@ -120,6 +120,33 @@ impl Site {
             callers: CallerSettings::default(),
             sharing: Sharing::default(),
         }
+    }
+
+    /// The site that the service at `url` belongs to: its root is the part before `/rest`, `/sharing` or `/services`, web
+    /// adaptor's name and all. A query and a fragment are left out. URLs of the administrator's end points (`/admin`), of
+    /// the token service (`/tokens`) and of a portal's pages (`/home/….html`) do as well; a URL with nothing of all
+    /// that is taken for the root itself.
+    ///
+    /// # Errors
+    ///
+    /// If `url` is no absolute http or https URL, or has a user name in it.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::{Credential, Site};
+    ///
+    /// let site = Site::of_service("https://gis.example.com/arcgis/rest/services/Roads/MapServer/0?f=json")?
+    ///     .credential(Credential::user("gis_reader", "secret"));
+    /// assert!(format!("{site:?}").contains("\"https://gis.example.com/arcgis\""));
+    /// # Ok::<(), tower_arcgis_auth::ConfigError>(())
+    /// ```
+    pub fn of_service(url: &str) -> Result<Self, ConfigError> {
+        root_of_service(url).map(Self::new).ok_or_else(|| {
+            ConfigError::new(format!(
+                "the service URL `{}` is not an absolute http or https URL, or has a user name in it; write it like \
+                 https://gis.example.com/arcgis/rest/services/Roads/MapServer",
+                redact(url)
+            ))
+        })
     }
 
     /// One more root under which the same token is good. Logins start from the first.
@@ -393,9 +420,9 @@ impl Site {
     }
 }
 
-/// URLs as `Debug` may show them: nobody should write a password into one, and some do.
-fn shown(urls: &[String]) -> Vec<String> {
-    urls.iter().map(|url| repeatable(url)).collect()
+/// URLs as `Debug` may show them.
+fn redacted(urls: &[String]) -> Vec<String> {
+    urls.iter().map(redact).collect()
 }
 
 impl fmt::Debug for Site {
@@ -407,22 +434,32 @@ impl fmt::Debug for Site {
             Login::Sources(_) => &"a token source",
         };
         f.debug_struct("Site")
-            .field("roots", &shown(&self.roots))
+            .field("roots", &redacted(&self.roots))
             .field("login", login)
             .field("placement", &self.placement)
             .field("caller_token", &self.caller_token)
             .field("binding", &self.binding)
-            .field("token_url", &self.token_url.as_deref().map(repeatable))
+            .field("token_url", &self.token_url.as_deref().map(redact))
             .field(
                 "trusted_token_services",
-                &shown(&self.trusted_token_services),
+                &redacted(&self.trusted_token_services),
             )
             .field("sends_portal_token", &self.sends_portal_token)
-            .field("portal", &self.portal.as_deref().map(repeatable))
+            .field("portal", &self.portal.as_deref().map(redact))
             .field("insecure_http", &self.insecure_http)
             .field("private_answers", &self.private_answers)
             .field("sharing", &self.sharing)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => f.write_str("Root"),
+            Self::Referer(url) => f.debug_tuple("Referer").field(&redact(url)).finish(),
+            Self::RequestIp => f.write_str("RequestIp"),
+        }
     }
 }
 
@@ -440,7 +477,8 @@ impl Binding {
             .map(Some)
             .ok_or_else(|| {
                 ConfigError::new(format!(
-                    "the referer `{text}` cannot stand in a header; use a plain URL"
+                    "the referer `{}` cannot stand in a header; use a plain URL",
+                    redact(&text)
                 ))
             })
     }

@@ -7,10 +7,10 @@ use crate::{
     error::TokenError,
     login::{
         Endpoint,
-        client::{Form, TokenClient, get, is_loopback, place, post_form},
+        client::{Form, TokenClient, get, is_loopback, post_form},
         way::NoWay,
     },
-    url::Origin,
+    url::{Origin, redact},
 };
 
 /// Where a site's token service may be looked for, and where it may be.
@@ -56,7 +56,7 @@ impl Discovery {
                     "the site's root makes no URL with /rest/info behind it; check the root",
                 )
             })?;
-            let asked = place(&info);
+            let asked = redact(&info);
             let response = client.send(get(info)).await?;
             let status = response.status();
             let json = serde_json::from_slice::<Value>(response.body()).ok();
@@ -117,7 +117,7 @@ impl Discovery {
                         "the server at {} advertises its token service at {}, another origin, and the credential \
                          does not go there; if that is right, list it with `trust_token_service`",
                         self.root,
-                        place(&uri)
+                        redact(&uri)
                     ));
                     let in_the_clear = require_https(&uri, &origin, self.insecure_http).is_err();
                     let listed = match upgraded {
@@ -151,7 +151,7 @@ pub(crate) fn require_https(
     Err(TokenError::fault(format!(
         "{} is plain http, and a password does not go there in the clear; use https, or `allow_insecure_http` if the \
          way is safe by other means",
-        place(uri)
+        redact(uri)
     )))
 }
 

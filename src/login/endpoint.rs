@@ -3,9 +3,9 @@
 use http::Uri;
 
 use crate::{
-    error::{ConfigError, TokenError, repeatable},
-    login::{client::place, discovery::require_https},
-    url::Origin,
+    error::{ConfigError, TokenError},
+    login::discovery::require_https,
+    url::{Origin, redact},
 };
 
 /// The URL of a token service, without a query: credentials and parameters go in the body.
@@ -25,7 +25,7 @@ impl Endpoint {
             .ok_or_else(|| {
                 ConfigError::new(format!(
                     "the token URL `{}` is not of the form https://host/arcgis/tokens/generateToken, without a query",
-                    repeatable(url)
+                    redact(url)
                 ))
             })
     }
@@ -53,7 +53,7 @@ impl Endpoint {
 
     /// The URL as people may see it.
     pub(crate) fn shown(&self) -> String {
-        place(&self.uri)
+        redact(&self.uri)
     }
 
     /// The URL, if a secret may travel there.

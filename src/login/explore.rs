@@ -6,18 +6,15 @@ use tokio::time::timeout;
 
 use crate::{
     credential::CredentialKind,
-    error::{ConfigError, TokenError, repeatable},
+    error::{ConfigError, TokenError},
     layer::recipe,
     login::{Portals, Recipe, TokenClient, discovery::ServerInfo, way::Way},
     site::{Login, Site},
-    url::Root,
+    url::{Root, redact},
 };
 
 /// As long as a login may take, unless that is set.
 const DEADLINE: Duration = Duration::from_secs(30);
-
-/// A server's own words are repeated no longer than this.
-const LONGEST_WORD: usize = 300;
 
 /// What a server says of itself, and what a site's login would make of it. See [`Site::explore`].
 ///
@@ -103,7 +100,7 @@ impl ChosenSource {
             },
             Way::Portal(way) => {
                 let url = way.oauth.as_ref().unwrap_or(&way.exchange).shown();
-                let portal = shown(&way.url);
+                let portal = redact(&way.url);
                 if way.is_site {
                     Self::Portal { portal, url }
                 } else {
@@ -303,7 +300,7 @@ async fn explore(recipe: &Recipe, wanted: Wanted) -> SiteReport {
 impl ServerInfo {
     /// As people may see it.
     fn shown(self) -> Self {
-        let word = |word: Option<String>| word.as_deref().map(shown);
+        let word = |word: Option<String>| word.map(redact);
         Self {
             asked_at: self.asked_at,
             current_version: word(self.current_version),
@@ -313,13 +310,4 @@ impl ServerInfo {
             portal: word(self.portal),
         }
     }
-}
-
-/// A server's word on one line, without what stands before an `@`, and without a query.
-fn shown(word: &str) -> String {
-    repeatable(word)
-        .chars()
-        .filter(|char| !char.is_control())
-        .take(LONGEST_WORD)
-        .collect()
 }

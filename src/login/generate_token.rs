@@ -10,10 +10,11 @@ use crate::{
     login::{
         Endpoint,
         answer::read_token,
-        client::{Form, TokenClient, place, post_form},
+        client::{Form, TokenClient, post_form},
         turn::Turn,
     },
     token::{IssuedToken, TokenRequest, TokenSource},
+    url::redact,
 };
 
 /// What a token is bound to (`client=` of `generateToken`).
@@ -137,7 +138,7 @@ impl GenerateToken {
 impl GenerateToken {
     async fn log_in(&self, wanted: TokenRequest) -> Result<IssuedToken, TokenError> {
         let uri = self.endpoint.checked()?;
-        let asked = place(&uri);
+        let asked = redact(&uri);
         let user = self.credential.read_user()?;
         let minutes = crate::login::in_minutes(self.lifetime);
         let form = Form::default()

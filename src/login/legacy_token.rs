@@ -10,10 +10,11 @@ use crate::{
     error::{ConfigError, TokenError},
     login::{
         Endpoint, TokenBinding, TokenClient,
-        client::{Form, get, place, post_form},
+        client::{Form, get, post_form},
         turn::Turn,
     },
     token::{IssuedToken, TokenRequest, TokenSource},
+    url::redact,
 };
 
 /// Logs in at the token service of ArcGIS 9.3 to 10.2, `https://host/arcgis/tokens?request=getToken`.
@@ -109,7 +110,7 @@ impl LegacyToken {
 impl LegacyToken {
     async fn log_in(&self, wanted: TokenRequest) -> Result<IssuedToken, TokenError> {
         let uri = self.endpoint.checked()?;
-        let asked = place(&uri);
+        let asked = redact(&uri);
         let user = self.credential.read_user()?;
         let minutes = crate::login::in_minutes(self.lifetime);
         let form = Form::default()

@@ -20,9 +20,10 @@ use crate::{
     login::{
         Endpoint, TokenClient,
         answer::{Failure, integer, neither, read_json},
-        client::{Form, place, post_form},
+        client::{Form, post_form},
     },
     token::{IssuedToken, SignOut, TokenRequest, TokenSource},
+    url::redact,
 };
 
 /// Logs an application in: `client_credentials` at a portal's `oauth2/token`.
@@ -444,7 +445,7 @@ pub(super) async fn ask(
         error,
     };
     let uri = endpoint.checked().map_err(failed)?;
-    let asked = place(&uri);
+    let asked = redact(&uri);
     let form = parameters
         .iter()
         .fold(Form::default(), |form, (name, value)| {
@@ -533,7 +534,7 @@ async fn revoke(
     client: &TokenClient,
 ) -> Result<(), TokenError> {
     let uri = endpoint.checked()?;
-    let asked = place(&uri);
+    let asked = redact(&uri);
     let form = Form::default()
         .pair("auth_token", token)
         .pair("client_id", client_id)

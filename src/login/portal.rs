@@ -19,7 +19,7 @@ use crate::{
     login::{
         Endpoint, TokenBinding, TokenClient,
         answer::{neither, read_json, token_in},
-        client::{Form, place, post_form},
+        client::{Form, post_form},
     },
     outcome::SkipReason,
     registry,
@@ -27,6 +27,7 @@ use crate::{
     token::{
         DynTokenSource, IssuedToken, Owner, SignOut, Token, TokenReason, TokenRequest, TokenSource,
     },
+    url::redact,
 };
 
 /// A portal somebody is logged in at. Clones share the login; so do all servers federated with it.
@@ -237,7 +238,7 @@ impl FederatedServer {
 
     async fn exchange(&self, portal_token: &Token) -> Result<IssuedToken, Exchange> {
         let uri: Uri = self.portal.exchange.checked().map_err(Exchange::Failed)?;
-        let asked = place(&uri);
+        let asked = redact(&uri);
         let minutes = crate::login::in_minutes(self.lifetime);
         let form = Form::default()
             .pair("request", "getToken")

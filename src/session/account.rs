@@ -1,11 +1,8 @@
 //! One site and caller as a request meets them: the token store, and how its tokens are placed.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::{Arc, LazyLock},
-};
+use std::sync::Arc;
 
-use http::{HeaderValue, Request, Uri, request::Parts};
+use http::{HeaderValue, Request, request::Parts};
 
 #[cfg(feature = "identities")]
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +15,6 @@ use crate::{
     sign::placement::{self, TokenPlacement},
     site::CallerToken,
     token::Token,
-    url::paths::service_of,
 };
 
 #[derive(Debug)]
@@ -162,18 +158,3 @@ impl Signing {
         placement::sign(request, token, self.placement, self.referer.as_ref());
     }
 }
-
-/// What a service that refuses the account is remembered by: host, and path through its `…Server` segment. Given the
-/// URI and how long the site's root is in its path.
-pub(crate) fn service_key(uri: &Uri, root: usize) -> ServiceKey {
-    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    let path = uri.path();
-    let service = path.get(root..).map_or(path, service_of);
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let spelling = (authority.to_ascii_lowercase(), service.to_ascii_lowercase());
-    ServiceKey(HASHER.hash_one(spelling))
-}
-
-/// A service's name, hashed: callers choose how long it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ServiceKey(pub(crate) u64);

@@ -10,7 +10,7 @@ mod store;
 #[cfg(feature = "identities")]
 pub(crate) use self::identities::{CallerSettings, Callers, IdentityFn};
 pub(crate) use self::{
-    account::{Account, Accounts, ServiceKey, Signing, service_key},
+    account::{Account, Accounts, Signing},
     counters::Tally,
     state::{LoginResult, REFUSAL_REMEMBERED},
     store::{Renewal, TokenStore, broken_off, in_time},

@@ -9,8 +9,8 @@ use crate::{
     error::TokenError,
     login::Unanswered,
     outcome::SkipReason,
-    session::ServiceKey,
     token::{Freshness, Token, TokenReason, TokenRequest},
+    url::ServiceKey,
 };
 
 /// ArcGIS Server's built-in store and Portal lock an account for 15 minutes after 5 failed logins in 15 minutes.

@@ -25,11 +25,12 @@ use crate::{
     lock::lock,
     outcome::SkipReason,
     patience::GIVEN_UP_AFTER,
-    session::{ServiceKey, Tally},
+    session::Tally,
     token::{
         DynTokenSource, Freshness, IssuedToken, Owner, SignOut, Token, TokenReason, TokenRequest,
     },
     trace,
+    url::ServiceKey,
 };
 
 /// The shared current token, and everything that decides when the next is fetched.
