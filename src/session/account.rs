@@ -12,7 +12,10 @@ use crate::session::Callers;
 use crate::{
     identity::Identity,
     session::TokenStore,
-    sign::placement::{self, TokenPlacement},
+    sign::{
+        callers_token,
+        placement::{self, TokenPlacement},
+    },
     site::CallerToken,
     token::Token,
 };
@@ -146,15 +149,17 @@ impl Accounts {
 
 impl Signing {
     pub(crate) fn has_token<B>(&self, request: &Request<B>) -> bool {
-        placement::has_token(request.uri(), request.headers(), self.placement)
+        callers_token::has_token(request.uri(), request.headers(), self.placement)
+            || callers_token::carries_token_cookie(request.headers())
     }
 
     pub(crate) fn remove_token<B>(&self, request: &mut Request<B>) {
-        placement::remove_token(request, self.placement);
+        callers_token::remove_token(request, self.placement);
     }
 
     #[inline]
     pub(crate) fn sign<B>(&self, request: &mut Request<B>, token: &Token) {
-        placement::sign(request, token, self.placement, self.referer.as_ref());
+        let referer = self.referer.as_ref();
+        placement::sign(request, token, self.placement, true, referer);
     }
 }
