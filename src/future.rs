@@ -231,7 +231,9 @@ impl<S, B> Exchange<S, B> {
         if self.always_tell || outcome.is_worth_telling() {
             response.extensions_mut().insert(outcome.clone());
         }
-        response.body_mut().set_outcome(outcome);
+        let body = response.body_mut();
+        body.set_outcome(outcome);
+        body.set_token(self.token.take());
     }
 
     /// The service `uri` belongs to, as it is remembered.
