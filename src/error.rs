@@ -199,18 +199,6 @@ impl ConfigError {
     }
 }
 
-/// A URL of somebody's settings as an error may repeat it: without what stands before an `@`, and without its query.
-pub(crate) fn repeatable(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    match url.rsplit_once('@') {
-        Some((before, host)) => {
-            let scheme = before.split_once("//").map_or("", |(scheme, _)| scheme);
-            format!("{scheme}//…@{host}")
-        }
-        None => url.to_owned(),
-    }
-}
-
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

@@ -15,10 +15,10 @@ use crate::{
     challenge::{Challenge, Detector, Noted, RequestFacts, Start},
     outcome::{AuthOutcome, SkipReason},
     session::{Renewal, Session, Standing},
-    sign::{Placed, cache_control, callers_token, placement, scrub},
+    sign::{TokenPlacement, cache_control, callers_token, placement, scrub},
     token::{Freshness, Token, TokenReason},
     trace,
-    url::{ServiceKey, names_server, service_key},
+    url::{ServiceKey, has_service, service_key},
 };
 
 /// What a login's waiter gets.
@@ -52,7 +52,8 @@ pub(crate) struct Exchange<S, B> {
     unsigned: Option<Unsigned>,
     /// The first signed sending had a token of before the request.
     was_signed_at_first: bool,
-    placed: Placed,
+    /// Where the last token went.
+    placed: TokenPlacement,
     /// The server does not read the header that a long URL's token went in.
     only_in_query: bool,
     /// Where the last re-send went, for the log.
@@ -177,7 +178,7 @@ impl<S, B> Exchange<S, B> {
             stage: Stage::First,
             unsigned,
             was_signed_at_first: false,
-            placed: Placed::default(),
+            placed: TokenPlacement::default(),
             only_in_query: false,
             path: String::new(),
             no_second_sending: None,
@@ -268,12 +269,13 @@ impl<S, B> Exchange<S, B> {
 
     fn sign<T>(&mut self, request: &mut Request<T>, token: Arc<Token>) {
         let signing = &self.session.signing;
+        let takes_header = !self.only_in_query && token.takes_esri_header();
         self.placed = placement::sign(
             request,
             &token,
             signing.placement,
+            takes_header,
             signing.referer.as_ref(),
-            self.only_in_query,
         );
         self.outcome.signed = true;
         self.token = Some(token);
@@ -355,7 +357,9 @@ impl<S, B> Exchange<S, B> {
         if self.settings.outcome_in_every_response || outcome.is_worth_telling() {
             response.extensions_mut().insert(outcome.clone());
         }
-        response.body_mut().set_outcome(outcome);
+        let body = response.body_mut();
+        body.set_outcome(outcome);
+        body.set_token(self.token.take());
     }
 
     /// The answer is no challenge. `proves` says whether that proves the token.
@@ -390,9 +394,8 @@ impl<S, B> Exchange<S, B> {
         self.outcome.challenge.get_or_insert(challenge);
         self.session.store.counters().challenges.add_one();
         // Not the token, but its place may be what the server does not know.
-        let is_unread = self.placed == Placed::InsteadOfQuery
-            && challenge == Challenge::TokenRequired
-            && !self.only_in_query;
+        let is_unread =
+            self.is_moved() && challenge == Challenge::TokenRequired && !self.only_in_query;
         if is_unread {
             if let Some(token) = self.token.clone().filter(|_| self.pause()) {
                 self.only_in_query = true;
@@ -475,7 +478,7 @@ impl<S, B> Exchange<S, B> {
         let is_fresh = self.token.as_ref().is_some_and(|token| {
             token.generation() > self.generation_before && !token.is_from_shared_cache()
         });
-        if !is_fresh || self.placed == Placed::InsteadOfQuery {
+        if !is_fresh || self.is_moved() {
             return Reaction::Answer;
         }
         let Some(service) = self.service else {
@@ -498,10 +501,16 @@ impl<S, B> Exchange<S, B> {
 
     /// An unsigned listing would be clean, and incomplete: only a service itself is asked without a token.
     fn may_try_unsigned(&self) -> bool {
-        let names_server = |kept: &Kept<S, B>| names_server(&kept.request.uri, self.root);
+        let path = self.kept.as_deref().map(|kept| kept.request.uri.path());
+        let below_root = path.and_then(|path| path.get(self.root..));
         self.was_signed_at_first
             && !self.session.signing.login_first
-            && self.kept.as_deref().is_some_and(names_server)
+            && below_root.is_some_and(has_service)
+    }
+
+    /// Whether the token went in a header because the query would have been too long.
+    fn is_moved(&self) -> bool {
+        self.outcome.signed && self.placed != self.session.signing.placement
     }
 
     fn warn_of_service(&self, challenge: Challenge) {

@@ -8,7 +8,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, Request, Response, StatusCode, header::WWW_AUTHENTICATE};
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode,
+    header::{CONTENT_LENGTH, WWW_AUTHENTICATE},
+};
 use http_body::Body;
 use pin_project::pin_project;
 use tokio::time::Sleep;
@@ -414,7 +417,7 @@ where
                 private: false,
             };
         }
-        callers_token::replace_form(&mut request, &text);
+        remove_from_form(&mut request, &text);
     }
     let length = text_length(request.body());
     match exchange.before_sending(request.uri(), length) {
@@ -428,6 +431,15 @@ where
                 then: Then::Send(Unsent::boxed(service, request, exchange)),
             }
         }
+    }
+}
+
+/// Takes the caller's token off a form.
+fn remove_from_form<B>(request: &mut Request<ReadForm<B>>, text: &[u8]) {
+    if let Some(rest) = callers_token::form_without_token(text) {
+        let length = HeaderValue::from(rest.len());
+        request.headers_mut().insert(CONTENT_LENGTH, length);
+        request.body_mut().replace(rest.into());
     }
 }
 

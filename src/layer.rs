@@ -1,6 +1,6 @@
 //! The layer and its builder: settings checked once, sites made ready, tokens shared by all services it makes.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
@@ -176,6 +176,7 @@ impl ArcgisAuthLayerBuilder {
         let mut roots: Vec<(Root, Sessions)> = Vec::new();
         let mut known = Vec::new();
         let mut default_roots = Vec::new();
+        let mut seen = HashSet::new();
         let mut resolver = Resolver {
             token_client,
             portals: Portals::default(),
@@ -201,10 +202,11 @@ impl ArcgisAuthLayerBuilder {
                 counters,
             }));
             for root in site_roots {
-                if let Some((other, _)) = roots.iter().find(|(other, _)| other.is_same(&root)) {
+                // Roots are the same whatever the case of their letters.
+                if !seen.insert(root.to_url().to_ascii_lowercase()) {
                     return Err(ConfigError::new(format!(
                         "the root {} is there twice, in two sites or in one; a request could belong to either",
-                        other.to_url()
+                        root.to_url()
                     )));
                 }
                 if is_default {

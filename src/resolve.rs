@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 #[cfg(feature = "identities")]
 use crate::session::{Identities, IdentitySettings};
 use crate::{
-    error::{ConfigError, repeatable},
+    error::ConfigError,
     guard::LockoutGuard,
     identity::Identity,
     login::{
@@ -16,7 +16,7 @@ use crate::{
     sharing::Sharing,
     site::{Login, Site, SourceFor},
     token::{DynTokenSource, Owner},
-    url::{Origin, Root, service_url::server_of},
+    url::{Origin, Root, redact, server_of},
 };
 
 /// What the sites of a layer have in common.
@@ -196,7 +196,7 @@ fn trusted(site: &Site, root: &Root) -> Result<Vec<Origin>, ConfigError> {
         trusted.push(origin.ok_or_else(|| {
             ConfigError::new(format!(
                 "the trusted token service `{}` is not an origin; write it like https://portal.example.com",
-                repeatable(service)
+                redact(service)
             ))
         })?);
     }
@@ -212,7 +212,7 @@ fn portal_origin(portal: &str) -> Result<Origin, ConfigError> {
         .ok_or_else(|| {
             ConfigError::new(format!(
                 "the portal `{}` is not a URL; write it like https://portal.example.com/portal",
-                repeatable(portal)
+                redact(portal)
             ))
         })?;
     let path = portal.trim_end_matches('/').split('/').skip(3);
@@ -226,7 +226,7 @@ fn portal_origin(portal: &str) -> Result<Origin, ConfigError> {
         Some(inside) => Err(ConfigError::new(format!(
             "the portal `{}` reaches into `/{inside}`; the portal is the part before that, like \
              https://portal.example.com/portal",
-            repeatable(portal)
+            redact(portal)
         ))),
         None => Ok(origin),
     }

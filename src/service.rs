@@ -18,7 +18,7 @@ use crate::{
     handle::{ArcgisAuthHandle, Shared},
     outcome::SkipReason,
     sign::{CallerToken, callers_token},
-    url::paths::is_exempt,
+    url::is_exempt,
 };
 
 /// Signs requests to ArcGIS sites, and answers their challenges. See the [crate's documentation](crate).
@@ -139,10 +139,10 @@ where
             .then_some(Unsigned::TokenCookie);
         let is_head = *request.method() == Method::HEAD;
         let exchange = Exchange::new(session, self.shared.settings, root, is_head, unsigned);
-        if callers_token::is_short_form(&request) {
+        if is_short_form(&request) {
             let form = UnreadForm {
                 service: self.take_ready(),
-                request: request.map(|body| FormReader::new(body, callers_token::LONGEST_FORM)),
+                request: request.map(|body| FormReader::new(body, LONGEST_FORM)),
             };
             return ResponseFuture::reading(Box::new(form), exchange);
         }
@@ -155,6 +155,18 @@ where
 fn echoes(method: &Method) -> bool {
     let name = method.as_str();
     name.eq_ignore_ascii_case("TRACE") || name.eq_ignore_ascii_case("TRACK")
+}
+
+/// Longer form bodies are not looked into for a token of the caller's own, in bytes.
+const LONGEST_FORM: usize = 64 * 1024;
+
+/// Whether the body is a form that says how long it is, and is not long.
+fn is_short_form<B: Body>(request: &Request<B>) -> bool {
+    callers_token::is_form(request.headers())
+        && match BodyLength::of(&request.body().size_hint(), request.headers()) {
+            BodyLength::Known(length) => (1..=LONGEST_FORM as u64).contains(&length),
+            _ => false,
+        }
 }
 
 impl<S> ArcgisAuth<S> {

@@ -4,14 +4,14 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     credential::Credential,
-    error::{ConfigError, repeatable},
+    error::ConfigError,
     identity::Identity,
     login::{Cancelled, CredentialFn, CredentialRequest},
     session::IdentityFn,
     sharing::Sharing,
     sign::{CallerToken, TokenPlacement},
     token::{DynTokenSource, TokenBinding, TokenSource},
-    url::Root,
+    url::{Root, redact, root_of_service},
 };
 
 #[cfg(feature = "identities")]
@@ -100,6 +100,33 @@ impl Site {
             identities: IdentitySettings::default(),
             sharing: Sharing::default(),
         }
+    }
+
+    /// The site that the service at `url` belongs to: its root is the part before `/rest`, `/sharing` or `/services`, web
+    /// adaptor's name and all. A query and a fragment are left out. URLs of the administrator's end points (`/admin`), of
+    /// the token service (`/tokens`) and of a portal's pages (`/home/….html`) do as well; a URL with nothing of all
+    /// that is taken for the root itself.
+    ///
+    /// # Errors
+    ///
+    /// If `url` is no absolute http or https URL, or has a user name in it.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::{Credential, Site};
+    ///
+    /// let site = Site::of_service("https://gis.example.com/arcgis/rest/services/Roads/MapServer/0?f=json")?
+    ///     .credential(Credential::user("gis_reader", "secret"));
+    /// assert!(format!("{site:?}").contains("\"https://gis.example.com/arcgis\""));
+    /// # Ok::<(), tower_arcgis_auth::ConfigError>(())
+    /// ```
+    pub fn of_service(url: &str) -> Result<Self, ConfigError> {
+        root_of_service(url).map(Self::new).ok_or_else(|| {
+            ConfigError::new(format!(
+                "the service URL `{}` is not an absolute http or https URL, or has a user name in it; write it like \
+                 https://gis.example.com/arcgis/rest/services/Roads/MapServer",
+                redact(url)
+            ))
+        })
     }
 
     /// One more root under which the same token is good. Logins start from the first.
@@ -406,9 +433,9 @@ impl Site {
     }
 }
 
-/// URLs as `Debug` may show them: nobody should write a password into one, and some do.
-fn shown(urls: &[String]) -> Vec<String> {
-    urls.iter().map(|url| repeatable(url)).collect()
+/// URLs as `Debug` may show them.
+fn redacted(urls: &[String]) -> Vec<String> {
+    urls.iter().map(redact).collect()
 }
 
 impl fmt::Debug for Site {
@@ -420,18 +447,18 @@ impl fmt::Debug for Site {
             Login::Sources(_) => &"a token source",
         };
         f.debug_struct("Site")
-            .field("roots", &shown(&self.roots))
+            .field("roots", &redacted(&self.roots))
             .field("login", login)
             .field("placement", &self.placement)
             .field("caller_token", &self.caller_token)
             .field("binding", &self.binding)
-            .field("token_url", &self.token_url.as_deref().map(repeatable))
+            .field("token_url", &self.token_url.as_deref().map(redact))
             .field(
                 "trusted_token_services",
-                &shown(&self.trusted_token_services),
+                &redacted(&self.trusted_token_services),
             )
             .field("sends_portal_token", &self.sends_portal_token)
-            .field("portal", &self.portal.as_deref().map(repeatable))
+            .field("portal", &self.portal.as_deref().map(redact))
             .field("insecure_http", &self.insecure_http)
             .field("private_answers", &self.private_answers)
             .field("sharing", &self.sharing)

@@ -22,6 +22,7 @@ use crate::{
     credential::Fingerprint,
     error::{BoxError, TokenError},
     token::{TokenBinding, TokenRequest},
+    url::redact,
 };
 
 /// Answers of token services are 100 to 2,000 bytes, `rest/info` likewise. What is longer is none.
@@ -184,7 +185,7 @@ where
 {
     fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         let mut client = self.0.clone();
-        let place = place(request.uri());
+        let place = redact(request.uri());
         Box::pin(async move {
             let unreachable = |error: C::Error, is_sent: bool| {
                 let error: BoxError = error.into();
@@ -215,19 +216,6 @@ where
             Ok(Response::from_parts(parts, body.to_bytes()))
         })
     }
-}
-
-/// A URL as an error may show it: without query, and without user information.
-pub(super) fn place(uri: &Uri) -> String {
-    format!(
-        "{}://{}{}{}",
-        uri.scheme_str().unwrap_or("http"),
-        uri.host().unwrap_or_default(),
-        uri.port()
-            .map(|port| format!(":{port}"))
-            .unwrap_or_default(),
-        uri.path()
-    )
 }
 
 pub(super) fn get(uri: Uri) -> Request<Full<Bytes>> {

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    client::{Form, TokenClient, get, place, post_form},
+    client::{Form, TokenClient, get, post_form},
     endpoint::{Endpoint, require_https},
     server_info::ServerInfo,
 };
@@ -22,7 +22,7 @@ use crate::{
     credential::not_a_user,
     error::TokenError,
     lock::lock,
-    url::{Origin, Root},
+    url::{Origin, Root, redact},
 };
 
 /// A server may move its token service.
@@ -199,7 +199,7 @@ impl Discovery {
                     "the site's root makes no URL with /rest/info behind it; check the root",
                 )
             })?;
-            let asked = place(&info);
+            let asked = redact(&info);
             let response = self.client.send(get(info)).await?;
             let status = response.status();
             let json = serde_json::from_slice::<Value>(response.body()).ok();
@@ -257,7 +257,7 @@ impl Discovery {
                         "the server at {} advertises its token service at {}, another origin, and the credential \
                          does not go there; if that is right, list it with `trust_token_service`",
                         self.root,
-                        place(&uri)
+                        redact(&uri)
                     ));
                     let in_the_clear = require_https(&uri, &origin, self.insecure_http).is_err();
                     let listed = match upgraded {

@@ -3,9 +3,9 @@
 use http::Uri;
 
 use crate::{
-    error::{ConfigError, TokenError, repeatable},
-    login::client::{is_loopback, place},
-    url::Origin,
+    error::{ConfigError, TokenError},
+    login::client::is_loopback,
+    url::{Origin, redact},
 };
 
 /// The URL of a token service, without a query: credentials and parameters go in the body.
@@ -25,7 +25,7 @@ impl Endpoint {
             .ok_or_else(|| {
                 ConfigError::new(format!(
                     "the token URL `{}` is not of the form https://host/arcgis/tokens/generateToken, without a query",
-                    repeatable(url)
+                    redact(url)
                 ))
             })
     }
@@ -53,7 +53,7 @@ impl Endpoint {
 
     /// The URL as people may see it.
     pub(crate) fn shown(&self) -> String {
-        place(&self.uri)
+        redact(&self.uri)
     }
 
     /// The canonical origin, by which the guard knows the token service.
@@ -86,6 +86,6 @@ pub(super) fn require_https(
     Err(TokenError::fault(format!(
         "{} is plain http, and a password does not go there in the clear; use https, or `allow_insecure_http` if the \
          way is safe by other means",
-        place(uri)
+        redact(uri)
     )))
 }

@@ -8,7 +8,7 @@ use http::Response;
 use super::{
     DEFAULT_LIFETIME,
     answer::read_token,
-    client::{Form, TokenClient, bind, place, post_form},
+    client::{Form, TokenClient, bind, post_form},
     endpoint::Endpoint,
     in_minutes,
     setters::{binding_setters, insecure_http_setter, lifetime_setter},
@@ -17,6 +17,7 @@ use crate::{
     credential::{Credential, Fingerprint},
     error::{ConfigError, TokenError},
     token::{IssuedToken, TokenBinding, TokenRequest, TokenSource},
+    url::redact,
 };
 
 /// Logs in with user name and password at a `generateToken` end point (ArcGIS REST API, "Generate Token").
@@ -84,7 +85,7 @@ impl GenerateToken {
 impl TokenSource for GenerateToken {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         let uri = self.endpoint.checked()?;
-        let asked = place(&uri);
+        let asked = redact(&uri);
         let user = self.credential.read_user()?;
         let form = Form::default()
             .pair("username", user.name())

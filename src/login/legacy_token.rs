@@ -7,7 +7,7 @@ use http::{Response, StatusCode, Uri};
 
 use super::{
     DEFAULT_LIFETIME,
-    client::{Form, TokenClient, bind, get, place, post_form},
+    client::{Form, TokenClient, bind, get, post_form},
     endpoint::Endpoint,
     in_minutes,
     setters::{binding_setters, insecure_http_setter, lifetime_setter},
@@ -16,6 +16,7 @@ use crate::{
     credential::{Credential, Fingerprint},
     error::{ConfigError, TokenError},
     token::{IssuedToken, TokenBinding, TokenRequest, TokenSource},
+    url::redact,
 };
 
 /// Logs in at the token service of ArcGIS 9.3 to 10.2, `https://host/arcgis/tokens?request=getToken`.
@@ -87,7 +88,7 @@ impl LegacyToken {
 impl TokenSource for LegacyToken {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         let uri = self.endpoint.checked()?;
-        let asked = place(&uri);
+        let asked = redact(&uri);
         let user = self.credential.read_user()?;
         let form = Form::default()
             .pair("request", "getToken")

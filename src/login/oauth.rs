@@ -17,7 +17,7 @@ use tokio::{
 use super::{
     DEFAULT_LIFETIME,
     answer::{Failure, integer, neither, read_json},
-    client::{Form, TokenClient, place, post_form},
+    client::{Form, TokenClient, post_form},
     endpoint::Endpoint,
     in_minutes,
     setters::{insecure_http_setter, lifetime_setter},
@@ -27,6 +27,7 @@ use crate::{
     error::{ConfigError, TokenError},
     identity::Identity,
     token::{IssuedToken, SignOut, TokenRequest, TokenSource},
+    url::redact,
 };
 
 /// Logs an application in: `client_credentials` at a portal's `oauth2/token`.
@@ -456,7 +457,7 @@ impl<'a> Question<'a> {
     fn new(endpoint: &Endpoint, parameters: &'a [(&'a str, &'a str)]) -> Result<Self, TokenError> {
         let uri = endpoint.checked()?;
         Ok(Self {
-            place: place(&uri),
+            place: redact(&uri),
             uri,
             parameters,
         })
@@ -555,7 +556,7 @@ async fn revoke(
     client: &TokenClient,
 ) -> Result<(), TokenError> {
     let uri = endpoint.checked()?;
-    let asked = place(&uri);
+    let asked = redact(&uri);
     let form = Form::default()
         .pair("auth_token", token)
         .pair("client_id", client_id)

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     DEFAULT_LIFETIME,
     answer::{neither, read_json, token_in},
-    client::{Form, TokenClient, bind, place, post_form},
+    client::{Form, TokenClient, bind, post_form},
     endpoint::Endpoint,
     in_minutes,
     setters::{binding_setters, lifetime_setter},
@@ -30,6 +30,7 @@ use crate::{
         DynTokenSource, IssuedToken, Owner, SignOut, Token, TokenBinding, TokenReason,
         TokenRequest, TokenSource,
     },
+    url::redact,
 };
 
 /// A portal, and a login there. Clones share the login; so do all servers federated with it.
@@ -273,7 +274,7 @@ impl FederatedServer {
 
     async fn exchange(&self, portal_token: &Token) -> Result<IssuedToken, Exchange> {
         let uri: Uri = self.portal.exchange.checked().map_err(Exchange::Failed)?;
-        let asked = place(&uri);
+        let asked = redact(&uri);
         let minutes = in_minutes(self.lifetime);
         let form = Form::default()
             .pair("request", "getToken")

@@ -8,13 +8,10 @@ use super::{
     discovery::{Discovery, Login},
     server_info::ServerInfo,
 };
-use crate::error::{TokenError, repeatable};
+use crate::{error::TokenError, url::redact};
 
 /// As long as a login may take, unless that is set.
 const DEADLINE: Duration = Duration::from_secs(30);
-
-/// A server's own words are repeated no longer than this.
-const LONGEST_WORD: usize = 300;
 
 /// What a server says of itself, and what a site's login would make of it. See [`site_report`](crate::site_report).
 ///
@@ -100,7 +97,7 @@ impl ChosenSource {
             },
             Login::Portal(portal) => {
                 let url = portal.oauth.as_ref().unwrap_or(&portal.exchange).shown();
-                let (portal, is_site) = (shown(&portal.url), portal.is_site);
+                let (portal, is_site) = (redact(&portal.url), portal.is_site);
                 if is_site {
                     Self::Portal { portal, url }
                 } else {
@@ -241,7 +238,7 @@ async fn ask(discovery: &Discovery, wanted: Wanted) -> SiteReport {
 impl ServerInfo {
     /// As people may see it.
     fn shown(self) -> Self {
-        let word = |word: Option<String>| word.as_deref().map(shown);
+        let word = |word: Option<String>| word.map(redact);
         Self {
             asked_at: self.asked_at,
             current_version: word(self.current_version),
@@ -251,13 +248,4 @@ impl ServerInfo {
             portal: word(self.portal),
         }
     }
-}
-
-/// A server's word on one line, without what stands before an `@`, and without a query.
-fn shown(word: &str) -> String {
-    repeatable(word)
-        .chars()
-        .filter(|char| !char.is_control())
-        .take(LONGEST_WORD)
-        .collect()
 }

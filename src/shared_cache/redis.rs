@@ -18,9 +18,10 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use crate::{
-    error::{ConfigError, repeatable},
+    error::ConfigError,
     lock::lock,
     shared_cache::{SealedRecord, SharedTokenCache, TokenCacheError, VaultLock},
+    url::redact,
 };
 
 const DEFAULT_NAMESPACE: &str = "arcgis-auth";
@@ -107,7 +108,7 @@ impl RedisTokenCache {
         let unusable = |why: &str| {
             ConfigError::new(format!(
                 "the Redis URL `{}` {why}; write it like redis://redis.example.com:6379/0 or rediss://…",
-                repeatable(url)
+                redact(url)
             ))
         };
         let client = Client::open(url).map_err(|_| unusable("is not one"))?;

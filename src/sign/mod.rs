@@ -2,8 +2,9 @@
 
 pub(crate) mod cache_control;
 pub(crate) mod callers_token;
+mod cookies;
+mod pairs;
 pub(crate) mod placement;
 pub(crate) mod scrub;
 
-pub(crate) use self::placement::Placed;
-pub use self::placement::{CallerToken, TokenPlacement};
+pub use self::{callers_token::CallerToken, placement::TokenPlacement};

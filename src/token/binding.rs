@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr};
 
 use http::HeaderValue;
 
-use crate::error::{ConfigError, repeatable};
+use crate::{error::ConfigError, url::redact};
 
 /// What a token is bound to (`client=` of `generateToken`, ArcGIS REST API, "Generate Token").
 #[derive(Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl TokenBinding {
             .ok_or_else(|| {
                 ConfigError::new(format!(
                     "the referer `{}` cannot stand in a header; use a plain URL",
-                    repeatable(text)
+                    redact(text)
                 ))
             })
     }
@@ -49,7 +49,7 @@ impl TokenBinding {
 impl fmt::Debug for TokenBinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Referer(text) => write!(f, "Referer({})", repeatable(text)),
+            Self::Referer(text) => write!(f, "Referer({})", redact(text)),
             Self::Ip(address) => write!(f, "Ip({address})"),
             Self::RequestIp => f.write_str("RequestIp"),
         }

@@ -41,6 +41,7 @@ pub struct IssuedToken {
     lifetime: Option<Duration>,
     /// Another process got it, and shared it: it may have died since.
     is_from_shared_cache: bool,
+    takes_esri_header: bool,
 }
 
 impl IssuedToken {
@@ -68,6 +69,7 @@ impl IssuedToken {
             text,
             lifetime: None,
             is_from_shared_cache: false,
+            takes_esri_header: true,
         })
     }
 
@@ -82,6 +84,14 @@ impl IssuedToken {
     pub(crate) fn from_shared_cache(self) -> Self {
         Self {
             is_from_shared_cache: true,
+            ..self
+        }
+    }
+
+    /// For a server older than ArcGIS 10.6, which does not know `X-Esri-Authorization`.
+    pub(crate) fn without_esri_header(self) -> Self {
+        Self {
+            takes_esri_header: false,
             ..self
         }
     }
@@ -124,6 +134,7 @@ pub struct Token {
     proven: AtomicBool,
     rejected: AtomicBool,
     is_from_shared_cache: bool,
+    takes_esri_header: bool,
     clock: OnceLock<AbortHandle>,
 }
 
@@ -158,6 +169,7 @@ impl Token {
             proven: AtomicBool::new(false),
             rejected: AtomicBool::new(false),
             is_from_shared_cache: issued.is_from_shared_cache,
+            takes_esri_header: issued.takes_esri_header,
             clock: OnceLock::new(),
             text: issued.text,
         })
@@ -236,11 +248,17 @@ impl Token {
         self.is_from_shared_cache
     }
 
+    /// Whether the server may know `X-Esri-Authorization`.
+    pub(crate) fn takes_esri_header(&self) -> bool {
+        self.takes_esri_header
+    }
+
     /// The same text for as long as it is good for still.
     pub(crate) fn reissue(&self) -> Result<IssuedToken, TokenError> {
         Ok(IssuedToken {
             lifetime: self.expires_in(),
             is_from_shared_cache: self.is_from_shared_cache,
+            takes_esri_header: self.takes_esri_header,
             ..IssuedToken::try_new(self.expose())?
         })
     }
