@@ -4,7 +4,7 @@
 //! "messages":[…],"code":…}` is the Administrator's; `{"code":401,"description":…}` is the OGC
 //! API's. Only the top level counts: features, domains and per-edit results have codes, too.
 
-use crate::challenge::{Challenge, Denial, Situation, Step, Verdict};
+use crate::challenge::{Challenge, Step, Verdict, denial::Denial, detector::Situation};
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -358,7 +358,12 @@ impl Json {
         }
         if self.in_error || self.key == Key::Messages {
             let message = self.key == Key::Message && self.expect == Expect::Text;
+            // The Administrator has a list of them.
+            let any_message = message || self.key == Key::Messages;
             match char {
+                b'y' | b'Y' if any_message => {
+                    self.denial.directory |= self.text.ends_with(b"directory");
+                }
                 b'l' | b'L' if message => self.denial.ssl |= self.text.ends_with(b"ssl"),
                 b'n' | b'N' if message => {
                     self.denial.permission |= self.text.ends_with(b"permission");
@@ -366,7 +371,10 @@ impl Json {
                 b's' | b'S' => {
                     self.denial.credentials |= self.text.ends_with(b"lid credentials");
                 }
-                b'd' | b'D' => self.denial.credentials |= self.text.ends_with(b"name or password"),
+                b'd' | b'D' => {
+                    self.denial.credentials |= self.text.ends_with(b"name or password");
+                    self.denial.disabled |= any_message && self.text.ends_with(b"disabled");
+                }
                 _ => {}
             }
         } else if matches!(char, b'n' | b'N') {

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::challenge::{Situation, Step, ends_with, html::Html, starts_with, xml::Xml};
+use crate::challenge::{Step, detector::Situation, ends_with, html::Html, starts_with, xml::Xml};
 
 /// A document being read.
 #[derive(Debug, Default)]

@@ -1,71 +1,55 @@
-//! Decodes gzip and deflate for the look, never more than the look needs, so that a bomb is no more
-//! than its first bytes.
+//! gzip and deflate, by `miniz_oxide`'s core: it decodes into one flat buffer as long as the look, so that it needs no
+//! window of its own.
 
-use flate2::{Decompress, FlushDecompress, Status};
-use http::{HeaderMap, header};
+use miniz_oxide::inflate::{
+    TINFLStatus,
+    core::{
+        DecompressorOxide, decompress_with_limit,
+        inflate_flags::{
+            TINFL_FLAG_HAS_MORE_INPUT, TINFL_FLAG_IGNORE_ADLER32,
+            TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
+        },
+    },
+};
 
+use super::{FIRST_STEP, Sink};
 use crate::challenge::{LOOK, Verdict};
 
-/// How a body is coded.
-#[derive(Debug)]
-pub(super) enum Coding {
-    Identity,
-    Inflate(Box<Inflate>),
-    /// A coding, or several, that are not decoded here.
-    Unknown,
-}
-
-impl Coding {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let mut coding = Self::Identity;
-        for value in headers.get_all(header::CONTENT_ENCODING) {
-            for name in value.as_bytes().split(|byte| *byte == b',') {
-                let name = name.trim_ascii();
-                if name.is_empty() || name.eq_ignore_ascii_case(b"identity") {
-                    continue;
-                }
-                let stage =
-                    if name.eq_ignore_ascii_case(b"gzip") || name.eq_ignore_ascii_case(b"x-gzip") {
-                        Stage::Gzip(Header::default())
-                    } else if name.eq_ignore_ascii_case(b"deflate") {
-                        Stage::Deflate(None)
-                    } else {
-                        return Self::Unknown;
-                    };
-                if !matches!(coding, Self::Identity) {
-                    return Self::Unknown;
-                }
-                coding = Self::Inflate(Box::new(Inflate {
-                    stage,
-                    gzip: false,
-                    decompress: Decompress::new(false),
-                    out: vec![0; usize::from(LOOK)],
-                }));
-            }
-        }
-        coding
-    }
-}
-
-/// An inflater that is fed as the body arrives.
-#[derive(Debug)]
-pub(super) struct Inflate {
+/// Decodes gzip or deflate as it arrives.
+pub(in crate::challenge) struct Inflate {
     stage: Stage,
     gzip: bool,
-    decompress: Decompress,
-    /// As long as the look: an inflater that meets broken data drops what it could not hand out, and
-    /// then the verdict would depend on how the body is cut into frames.
-    out: Vec<u8>,
+    core: DecompressorOxide,
+    /// All that was decoded. What an earlier body left behind `at` is never read.
+    out: [u8; LOOK as usize],
+    at: usize,
+    /// Where the gzip member at hand begins: nothing in it refers to what is before it.
+    member: usize,
+    step: usize,
+}
+
+impl Default for Inflate {
+    fn default() -> Self {
+        Self {
+            stage: Stage::Over,
+            gzip: false,
+            core: DecompressorOxide::default(),
+            out: [0; LOOK as usize],
+            at: 0,
+            member: 0,
+            step: FIRST_STEP,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     /// In the header of a gzip member.
     Gzip(Header),
-    /// At the start of "deflate", which is zlib by the book and raw by custom; the second byte tells.
+    /// At the start of "deflate", which is zlib by the RFC and raw with some servers; the second byte tells.
     Deflate(Option<u8>),
-    Body,
-    /// In the trailer of a gzip member, with so many bytes to go. Nobody checks it here.
+    Data,
+    /// In the trailer of a gzip member, with so many bytes to go. Its checksum is not compared: the look ends before.
     Trailer(u8),
     /// Not coded at all, whatever the header says: some proxies decode and leave the header.
     Plain,
@@ -102,19 +86,31 @@ const NAME: u8 = 8;
 const COMMENT: u8 = 16;
 
 impl Inflate {
-    /// Whether nothing will come out any more.
-    pub(super) fn is_stuck(&self) -> bool {
+    /// Gets ready for the start of a body.
+    pub(super) fn start(&mut self, gzip: bool) {
+        self.gzip = gzip;
+        self.stage = if gzip {
+            Stage::Gzip(Header::default())
+        } else {
+            Stage::Deflate(None)
+        };
+        self.step = FIRST_STEP;
+        self.start_member(0);
+    }
+
+    fn start_member(&mut self, at: usize) {
+        self.core.init();
+        self.at = at;
+        self.member = at;
+    }
+
+    pub(super) fn is_over(&self) -> bool {
         matches!(self.stage, Stage::Over)
     }
 
-    /// Decodes, handing pieces to `sink` until it decides or the bytes are used up.
-    pub(super) fn push(
-        &mut self,
-        mut bytes: &[u8],
-        mut sink: impl FnMut(&[u8]) -> Verdict,
-    ) -> Verdict {
+    pub(super) fn push(&mut self, mut bytes: &[u8], mut sink: impl Sink) -> Verdict {
         loop {
-            if let Stage::Body = self.stage {
+            if let Stage::Data = self.stage {
                 match self.inflate(&mut bytes, &mut sink) {
                     Verdict::More => {}
                     verdict => return verdict,
@@ -134,9 +130,8 @@ impl Inflate {
                 }
                 Stage::Gzip(header) => match header.byte(byte) {
                     Some(true) => {
-                        self.stage = Stage::Body;
-                        self.gzip = true;
-                        self.decompress.reset(false);
+                        self.stage = Stage::Data;
+                        self.start_member(self.at);
                     }
                     Some(false) => self.stage = Stage::Over,
                     None => {}
@@ -147,9 +142,9 @@ impl Inflate {
                     let zlib =
                         first & 0x0F == 8 && (u16::from(first) << 8 | u16::from(byte)) % 31 == 0;
                     self.stage = match zlib {
-                        // A preset dictionary nobody has.
+                        // It needs a preset dictionary, which HTTP does not have.
                         true if byte & 0x20 != 0 => Stage::Over,
-                        _ => Stage::Body,
+                        _ => Stage::Data,
                     };
                     if !zlib {
                         for byte in [first, byte] {
@@ -160,7 +155,7 @@ impl Inflate {
                         }
                     }
                 }
-                Stage::Body => continue,
+                Stage::Data => continue,
                 Stage::Trailer(left) => {
                     *left -= 1;
                     if *left == 0 {
@@ -177,22 +172,30 @@ impl Inflate {
         }
     }
 
-    fn inflate(&mut self, bytes: &mut &[u8], sink: &mut impl FnMut(&[u8]) -> Verdict) -> Verdict {
-        while let Stage::Body = self.stage {
-            let (read, written) = (self.decompress.total_in(), self.decompress.total_out());
-            let status = self
-                .decompress
-                .decompress(bytes, &mut self.out, FlushDecompress::None);
-            let read = (self.decompress.total_in() - read) as usize;
-            let written = (self.decompress.total_out() - written) as usize;
+    fn inflate(&mut self, bytes: &mut &[u8], sink: &mut impl Sink) -> Verdict {
+        while let Stage::Data = self.stage {
+            let before = self.at;
+            let (status, read, written) = decompress_with_limit(
+                &mut self.core,
+                bytes,
+                &mut self.out[self.member..],
+                before - self.member,
+                self.step,
+                TINFL_FLAG_HAS_MORE_INPUT
+                    | TINFL_FLAG_IGNORE_ADLER32
+                    | TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
+            );
+            self.step = usize::from(LOOK);
+            self.at += written;
             *bytes = bytes.get(read..).unwrap_or_default();
             match status {
-                Ok(Status::StreamEnd) if self.gzip => self.stage = Stage::Trailer(8),
-                Ok(Status::StreamEnd) | Err(_) => self.stage = Stage::Over,
-                Ok(_) => {}
+                TINFLStatus::Done if self.gzip => self.stage = Stage::Trailer(8),
+                TINFLStatus::NeedsMoreInput | TINFLStatus::HasMoreOutput => {}
+                // The end, or broken data.
+                _ => self.stage = Stage::Over,
             }
             if written > 0 {
-                match sink(self.out.get(..written).unwrap_or_default()) {
+                match sink(&self.out[before..self.at]) {
                     Verdict::More => {}
                     verdict => return verdict,
                 }
