@@ -1,7 +1,10 @@
 //! One request's decisions: what it is signed with, what is kept of it, and what a challenge leads to. The future only
 //! carries them out.
 
-use std::{mem, sync::Arc};
+use std::{
+    mem,
+    sync::{Arc, atomic::Ordering},
+};
 
 use http::{
     Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version,
@@ -18,7 +21,7 @@ use crate::{
     sign::{TokenPlacement, cache_control, callers_token, placement, scrub},
     token::{Freshness, Token, TokenReason},
     trace,
-    url::{ServiceKey, has_service, service_key},
+    url::{ServiceKey, has_service, root_of_service, service_key},
 };
 
 /// What a login's waiter gets.
@@ -193,6 +196,7 @@ impl<S, B> Exchange<S, B> {
             store,
             services,
             signing,
+            ..
         } = &*self.session;
         if services.remembers_any() {
             let service = service_key(uri, self.root);
@@ -427,6 +431,7 @@ impl<S, B> Exchange<S, B> {
             }
             Some(_) | None => {}
         }
+        self.warn_of_root();
         let is_replayable = self.pause();
         if let Some(unsigned) = self.unsigned.take() {
             if let Some(service) = self.service.filter(|_| unsigned == Unsigned::OpenService) {
@@ -511,6 +516,24 @@ impl<S, B> Exchange<S, B> {
     /// Whether the token went in a header because the query would have been too long.
     fn is_moved(&self) -> bool {
         self.outcome.signed && self.placed != self.session.signing.placement
+    }
+
+    /// Warns once of a service that lies below another root than the site's: its token service is not where it is looked
+    /// for.
+    fn warn_of_root(&self) {
+        let Some(kept) = &self.kept else {
+            return;
+        };
+        let path = kept.request.uri.path();
+        let expected = root_of_service(&format!("http://host{path}"));
+        let expected = expected
+            .as_deref()
+            .and_then(|root| root.strip_prefix("http://host"));
+        if let Some(expected) = expected.filter(|expected| expected.len() > self.root) {
+            if !self.session.is_warned_of_root.swap(true, Ordering::Relaxed) {
+                trace::outside_root(self.session.store.site(), expected);
+            }
+        }
     }
 
     fn warn_of_service(&self, challenge: Challenge) {

@@ -123,6 +123,7 @@ impl Resolver {
             discovery: Arc::new(self.discovery(site, root)?),
             sends_portal_token: site.sends_portal_token,
             binding: site.binding_at(root),
+            credentials_in_url: site.credentials_in_url,
             portals: self.portals.clone(),
             sharing: site.sharing.clone(),
         })
@@ -138,7 +139,7 @@ impl Resolver {
             },
         };
         let token_url = match &site.token_url {
-            Some(url) => Some(Endpoint::parse(url)?.insecure_http(site.insecure_http)),
+            Some(url) => Some(Endpoint::of_token_service(url)?.insecure_http(site.insecure_http)),
             None => None,
         };
         Ok(Discovery {

@@ -50,6 +50,7 @@ pub struct Site {
     pub(crate) trusted_token_services: Vec<String>,
     pub(crate) portal: Option<String>,
     pub(crate) sends_portal_token: bool,
+    pub(crate) credentials_in_url: bool,
     pub(crate) insecure_http: bool,
     pub(crate) login_first: bool,
     pub(crate) private_answers: Option<bool>,
@@ -91,6 +92,7 @@ impl Site {
             trusted_token_services: Vec::new(),
             portal: None,
             sends_portal_token: false,
+            credentials_in_url: false,
             insecure_http: false,
             login_first: false,
             private_answers: None,
@@ -353,7 +355,7 @@ impl Site {
         self.binding(TokenBinding::RequestIp)
     }
 
-    /// The full URL of the `generateToken` end point, in place of what the server's `rest/info` says. Named by you, it
+    /// The URL of the token service, `…/tokens` or `…/generateToken`, in place of what the server's `rest/info` says. Named by you, it
     /// may be on any origin.
     #[must_use]
     pub fn token_url(mut self, url: impl Into<String>) -> Self {
@@ -422,6 +424,14 @@ impl Site {
     #[must_use]
     pub fn shared_token_cache(mut self, vault: &crate::SealedTokenCache) -> Self {
         self.sharing = Sharing::through(vault);
+        self
+    }
+
+    /// Sends user name and password in the URL where the server's token service is that of ArcGIS 9.3 to 10.2, and reads
+    /// them nowhere else. They will be in the logs of every server on the way.
+    #[must_use]
+    pub fn credentials_in_url(mut self) -> Self {
+        self.credentials_in_url = true;
         self
     }
 

@@ -2,12 +2,18 @@
 //! Without the feature `tracing` every function here does nothing.
 
 #[cfg(feature = "tracing")]
-pub(crate) use enabled::{got_token, login, login_budget_spent, login_failed, service_refused};
+pub(crate) use enabled::{
+    got_token, login, login_budget_spent, login_failed, outside_root, service_refused,
+    token_service_elsewhere,
+};
 #[cfg(all(feature = "tracing", feature = "shared-cache"))]
 pub(crate) use enabled::{vault_back, vault_unavailable};
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use disabled::{got_token, login, login_budget_spent, login_failed, service_refused};
+pub(crate) use disabled::{
+    got_token, login, login_budget_spent, login_failed, outside_root, service_refused,
+    token_service_elsewhere,
+};
 #[cfg(all(not(feature = "tracing"), feature = "shared-cache"))]
 pub(crate) use disabled::{vault_back, vault_unavailable};
 
@@ -48,6 +54,29 @@ mod enabled {
 
     pub(crate) fn login_failed(site: &str, error: &TokenError) {
         tracing::warn!(target: TARGET, site, refused = error.is_refused(), %error, "login failed");
+    }
+
+    /// Once a site, while what the server said is believed.
+    pub(crate) fn token_service_elsewhere(site: &str, named: &str, asked: &str) {
+        tracing::info!(
+            target: TARGET,
+            site,
+            named,
+            asked,
+            "the server names a token service on another host, which is not trusted; the one below the site's own root is \
+             asked in its place (`trust_token_service` lists the other)"
+        );
+    }
+
+    /// Once a session.
+    pub(crate) fn outside_root(site: &str, expected: &str) {
+        tracing::warn!(
+            target: TARGET,
+            site,
+            expected,
+            "a service below another root than the site's was challenged; give the root that is expected, so that its token \
+             service is found"
+        );
     }
 
     pub(crate) fn login_budget_spent(site: &str) {
@@ -101,6 +130,10 @@ mod disabled {
     pub(crate) fn login_failed(_site: &str, _error: &TokenError) {}
 
     pub(crate) fn login_budget_spent(_site: &str) {}
+
+    pub(crate) fn token_service_elsewhere(_site: &str, _named: &str, _asked: &str) {}
+
+    pub(crate) fn outside_root(_site: &str, _expected: &str) {}
 
     pub(crate) fn service_refused(_site: &str, _service: &str, _challenge: Challenge) {}
 

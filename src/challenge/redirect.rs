@@ -1,34 +1,12 @@
 //! Where people sign in, known by an address: ArcGIS's own sign-in pages by their paths, the identity providers in
 //! front of it by the protocols they speak.
 
-use crate::challenge::ends_with;
-
-/// Ends of paths that are sign-in pages of ArcGIS Server, Portal and ArcGIS Online.
-const LOGIN_PATHS: [&[u8]; 10] = [
-    b"/rest/login",
-    b"/admin/login",
-    b"/portaladmin/login",
-    b"/sharing/login",
-    b"/sharing/signin",
-    b"/sharing/oauth2/authorize",
-    b"/sharing/rest/oauth2/authorize",
-    b"/oauth2/signin",
-    b"/home/signin.html",
-    b"/home/signin",
-];
-
-/// Whether this path, absolute or relative, is a sign-in page of ArcGIS's own.
-fn is_login_path(path: &[u8]) -> bool {
-    LOGIN_PATHS.iter().any(|end| {
-        // A relative reference has no slash in front.
-        ends_with(path, end) || path.eq_ignore_ascii_case(&end[1..])
-    })
-}
+use crate::{challenge::ends_with, url::is_login_page};
 
 /// Whether this `Location` is a sign-in page.
 pub(super) fn is_login(location: &[u8]) -> bool {
     let target = Target::of(location);
-    is_login_path(target.path)
+    is_login_page(target.path)
         || target.is_identity_provider()
         || (target.is_authorize() && target.has_parameter("client_id"))
 }
@@ -68,7 +46,7 @@ impl<'a> Target<'a> {
     /// Whether a form with a password that is sent here signs somebody in. On a page of ArcGIS's own (`arcgis`) a
     /// relative `login` will do; elsewhere that may be anything.
     pub(super) fn takes_password(self, arcgis: bool) -> bool {
-        is_login_path(self.path)
+        is_login_page(self.path)
             || (arcgis && matches!(self.path, b"login" | b"./login" | b"../login"))
             || self.is_identity_provider()
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use serde_json::Value;
 
-use crate::{error::TokenError, token::IssuedToken};
+use crate::{error::TokenError, token::IssuedToken, url::redact};
 
 /// How much of a server's own words an error repeats.
 const LONGEST_MESSAGE: usize = 200;
@@ -51,8 +51,14 @@ pub(super) fn read_json(
     place: &str,
     secrets: &[&str],
 ) -> Result<serde_json::Map<String, Value>, Failure> {
+    if answer.status().is_redirection() {
+        return Err(redirected(answer, place));
+    }
     let Ok(Value::Object(json)) = serde_json::from_slice::<Value>(answer.body()) else {
-        return Err(no_json(answer, place, secrets).into());
+        return Err(Failure {
+            status: Some(answer.status()),
+            ..no_json(answer, place, secrets).into()
+        });
     };
     let refusal = match json.get("error") {
         Some(Value::Object(error)) => Some(Refusal {
@@ -73,7 +79,9 @@ pub(super) fn read_json(
     };
     match refusal {
         Some(refusal) => Err(Failure {
+            status: Some(answer.status()),
             code: refusal.code,
+            is_about_lifetime: is_about_lifetime(&refusal.words),
             says_not_this_server: refusal.words.contains("for this server"),
             error: refusal.into_error(answer, place, secrets),
         }),
@@ -83,16 +91,32 @@ pub(super) fn read_json(
 
 /// An answer that is no token, with the code ArcGIS gave it.
 pub(super) struct Failure {
+    /// The answer's, if there was one.
+    pub(super) status: Option<StatusCode>,
     pub(super) code: Option<i64>,
+    /// The lifetime that was asked for is what is refused, and not the credential.
+    pub(super) is_about_lifetime: bool,
     /// A portal's word for a server it makes no tokens for.
     pub(super) says_not_this_server: bool,
     pub(super) error: TokenError,
 }
 
+impl Failure {
+    /// Whether nothing is there that takes logins in this way.
+    pub(super) fn is_absent(&self) -> bool {
+        let code = self
+            .code
+            .or(self.status.map(|status| i64::from(status.as_u16())));
+        matches!(code, Some(404 | 405))
+    }
+}
+
 impl From<TokenError> for Failure {
     fn from(error: TokenError) -> Self {
         Self {
+            status: None,
             code: None,
+            is_about_lifetime: false,
             says_not_this_server: false,
             error,
         }
@@ -140,6 +164,21 @@ impl Refusal {
     }
 }
 
+/// Some versions refuse a lifetime above their maximum, in words that are not documented: they name the parameter, or what
+/// it is about. The words of a refused credential do not.
+fn is_about_lifetime(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    [
+        "expiration",
+        "lifetime",
+        "validity",
+        "life time",
+        "valid for",
+    ]
+    .iter()
+    .any(|word| words.contains(word))
+}
+
 /// Whether `body` has `secret` in it, as it is or in an encoding that servers echo.
 fn repeats(body: &[u8], secret: &str) -> bool {
     let in_form: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
@@ -170,6 +209,23 @@ fn is_refusal(code: Option<i64>, words: &str, status: StatusCode) -> bool {
         Some(404 | 405 | 408 | 429 | 498 | 499) => false,
         Some(code) => code == 201 || (400..500).contains(&code),
         None => !status.is_server_error() && !matches!(status.as_u16(), 404 | 405 | 429),
+    }
+}
+
+/// A redirect is not followed: the password would go where the server says.
+pub(super) fn redirected(answer: &Response<Bytes>, place: &str) -> Failure {
+    let location = answer.headers().get(header::LOCATION);
+    let location = location.map_or_else(
+        || "somewhere".to_owned(),
+        |location| redact(String::from_utf8_lossy(location.as_bytes())),
+    );
+    Failure {
+        status: Some(answer.status()),
+        ..TokenError::fault(format!(
+            "{place} redirects to {location}, and a login is not redirected; if that is the right place, give the site's \
+             root as it is there (https instead of http, say), or name the token service with `token_url`"
+        ))
+        .into()
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    DEFAULT_LIFETIME,
     discovery::{Discovery, Found, Login, PortalLogin},
     endpoint::Endpoint,
     generate_token::GenerateToken,
@@ -61,6 +62,8 @@ pub(crate) struct LoginSettings {
     /// The site may get the portal's own token where the portal makes none for it.
     pub(crate) sends_portal_token: bool,
     pub(crate) binding: TokenBinding,
+    /// Where only the old way of asking is known.
+    pub(crate) credentials_in_url: bool,
     pub(crate) portals: Portals,
     pub(crate) sharing: Sharing,
 }
@@ -79,6 +82,10 @@ struct Chosen {
     is_certain: bool,
     /// A login failed since: the server is asked again before the next. A sign-out still has to reach this one.
     is_in_doubt: bool,
+    /// The server does not know `X-Esri-Authorization`.
+    is_before_10_6: bool,
+    /// The token service that the server names, and that the credential does not go to.
+    untrusted: Option<String>,
 }
 
 impl Automatic {
@@ -101,14 +108,26 @@ impl Automatic {
                     source: Arc::new(StaticToken::new(token.clone())),
                     is_certain: true,
                     is_in_doubt: false,
+                    is_before_10_6: false,
+                    untrusted: None,
                 });
             }
             CredentialKind::App { .. } => true,
             CredentialKind::User { .. } => false,
         };
-        let Found { login, is_certain } = self.settings.discovery.find(is_app).await?;
+        let Found {
+            login,
+            is_certain,
+            longest_lifetime,
+            is_before_10_6,
+            untrusted,
+        } = self.settings.discovery.find(is_app).await?;
         let source = match &*login {
-            Login::GenerateToken(endpoint) => self.generate_token(endpoint, &self.settings.binding),
+            Login::GenerateToken(endpoint) => {
+                let source = self.generate_token(endpoint, &self.settings.binding);
+                let longest = longest_lifetime.unwrap_or(DEFAULT_LIFETIME);
+                Arc::new(source.lifetime(longest.min(DEFAULT_LIFETIME)))
+            }
             Login::LegacyToken(endpoint) => self.legacy_token(endpoint),
             Login::Portal(login) => self.at_portal(login),
         };
@@ -116,6 +135,8 @@ impl Automatic {
             source,
             is_certain,
             is_in_doubt: false,
+            is_before_10_6,
+            untrusted,
         })
     }
 
@@ -132,19 +153,25 @@ impl Automatic {
 
     fn legacy_token(&self, endpoint: &Endpoint) -> Arc<dyn DynTokenSource> {
         let client = self.settings.discovery.client.clone();
-        let source = LegacyToken::new(endpoint.clone(), self.credential.clone(), client);
-        Arc::new(source.binding(self.settings.binding.clone()))
+        let source = LegacyToken::new(endpoint.clone(), self.credential.clone(), client)
+            .binding(self.settings.binding.clone());
+        Arc::new(if self.settings.credentials_in_url {
+            source.credentials_in_url()
+        } else {
+            source
+        })
     }
 
     /// User and password at this end point, for tokens bound like this.
-    fn generate_token(
-        &self,
-        endpoint: &Endpoint,
-        binding: &TokenBinding,
-    ) -> Arc<dyn DynTokenSource> {
+    fn generate_token(&self, endpoint: &Endpoint, binding: &TokenBinding) -> GenerateToken {
         let client = self.settings.discovery.client.clone();
-        let source = GenerateToken::new(endpoint.clone(), self.credential.clone(), client);
-        Arc::new(source.binding(binding.clone()))
+        let source = GenerateToken::new(endpoint.clone(), self.credential.clone(), client)
+            .binding(binding.clone());
+        if self.settings.credentials_in_url {
+            source.credentials_in_url()
+        } else {
+            source
+        }
     }
 
     fn at_portal(&self, login: &PortalLogin) -> Arc<dyn DynTokenSource> {
@@ -179,7 +206,7 @@ impl Automatic {
 
     fn portal_login(&self, login: &PortalLogin, binding: &TokenBinding) -> Arc<dyn DynTokenSource> {
         let Some(oauth) = &login.oauth else {
-            return self.generate_token(&login.exchange, binding);
+            return Arc::new(self.generate_token(&login.exchange, binding));
         };
         let client = self.settings.discovery.client.clone();
         Arc::new(OAuthApp::new(
@@ -201,11 +228,20 @@ impl TokenSource for Automatic {
                 chosen
             }
         };
-        let token = chosen.source.token(request).await;
-        if let Err(error) = &token {
-            self.doubt(error, chosen.is_certain);
+        match chosen.source.token(request).await {
+            Ok(token) if chosen.is_before_10_6 => Ok(token.without_esri_header()),
+            Ok(token) => Ok(token),
+            Err(error) => {
+                self.doubt(&error, chosen.is_certain);
+                Err(match &chosen.untrusted {
+                    Some(named) if !error.is_refused() => TokenError::fault(format!(
+                        "{error}; the server names {named} as its token service: if that is right, list its origin with \
+                         `trust_token_service`"
+                    )),
+                    _ => error,
+                })
+            }
         }
-        token
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {

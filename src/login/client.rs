@@ -114,7 +114,9 @@ impl TokenClient {
             Ok(_) => attempt.succeeded(),
             // Dropped, the attempt is one of unknown outcome.
             Err(_) if is_given_up(answer.status(), started.elapsed()) => drop(attempt),
-            Err(failure) if failure.error.is_refused() => attempt.refused(&failure.error),
+            Err(failure) if failure.error.is_refused() && !failure.is_about_lifetime => {
+                attempt.refused(&failure.error);
+            }
             Err(_) => attempt.no_verdict(),
         }
         token

@@ -14,14 +14,16 @@ use tokio::{
 };
 
 use super::{
+    answer::redirected,
     client::{Form, TokenClient, get, post_form},
-    endpoint::{Endpoint, require_https},
+    endpoint::{Endpoint, generate_token_url, require_https},
     server_info::ServerInfo,
 };
 use crate::{
     credential::not_a_user,
     error::TokenError,
     lock::lock,
+    trace,
     url::{Origin, Root, redact},
 };
 
@@ -74,14 +76,27 @@ pub(super) struct PortalLogin {
 pub(super) struct Found {
     pub(super) login: Arc<Login>,
     pub(super) is_certain: bool,
+    /// What a server's own token service grants at most.
+    pub(super) longest_lifetime: Option<Duration>,
+    /// The server does not know `X-Esri-Authorization`.
+    pub(super) is_before_10_6: bool,
+    /// The token service that the server names, and that the credential does not go to.
+    pub(super) untrusted: Option<String>,
 }
 
 impl Found {
-    fn certain(login: Login) -> Self {
+    fn new(login: Login, is_certain: bool) -> Self {
         Self {
             login: Arc::new(login),
-            is_certain: true,
+            is_certain,
+            longest_lifetime: None,
+            is_before_10_6: false,
+            untrusted: None,
         }
+    }
+
+    fn certain(login: Login) -> Self {
+        Self::new(login, true)
     }
 }
 
@@ -209,6 +224,9 @@ impl Discovery {
             }
             without_login = without_login.or(info);
             // A page of a server that starts or is being repaired says nothing of its age.
+            if status.is_redirection() {
+                return Err(redirected(&response, &asked).error);
+            }
             if json.is_none() && status != StatusCode::NOT_FOUND {
                 return Err(TokenError::fault(format!(
                     "{asked} answered {status} with no JSON; is the server up? A token URL can be named instead",
@@ -233,6 +251,26 @@ impl Discovery {
         Ok(self.checked(&format!("{}/tokens", self.root))?)
     }
 
+    /// A URL that is relative to the server, as some name their token service.
+    fn absolute(&self, url: &str) -> String {
+        if let Some(rest) = url.strip_prefix("//") {
+            let scheme = self.root.split("://").next().unwrap_or("https");
+            return format!("{scheme}://{rest}");
+        }
+        if url.starts_with('/') {
+            let origin = self.root.parse().ok().and_then(|uri| Origin::of(&uri));
+            return origin.map_or_else(
+                || url.to_owned(),
+                |origin| format!("{}{url}", origin.to_url()),
+            );
+        }
+        if url.contains("://") {
+            url.to_owned()
+        } else {
+            format!("{}/{url}", self.root)
+        }
+    }
+
     /// The URL as a login may use it, or why a credential must not go there.
     pub(super) fn checked(&self, url: &str) -> Result<Endpoint, NoLogin> {
         let unusable = || {
@@ -240,7 +278,8 @@ impl Discovery {
                 "the server advertises a token service that is no usable URL; name one with `token_url`",
             )
         };
-        let mut uri: Uri = generate_token_url(url).parse().map_err(|_| unusable())?;
+        let url = self.absolute(url);
+        let mut uri: Uri = generate_token_url(&url).parse().map_err(|_| unusable())?;
         let origin = Origin::of(&uri).ok_or_else(unusable)?;
         if !self.trusted.contains(&origin) {
             // Old set-ups advertise http for what they serve over https.
@@ -295,13 +334,21 @@ impl Discovery {
             return Ok(Found::certain(self.at_portal(portal, is_app)?));
         }
         let info = asked.await?.unwrap_or_default();
-        match (info.portal, info.token_service) {
+        let found = self.decide_by(&info, is_app).await?;
+        Ok(Found {
+            is_before_10_6: info.is_before_10_6(),
+            ..found
+        })
+    }
+
+    async fn decide_by(&self, info: &ServerInfo, is_app: bool) -> Result<Found, NoLogin> {
+        match (&info.portal, &info.token_service) {
             (Some(portal), token_service) => {
-                let at_portal = self.at_portal(&portal, is_app);
+                let at_portal = self.at_portal(portal, is_app);
                 match (at_portal, token_service) {
                     // The portal is out of bounds; the server's own token service may not be.
                     (Err(out_of_bounds), Some(url)) if !is_app => self
-                        .checked(&url)
+                        .checked(url)
                         .and_then(|endpoint| Ok(generate_token(endpoint)?))
                         .map_err(|_| out_of_bounds),
                     (at_portal, _) => at_portal,
@@ -313,14 +360,35 @@ impl Discovery {
                 self.root
             ))
             .into()),
-            (None, Some(url)) => Ok(Found::certain(generate_token(
-                self.checked(&url)?,
-            )?)),
-            (None, None) => Ok(Found {
-                login: Arc::new(self.without_info().await?),
-                is_certain: false,
-            }),
+            (None, Some(url)) => {
+                let found = self.standalone(url)?;
+                let minutes = info.longest_lifetime;
+                Ok(Found {
+                    longest_lifetime: minutes.map(|minutes| Duration::from_secs(60 * minutes)),
+                    ..found
+                })
+            }
+            (None, None) => Ok(Found::new(self.without_info().await?, false)),
         }
+    }
+
+    /// A server that stands alone is asked below the site's own root where it names another host that is not trusted:
+    /// behind a reverse proxy it knows no better.
+    fn standalone(&self, url: &str) -> Result<Found, NoLogin> {
+        let untrusted = match self.checked(url) {
+            Ok(endpoint) => return Ok(Found::certain(generate_token(endpoint)?)),
+            Err(untrusted) => untrusted,
+        };
+        let Some(path) = token_service_path(url) else {
+            return Err(untrusted);
+        };
+        let endpoint = self.checked(&format!("{}{path}", self.root))?;
+        let (named, asked) = (redact(url), endpoint.shown());
+        trace::token_service_elsewhere(&self.root, &named, &asked);
+        Ok(Found {
+            untrusted: Some(named),
+            ..Found::certain(generate_token(endpoint)?)
+        })
     }
 
     /// A server that says nothing of itself: its token service is where ArcGIS Server has it, the new one or the old.
@@ -371,57 +439,21 @@ fn is_same_place(root: &str, portal: &str) -> bool {
     matches!((Root::parse(root), Root::parse(portal)), (Ok(root), Ok(portal)) if root.is_same(&portal))
 }
 
-/// The login URL behind what servers advertise: `…/tokens/` and `…/tokens` lack `generateToken`.
-pub(crate) fn generate_token_url(advertised: &str) -> String {
-    let url = advertised.split(['?', '#']).next().unwrap_or_default();
-    let url = url.trim_end_matches('/');
-    let last = url.rsplit('/').next().unwrap_or_default();
-    if last.eq_ignore_ascii_case("tokens") {
-        format!("{url}/generateToken")
-    } else {
-        url.to_owned()
-    }
+/// The part of a token service's path from `/tokens`, or else from `/generateToken` on.
+fn token_service_path(url: &str) -> Option<String> {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let path = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = path.find('/').map_or("", |start| &path[start..]);
+    let lower = path.to_ascii_lowercase();
+    ["/tokens", "/generatetoken"].into_iter().find_map(|name| {
+        let start = lower.find(name)?;
+        let behind = lower.as_bytes().get(start + name.len());
+        matches!(behind, None | Some(b'/')).then(|| path[start..].to_owned())
+    })
 }
 
 fn https(uri: &Uri) -> Option<Uri> {
     let mut parts = uri.clone().into_parts();
     parts.scheme = Some(Scheme::HTTPS);
     Uri::from_parts(parts).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_spelling_of_a_token_service_leads_to_its_login() {
-        for (advertised, login) in [
-            (
-                "https://h/arcgis/tokens/",
-                "https://h/arcgis/tokens/generateToken",
-            ),
-            (
-                "https://h/arcgis/tokens",
-                "https://h/arcgis/tokens/generateToken",
-            ),
-            (
-                "https://h/arcgis/tokens/generateToken",
-                "https://h/arcgis/tokens/generateToken",
-            ),
-            (
-                "https://h/portal/sharing/rest/generateToken/",
-                "https://h/portal/sharing/rest/generateToken",
-            ),
-            (
-                "https://www.example.com/sharing/generateToken",
-                "https://www.example.com/sharing/generateToken",
-            ),
-            (
-                "https://h/arcgis/security/tokens",
-                "https://h/arcgis/security/tokens/generateToken",
-            ),
-        ] {
-            assert_eq!(generate_token_url(advertised), login);
-        }
-    }
 }

@@ -30,6 +30,14 @@ impl Endpoint {
             })
     }
 
+    /// The `generateToken` of a token service that may be named as servers name it: `…/tokens`, `…/tokens/`.
+    pub(crate) fn of_token_service(url: &str) -> Result<Self, ConfigError> {
+        if url.contains(['?', '#']) {
+            return Self::parse(url);
+        }
+        Self::parse(&generate_token_url(url))
+    }
+
     pub(crate) fn new(uri: Uri) -> Option<Self> {
         let origin = Origin::of(&uri)?;
         Some(Self {
@@ -61,6 +69,19 @@ impl Endpoint {
         self.origin.to_url()
     }
 
+    /// The token service that this `…/tokens/generateToken` is below.
+    pub(super) fn token_service(&self) -> Option<Self> {
+        let url = self.uri.to_string();
+        let (service, last) = url.trim_end_matches('/').rsplit_once('/')?;
+        let is_below = last.eq_ignore_ascii_case("generateToken")
+            && service.rsplit('/').next()?.eq_ignore_ascii_case("tokens");
+        let uri = service.parse().ok().filter(|_| is_below)?;
+        Some(Self {
+            uri,
+            ..self.clone()
+        })
+    }
+
     /// The URL, if a secret may travel there.
     pub(crate) fn checked(&self) -> Result<Uri, TokenError> {
         require_https(&self.uri, &self.origin, self.insecure_http)?;
@@ -88,4 +109,53 @@ pub(super) fn require_https(
          way is safe by other means",
         redact(uri)
     )))
+}
+
+/// The login URL behind what servers advertise: `…/tokens/` and `…/tokens` lack `generateToken`.
+pub(super) fn generate_token_url(advertised: &str) -> String {
+    let url = advertised.split(['?', '#']).next().unwrap_or_default();
+    let url = url.trim_end_matches('/');
+    let last = url.rsplit('/').next().unwrap_or_default();
+    if last.eq_ignore_ascii_case("tokens") {
+        format!("{url}/generateToken")
+    } else {
+        url.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_token_service_leads_to_its_login() {
+        for (advertised, login) in [
+            (
+                "https://h/arcgis/tokens/",
+                "https://h/arcgis/tokens/generateToken",
+            ),
+            (
+                "https://h/arcgis/tokens",
+                "https://h/arcgis/tokens/generateToken",
+            ),
+            (
+                "https://h/arcgis/tokens/generateToken",
+                "https://h/arcgis/tokens/generateToken",
+            ),
+            (
+                "https://h/portal/sharing/rest/generateToken/",
+                "https://h/portal/sharing/rest/generateToken",
+            ),
+            (
+                "https://www.example.com/sharing/generateToken",
+                "https://www.example.com/sharing/generateToken",
+            ),
+            (
+                "https://h/arcgis/security/tokens",
+                "https://h/arcgis/security/tokens/generateToken",
+            ),
+        ] {
+            assert_eq!(generate_token_url(advertised), login);
+        }
+    }
 }

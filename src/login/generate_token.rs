@@ -1,16 +1,20 @@
 //! `generateToken`: user name and password by POST, at a standalone server, its admin API, or a portal.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::Response;
 
 use super::{
     DEFAULT_LIFETIME,
-    answer::read_token,
+    answer::{Failure, read_token},
     client::{Form, TokenClient, bind, post_form},
     endpoint::Endpoint,
     in_minutes,
+    legacy_token::LegacyToken,
     setters::{binding_setters, insecure_http_setter, lifetime_setter},
 };
 use crate::{
@@ -22,7 +26,9 @@ use crate::{
 
 /// Logs in with user name and password at a `generateToken` end point (ArcGIS REST API, "Generate Token").
 ///
-/// What was refused is not tried again for 15 minutes, or until the credential changes.
+/// What was refused is not tried again for 15 minutes, or until the credential changes. Where nothing is at
+/// `…/tokens/generateToken` (404 or 405), as at ArcGIS 10.0 and 10.1, `…/tokens` is asked in the old way
+/// ([`LegacyToken`]). A lifetime that the server refuses is left out.
 ///
 /// A [`Site`](crate::Site) with a [`Credential`] makes one by itself. By hand, to wrap it in a source of your own:
 ///
@@ -50,6 +56,10 @@ pub struct GenerateToken {
     binding: TokenBinding,
     lifetime: Duration,
     client: TokenClient,
+    /// For the old way of asking.
+    credentials_in_url: bool,
+    /// The token service knows the old way of asking alone.
+    is_legacy: AtomicBool,
 }
 
 impl GenerateToken {
@@ -74,7 +84,17 @@ impl GenerateToken {
             binding: TokenBinding::RequestIp,
             lifetime: DEFAULT_LIFETIME,
             client,
+            credentials_in_url: false,
+            is_legacy: AtomicBool::new(false),
         }
+    }
+
+    /// Sends user name and password in the URL where only the `getToken` of ArcGIS 9.3 to 10.2 is there: see
+    /// [`LegacyToken::credentials_in_url`].
+    #[must_use]
+    pub fn credentials_in_url(mut self) -> Self {
+        self.credentials_in_url = true;
+        self
     }
 
     binding_setters!();
@@ -82,26 +102,77 @@ impl GenerateToken {
     insecure_http_setter!();
 }
 
-impl TokenSource for GenerateToken {
-    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+impl GenerateToken {
+    async fn log_in(
+        &self,
+        request: &TokenRequest,
+        lifetime: Option<Duration>,
+    ) -> Result<IssuedToken, Failure> {
         let uri = self.endpoint.checked()?;
         let asked = redact(&uri);
         let user = self.credential.read_user()?;
         let form = Form::default()
             .pair("username", user.name())
-            .pair("password", user.password())
-            .pair("expiration", &in_minutes(self.lifetime))
-            .pair("f", "json")
-            .bound_to(&self.binding);
-        let mut login = post_form(uri, form);
+            .pair("password", user.password());
+        let form = match lifetime {
+            Some(lifetime) => form.pair("expiration", &in_minutes(lifetime)),
+            None => form,
+        };
+        let mut login = post_form(uri, form.pair("f", "json").bound_to(&self.binding));
         bind(&mut login, &self.binding)?;
         let read = |answer: &Response<Bytes>| read_token(answer, &asked, &[user.password()]);
         let endpoint = &self.endpoint;
-        let token = self
-            .client
-            .log_in(&request, endpoint, user.fingerprint(), login, read)
-            .await;
-        Ok(token?)
+        self.client
+            .log_in(request, endpoint, user.fingerprint(), login, read)
+            .await
+    }
+
+    /// The old way of asking the same token service, where it may have one.
+    fn legacy(&self) -> Option<LegacyToken> {
+        let endpoint = self.endpoint.token_service()?;
+        let credential = self.credential.clone();
+        let legacy = LegacyToken::new(endpoint, credential, self.client.clone())
+            .binding(self.binding.clone())
+            .lifetime(self.lifetime);
+        Some(if self.credentials_in_url {
+            legacy.credentials_in_url()
+        } else {
+            legacy
+        })
+    }
+}
+
+impl TokenSource for GenerateToken {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        if let Some(legacy) = self
+            .legacy()
+            .filter(|_| self.is_legacy.load(Ordering::Relaxed))
+        {
+            return legacy.token(request).await;
+        }
+        let lifetime = Some(self.lifetime);
+        let token = match self.log_in(&request, lifetime).await {
+            Err(failure) if failure.is_about_lifetime => self.log_in(&request, None).await,
+            token => token,
+        };
+        let failure = match token {
+            Ok(token) => return Ok(token),
+            Err(failure) => failure,
+        };
+        // ArcGIS 10.0 and 10.1 name their token service, and know the old way of asking it alone.
+        let legacy = self.legacy().filter(|_| failure.is_absent());
+        let Some(legacy) = legacy else {
+            return Err(failure.error);
+        };
+        match legacy.token(request).await {
+            Ok(token) => {
+                self.is_legacy.store(true, Ordering::Relaxed);
+                Ok(token)
+            }
+            Err(error) if error.is_refused() => Err(error),
+            // Neither is there: what the newer one said is told.
+            Err(_) => Err(failure.error),
+        }
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {

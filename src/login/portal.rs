@@ -368,7 +368,12 @@ impl TokenSource for FederatedServer {
                 Err(Exchange::NotFederated(error)) => {
                     // The portal's token opens more than this server's would.
                     let Some(direct) = &self.direct else {
-                        return Err(error);
+                        return Err(TokenError::refused(format!(
+                            "the portal makes no token for {} ({error}): it hosts the service itself, or the server is not \
+                             federated with it; `send_portal_token` lets the site have the portal's own token, which opens \
+                             all of the portal",
+                            redact(&self.server)
+                        )));
                     };
                     self.set_takes_portal_tokens(true);
                     return direct.token(request).await;

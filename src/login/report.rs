@@ -246,6 +246,7 @@ impl ServerInfo {
             token_based_security: self.token_based_security,
             token_service: word(self.token_service),
             portal: word(self.portal),
+            longest_lifetime: self.longest_lifetime,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One session: its token store, how its token travels, and the services that no login helps.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use http::HeaderValue;
 
@@ -16,6 +16,8 @@ pub(crate) struct Session {
     pub(crate) store: Arc<TokenStore>,
     pub(crate) signing: Signing,
     pub(crate) services: RefusedServices,
+    /// A service outside the site's root was challenged, and warned of.
+    pub(crate) is_warned_of_root: AtomicBool,
 }
 
 impl Session {
@@ -24,6 +26,7 @@ impl Session {
             store,
             signing,
             services: RefusedServices::default(),
+            is_warned_of_root: AtomicBool::new(false),
         }
     }
 

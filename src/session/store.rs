@@ -180,10 +180,6 @@ impl TokenStore {
         let _ = self.renew(Some(current), TokenReason::Expiring);
     }
 
-    pub(crate) fn fingerprint(&self, fingerprint: &mut Fingerprint) {
-        self.source.fingerprint(fingerprint);
-    }
-
     /// Forgets the token here, and ends a login under way. No other is made until the source is told.
     pub(crate) fn forget(self: &Arc<Self>) -> Forgotten {
         self.counters.sign_outs.add_one();

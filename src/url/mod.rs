@@ -3,10 +3,6 @@
 mod decode;
 mod dots;
 mod origin;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "`is_login_page` waits for the detector")
-)]
 mod paths;
 mod redact;
 mod segments;
