@@ -2,19 +2,15 @@
 //! for the whole process who was interested first.
 #![cfg(feature = "tracing")]
 
-#[path = "support/secrets.rs"]
-mod secrets;
+#[path = "it/support/mod.rs"]
 mod support;
-#[cfg(feature = "shared-cache")]
-#[path = "support/vault.rs"]
-mod vault;
 
 use std::{
     io::Write,
     sync::{Arc, Mutex},
 };
 
-use secrets::{PASSWORD, assert_silent, token_client};
+use support::secrets::{PASSWORD, assert_silent, token_client};
 use support::{Fake, get};
 use tower::Layer;
 use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site};
@@ -105,8 +101,8 @@ async fn traces_tell_of_logins_with_one_span_each_and_of_no_secret() {
 
 #[cfg(feature = "shared-cache")]
 async fn log_in_through_a_vault_that_fails_for_a_while() {
+    use support::vault::{Fault, MemoryVault};
     use tower_arcgis_auth::{SealedTokenCache, TokenCacheKeys};
-    use vault::{Fault, MemoryVault};
 
     let memory = MemoryVault::default();
     let sealed = SealedTokenCache::new(

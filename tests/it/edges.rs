@@ -1,6 +1,7 @@
 //! The edges of what is remembered, cleaned and guessed: each once went wrong.
 
-mod support;
+use crate::support;
+use crate::support::*;
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
@@ -12,7 +13,6 @@ use std::{
     },
     time::Duration,
 };
-use support::*;
 use tokio::time::{advance, sleep};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_arcgis_auth::*;

@@ -1,7 +1,5 @@
 //! The handle on a running layer: listing, signing out, renewing, counting.
 
-mod support;
-
 use std::{
     convert::Infallible,
     sync::{
@@ -11,19 +9,19 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{
+    CLEAN, Fake, REQUIRED, ROADS, ROOT, Scripted, Source, answer, get, logins::caller, send, site,
+    token_of,
+};
 use arcgis_stand_in::{PASSWORD, StandIn, USERNAME};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Request, request::Parts};
 use http_body_util::{BodyExt, Full};
-use support::{
-    CLEAN, Fake, REQUIRED, ROADS, ROOT, Scripted, Source, answer, get, logins::caller, send, site,
-    token_of,
-};
 use tower::Layer;
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Cancelled, Credential, Identity, IssuedToken, SignOut, Site, SkipReason,
-    TokenClient, TokenError, TokenReason, TokenRequest, TokenSource, token_source_fn,
+    ArcgisAuthLayer, Cancelled, Credential, Identity, IssuedToken, RenewError, SignOut, Site,
+    SkipReason, TokenClient, TokenError, TokenReason, TokenRequest, TokenSource, token_source_fn,
 };
 
 #[tokio::test(start_paused = true)]
@@ -167,7 +165,7 @@ async fn a_login_under_way_is_broken_off_and_not_only_ignored() {
         assert_eq!(Arc::strong_count(&under_way), 2);
     };
     let (renewed, ()) = tokio::join!(handle.renew(), signing_out);
-    assert!(matches!(renewed, Err(SkipReason::SignedOut)));
+    assert!(matches!(renewed, Err(RenewError::SignedOut)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -219,18 +217,12 @@ async fn an_order_waits_for_no_pause_but_respects_a_refusal() {
     let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
     let handle = layer.handle().sites().remove(0);
     source.next(Scripted::Fault);
-    assert!(matches!(
-        handle.renew().await,
-        Err(SkipReason::LoginFailed(_))
-    ));
+    assert!(matches!(handle.renew().await, Err(RenewError::Failed(_))));
     assert_eq!(handle.renew().await.unwrap().generation(), 1);
 
     source.next(Scripted::Refuse);
     for _ in 0..3 {
-        assert!(matches!(
-            handle.renew().await,
-            Err(SkipReason::LoginRefused(_))
-        ));
+        assert!(matches!(handle.renew().await, Err(RenewError::Refused(_))));
     }
     assert_eq!(source.logins(), 3);
     let account = &handle.sessions()[0];
@@ -267,17 +259,17 @@ async fn an_order_for_nobody_says_so() {
     let sites = layer.handle().sites();
     assert!(matches!(
         sites[0].renew().await,
-        Err(SkipReason::NoCredential)
+        Err(RenewError::NoCredential)
     ));
     assert!(matches!(
         sites[1].renew().await,
-        Err(SkipReason::NoIdentity)
+        Err(RenewError::NoSuchIdentity)
     ));
     let alice = Identity::from("alice");
     let one = ArcgisAuthLayer::try_new(site(&Source::new())).unwrap();
     assert!(matches!(
         one.handle().sites()[0].renew_identity(&alice).await,
-        Err(SkipReason::NoIdentity)
+        Err(RenewError::NoSuchIdentity)
     ));
 }
 
@@ -358,7 +350,7 @@ async fn a_sign_out_lifts_no_refusal() {
     let handle = layer.handle().sites().remove(0);
     for _ in 0..6 {
         let renewed = handle.renew().await;
-        assert!(matches!(renewed, Err(SkipReason::LoginRefused(_))));
+        assert!(matches!(renewed, Err(RenewError::Refused(_))));
         handle.sign_out().await.unwrap();
         let told = send(&service, get(ROADS)).await;
         let skip_reason = told.outcome.skip_reason();
@@ -397,7 +389,7 @@ async fn whoever_guesses_and_signs_out_and_guesses_again_locks_no_account() {
     let handle = layer.handle().sites().remove(0);
     for _ in 0..3 {
         let renewed = handle.renew().await;
-        assert!(matches!(renewed, Err(SkipReason::LoginRefused(_))));
+        assert!(matches!(renewed, Err(RenewError::Refused(_))));
         handle.sign_out().await.unwrap();
     }
     assert_eq!(server.login_failures(USERNAME), 4);
@@ -559,7 +551,7 @@ async fn a_caller_who_was_forgotten_logs_in_after_the_sign_out_and_not_during_it
     };
     let (signed_out, renewed) = tokio::join!(handle.sign_out_identity(&alice), meanwhile);
     signed_out.unwrap();
-    assert!(matches!(renewed, Err(SkipReason::SignedOut)));
+    assert!(matches!(renewed, Err(RenewError::SignedOut)));
     assert_eq!(source.logins.load(Ordering::SeqCst), 0);
     handle.renew_identity(&alice).await.unwrap();
 }
@@ -660,7 +652,7 @@ async fn a_login_that_ends_as_somebody_signs_out_leaves_no_credential_behind() {
     tokio::task::block_in_place(|| entered.recv().unwrap());
     handle.sign_out().await.unwrap();
     leave.send(()).unwrap();
-    assert!(matches!(login.await.unwrap(), Err(SkipReason::SignedOut)));
+    assert!(matches!(login.await.unwrap(), Err(RenewError::SignedOut)));
     while metrics.num_alive_tasks() > tasks {
         tokio::task::yield_now().await;
     }

@@ -1,29 +1,27 @@
 //! One account, however many sites and callers log in with it: what the token service counts is counted once, and what
 //! the server is is asked once.
 
-mod support;
-
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use arcgis_stand_in::{StandIn, USERNAME};
-use bytes::Bytes;
-use futures_util::future::join_all;
-use http::{Response, StatusCode};
-use http_body_util::Full;
-use support::{
+use crate::support::{
     CLEAN, Fake, INVALID, Mounted, REQUIRED, ROADS, ROOT, answer, get,
     logins::{
         INFO, SECOND, TOKEN, WRONG, caller, client, get_as, layer, open_to_any_token, reader,
     },
     send, token_of,
 };
+use arcgis_stand_in::{StandIn, USERNAME};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{Response, StatusCode};
+use http_body_util::Full;
 use tokio::time::{Instant, advance, sleep};
 use tower::Layer;
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, Credential, Identity, Secret, Site, SkipReason, TokenClient,
+    ArcgisAuth, ArcgisAuthLayer, Credential, Identity, RenewError, Secret, Site, TokenClient,
 };
 
 fn status(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
@@ -115,7 +113,7 @@ async fn a_secret_that_is_gone_for_a_moment_has_not_changed() {
         assert!(site.renew().await.is_err());
         std::fs::write(&file, "wrong").unwrap();
         let renewed = site.renew().await;
-        assert!(matches!(renewed, Err(SkipReason::LoginRefused(_))));
+        assert!(matches!(renewed, Err(RenewError::Refused(_))));
     }
     std::fs::remove_file(&file).unwrap();
     assert_eq!(server.login_failures(USERNAME), 1);
@@ -160,7 +158,7 @@ async fn a_password_that_worked_lets_three_in_at_once_and_a_changed_one_fails_no
         .map(|number| Identity::from(format!("caller{number}")))
         .collect();
     let renewed = join_all(callers.iter().map(|caller| handle.renew_identity(caller))).await;
-    let is_refused = |renewed: &Result<_, _>| matches!(renewed, Err(SkipReason::LoginRefused(_)));
+    let is_refused = |renewed: &Result<_, _>| matches!(renewed, Err(RenewError::Refused(_)));
     assert!(renewed.iter().all(is_refused));
     assert!(failures.load(Ordering::SeqCst) <= 3);
 }
@@ -360,7 +358,7 @@ async fn the_last_caller_of_a_portals_login_ends_it_and_no_other() {
         handle.renew_identity(&bob),
         signing_out
     );
-    assert!(matches!(for_alice, Err(SkipReason::SignedOut)));
+    assert!(matches!(for_alice, Err(RenewError::SignedOut)));
     for_bob.unwrap();
     handle.renew_identity(&alice).await.unwrap();
     handle.sign_out_identity(&alice).await.unwrap();

@@ -1,11 +1,10 @@
 //! Where the token stands on the wire, and that nothing else is changed by it.
 
-mod support;
-
+use crate::support;
+use crate::support::{Fake, Source, send, token_of};
 use http::{Request, header};
 use http_body_util::Full;
 use proptest::prelude::*;
-use support::{Fake, Source, send, token_of};
 use tower::Layer;
 use tower_arcgis_auth::{
     ArcgisAuthLayer, CallerToken, IssuedToken, Site, SkipReason, TokenPlacement, token_source_fn,

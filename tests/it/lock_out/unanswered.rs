@@ -1,8 +1,6 @@
 //! Logins that nobody knows the outcome of: the token service may have counted each as a failure, and five of these in
 //! 15 minutes lock an account.
 
-mod support;
-
 use std::{
     io,
     sync::{
@@ -11,18 +9,18 @@ use std::{
     },
 };
 
-use bytes::Bytes;
-use futures_util::{future::join_all, stream};
-use http::{Request, Response, StatusCode};
-use http_body::Frame;
-use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
-use support::{
+use crate::support::{
     ROADS, ROOT, answer, get,
     logins::{
         INFO, SECOND, TOKEN, caller, get_as, layer, open_to_any_token, paused_runtime, reader, site,
     },
     send,
 };
+use bytes::Bytes;
+use futures_util::{future::join_all, stream};
+use http::{Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use tokio::time::{Instant, advance, sleep};
 use tower::{Layer, service_fn};
 use tower_arcgis_auth::{

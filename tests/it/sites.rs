@@ -1,10 +1,9 @@
 //! Which requests belong to a site: whole origins, whole path segments, nothing that merely looks alike.
 
-mod support;
-
+use crate::support;
+use crate::support::{Fake, Source, get, send};
 use http::Request;
 use http_body_util::Full;
-use support::{Fake, Source, get, send};
 use tower::Layer;
 use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, Site, token_source_fn};
 

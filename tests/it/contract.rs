@@ -1,9 +1,7 @@
 //! The contract of tower's `Service`, kept towards the service below and to the caller above.
 
-#[path = "support/bodies.rs"]
-mod bodies;
-mod support;
-
+use crate::support;
+use crate::support::bodies;
 use std::{
     cell::RefCell,
     convert::Infallible,
@@ -18,11 +16,11 @@ use std::{
     time::Duration,
 };
 
-use bodies::Fed;
+use crate::support::bodies::Fed;
+use crate::support::{Fake, ROADS, Source, get, over, site};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, StreamBody};
-use support::{Fake, ROADS, Source, get, over, site};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimit};
 use tower_arcgis_auth::{

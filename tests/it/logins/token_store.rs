@@ -1,14 +1,15 @@
 //! What is remembered of logins, and for how long.
 
-mod support;
-
+use crate::support;
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use crate::support::{
+    Fake, REQUIRED, ROADS, ROOT, Scripted, Source, answer, get, over, send, token_of,
+};
 use futures_util::future::join_all;
-use support::{Fake, REQUIRED, ROADS, ROOT, Scripted, Source, answer, get, over, send, token_of};
 use tokio::time::{Instant, advance};
 use tower::Layer;
 use tower_arcgis_auth::{

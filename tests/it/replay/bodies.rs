@@ -8,9 +8,7 @@
     reason = "a test says what went wrong by failing"
 )]
 
-#[path = "support/bodies.rs"]
-mod bodies;
-
+use crate::support::bodies;
 use std::{
     sync::{
         Arc, Mutex,
@@ -20,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use bodies::{Buffers, Fed, Hint, Log, Pieces, Scripted, Seen, Step};
+use crate::support::bodies::{Buffers, Fed, Hint, Log, Pieces, Scripted, Seen, Step};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
 use http_body::Body;

@@ -1,7 +1,5 @@
 //! Sources named by hand and wrapped by users: what a wrong password costs does not depend on who asks.
 
-mod support;
-
 use std::{
     convert::Infallible,
     sync::{
@@ -11,14 +9,14 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
-use support::{
+use crate::support::{
     Mounted, ROADS, ROOT, answer, get,
     logins::{SECOND, TOKEN, WRONG, client, open_to_any_token, paused_runtime, reader},
     send,
 };
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
 use tokio::time::{Instant, sleep};
 use tower::{Layer, service_fn};
 use tower_arcgis_auth::{

@@ -8,9 +8,7 @@
     reason = "a test says what went wrong by failing"
 )]
 
-#[path = "support/bodies.rs"]
-mod bodies;
-
+use crate::support::bodies;
 use std::{
     convert::Infallible,
     net::SocketAddr,
@@ -20,7 +18,7 @@ use std::{
     },
 };
 
-use bodies::Fed;
+use crate::support::bodies::Fed;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body::{Body, Frame};

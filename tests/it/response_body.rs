@@ -8,9 +8,7 @@
     reason = "a test says what went wrong by failing"
 )]
 
-#[path = "support/bodies.rs"]
-mod bodies;
-
+use crate::support::bodies;
 use std::{
     collections::VecDeque,
     convert::Infallible,
@@ -18,7 +16,7 @@ use std::{
     task::Poll,
 };
 
-use bodies::{Buffers, Fed, Hint, Observed, Pieces, Scripted, Seen, Step};
+use crate::support::bodies::{Buffers, Fed, Hint, Observed, Pieces, Scripted, Seen, Step};
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body::{Body, Frame};

@@ -1,7 +1,6 @@
 //! Where credentials come from, what happens when they change, and asking somebody for them.
 
-mod support;
-
+use crate::support;
 use std::{
     convert::Infallible,
     sync::{
@@ -11,13 +10,13 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{
+    CLEAN, Fake, INVALID, Mounted, REQUIRED, answer, get, logins::open_to_any_token, send, token_of,
+};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use support::{
-    CLEAN, Fake, INVALID, Mounted, REQUIRED, answer, get, logins::open_to_any_token, send, token_of,
-};
 use tower::{Layer, service_fn};
 use tower_arcgis_auth::{
     ArcgisAuth, ArcgisAuthLayer, Cancelled, Credential, Fingerprint, IssuedToken, RefreshToken,

@@ -2,10 +2,7 @@
 //!
 //! A replica is a layer with a vault handle of its own; the vault is in memory, and time is paused.
 
-mod support;
-#[path = "support/vault.rs"]
-mod vault;
-
+use crate::support;
 use std::{
     convert::Infallible,
     sync::{
@@ -15,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use crate::support::vault::{Fault, MemoryVault};
+use crate::support::{Fake, INVALID, ROADS, ROOT, Told, ValidTokens, answer, get, send};
 use arcgis_stand_in::{PASSWORD as STAND_IN_PASSWORD, Portal, StandIn, USERNAME};
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -24,7 +23,6 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use support::{Fake, INVALID, ROADS, ROOT, Told, ValidTokens, answer, get, send};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 use tower_arcgis_auth::{
@@ -32,7 +30,6 @@ use tower_arcgis_auth::{
     IssuedToken, RefreshToken, ReplayBody, SealedTokenCache, Site, SkipReason, StaticToken,
     TokenCacheKeys, TokenClient, TokenError, TokenRequest, TokenSource, token_source_fn,
 };
-use vault::{Fault, MemoryVault};
 
 const NAME: &str = "ada.lovelace";
 const PASSWORD: &str = "hunter2-hunter2";

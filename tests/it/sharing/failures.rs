@@ -1,9 +1,5 @@
 //! What replicas that share a vault remember of logins that failed, whatever is lost on the way.
 
-mod support;
-#[path = "support/vault.rs"]
-mod vault;
-
 use std::{
     sync::{
         Arc,
@@ -12,23 +8,23 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use futures_util::future::join_all;
-use http::StatusCode;
-use support::{
+use crate::support::vault::{Fault, MemoryVault};
+use crate::support::{
     Mounted, ROADS, ROOT, answer, get,
     logins::{
         INFO, SECOND, TOKEN, WRONG, client, layer, open_to_any_token, paused_runtime, reader, site,
     },
     send,
 };
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::StatusCode;
 use tokio::time::{Instant, advance, sleep, timeout};
 use tower::Layer;
 use tower_arcgis_auth::{
     ArcgisAuthLayer, Credential, GenerateToken, SealedRecord, SealedTokenCache, Secret,
     SharedTokenCache, Site, TokenCacheError, TokenCacheKeys, VaultLock,
 };
-use vault::{Fault, MemoryVault};
 
 const KEY: &str = "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90";
 

@@ -1,7 +1,5 @@
 //! A token for each caller: nobody gets another's, and nobody's trouble is another's.
 
-mod support;
-
 use std::{
     collections::{HashMap, HashSet},
     convert::Infallible,
@@ -12,17 +10,17 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{
+    CLEAN, Fake, REQUIRED, ROADS, ROOT, Told, answer, get,
+    logins::{caller, get_as},
+    send, token_of,
+};
 use arcgis_stand_in::{StandIn, USERNAME};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderValue, Request, header::CACHE_CONTROL};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use support::{
-    CLEAN, Fake, REQUIRED, ROADS, ROOT, Told, answer, get,
-    logins::{caller, get_as},
-    send, token_of,
-};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_arcgis_auth::{
     ArcgisAuth, ArcgisAuthHandle, ArcgisAuthLayer, Cancelled, Challenge, Credential, Identity,

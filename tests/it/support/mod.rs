@@ -5,7 +5,12 @@
     reason = "every test binary uses its own part of this module"
 )]
 
+pub mod bodies;
 pub mod logins;
+pub mod secrets;
+#[cfg(feature = "shared-cache")]
+#[path = "../../support/vault.rs"]
+pub mod vault;
 
 use std::{
     collections::VecDeque,

@@ -1,17 +1,16 @@
 //! Logging in: where the credential goes, how it travels, and what is made of the answers.
 
-mod support;
-
+use crate::support;
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
+use crate::support::{Fake, REQUIRED, ROADS, get, send, token_of};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
-use support::{Fake, REQUIRED, ROADS, get, send, token_of};
 use tower::{Layer, service_fn};
 use tower_arcgis_auth::{
     ArcgisAuthLayer, Credential, GenerateToken, Site, SkipReason, TokenClient, TokenError,

@@ -1,16 +1,13 @@
 //! No `Debug` shows a secret.
 
-#[path = "support/secrets.rs"]
-mod secrets;
-mod support;
-
+use crate::support;
 use std::sync::{Arc, Mutex};
 
+use crate::support::secrets::{PASSWORD, TOKEN, assert_silent, token_client};
+use crate::support::{Fake, ROADS, get};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use secrets::{PASSWORD, TOKEN, assert_silent, token_client};
-use support::{Fake, ROADS, get};
 use tower::{Layer, Service, ServiceExt};
 use tower_arcgis_auth::{
     ArcgisAuthLayer, Credential, GenerateToken, IssuedToken, ReplayBody, Site, TokenPlacement,

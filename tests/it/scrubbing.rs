@@ -1,9 +1,8 @@
 //! What goes up holds no token of ours, and no session that is not the caller's.
 
-mod support;
-
+use crate::support;
+use crate::support::{Fake, ROADS, get, send};
 use http::{HeaderMap, header};
-use support::{Fake, ROADS, get, send};
 use tower::Layer;
 use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, Site, token_source_fn};
 

@@ -1,11 +1,10 @@
 //! However many requests want a token, one login is made, and nobody can spoil it for the others.
 
-mod support;
-
+use crate::support;
 use std::{pin::pin, time::Duration};
 
+use crate::support::{Fake, ROADS, Scripted, Source, get, over, send};
 use futures_util::{FutureExt, future::join_all};
-use support::{Fake, ROADS, Scripted, Source, get, over, send};
 use tower::ServiceExt;
 use tower_arcgis_auth::{Challenge, SkipReason, TokenReason};
 

@@ -1,0 +1,4 @@
+//! What is a challenge: the detector by itself.
+
+mod challenge;
+mod corpus;

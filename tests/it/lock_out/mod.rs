@@ -1,0 +1,5 @@
+//! Failed logins never lock an account.
+
+mod named_sources;
+mod shared_logins;
+mod unanswered;

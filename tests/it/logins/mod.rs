@@ -1,0 +1,8 @@
+//! How tokens are got, kept and renewed.
+
+mod credentials;
+mod explore;
+mod generate_token;
+mod single_flight;
+mod sources;
+mod token_store;

@@ -1,0 +1,4 @@
+//! Requests that are sent again.
+
+mod bodies;
+mod sockets;
