@@ -40,14 +40,10 @@ pub(crate) fn has_token(uri: &Uri, headers: &HeaderMap, placement: TokenPlacemen
         .is_some_and(|query| token_pairs(query.as_bytes()).any(|pair| !pair.is_empty));
     // One walk over the names costs less than a hashed look-up for each.
     in_query
-        || headers.keys().any(|name| match name.as_str().len() {
-            13 => {
-                placement == TokenPlacement::Bearer
-                    && *name == AUTHORIZATION
-                    && holds_token(headers, name)
-            }
-            20 => *name == X_ESRI_AUTHORIZATION && holds_token(headers, name),
-            _ => false,
+        || headers.keys().any(|name| {
+            (*name == X_ESRI_AUTHORIZATION
+                || (placement == TokenPlacement::Bearer && *name == AUTHORIZATION))
+                && holds_token(headers, name)
         })
 }
 
@@ -74,11 +70,9 @@ pub(crate) fn remove_token<B>(request: &mut Request<B>, placement: TokenPlacemen
 /// Whether there is an `agstoken` cookie with a value.
 #[inline]
 pub(crate) fn carries_token_cookie(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| {
-        name.as_str().len() == 6
-            && *name == COOKIE
-            && headers.get_all(COOKIE).iter().any(cookies::have_token)
-    })
+    headers
+        .keys()
+        .any(|name| *name == COOKIE && headers.get_all(COOKIE).iter().any(cookies::have_token))
 }
 
 /// Takes the `agstoken` cookie off. The other cookies stay.

@@ -15,25 +15,45 @@ const NAME: &[u8] = b"token";
 
 /// All `token` pairs of a query or form, first to last.
 #[inline]
-pub(super) fn token_pairs(text: &[u8]) -> impl Iterator<Item = TokenPair> {
-    let first = (!text.is_empty()).then_some(0);
-    first
-        .into_iter()
-        .chain(memchr::memchr_iter(b'&', text).map(|at| at + 1))
-        // Hardly one of ArcGIS's parameters begins like this, so that one search for a single byte is nearly always all.
-        .filter(|start| matches!(text.get(*start), Some(b't' | b'T' | b'%')))
-        .filter_map(|start| token_pair_at(text, start))
+pub(super) fn token_pairs(text: &[u8]) -> TokenPairs<'_> {
+    TokenPairs { text, next: 0 }
 }
 
-fn token_pair_at(text: &[u8], start: usize) -> Option<TokenPair> {
-    let rest = text.get(start..)?;
-    let length = memchr::memchr(b'&', rest).unwrap_or(rest.len());
-    let pair = &rest[..length];
-    let name_length = memchr::memchr(b'=', pair).unwrap_or(length);
+pub(super) struct TokenPairs<'a> {
+    text: &'a [u8],
+    /// Where the next pair starts; behind the text where there is none.
+    next: usize,
+}
+
+impl Iterator for TokenPairs<'_> {
+    type Item = TokenPair;
+
+    #[inline]
+    fn next(&mut self) -> Option<TokenPair> {
+        while let Some(first) = self.text.get(self.next) {
+            let start = self.next;
+            let length = memchr::memchr(b'&', &self.text[start..]);
+            self.next = length.map_or(self.text.len(), |length| start + length + 1);
+            // Hardly one of ArcGIS's parameters begins like this.
+            if matches!(first, b't' | b'T' | b'%') {
+                let end = length.map_or(self.text.len(), |length| start + length);
+                if let Some(pair) = token_pair(self.text, start, end) {
+                    return Some(pair);
+                }
+            }
+        }
+        None
+    }
+}
+
+#[cold]
+fn token_pair(text: &[u8], start: usize, end: usize) -> Option<TokenPair> {
+    let pair = &text[start..end];
+    let name_length = memchr::memchr(b'=', pair).unwrap_or(pair.len());
     is_name(&pair[..name_length]).then_some(TokenPair {
         start,
-        end: start + length,
-        is_empty: name_length + 1 >= length,
+        end,
+        is_empty: name_length + 1 >= pair.len(),
     })
 }
 

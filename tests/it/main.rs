@@ -19,3 +19,4 @@ mod scrubbing;
 mod sharing;
 mod sites;
 mod support;
+mod urls_and_signing;

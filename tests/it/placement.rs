@@ -154,11 +154,6 @@ async fn a_callers_own_token_wins_and_the_request_passes_untouched() {
             Some(("x-esri-authorization", "Bearer mine")),
         ),
         (
-            TokenPlacement::Query,
-            "/rest",
-            Some(("cookie", "a=1; agstoken=mine")),
-        ),
-        (
             TokenPlacement::Bearer,
             "/rest",
             Some(("authorization", "Bearer mine")),

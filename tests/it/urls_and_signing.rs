@@ -1,19 +1,18 @@
 //! Which requests get a token, where on them, and that no answer or error gives it away: the spellings that tell a
 //! careless reader of URLs from a careful one.
 
-mod support;
-
 use std::convert::Infallible;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full};
-use support::{Fake, Source, get, send, token_of};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_arcgis_auth::{
     ArcgisAuthLayer, CallerToken, Credential, EndPoint, IssuedToken, ReplayBody, Site, SkipReason,
     TokenPlacement, token_source_fn,
 };
+
+use crate::support::{self, Fake, Source, get, send, token_of};
 
 const TOKEN: &str = "Zm9v_YmFy-abc..";
 
@@ -196,6 +195,29 @@ async fn a_callers_token_in_any_spelling_wins() {
         assert_eq!(fake.seen().len(), 1);
         assert_eq!(fake.seen()[0].uri, *request.uri());
     }
+}
+
+#[tokio::test]
+async fn a_browsers_token_cookie_is_no_choice_and_goes_where_it_is_not_taken() {
+    let fake = Fake::new(|request| {
+        support::answer(match token_of(request).as_deref() {
+            Some(TOKEN) => support::CLEAN,
+            Some(_) => support::INVALID,
+            None => support::REQUIRED,
+        })
+    });
+    let layer = ArcgisAuthLayer::try_new(fixed(support::ROOT, TOKEN)).unwrap();
+    let mut request = get(support::ROADS);
+    let cookies = HeaderValue::from_static("a=1; agstoken=stale; b=2");
+    request.headers_mut().insert(header::COOKIE, cookies);
+    let answer = send(&layer.layer(fake.clone()), request.clone()).await;
+    assert!(answer.is_clean());
+    let seen = fake.seen();
+    assert_eq!(seen.len(), 2);
+    assert_eq!(seen[0].uri, *request.uri());
+    assert_eq!(seen[0].headers, *request.headers());
+    assert_eq!(seen[1].headers[header::COOKIE], "a=1; b=2");
+    assert_eq!(token_of(&seen[1]).as_deref(), Some(TOKEN));
 }
 
 #[tokio::test]
