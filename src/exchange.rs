@@ -18,7 +18,7 @@ use crate::{
     challenge::{Challenge, Detector, Noted, RequestFacts, Start},
     outcome::{AuthOutcome, SkipReason},
     session::{Renewal, Session, Standing},
-    sign::{TokenPlacement, cache_control, callers_token, placement, scrub},
+    sign::{QueryToken, TokenPlacement, cache_control, callers_token, placement, scrub},
     token::{Freshness, Token, TokenReason},
     trace,
     url::{ServiceKey, has_service, root_of_service, service_key},
@@ -46,6 +46,8 @@ pub(crate) struct Exchange<S, B> {
     /// How long the site's root is in the URI's path.
     root: usize,
     is_head: bool,
+    /// What the query has of the caller's tokens, before it is signed.
+    query_token: QueryToken,
     /// What the memory of refused services calls this request's service. Named only when that may matter.
     service: Option<ServiceKey>,
     /// The newest token when the request came; 0 for none. A newer one comes of a login made for it or beside it.
@@ -168,6 +170,7 @@ impl<S, B> Exchange<S, B> {
         settings: ExchangeSettings,
         root: usize,
         is_head: bool,
+        query_token: QueryToken,
         unsigned: Option<Unsigned>,
     ) -> Self {
         Self {
@@ -176,6 +179,7 @@ impl<S, B> Exchange<S, B> {
             outcome: AuthOutcome::default(),
             root,
             is_head,
+            query_token,
             service: None,
             generation_before: 0,
             stage: Stage::First,
@@ -279,6 +283,7 @@ impl<S, B> Exchange<S, B> {
             &token,
             signing.placement,
             takes_header,
+            self.query_token,
             signing.referer.as_ref(),
         );
         self.outcome.signed = true;

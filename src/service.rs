@@ -17,7 +17,7 @@ use crate::{
     future::{ResponseFuture, UnreadForm},
     handle::{ArcgisAuthHandle, Shared},
     outcome::SkipReason,
-    sign::{CallerToken, callers_token},
+    sign::{CallerToken, QueryToken, callers_token},
     url::is_exempt,
 };
 
@@ -112,7 +112,12 @@ where
             return self.pass(request, Some(SkipReason::Exempt));
         }
         let keeps = signing.caller_token == CallerToken::Keep;
-        if keeps && callers_token::has_token(request.uri(), request.headers(), signing.placement) {
+        let mut query_token = QueryToken::of(request.uri());
+        let has_token = || {
+            query_token == QueryToken::Present
+                || callers_token::has_token_header(request.headers(), signing.placement)
+        };
+        if keeps && has_token() {
             return self.pass(request, Some(SkipReason::CallersToken));
         }
         let root = request.uri().path().len() - path.len();
@@ -134,11 +139,19 @@ where
         };
         if !keeps {
             callers_token::remove_token(&mut request, session.signing.placement);
+            query_token = QueryToken::None;
         }
         let unsigned = (keeps && callers_token::carries_token_cookie(request.headers()))
             .then_some(Unsigned::TokenCookie);
         let is_head = *request.method() == Method::HEAD;
-        let exchange = Exchange::new(session, self.shared.settings, root, is_head, unsigned);
+        let exchange = Exchange::new(
+            session,
+            self.shared.settings,
+            root,
+            is_head,
+            query_token,
+            unsigned,
+        );
         if is_short_form(&request) {
             let form = UnreadForm {
                 service: self.take_ready(),

@@ -4,7 +4,7 @@
 //! tokens stand there. An `agstoken` cookie is something else: a browser carries it along, asked for or not.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Uri,
+    HeaderMap, HeaderName, HeaderValue, Request,
     header::{AUTHORIZATION, CONTENT_TYPE, COOKIE},
 };
 
@@ -31,20 +31,16 @@ pub enum CallerToken {
     Replace,
 }
 
-/// Whether the caller placed a token of its own in the query or in a header. A form body is looked into by
-/// [`form_has_token`].
+/// Whether the caller placed a token of its own in a header. The query is looked into by [`QueryToken`](crate::sign::QueryToken), a form body
+/// by [`form_has_token`].
 #[inline]
-pub(crate) fn has_token(uri: &Uri, headers: &HeaderMap, placement: TokenPlacement) -> bool {
-    let in_query = uri
-        .query()
-        .is_some_and(|query| token_pairs(query.as_bytes()).any(|pair| !pair.is_empty));
+pub(crate) fn has_token_header(headers: &HeaderMap, placement: TokenPlacement) -> bool {
     // One walk over the names costs less than a hashed look-up for each.
-    in_query
-        || headers.keys().any(|name| {
-            (*name == X_ESRI_AUTHORIZATION
-                || (placement == TokenPlacement::Bearer && *name == AUTHORIZATION))
-                && holds_token(headers, name)
-        })
+    headers.keys().any(|name| {
+        (*name == X_ESRI_AUTHORIZATION
+            || (placement == TokenPlacement::Bearer && *name == AUTHORIZATION))
+            && holds_token(headers, name)
+    })
 }
 
 /// Whether a header has a value, other than the word `Bearer` alone.
@@ -56,7 +52,7 @@ fn holds_token(headers: &HeaderMap, name: &HeaderName) -> bool {
     })
 }
 
-/// Takes the caller's own token off query and headers, the cookie too.
+/// Takes the caller's own token off query and headers, the cookie too. The query is left with none, empty or not.
 pub(crate) fn remove_token<B>(request: &mut Request<B>, placement: TokenPlacement) {
     let headers = request.headers_mut();
     headers.remove(&X_ESRI_AUTHORIZATION);
@@ -109,7 +105,10 @@ pub(crate) fn form_without_token(form: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use http::Uri;
+
     use super::*;
+    use crate::sign::pairs::QueryToken;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs
@@ -128,7 +127,8 @@ mod tests {
         pairs: &[(&'static str, &'static str)],
         placement: TokenPlacement,
     ) -> bool {
-        has_token(&Uri::from_static(uri), &headers(pairs), placement)
+        QueryToken::of(&Uri::from_static(uri)) == QueryToken::Present
+            || has_token_header(&headers(pairs), placement)
     }
 
     #[test]

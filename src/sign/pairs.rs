@@ -1,6 +1,32 @@
 //! `token=…` among the pairs of a query or of a form: found in any spelling, and taken out or replaced.
 
+use http::Uri;
+
 use crate::url::Decoded;
+
+/// What a request's query has of `token` parameters. Looked for once, and handed to the signing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum QueryToken {
+    None,
+    /// Nothing but empty ones.
+    Empty,
+    /// A token of the caller's own.
+    Present,
+}
+
+impl QueryToken {
+    #[inline]
+    pub(crate) fn of(uri: &Uri) -> Self {
+        let mut found = Self::None;
+        for pair in token_pairs(uri.query().unwrap_or_default().as_bytes()) {
+            if !pair.is_empty {
+                return Self::Present;
+            }
+            found = Self::Empty;
+        }
+        found
+    }
+}
 
 /// A pair whose name is `token`, in any case and however percent-encoded.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ use http::{
 use crate::{
     sign::{
         cookies,
-        pairs::{rewrite, token_pairs},
+        pairs::{QueryToken, rewrite, token_pairs},
     },
     token::Token,
 };
@@ -52,7 +52,7 @@ pub enum TokenPlacement {
 /// Puts `token` on a request, and `referer` with it where the token is bound to one. Says where the token went: that is
 /// not `placement` where the query would be too long with it. `takes_header` is false where the server is known to be
 /// older than ArcGIS 10.6, or has not taken the header: then even a long query gets the token, but for one that makes no
-/// URI.
+/// URI. `query_token` is what this request's query has.
 ///
 /// Empty `token` parameters make room for it, or go: a server that looks there first would look no further. All other
 /// text of the query stays byte for byte.
@@ -62,17 +62,24 @@ pub(crate) fn sign<B>(
     token: &Token,
     placement: TokenPlacement,
     takes_header: bool,
+    query_token: QueryToken,
     referer: Option<&HeaderValue>,
 ) -> TokenPlacement {
+    let replaces = query_token != QueryToken::None;
     let placed = match placement {
         TokenPlacement::Query
-            if !put_into_query(request.uri_mut(), token.query_pair(), takes_header) =>
+            if !put_into_query(
+                request.uri_mut(),
+                token.query_pair(),
+                replaces,
+                takes_header,
+            ) =>
         {
             TokenPlacement::EsriHeader
         }
         placement => placement,
     };
-    if placed != TokenPlacement::Query {
+    if replaces && placed != TokenPlacement::Query {
         remove_from_query(request.uri_mut());
     }
     let headers = request.headers_mut();
@@ -114,19 +121,17 @@ pub(super) fn remove_from_query(uri: &mut Uri) {
     set_path_and_query(uri, shorter.freeze());
 }
 
-/// Takes every `token` pair out of the query and puts `pair` where the first one was, or at the end. False, and nothing
-/// changed, where the result would be too long.
+/// Puts `pair` at the end of the query, or, where it `replaces` others, in the first one's place, and takes the rest out.
+/// False, and nothing changed, where the result would be too long.
 ///
 /// One allocation, of exactly the final length.
-fn put_into_query(uri: &mut Uri, pair: &[u8], may_be_moved: bool) -> bool {
+fn put_into_query(uri: &mut Uri, pair: &[u8], replaces: bool, may_be_moved: bool) -> bool {
     let path = uri.path().as_bytes();
     // An asterisk (`OPTIONS *`) and an authority (`CONNECT`) take no query.
     if path.first() != Some(&b'/') {
         return false;
     }
     let old = uri.query().unwrap_or_default().as_bytes();
-    // Mostly there is none: then the query is searched no second and third time.
-    let replaces = token_pairs(old).next().is_some();
     let separator: &[u8] = match old.last() {
         None | Some(b'&') => b"",
         Some(_) => b"&",
@@ -198,7 +203,15 @@ mod tests {
 
     fn signed(uri: &str, placement: TokenPlacement, takes_header: bool) -> Signed {
         let mut request = Request::get(uri).body(()).unwrap();
-        let placed = sign(&mut request, &token(), placement, takes_header, None);
+        let query_token = QueryToken::of(request.uri());
+        let placed = sign(
+            &mut request,
+            &token(),
+            placement,
+            takes_header,
+            query_token,
+            None,
+        );
         Signed { request, placed }
     }
 
