@@ -4,10 +4,10 @@
 
 #[path = "support/secrets.rs"]
 mod secrets;
-mod support;
 #[cfg(feature = "shared-cache")]
-#[path = "support/vault.rs"]
-mod vault;
+#[path = "support/shared_cache.rs"]
+mod shared_cache;
+mod support;
 
 use std::{
     io::Write,
@@ -94,21 +94,24 @@ async fn traces_tell_of_logins_with_one_span_each_and_of_no_secret() {
     #[cfg(feature = "shared-cache")]
     {
         written.0.lock().unwrap().clear();
-        log_in_through_a_vault_that_fails_for_a_while().await;
+        log_in_through_a_cache_that_fails_for_a_while().await;
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         assert_silent("trace", &text);
-        for once in ["the vault fails, as told", "the vault answers again"] {
+        for once in [
+            "the shared cache fails, as told",
+            "the shared cache answers again",
+        ] {
             assert_eq!(text.matches(once).count(), 1, "{text}");
         }
     }
 }
 
 #[cfg(feature = "shared-cache")]
-async fn log_in_through_a_vault_that_fails_for_a_while() {
+async fn log_in_through_a_cache_that_fails_for_a_while() {
+    use shared_cache::{Fault, MemoryCache};
     use tower_arcgis_auth::{SealedTokenCache, TokenCacheKeys};
-    use vault::{Fault, MemoryVault};
 
-    let memory = MemoryVault::default();
+    let memory = MemoryCache::default();
     let sealed = SealedTokenCache::new(
         memory.clone(),
         TokenCacheKeys::try_new("0a".repeat(32)).unwrap(),
@@ -130,8 +133,10 @@ async fn log_in_through_a_vault_that_fails_for_a_while() {
     let service = layer.layer(fake);
     let secured = format!("{root}/rest/services/A/MapServer");
     support::send(&service, get(&secured)).await;
-    // It is tried again and again meanwhile, to share the token.
+    let handle = layer.handle().sites().remove(0);
     tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    handle.renew().await.unwrap();
     memory.set_fault(None);
     tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    handle.renew().await.unwrap();
 }
