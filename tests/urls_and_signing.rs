@@ -1,6 +1,7 @@
 //! Which requests get a token, where on them, and that no answer or error gives it away: the spellings that tell a
 //! careless reader of URLs from a careful one.
 
+#[path = "it/support/mod.rs"]
 mod support;
 
 use std::convert::Infallible;

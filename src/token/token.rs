@@ -81,7 +81,7 @@ impl IssuedToken {
     }
 
     #[cfg(feature = "shared-cache")]
-    pub(crate) fn from_shared_cache(self) -> Self {
+    pub(crate) fn taken_from_shared_cache(self) -> Self {
         Self {
             is_from_shared_cache: true,
             ..self
