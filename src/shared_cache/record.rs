@@ -62,6 +62,7 @@ pub(super) struct TokenRecord {
 pub(super) struct KeptToken {
     #[serde(serialize_with = "expose", deserialize_with = "conceal")]
     text: SecretString,
+    takes_esri_header: bool,
     end: Option<End>,
 }
 
@@ -101,6 +102,7 @@ impl KeptToken {
     pub(super) fn new(issued: &IssuedToken, now: Millis) -> Self {
         Self {
             text: SecretString::from(issued.expose()),
+            takes_esri_header: issued.takes_esri_header(),
             end: issued.lifetime().map(|lifetime| {
                 let lifetime = millis(lifetime);
                 End {
@@ -118,7 +120,10 @@ impl KeptToken {
     /// The token with what is left of its life, if that is worth it.
     pub(super) fn issue(&self, now: Millis) -> Option<IssuedToken> {
         let issued = IssuedToken::try_new(self.expose()).ok()?;
-        let issued = issued.taken_from_shared_cache();
+        let mut issued = issued.taken_from_shared_cache();
+        if !self.takes_esri_header {
+            issued = issued.without_esri_header();
+        }
         let Some(end) = self.end else {
             return Some(issued);
         };
@@ -216,6 +221,25 @@ mod tests {
         let short = KeptToken::new(&short.valid_for(Duration::from_secs(10)), NOW);
         assert!(short.issue(NOW + 5_000).is_some());
         assert!(short.issue(NOW + 5_001).is_none());
+    }
+
+    #[test]
+    fn a_token_that_may_not_travel_in_a_header_may_not_do_so_from_the_cache() {
+        for takes_it in [true, false] {
+            let issued = IssuedToken::try_new("secret").unwrap();
+            let issued = if takes_it {
+                issued
+            } else {
+                issued.without_esri_header()
+            };
+            let record = TokenRecord {
+                token: Some(KeptToken::new(&issued, NOW)),
+                leader: None,
+            };
+            let read = TokenRecord::from_json(&record.to_json().unwrap());
+            let issued = read.token.unwrap().issue(NOW).unwrap();
+            assert_eq!(issued.takes_esri_header(), takes_it);
+        }
     }
 
     #[test]

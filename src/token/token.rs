@@ -96,6 +96,12 @@ impl IssuedToken {
         }
     }
 
+    /// Whether the server may know `X-Esri-Authorization`.
+    #[cfg(feature = "shared-cache")]
+    pub(crate) fn takes_esri_header(&self) -> bool {
+        self.takes_esri_header
+    }
+
     /// How long the token is good for, if that is known.
     pub fn lifetime(&self) -> Option<Duration> {
         self.lifetime
