@@ -19,13 +19,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 pub use self::attempt::LoginAttempt;
 #[cfg(any(test, feature = "shared-cache"))]
-pub(crate) use self::history::Login;
+pub(crate) use self::history::{History, Login, Millis, Verdict};
 use self::local::Local;
+#[cfg(feature = "shared-cache")]
+pub(crate) use self::shared_history::Boxed;
 pub(crate) use self::{
-    history::{Decision, History, Millis, Verdict},
-    key::LoginKey,
-    sessions::SessionId,
-    shared_history::{Boxed, SharedHistory},
+    history::Decision, key::LoginKey, sessions::SessionId, shared_history::SharedHistory,
 };
 use crate::error::TokenError;
 

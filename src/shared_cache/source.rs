@@ -15,7 +15,7 @@ use crate::{
         records::{Found, Records, WhileOpen},
         subject::{About, Subject},
     },
-    token::{IssuedToken, Owner, SignOut, TokenReason, TokenRequest, TokenSource, fingerprint_of},
+    token::{IssuedToken, Owner, SignOut, TokenReason, TokenRequest, TokenSource},
 };
 
 /// How soon the cache is asked again while another process logs in; doubles up to the longest.
@@ -84,7 +84,9 @@ impl<S: TokenSource> SharedSource<S> {
     }
 
     fn subject(&self, owner: &Owner) -> Subject {
-        Subject::tokens(&self.about, owner, &fingerprint_of(&self.source))
+        let mut fingerprint = Fingerprint::empty();
+        self.source.fingerprint(&mut fingerprint);
+        Subject::tokens(&self.about, owner, &fingerprint)
     }
 
     /// Looks again and again until there is a token, or this process is the one to log in.

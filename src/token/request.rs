@@ -140,7 +140,8 @@ impl TokenRequest {
         }
     }
 
-    /// When whoever asks gives up, where that is known.
+    /// When the login is broken off, where that is known.
+    #[cfg(feature = "shared-cache")]
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
