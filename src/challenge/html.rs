@@ -106,10 +106,12 @@ impl Html {
             Piece::Text(text) if self.page == Page::ServerError => {
                 return self.message(text, situation);
             }
-            Piece::Text(text) if self.page == Page::Portal => {
-                if self.in_heading && collapse(&unescape(text)).eq_ignore_ascii_case("error") {
-                    self.page = Page::PortalError;
-                }
+            Piece::Text(text)
+                if self.page == Page::Portal
+                    && self.in_heading
+                    && collapse(&unescape(text)).eq_ignore_ascii_case("error") =>
+            {
+                self.page = Page::PortalError;
             }
             Piece::Text(text) if self.page == Page::PortalError => {
                 return self.portal_message(text, situation);
