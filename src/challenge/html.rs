@@ -53,7 +53,7 @@ enum Page {
 #[derive(Debug, Default)]
 struct Form {
     open: bool,
-    /// A password in it signs somebody in.
+    /// A password in it signs a person in.
     takes_password: bool,
     /// It is sent to where OAuth 2 or OpenID Connect begins.
     authorize: bool,
@@ -246,7 +246,7 @@ impl Form {
         }
     }
 
-    /// Whether this field asks an identity provider to sign somebody in.
+    /// Whether this field asks an identity provider to sign a person in.
     fn asks(&self, tag: Tag<'_>) -> bool {
         if !self.open {
             return false;

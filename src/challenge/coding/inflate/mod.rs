@@ -99,7 +99,7 @@ impl Inflate {
                 }
                 Stage::Gzip { .. } | Stage::Deflate(_) | Stage::Trailer(_) => {}
             }
-            // Before the blocks nothing is held, and what is held behind them comes first.
+            // No bits are held before the blocks. Bits that are held behind them come before `bytes`.
             let start = bytes;
             let Some(byte) = self.bits.next_byte(&mut bytes) else {
                 return Verdict::More;
@@ -111,7 +111,7 @@ impl Inflate {
                             bytes = start;
                             Stage::Plain
                         }
-                        // Padding, or rubbish, after the last member.
+                        // Padding, or garbage, after the last member.
                         false => Stage::Over,
                     }
                 }
