@@ -99,9 +99,9 @@ impl TokenError {
         self.inner.remembered_until
     }
 
-    /// The same refusal, which is about this process or machine and not about the credential: other processes, with
-    /// which refusals are shared through a vault ([`Site::shared_token_cache`](crate::Site)), are not told, and may try. So is
-    /// one that a web server in front of ArcGIS gives by address.
+    /// The same refusal, which is about this process or machine and not about the credential: other processes, with which
+    /// logins are shared ([`Site::shared_token_cache`](crate::Site)), are not told, and may try. So is one that a web server
+    /// in front of ArcGIS gives by address.
     ///
     /// ```
     /// use tower_arcgis_auth::TokenError;
@@ -118,12 +118,6 @@ impl TokenError {
     /// Whether it is about this process or machine, and no matter of others.
     pub(crate) fn is_only_here(&self) -> bool {
         self.inner.is_only_here
-    }
-
-    /// Whether it is for other processes to know as well.
-    #[cfg(feature = "shared-cache")]
-    pub(crate) fn is_refused_to_all(&self) -> bool {
-        self.inner.kind == Kind::Refused && !self.inner.is_only_here
     }
 
     /// The same error with its cause. The cause is printed by error reporters: it must hold no secret either.

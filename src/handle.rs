@@ -173,7 +173,7 @@ impl SiteHandle {
     /// for a credential is asked again; a refresh token is revoked; a portal's login ends). With a credential that is at
     /// hand the next request logs in again. A refused login stays refused for its time: that is what locks accounts.
     ///
-    /// What is shared through a vault goes out of it; other processes use the token they hold until its end, or until the
+    /// Tokens in a shared cache are removed from it; other processes use the token they hold until its end, or until the
     /// server refuses it.
     ///
     /// Until its source has been told, an account makes no login. Sources are told 32 at a time, have 15 seconds each, and

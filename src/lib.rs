@@ -65,11 +65,12 @@
 //! * `client` (default): the client that logs in, hyper-util over rustls with the platform's root certificates. Without
 //!   it give one with [`token_client`](ArcgisAuthLayerBuilder::token_client).
 //! * `identities` (default): [`Site::identity_fn`], a token for each caller. Brings the `moka` crate.
-//! * `redis`: the vault `RedisTokenCache`. Brings the `redis` crate, and `vault`.
+//! * `redis`: `RedisTokenCache`, a shared cache in Redis. Brings the `redis` crate, and `shared-cache`.
 //! * `sign-in`: a person's sign-in at a portal, `begin_sign_in` and `redeem_code`. Brings the `oauth2` crate.
+//! * `shared-cache`: processes share tokens and the history of logins, sealed, through a `SharedTokenCache`: `SealedTokenCache`,
+//!   `Site::shared_token_cache`.
 //! * `tracing` (default): one span a login (`arcgis_login`) and events for what goes wrong, under the target
 //!   `tower_arcgis_auth`; nothing per request, never a secret.
-//! * `vault`: processes share tokens and refusals, sealed, through a `SharedTokenCache`: `SealedTokenCache`, `Site::shared_token_cache`.
 //!
 //! # What stays out of reach
 //!
@@ -128,8 +129,7 @@ pub use self::login::{SignIn, SignedIn};
 pub use self::shared_cache::RedisTokenCache;
 #[cfg(feature = "shared-cache")]
 pub use self::shared_cache::{
-    SealedRecord, SealedTokenCache, SharedSource, SharedTokenCache, TokenCacheError,
-    TokenCacheKeys, VaultLock,
+    SealedRecord, SealedTokenCache, SharedSource, SharedTokenCache, TokenCacheError, TokenCacheKeys,
 };
 pub use self::{
     body::{ReplayBody, ResponseBody},

@@ -157,7 +157,7 @@ impl Site {
     ///
     /// let site = Site::new("https://gis.example.com/arcgis").credential_fn(|request| async move {
     ///     println!("{} wants a login ({} refused so far)", request.site(), request.refused());
-    ///     // A prompt, a dialogue, a vault.
+    ///     // A prompt, a dialogue, a store of passwords.
     ///     if request.refused() > 0 { Err(Cancelled) } else { Ok(Credential::user("reader", "secret")) }
     /// });
     /// # drop(site);
@@ -349,7 +349,7 @@ impl Site {
 
     /// Binds tokens to the address the token service sees instead of to a `Referer`. Not for machines that leave
     /// their network by changing addresses. Such tokens are of use on one machine only: through a
-    /// [vault](crate::SealedTokenCache) machines then share what was refused, and no tokens.
+    /// [shared cache](crate::SealedTokenCache) machines then share what was refused, and no tokens.
     #[must_use]
     pub fn bind_to_address(self) -> Self {
         self.binding(TokenBinding::RequestIp)
@@ -401,10 +401,10 @@ impl Site {
         self.private_answers.unwrap_or(by_default)
     }
 
-    /// Shares the site's tokens and refusals with all processes that have the same vault, site, account and key: one
-    /// login for all of them. The login at the site's portal, too.
+    /// Shares the site's tokens, and what the [`LockoutGuard`](crate::LockoutGuard) knows of its logins, with all processes
+    /// that have the same cache and key: one login for all of them. The login at the site's portal, too.
     ///
-    /// [Signing out](crate::SiteHandle::sign_out) takes them out of the vault. Other processes use the token they hold
+    /// [Signing out](crate::SiteHandle::sign_out) removes the tokens from the cache. Other processes use the token they hold
     /// until its end, or until the server refuses it.
     ///
     /// A [`credential_fn`](Self::credential_fn) or a [`token_source`](Self::token_source) whose account cannot be told
@@ -413,17 +413,17 @@ impl Site {
     /// ```
     /// use tower_arcgis_auth::{Credential, SealedTokenCache, Secret, Site};
     ///
-    /// fn shared_site(vault: &SealedTokenCache) -> Site {
+    /// fn shared_site(cache: &SealedTokenCache) -> Site {
     ///     Site::new("https://gis.example.com/arcgis")
     ///         .credential(Credential::user("gis_reader", Secret::env("ARCGIS_PASSWORD")))
-    ///         .shared_token_cache(vault)
+    ///         .shared_token_cache(cache)
     /// }
     /// # let _ = shared_site;
     /// ```
     #[cfg(feature = "shared-cache")]
     #[must_use]
-    pub fn shared_token_cache(mut self, vault: &crate::SealedTokenCache) -> Self {
-        self.sharing = Sharing::through(vault);
+    pub fn shared_token_cache(mut self, cache: &crate::SealedTokenCache) -> Self {
+        self.sharing = Sharing::through(cache);
         self
     }
 

@@ -7,7 +7,7 @@ pub(crate) use enabled::{
     token_service_elsewhere,
 };
 #[cfg(all(feature = "tracing", feature = "shared-cache"))]
-pub(crate) use enabled::{vault_back, vault_unavailable};
+pub(crate) use enabled::{shared_cache_back, shared_cache_unavailable};
 
 #[cfg(not(feature = "tracing"))]
 pub(crate) use disabled::{
@@ -15,7 +15,7 @@ pub(crate) use disabled::{
     token_service_elsewhere,
 };
 #[cfg(all(not(feature = "tracing"), feature = "shared-cache"))]
-pub(crate) use disabled::{vault_back, vault_unavailable};
+pub(crate) use disabled::{shared_cache_back, shared_cache_unavailable};
 
 #[cfg(feature = "tracing")]
 mod enabled {
@@ -44,8 +44,8 @@ mod enabled {
         tracing::info!(
             target: TARGET,
             generation = token.generation(),
-            // Somebody else's login gave it, and the vault.
-            from_vault = token.is_from_shared_cache(),
+            // Another process's login gave it.
+            from_shared_cache = token.is_from_shared_cache(),
             valid_for_seconds = token.expires_in().map(|left| left.as_secs()),
             took_milliseconds = took.as_millis() as u64,
             "got a token"
@@ -101,13 +101,13 @@ mod enabled {
 
     /// Once an outage.
     #[cfg(feature = "shared-cache")]
-    pub(crate) fn vault_unavailable(error: &crate::TokenCacheError) {
-        tracing::warn!(target: TARGET, %error, "the vault cannot be asked: this process logs in by itself until it can");
+    pub(crate) fn shared_cache_unavailable(error: &crate::TokenCacheError) {
+        tracing::warn!(target: TARGET, %error, "the shared cache cannot be asked: this process logs in by itself until it can");
     }
 
     #[cfg(feature = "shared-cache")]
-    pub(crate) fn vault_back() {
-        tracing::info!(target: TARGET, "the vault answers again: tokens are shared");
+    pub(crate) fn shared_cache_back() {
+        tracing::info!(target: TARGET, "the shared cache answers again: logins are shared");
     }
 }
 
@@ -138,8 +138,8 @@ mod disabled {
     pub(crate) fn service_refused(_site: &str, _service: &str, _challenge: Challenge) {}
 
     #[cfg(feature = "shared-cache")]
-    pub(crate) fn vault_unavailable(_error: &crate::TokenCacheError) {}
+    pub(crate) fn shared_cache_unavailable(_error: &crate::TokenCacheError) {}
 
     #[cfg(feature = "shared-cache")]
-    pub(crate) fn vault_back() {}
+    pub(crate) fn shared_cache_back() {}
 }

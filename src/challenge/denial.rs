@@ -45,7 +45,7 @@ impl Denial {
             499 => Some(Challenge::TokenRequired),
             401 if !self.credentials => Some(either),
             403 if self.blocked || self.credentials || (self.ssl && !self.permission) => None,
-            // "Services Directory has been disabled": HTML is off for everybody, whatever the token.
+            // "Services Directory has been disabled": HTML is off for all users, whatever the token.
             403 if self.directory && self.disabled => None,
             403 => match self.subcode {
                 // A user without the right stays without it, whatever the token.

@@ -43,13 +43,13 @@ struct Look {
 /// What status, headers and request say about the body to come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Situation {
-    /// The verdict should the body say nothing.
+    /// The challenge if the body says nothing.
     base: Option<Challenge>,
     /// A token was on the request.
     pub(super) token: bool,
     /// The status is 498 or 499: a challenge from ArcGIS, "client closed request" from others.
     code_status: bool,
-    /// An nginx sent a 499, which is its own invention, so the body must vouch for ArcGIS.
+    /// An nginx sent a 499, which is its own invention, so the body must show that ArcGIS sent it.
     nginx: bool,
     /// The status is 401.
     pub(super) unauthorized: bool,
@@ -169,19 +169,19 @@ impl Look {
         if !self.situation.code_status {
             return self.situation.base.into();
         }
-        // "499 client closed request" in any dress, and cancelled calls behind gRPC gateways.
+        // "499 client closed request" in any format, and cancelled calls behind gRPC gateways.
         if self.words.closed {
             return Verdict::Clean;
         }
         // 498 is ArcGIS's alone; 499 is nginx's and many an API's.
-        let vouched = self.words.token || self.situation.base == Some(Challenge::TokenInvalid);
+        let from_arcgis = self.words.token || self.situation.base == Some(Challenge::TokenInvalid);
         if let Scan::Json(json) = &self.scan {
             // Some front ends flatten the envelope; then the code in the body beats the status.
-            if let Some(verdict) = json.flat(vouched) {
+            if let Some(verdict) = json.flat(from_arcgis) {
                 return verdict;
             }
         }
-        if (self.situation.nginx || self.words.nginx) && !vouched {
+        if (self.situation.nginx || self.words.nginx) && !from_arcgis {
             return Verdict::Clean;
         }
         self.situation.base.into()

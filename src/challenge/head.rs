@@ -19,7 +19,7 @@ pub(crate) struct Noted {
     pub(crate) cookies: bool,
     /// A header with URLs in it is there.
     pub(crate) links: bool,
-    /// The answer is a file to be saved: its bytes are somebody's data, even if they look like ArcGIS's own words.
+    /// The answer is a file to be saved: its bytes are a user's data, even if they look like an answer of ArcGIS.
     pub(crate) attachment: bool,
     pub(crate) content: Content,
 }

@@ -53,7 +53,7 @@ enum Page {
 #[derive(Debug, Default)]
 struct Form {
     open: bool,
-    /// A password in it signs somebody in.
+    /// A password in it signs a person in.
     takes_password: bool,
     /// It is sent to where OAuth 2 or OpenID Connect begins.
     authorize: bool,
@@ -106,10 +106,12 @@ impl Html {
             Piece::Text(text) if self.page == Page::ServerError => {
                 return self.message(text, situation);
             }
-            Piece::Text(text) if self.page == Page::Portal => {
-                if self.in_heading && collapse(&unescape(text)).eq_ignore_ascii_case("error") {
-                    self.page = Page::PortalError;
-                }
+            Piece::Text(text)
+                if self.page == Page::Portal
+                    && self.in_heading
+                    && collapse(&unescape(text)).eq_ignore_ascii_case("error") =>
+            {
+                self.page = Page::PortalError;
             }
             Piece::Text(text) if self.page == Page::PortalError => {
                 return self.portal_message(text, situation);
@@ -244,7 +246,7 @@ impl Form {
         }
     }
 
-    /// Whether this field asks an identity provider to sign somebody in.
+    /// Whether this field asks an identity provider to sign a person in.
     fn asks(&self, tag: Tag<'_>) -> bool {
         if !self.open {
             return false;

@@ -1,6 +1,6 @@
 //! ArcGIS errors in JSON: a state machine over bytes, of constant size and without allocation.
 //!
-//! It knows three envelopes. `{"error":{"code":…}}` is everybody's; `{"status":"error",
+//! It knows three envelopes. `{"error":{"code":…}}` is used by all services; `{"status":"error",
 //! "messages":[…],"code":…}` is the Administrator's; `{"code":401,"description":…}` is the OGC
 //! API's. Only the top level counts: features, domains and per-edit results have codes, too.
 
@@ -224,16 +224,16 @@ impl Json {
         }
     }
 
-    /// The verdict under status 498 or 499 on an object that has no envelope of ArcGIS's, but may be
-    /// `vouched` for by something else; `None` if the status may speak.
-    pub(super) fn flat(&self, vouched: bool) -> Option<Verdict> {
+    /// The verdict under status 498 or 499 on an object that has none of ArcGIS's envelopes, where
+    /// something else may show that it comes `from_arcgis`; `None` if the status decides.
+    pub(super) fn flat(&self, from_arcgis: bool) -> Option<Verdict> {
         if self.seen.error_object
             || (self.seen.status_error && self.seen.messages)
             || !self.seen.key
         {
             return None;
         }
-        if !vouched {
+        if !from_arcgis {
             return Some(Verdict::Clean);
         }
         match self.code? {

@@ -27,7 +27,7 @@ enum Kind {
     Unknown,
     Html(Html),
     Xml(Xml),
-    /// Nobody's challenge.
+    /// A document that is no challenge.
     Other,
 }
 

@@ -43,7 +43,7 @@ impl<'a> Target<'a> {
         Self { path, query }
     }
 
-    /// Whether a form with a password that is sent here signs somebody in. On a page of ArcGIS's own (`arcgis`) a
+    /// Whether a form with a password that is sent here signs a person in. On a page of ArcGIS's own (`arcgis`) a
     /// relative `login` will do; elsewhere that may be anything.
     pub(super) fn takes_password(self, arcgis: bool) -> bool {
         is_login_page(self.path)
@@ -89,7 +89,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Whether this parameter of a query, or field of a form, asks an identity provider to sign somebody in.
+/// Whether this parameter of a query, or field of a form, asks an identity provider to sign a person in.
 pub(super) fn asks_identity_provider(name: &[u8], value: &[u8]) -> bool {
     (name.eq_ignore_ascii_case(b"SAMLRequest") && !value.is_empty())
         || (name.eq_ignore_ascii_case(b"wa") && value.eq_ignore_ascii_case(b"wsignin1.0"))

@@ -109,12 +109,6 @@ impl Fingerprint {
         (&self.account, &self.secret)
     }
 
-    /// Whether the credential can be told.
-    #[cfg(feature = "shared-cache")]
-    pub(crate) fn is_known(&self) -> bool {
-        self.is_known
-    }
-
     /// A number that changes with the credential, and tells nothing of it outside this process; `None` while the
     /// credential cannot be told.
     pub(crate) fn hashed(&self) -> Option<u64> {

@@ -222,7 +222,8 @@ impl History {
     /// Forgets what is over, and counts what nobody waits for any more.
     fn sweep(&mut self, now: Millis, lease: Option<Millis>) {
         for attempt in &mut self.attempts {
-            let is_abandoned = lease.is_some_and(|lease| attempt.at + lease <= now);
+            // Processes' clocks may differ, in either direction.
+            let is_abandoned = lease.is_some_and(|lease| attempt.at.abs_diff(now) >= lease);
             if attempt.outcome == Outcome::UnderWay && is_abandoned {
                 attempt.outcome = Outcome::Unknown;
             }

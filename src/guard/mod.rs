@@ -18,12 +18,13 @@ use std::{fmt, pin::pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout_at};
 
 pub use self::attempt::LoginAttempt;
+#[cfg(any(test, feature = "shared-cache"))]
+pub(crate) use self::history::{History, Login, Millis, Verdict};
 use self::local::Local;
+#[cfg(feature = "shared-cache")]
+pub(crate) use self::shared_history::Boxed;
 pub(crate) use self::{
-    history::{Decision, History, Login, Millis, REFUSAL_REMEMBERED, Verdict},
-    key::LoginKey,
-    sessions::SessionId,
-    shared_history::{Boxed, SharedHistory},
+    history::Decision, key::LoginKey, sessions::SessionId, shared_history::SharedHistory,
 };
 use crate::error::TokenError;
 
@@ -81,10 +82,6 @@ impl LockoutGuard {
     }
 
     /// The same guard, whose logins also heed the failures of other processes.
-    #[cfg_attr(
-        not(feature = "shared-cache"),
-        expect(dead_code, reason = "only a shared token cache shares histories")
-    )]
     pub(crate) fn shared_through(&self, shared: Arc<dyn SharedHistory>) -> Self {
         Self {
             local: Arc::clone(&self.local),

@@ -14,8 +14,4 @@ pub use self::{
     source::{TokenSource, TokenSourceFn, token_source_fn},
     token::{IssuedToken, Token},
 };
-pub(crate) use self::{
-    request::Owner,
-    source::{DynTokenSource, fingerprint_of},
-    token::Freshness,
-};
+pub(crate) use self::{request::Owner, source::DynTokenSource, token::Freshness};

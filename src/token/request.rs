@@ -11,6 +11,8 @@ use std::{
 
 use tokio::time::Instant;
 
+#[cfg(feature = "shared-cache")]
+use crate::guard::SharedHistory;
 use crate::{
     credential::Fingerprint,
     error::TokenError,
@@ -138,7 +140,8 @@ impl TokenRequest {
         }
     }
 
-    /// When whoever asks gives up, where that is known.
+    /// When the login is broken off, where that is known.
+    #[cfg(feature = "shared-cache")]
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
@@ -234,6 +237,15 @@ impl TokenRequest {
             .attempt(LoginKey::new(service, fingerprint), deadline)
             .await?;
         Ok(attempt.reporting_to(Arc::clone(&self.credential_sent)))
+    }
+
+    /// The same, whose login also heeds the failures of other processes.
+    #[cfg(feature = "shared-cache")]
+    pub(crate) fn heeding(self, shared: Arc<dyn SharedHistory>) -> Self {
+        Self {
+            guard: self.guard.shared_through(shared),
+            ..self
+        }
     }
 
     /// The guard that the login of this request asks.

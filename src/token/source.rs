@@ -175,13 +175,6 @@ impl<T: TokenSource> DynTokenSource for T {
     }
 }
 
-/// What `source` tells of its credential.
-pub(crate) fn fingerprint_of(source: &impl TokenSource) -> Fingerprint {
-    let mut fingerprint = Fingerprint::empty();
-    source.fingerprint(&mut fingerprint);
-    fingerprint
-}
-
 impl dyn DynTokenSource {
     /// The credential's fingerprint as this process compares it.
     pub(crate) fn hashed_fingerprint(&self) -> Option<u64> {

@@ -81,7 +81,7 @@ impl IssuedToken {
     }
 
     #[cfg(feature = "shared-cache")]
-    pub(crate) fn from_shared_cache(self) -> Self {
+    pub(crate) fn taken_from_shared_cache(self) -> Self {
         Self {
             is_from_shared_cache: true,
             ..self
@@ -94,6 +94,12 @@ impl IssuedToken {
             takes_esri_header: false,
             ..self
         }
+    }
+
+    /// Whether the server may know `X-Esri-Authorization`.
+    #[cfg(feature = "shared-cache")]
+    pub(crate) fn takes_esri_header(&self) -> bool {
+        self.takes_esri_header
     }
 
     /// How long the token is good for, if that is known.

@@ -788,15 +788,15 @@ async fn logins_without_an_answer_outlive_the_memory_of_their_caller() {
     let count = attempts.clone();
     let source = token_source_fn(move |request: TokenRequest| {
         let is_alice = request.identity().unwrap().as_str() == "alice";
-        if is_alice {
-            request.sending_credential();
-            count.fetch_add(1, Ordering::SeqCst);
-        }
+        let count = count.clone();
         async move {
-            match is_alice {
-                true => std::future::pending().await,
-                false => IssuedToken::try_new("bobs-1"),
+            if !is_alice {
+                return IssuedToken::try_new("bobs-1");
             }
+            let mut attempt = request.login_attempt(ROOT, "alice", "secret").await?;
+            attempt.sent();
+            count.fetch_add(1, Ordering::SeqCst);
+            std::future::pending().await
         }
     });
     let site = Site::new(ROOT).token_source(source).identity_fn(caller);

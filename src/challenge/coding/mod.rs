@@ -3,6 +3,7 @@
 
 mod brotli;
 mod inflate;
+mod output;
 mod zstd;
 
 use std::{cell::Cell, fmt};
@@ -18,7 +19,7 @@ trait Sink: FnMut(&[u8]) -> Verdict {}
 impl<F: FnMut(&[u8]) -> Verdict> Sink for F {}
 
 /// How much is decoded at first: an answer is mostly let go at its first key.
-const FIRST_STEP: usize = 64;
+const FIRST_STEP: usize = 32;
 
 /// How a body is coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -239,12 +239,14 @@ async fn a_source_of_the_users_own_says_that_it_was_answered() {
     for (is_answered, most) in [(false, 4), (true, 100)] {
         let logins = Arc::new(AtomicUsize::new(0));
         let count = logins.clone();
-        let source = token_source_fn(move |request| {
-            count.fetch_add(1, Ordering::SeqCst);
+        let source = token_source_fn(move |request: TokenRequest| {
+            let count = count.clone();
             async move {
-                request.sending_credential();
+                let mut attempt = request.login_attempt(ROOT, "ada", "secret").await?;
+                attempt.sent();
+                count.fetch_add(1, Ordering::SeqCst);
                 if is_answered {
-                    request.credential_answered();
+                    attempt.no_verdict();
                 }
                 Err(TokenError::fault("it does not make sense"))
             }

@@ -1,14 +1,16 @@
 //! Asking a server what it is: what it says, which source a site would take, and nothing of the credential sent.
 
 use arcgis_stand_in::{PASSWORD, Personality, Portal, StandIn, USERNAME};
-use tower_arcgis_auth::{ChosenSource, Credential, IssuedToken, Site, SiteReport, token_source_fn};
+use tower_arcgis_auth::{
+    ChosenSource, Credential, IssuedToken, Site, SiteReport, site_report, token_source_fn,
+};
 
 fn user() -> Credential {
     Credential::user(USERNAME, PASSWORD)
 }
 
 async fn explore(site: Site) -> SiteReport {
-    site.explore(None).await.unwrap()
+    site_report(&site, None).await.unwrap()
 }
 
 async fn personality(personality: Personality) -> StandIn {
@@ -184,7 +186,11 @@ async fn a_server_out_of_reach_is_a_finding_and_a_root_that_is_none_an_error() {
     let findings = explore(Site::new(&root)).await;
     let error = findings.source().unwrap_err().to_string();
     assert!(error.contains("cannot be reached"), "{error}");
-    assert!(Site::new("gis.example.com").explore(None).await.is_err());
+    assert!(
+        site_report(&Site::new("gis.example.com"), None)
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]

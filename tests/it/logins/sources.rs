@@ -451,20 +451,20 @@ async fn a_refresh_token_near_its_end_is_exchanged_and_the_new_one_handed_over()
 #[cfg(feature = "sign-in")]
 #[tokio::test]
 async fn a_person_signs_in_with_a_code_and_its_verifier() {
-    use tower_arcgis_auth::{begin_sign_in, redeem_code};
+    use tower_arcgis_auth::SignIn;
 
     let portal = portal_with_app().await;
     let redirect = "https://app.example/signed-in";
-    let sign_in = begin_sign_in(&portal.root(), APP.0, redirect).unwrap();
+    let sign_in = SignIn::try_new(&portal.root(), APP.0, redirect).unwrap();
     let query: Vec<(String, String)> =
-        form_urlencoded::parse(sign_in.url.split_once('?').unwrap().1.as_bytes())
+        form_urlencoded::parse(sign_in.url().split_once('?').unwrap().1.as_bytes())
             .into_owned()
             .collect();
     let parameter = |name: &str| {
         let found = query.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.clone()).unwrap()
     };
-    assert_eq!(parameter("state"), *sign_in.state.secret());
+    assert_eq!(parameter("state"), sign_in.state());
     let code = portal.authorize(
         APP.0,
         redirect,
@@ -473,9 +473,11 @@ async fn a_person_signs_in_with_a_code_and_its_verifier() {
         USERNAME,
     );
     let client = TokenClient::platform().unwrap();
-    let code = || oauth2::AuthorizationCode::new(code.clone());
-    let wrong = oauth2::PkceCodeVerifier::new("x".repeat(43));
-    let refused = redeem_code(&portal.root(), APP.0, redirect, code(), &wrong, &client).await;
+    let state = sign_in.state();
+    let forged = sign_in.redeem(&code, "forged", &client).await;
+    assert!(forged.unwrap_err().to_string().contains("`state`"));
+    let another = SignIn::resume(&portal.root(), APP.0, redirect, state, &"x".repeat(43)).unwrap();
+    let refused = another.redeem(&code, state, &client).await;
     assert!(refused.unwrap_err().is_refused());
     let code = portal.authorize(
         APP.0,
@@ -484,16 +486,8 @@ async fn a_person_signs_in_with_a_code_and_its_verifier() {
         Some("S256"),
         USERNAME,
     );
-    let signed_in = redeem_code(
-        &portal.root(),
-        APP.0,
-        redirect,
-        oauth2::AuthorizationCode::new(code),
-        &sign_in.verifier,
-        &client,
-    )
-    .await
-    .unwrap();
+    let kept = SignIn::resume(&portal.root(), APP.0, redirect, state, sign_in.verifier()).unwrap();
+    let signed_in = kept.redeem(&code, state, &client).await.unwrap();
     assert_eq!(signed_in.user.as_deref(), Some(USERNAME));
     assert!(signed_in.refresh_token.is_some());
 }

@@ -396,10 +396,14 @@ async fn logins_without_an_answer_may_have_been_counted_and_are_at_most_four_in_
     let window = Duration::from_secs(15 * 60);
     let attempts = Arc::new(Mutex::new(Vec::new()));
     let log = attempts.clone();
-    let never = token_source_fn(move |request| {
-        request.sending_credential();
-        log.lock().unwrap().push(Instant::now());
-        std::future::pending()
+    let never = token_source_fn(move |request: tower_arcgis_auth::TokenRequest| {
+        let log = log.clone();
+        async move {
+            let mut attempt = request.login_attempt(ROOT, "ada", "secret").await?;
+            attempt.sent();
+            log.lock().unwrap().push(Instant::now());
+            std::future::pending().await
+        }
     });
     let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(never)).unwrap();
     let service = layer.layer(Fake::new(|_| answer(REQUIRED)));

@@ -28,7 +28,7 @@ use tokio::{sync::Semaphore, task::JoinHandle};
 use tower::{Layer, Service, ServiceExt};
 use tower_arcgis_auth::{
     ArcgisAuth, ArcgisAuthLayer, BoxError, Challenge, IssuedToken, ReplayBody, ResponseBody, Site,
-    SkipReason, TokenError, TokenPlacement, token_source_fn,
+    SiteHandle, SkipReason, TokenError, TokenPlacement, token_source_fn,
 };
 use tower_test::mock::{self, Handle, Mock, SendResponse};
 
@@ -83,6 +83,7 @@ impl Logins {
 /// The layer between a caller and a server played by the test.
 struct Stage<B> {
     service: ArcgisAuth<Mock<Received<B>, Answer>>,
+    site: SiteHandle,
     server: Handle<Received<B>, Answer>,
     logins: Arc<Logins>,
 }
@@ -111,6 +112,20 @@ where
         stage
     }
 
+    /// There is a token, `tok1`; logins succeed at once.
+    async fn with_token() -> Self {
+        let stage = Self::new();
+        stage.log_in().await;
+        stage
+    }
+
+    /// There is a token, `tok1`; further logins wait for the test.
+    async fn gated_with_token() -> Self {
+        let stage = Self::gated();
+        stage.log_in().await;
+        stage
+    }
+
     /// Logins wait for the test.
     fn gated() -> Self {
         let logins = Arc::new(Logins {
@@ -134,6 +149,7 @@ where
         let (inner, server) = mock::pair();
         Self {
             service: layer.layer(inner),
+            site: layer.handle().sites().remove(0),
             server,
             logins,
         }
@@ -160,14 +176,11 @@ where
         (request.into_body(), answer)
     }
 
-    /// Makes sure there is a token, by a request that is challenged and sent again.
-    async fn log_in(&mut self, body: B) {
-        let call = self.post(body);
-        let (_, answer) = self.next().await;
-        answer.send_response(respond(CHALLENGE));
-        let (_, answer) = self.next().await;
-        answer.send_response(respond(CLEAN));
-        answered(call).await.unwrap();
+    /// Makes sure there is a token, `tok1`.
+    async fn log_in(&self) {
+        self.logins.succeed();
+        soon(self.site.renew()).await.unwrap();
+        self.logins.begun().await;
     }
 
     /// Makes sure nothing more is on its way to the server.
@@ -215,10 +228,10 @@ where
     B: Body + Unpin + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let mut stage = Stage::new();
+    let mut stage = Stage::with_token().await;
     let call = stage.post(body);
     let mut sizes = Vec::new();
-    for (token, reply) in [(None, CHALLENGE), (Some("tok1"), CLEAN)] {
+    for (token, reply) in [(Some("tok1"), INVALID), (Some("tok2"), CLEAN)] {
         let (mut body, answer) = stage.received(token).await;
         sizes.push(body.size_hint());
         let seen = read(&mut body);
@@ -234,7 +247,7 @@ where
     let answer = answered(call).await.unwrap();
     assert!(answer.body().outcome().resent());
     assert_eq!(answer.body().outcome().returned_challenge(), None);
-    assert_eq!(stage.logins.count(), 1);
+    assert_eq!(stage.logins.count(), 2);
 
     // The length is known by now; with trailers it is not told, for they have no place behind a `Content-Length`.
     let expected = match (trailers, sizes[0].exact()) {
@@ -309,14 +322,14 @@ async fn trailers_keep_their_place_wherever_the_first_sending_stopped() {
             Step::Data(Bytes::from("json")),
             Step::Trailers(bodies::trailers(&[("x-sum", "1")])),
         ]);
-        let mut stage = Stage::new();
+        let mut stage = Stage::with_token().await;
         let call = stage.post(body.hint(Hint::ExactAtTheEnd));
-        let (mut first, answer) = stage.received(None).await;
+        let (mut first, answer) = stage.received(Some("tok1")).await;
         for _ in 0..frames {
             assert!(bodies::poll_once(&mut first).is_ready());
         }
-        answer.send_response(respond(CHALLENGE));
-        let (mut second, answer) = stage.received(Some("tok1")).await;
+        answer.send_response(respond(INVALID));
+        let (mut second, answer) = stage.received(Some("tok2")).await;
         // Of unknown length it was, and of unknown length it stays: a `Content-Length` would cut the trailers off.
         assert_eq!(second.size_hint().exact(), None);
         let seen = read(&mut second);
@@ -386,8 +399,7 @@ async fn the_second_sending_has_the_head_of_the_first() {
 
 #[tokio::test(start_paused = true)]
 async fn a_second_sending_carries_the_new_token_only() {
-    let mut stage = Stage::new();
-    stage.log_in(Full::default()).await;
+    let mut stage = Stage::with_token().await;
     let call = stage.post(Full::new(Bytes::from("f=json")));
     let (_, answer) = stage.received(Some("tok1")).await;
     answer.send_response(respond(INVALID));
@@ -429,21 +441,21 @@ async fn a_stream_one_byte_over_the_limit_goes_on_whole_and_is_not_sent_again() 
         let whole = letters(CAP + 1);
         let frames = bodies::cut(&whole, &[size]);
         let frames = frames.iter().map(|frame| buffers.buffer(frame.to_vec()));
-        let mut stage = Stage::new();
+        let mut stage = Stage::with_token().await;
         let call = stage.post(Scripted::data(frames.collect::<Vec<_>>()));
 
-        let (mut first, answer) = stage.received(None).await;
+        let (mut first, answer) = stage.received(Some("tok1")).await;
         let seen = read(&mut first);
         assert_eq!(bodies::data_of(&seen), whole);
         assert_eq!(seen.last(), Some(&Seen::End));
         drop(seen);
         assert_eq!(buffers.held(), 0, "the copy is freed when it is useless");
-        answer.send_response(respond(CHALLENGE));
+        answer.send_response(respond(INVALID));
 
         let answer = answered(call).await.unwrap();
         let outcome = answer.body().outcome();
         assert!(!outcome.resent());
-        assert_eq!(outcome.returned_challenge(), Some(Challenge::TokenRequired));
+        assert_eq!(outcome.returned_challenge(), Some(Challenge::TokenInvalid));
         assert!(matches!(
             outcome.skip_reason(),
             Some(SkipReason::BodyNotReplayable)
@@ -457,12 +469,12 @@ async fn a_stream_one_byte_over_the_limit_goes_on_whole_and_is_not_sent_again() 
 #[tokio::test(start_paused = true)]
 async fn a_stream_over_the_limit_is_not_paused_by_a_challenge() {
     let (feeder, body) = bodies::fed();
-    let mut stage = Stage::gated();
+    let mut stage = Stage::gated_with_token().await;
     let call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("tok1")).await;
     feeder.data(letters(CAP + 1));
     assert!(bodies::poll_once(&mut first).is_ready());
-    answer.send_response(respond(CHALLENGE));
+    answer.send_response(respond(INVALID));
     stage.logins.begun().await;
     answered(call).await.unwrap();
     feeder.data("more");
@@ -497,6 +509,45 @@ async fn a_body_known_to_be_over_the_limit_is_signed_before_it_is_sent_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_of_unknown_length_waits_for_a_login_before_it_is_read() {
+    let (feeder, body) = bodies::fed();
+    let mut stage = Stage::gated();
+    let call = stage.post(body);
+    stage.logins.begun().await;
+    feeder.data("f=json");
+    drop(feeder);
+    stage.logins.succeed();
+
+    let (mut body, answer) = stage.received(Some("tok1")).await;
+    assert_eq!(bodies::data_of(&read(&mut body)), b"f=json");
+    answer.send_response(respond(CLEAN));
+    let answer = answered(call).await.unwrap();
+    assert!(answer.body().outcome().signed());
+    assert!(!answer.body().outcome().resent());
+    assert_eq!(stage.logins.count(), 1);
+    stage.nothing_more().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_unknown_length_is_sent_unsigned_where_the_login_is_refused() {
+    let mut stage = Stage::gated();
+    let call = stage.post(frames_of(700, 20));
+    stage.logins.begun().await;
+    stage.logins.refuse();
+
+    let (mut body, answer) = stage.received(None).await;
+    assert_eq!(bodies::data_of(&read(&mut body)), letters(14_000));
+    answer.send_response(respond(CLEAN));
+    let answer = answered(call).await.unwrap();
+    assert!(!answer.body().outcome().signed());
+    assert!(matches!(
+        answer.body().outcome().skip_reason(),
+        Some(SkipReason::LoginRefused(_))
+    ));
+    stage.nothing_more().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_body_at_the_limit_waits_for_no_login() {
     let mut stage = Stage::gated();
     let _call = stage.post(Full::new(letters(CAP)));
@@ -525,9 +576,7 @@ async fn a_body_over_the_limit_is_sent_unsigned_where_no_token_is_to_be_had() {
 #[tokio::test(start_paused = true)]
 async fn after_a_dead_token_the_next_long_body_waits_for_a_living_one() {
     let mut stage = Stage::gated();
-    stage.logins.succeed();
-    stage.log_in(Full::default()).await;
-    stage.logins.begun().await;
+    stage.log_in().await;
 
     let call = stage.post(Full::new(letters(CAP + 1)));
     let (_, answer) = stage.received(Some("tok1")).await;
@@ -559,9 +608,9 @@ async fn a_body_that_breaks_off_is_never_sent_again() {
         Step::Error("the file is gone"),
     ]);
     let log = body.log();
-    let mut stage = Stage::new();
+    let mut stage = Stage::with_token().await;
     let call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("tok1")).await;
     assert_eq!(
         read(&mut first),
         [
@@ -570,7 +619,7 @@ async fn a_body_that_breaks_off_is_never_sent_again() {
         ]
     );
     assert_eq!(bodies::poll_once(&mut first), Poll::Ready(Seen::End));
-    answer.send_response(respond(CHALLENGE));
+    answer.send_response(respond(INVALID));
     let answer = answered(call).await.unwrap();
     assert!(!answer.body().outcome().resent());
     assert!(matches!(
@@ -584,13 +633,13 @@ async fn a_body_that_breaks_off_is_never_sent_again() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_breaks_off_in_its_second_sending_breaks_that() {
     let (feeder, body) = bodies::fed();
-    let mut stage = Stage::new();
+    let mut stage = Stage::with_token().await;
     let call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("tok1")).await;
     feeder.data("f=js");
     assert!(bodies::poll_once(&mut first).is_ready());
-    answer.send_response(respond(CHALLENGE));
-    let (mut second, answer) = stage.received(Some("tok1")).await;
+    answer.send_response(respond(INVALID));
+    let (mut second, answer) = stage.received(Some("tok2")).await;
     feeder.fail("the file is gone");
     assert_eq!(
         read(&mut second),
@@ -606,12 +655,12 @@ async fn a_body_that_breaks_off_in_its_second_sending_breaks_that() {
 #[tokio::test(start_paused = true)]
 async fn the_first_sending_waits_while_the_login_runs_and_fails_when_the_second_takes_over() {
     let (feeder, body) = bodies::fed();
-    let mut stage = Stage::gated();
+    let mut stage = Stage::gated_with_token().await;
     let _call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("tok1")).await;
     feeder.data("one");
     assert!(bodies::poll_once(&mut first).is_ready());
-    answer.send_response(respond(CHALLENGE));
+    answer.send_response(respond(INVALID));
     stage.logins.begun().await;
 
     feeder.data("two");
@@ -628,7 +677,7 @@ async fn the_first_sending_waits_while_the_login_runs_and_fails_when_the_second_
     });
     stage.logins.succeed();
 
-    let (mut second, _answer) = stage.received(Some("tok1")).await;
+    let (mut second, _answer) = stage.received(Some("tok2")).await;
     assert!(waiting.is_woken());
     assert!(!first.is_end_stream());
     assert_eq!(first.size_hint().exact(), None);
@@ -639,9 +688,9 @@ async fn the_first_sending_waits_while_the_login_runs_and_fails_when_the_second_
 #[tokio::test(start_paused = true)]
 async fn a_first_sending_that_waits_for_its_caller_is_woken_to_fail() {
     let (feeder, body) = bodies::fed();
-    let mut stage = Stage::new();
+    let mut stage = Stage::with_token().await;
     let _call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("tok1")).await;
     let mut waiting = tokio_test::task::spawn(());
     waiting.enter(|context, _| {
         assert!(
@@ -650,8 +699,8 @@ async fn a_first_sending_that_waits_for_its_caller_is_woken_to_fail() {
                 .is_pending()
         );
     });
-    answer.send_response(respond(CHALLENGE));
-    let (mut second, _answer) = stage.received(Some("tok1")).await;
+    answer.send_response(respond(INVALID));
+    let (mut second, _answer) = stage.received(Some("tok2")).await;
     assert!(waiting.is_woken());
     assert!(is_given_up(&bodies::poll_once(&mut first)));
 
@@ -675,12 +724,12 @@ async fn a_first_sending_that_waits_for_its_caller_is_woken_to_fail() {
 #[tokio::test(start_paused = true)]
 async fn the_first_sending_goes_on_when_the_login_is_refused() {
     let (feeder, body) = bodies::fed();
-    let mut stage = Stage::gated();
+    let mut stage = Stage::gated_with_token().await;
     let call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("tok1")).await;
     feeder.data("one");
     assert!(bodies::poll_once(&mut first).is_ready());
-    answer.send_response(respond(CHALLENGE));
+    answer.send_response(respond(INVALID));
     stage.logins.begun().await;
     feeder.data("two");
     let mut waiting = tokio_test::task::spawn(());
@@ -711,11 +760,11 @@ async fn the_first_sending_goes_on_when_the_caller_gives_up_during_the_login() {
         buffers.buffer(letters(5000).to_vec()),
         buffers.buffer(letters(5000).to_vec()),
     ]);
-    let mut stage = Stage::gated();
+    let mut stage = Stage::gated_with_token().await;
     let call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("tok1")).await;
     assert!(bodies::poll_once(&mut first).is_ready());
-    answer.send_response(respond(CHALLENGE));
+    answer.send_response(respond(INVALID));
     stage.logins.begun().await;
     let mut waiting = tokio_test::task::spawn(());
     waiting.enter(|context, _| {
@@ -756,24 +805,24 @@ async fn a_first_sending_that_gave_everything_is_complete() {
 
 #[tokio::test(start_paused = true)]
 async fn a_first_sending_that_was_never_read_gives_all_of_it_to_the_second() {
-    let mut stage = Stage::new();
+    let mut stage = Stage::with_token().await;
     let _call = stage.post(frames_of(700, 20));
-    let (mut first, answer) = stage.received(None).await;
-    answer.send_response(respond(CHALLENGE));
-    let (mut second, _answer) = stage.received(Some("tok1")).await;
+    let (mut first, answer) = stage.received(Some("tok1")).await;
+    answer.send_response(respond(INVALID));
+    let (mut second, _answer) = stage.received(Some("tok2")).await;
     assert!(is_given_up(&bodies::poll_once(&mut first)));
     assert_eq!(bodies::data_of(&read(&mut second)), letters(14_000));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_first_sending_that_the_client_dropped_gives_all_of_it_to_the_second() {
-    let mut stage = Stage::new();
+    let mut stage = Stage::with_token().await;
     let _call = stage.post(frames_of(700, 20));
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("tok1")).await;
     assert!(bodies::poll_once(&mut first).is_ready());
     drop(first);
-    answer.send_response(respond(CHALLENGE));
-    let (mut second, _answer) = stage.received(Some("tok1")).await;
+    answer.send_response(respond(INVALID));
+    let (mut second, _answer) = stage.received(Some("tok2")).await;
     assert_eq!(bodies::data_of(&read(&mut second)), letters(14_000));
 }
 
@@ -782,9 +831,9 @@ async fn what_is_kept_is_freed_when_the_answer_is_clean() {
     let buffers = Buffers::default();
     let large = buffers.buffer(letters(8000).to_vec());
     let (feeder, body) = bodies::fed();
-    let mut stage = Stage::new();
+    let mut stage = Stage::with_token().await;
     let call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("tok1")).await;
     feeder.data(large);
     assert!(bodies::poll_once(&mut first).is_ready());
     assert_eq!(buffers.held(), 1);
@@ -847,14 +896,14 @@ async fn small_frames_do_not_pin_the_buffers_they_were_cut_from() {
     });
     let body = Scripted::data(frames.collect::<Vec<_>>());
     drop(frame);
-    let mut stage = Stage::new();
+    let mut stage = Stage::with_token().await;
     let call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("tok1")).await;
     assert_eq!(read(&mut first).len(), CAP + 1);
     assert_eq!(buffers.held(), 0);
-    answer.send_response(respond(CHALLENGE));
+    answer.send_response(respond(INVALID));
 
-    let (mut second, answer) = stage.received(Some("tok1")).await;
+    let (mut second, answer) = stage.received(Some("tok2")).await;
     let seen = read(&mut second);
     assert_eq!(bodies::data_of(&seen), vec![b'x'; CAP]);
     assert!(seen.len() < 10, "they come back in few pieces");
@@ -895,9 +944,9 @@ async fn whoever_is_woken_may_look_at_the_body_at_once() {
 
     for succeeds in [true, false] {
         let (_feeder, body) = bodies::fed();
-        let mut stage = Stage::gated();
+        let mut stage = Stage::gated_with_token().await;
         let _call = stage.post(body);
-        let (first, answer) = stage.received(None).await;
+        let (first, answer) = stage.received(Some("tok1")).await;
         let looks = Arc::new(Looks(Mutex::new(None), AtomicUsize::new(0)));
         let waker = Waker::from(Arc::clone(&looks));
         let mut first = first;
@@ -908,11 +957,11 @@ async fn whoever_is_woken_may_look_at_the_body_at_once() {
                 .is_pending()
         );
         *looks.0.lock().unwrap() = Some(first);
-        answer.send_response(respond(CHALLENGE));
+        answer.send_response(respond(INVALID));
         stage.logins.begun().await;
         if succeeds {
             stage.logins.succeed();
-            stage.received(Some("tok1")).await;
+            stage.received(Some("tok2")).await;
         } else {
             stage.logins.refuse();
             answered(_call).await.unwrap();
@@ -1005,9 +1054,9 @@ async fn upload(case: Upload) -> Result<(), TestCaseError> {
         .reports_end(case.reports_end);
     let log = body.log();
     let exact = body.size_hint().exact().is_some();
-    let mut stage = Stage::new();
+    let mut stage = Stage::with_token().await;
     let call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("tok1")).await;
     let mut sent = Vec::new();
     for _ in 0..case.polls {
         if first.is_end_stream() || sent.last().is_some_and(Seen::is_last) {
@@ -1016,9 +1065,9 @@ async fn upload(case: Upload) -> Result<(), TestCaseError> {
         sent.push(bodies::next(&mut first, &log));
     }
     let complete = first.is_end_stream() || sent.last() == Some(&Seen::End);
-    answer.send_response(respond(CHALLENGE));
+    answer.send_response(respond(INVALID));
 
-    let (mut second, answer) = stage.received(Some("tok1")).await;
+    let (mut second, answer) = stage.received(Some("tok2")).await;
     let observed = bodies::observe(&mut second, &log);
     let mut remaining = case.data.len() as u64;
     for one in &observed {

@@ -14,7 +14,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -34,11 +34,12 @@ use tokio::{
 };
 use tower::{Layer, Service, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, BoxError, IssuedToken, ReplayBody, ResponseBody, Site, SkipReason,
-    TokenPlacement, token_source_fn,
+    ArcgisAuth, ArcgisAuthLayer, BoxError, IssuedToken, ReplayBody, ResponseBody, Site, SiteHandle,
+    SkipReason, TokenPlacement, token_source_fn,
 };
 
 const CHALLENGE: &str = r#"{"error":{"code":499,"message":"Token Required","details":[]}}"#;
+const INVALID: &str = r#"{"error":{"code":498,"message":"Invalid Token","details":[]}}"#;
 const CLEAN: &str = r#"{"success":true}"#;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +50,10 @@ enum Protocol {
 
 const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
 
-/// What the server does with a request that has no token.
+/// What the server does with a request whose token it does not take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
-    /// Reads all of it, then asks for a token.
+    /// Reads all of it, then asks for another token.
     Reads,
     /// Asks for a token before it has read anything, and goes on reading.
     AsksFirst,
@@ -87,10 +88,13 @@ struct Server {
     arrived: mpsc::UnboundedReceiver<Arrived>,
     /// Tells of each first byte of a body.
     begun: mpsc::UnboundedReceiver<()>,
+    is_revoked: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
 struct Journal {
+    /// The first token, `tok1`, is taken no longer.
+    is_revoked: Arc<AtomicBool>,
     arrived: mpsc::UnboundedSender<Arrived>,
     begun: mpsc::UnboundedSender<()>,
 }
@@ -101,7 +105,9 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (arrived_sender, arrived) = mpsc::unbounded_channel();
         let (begun_sender, begun) = mpsc::unbounded_channel();
+        let is_revoked = Arc::new(AtomicBool::new(false));
         let journal = Journal {
+            is_revoked: Arc::clone(&is_revoked),
             arrived: arrived_sender,
             begun: begun_sender,
         };
@@ -130,6 +136,7 @@ impl Server {
             address,
             arrived,
             begun,
+            is_revoked,
         }
     }
 
@@ -151,9 +158,11 @@ async fn answer(
     manner: Manner,
     journal: Journal,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let signed = request.headers().contains_key("x-esri-authorization");
+    let token = request.headers().get("x-esri-authorization").cloned();
+    let is_revoked = journal.is_revoked.load(Ordering::SeqCst);
+    let is_valid = |token| token != "Bearer tok1" || !is_revoked;
     let answer = Response::builder().header(header::CONTENT_TYPE, "application/json");
-    if signed {
+    if token.as_ref().is_some_and(is_valid) {
         record(request, journal).await;
         return Ok(answer.body(Full::from(CLEAN)).unwrap());
     }
@@ -173,7 +182,8 @@ async fn answer(
             _ => answer.header(header::CONNECTION, "close"),
         },
     };
-    Ok(answer.body(Full::from(CHALLENGE)).unwrap())
+    let challenge = if token.is_some() { INVALID } else { CHALLENGE };
+    Ok(answer.body(Full::from(challenge)).unwrap())
 }
 
 async fn record(request: Request<Incoming>, journal: Journal) {
@@ -210,6 +220,7 @@ type Connected<B> = ArcgisAuth<Client<HttpConnector, ReplayBody<B>>>;
 /// A client with the layer in front.
 struct Caller<B> {
     service: Connected<B>,
+    site: SiteHandle,
     logins: Arc<AtomicUsize>,
 }
 
@@ -246,10 +257,18 @@ where
         let client = Client::builder(TokioExecutor::new())
             .http2_only(protocol == Protocol::Http2)
             .build_http();
+        let layer = ArcgisAuthLayer::try_new(site).unwrap();
         Self {
-            service: ArcgisAuthLayer::try_new(site).unwrap().layer(client),
+            service: layer.layer(client),
+            site: layer.handle().sites().remove(0),
             logins,
         }
+    }
+
+    /// Gets a token, `tok1`, which the server revokes.
+    async fn log_in_and_be_revoked(&self, server: &Server) {
+        self.site.renew().await.unwrap();
+        server.is_revoked.store(true, Ordering::SeqCst);
     }
 
     fn logins(&self) -> usize {
@@ -276,7 +295,7 @@ fn letters(count: usize) -> Bytes {
 }
 
 /// Sends `request` to a server that reads all of it before it asks for a token, and checks that the same arrives a
-/// second time, signed.
+/// second time, signed. A stream of unknown length has a token from the start, but one that was revoked.
 async fn arrives_twice<B>(
     protocol: Protocol,
     request: http::request::Builder,
@@ -290,13 +309,19 @@ where
 {
     let mut server = Server::start(protocol, Manner::Reads).await;
     let caller = Caller::of(&server, protocol);
+    let tokens = if body.size_hint().exact().is_some() {
+        [None, Some("tok1")]
+    } else {
+        caller.log_in_and_be_revoked(&server).await;
+        [Some("tok1"), Some("tok2")]
+    };
     let request = request.uri(server.url(path)).body(body).unwrap();
     let sent = request.headers().clone();
     let method = request.method().clone();
     let response = caller.send(request).await.unwrap();
     assert!(response.body().outcome().resent());
     assert_eq!(text(response).await, CLEAN);
-    assert_eq!(caller.logins(), 1);
+    assert_eq!(caller.logins(), tokens.iter().flatten().count());
 
     let both = [server.next().await, server.next().await];
     for arrived in &both {
@@ -309,8 +334,7 @@ where
             assert!(arrived.headers.get_all(name).iter().eq(sent), "{name}");
         }
     }
-    assert_eq!(both[0].token(), None);
-    assert_eq!(both[1].token(), Some("tok1"));
+    assert_eq!([both[0].token(), both[1].token()], tokens);
     both
 }
 
@@ -422,6 +446,7 @@ async fn a_cut_upload_never_looks_complete_to_the_server() {
     for protocol in BOTH {
         let mut server = Server::start(protocol, Manner::AsksFirst).await;
         let caller = Caller::of(&server, protocol);
+        caller.log_in_and_be_revoked(&server).await;
         let (feeder, body) = bodies::fed();
         feeder.data("begin,");
         let request = Request::post(server.url("/Roads/FeatureServer/0/x"));
@@ -429,13 +454,13 @@ async fn a_cut_upload_never_looks_complete_to_the_server() {
 
         // The first sending is given up while the caller has more to say.
         let first = server.next().await;
-        assert_eq!(first.token(), None);
+        assert_eq!(first.token(), Some("tok1"));
         assert!(!first.complete, "{protocol:?}");
         feeder.data("middle,");
         feeder.data("end");
         drop(feeder);
         let second = server.next().await;
-        assert_eq!(second.token(), Some("tok1"));
+        assert_eq!(second.token(), Some("tok2"));
         assert_eq!(second.data, b"begin,middle,end", "{protocol:?}");
         assert!(second.complete);
         let response = call.await.unwrap().unwrap();
@@ -472,6 +497,7 @@ async fn an_early_answer_costs_no_byte_whatever_becomes_of_the_connection() {
         for manner in [Manner::AsksFirst, Manner::Ignores, Manner::HangsUp] {
             let mut server = Server::start(protocol, manner).await;
             let caller = Caller::of(&server, protocol);
+            caller.log_in_and_be_revoked(&server).await;
             let (feeder, body) = bodies::fed();
             let request = Request::post(server.url("/Roads/FeatureServer/0/x"));
             let call = tokio::spawn(caller.send(request.body(body).unwrap()));
@@ -482,7 +508,7 @@ async fn an_early_answer_costs_no_byte_whatever_becomes_of_the_connection() {
                 feeder.data(frames.next().unwrap().to_vec());
                 server.upload_begun().await;
             }
-            while caller.logins() == 0 {
+            while caller.logins() == 1 {
                 tokio::task::yield_now().await;
             }
             for frame in frames {
@@ -493,7 +519,7 @@ async fn an_early_answer_costs_no_byte_whatever_becomes_of_the_connection() {
 
             let second = loop {
                 let arrived = server.next().await;
-                if arrived.token().is_some() {
+                if arrived.token() == Some("tok2") {
                     break arrived;
                 }
                 assert!(!arrived.complete, "{protocol:?} {manner:?}");
@@ -511,15 +537,16 @@ async fn an_early_answer_costs_no_byte_whatever_becomes_of_the_connection() {
 async fn an_upload_waits_for_the_login_and_loses_nothing() {
     for protocol in BOTH {
         let mut server = Server::start(protocol, Manner::AsksFirst).await;
-        let gate = Arc::new(tokio::sync::Semaphore::new(0));
+        let gate = Arc::new(tokio::sync::Semaphore::new(1));
         let caller = Caller::gated(&server, protocol, Some(Arc::clone(&gate)));
+        caller.log_in_and_be_revoked(&server).await;
         let (feeder, body) = bodies::fed();
         let request = Request::post(server.url("/Roads/FeatureServer/0/x"));
         let call = tokio::spawn(caller.send(request.body(body).unwrap()));
-        while caller.logins() == 0 {
+        while caller.logins() == 1 {
             tokio::task::yield_now().await;
         }
-        // Fed while the login runs: nothing of it may go to the server before there is a token.
+        // Fed while the login runs: nothing of it may go to the server before there is another token.
         let data = letters(200_000);
         for frame in data.chunks(3000) {
             feeder.data(frame.to_vec());
@@ -531,12 +558,38 @@ async fn an_upload_waits_for_the_login_and_loses_nothing() {
         let response = call.await.unwrap().unwrap();
         assert_eq!(text(response).await, CLEAN);
         let mut arrived = [server.next().await, server.next().await];
-        arrived.sort_by_key(|arrived| arrived.token().is_some());
+        arrived.sort_by_key(|arrived| arrived.token() == Some("tok2"));
         let [first, second] = arrived;
         assert!(!first.complete);
         assert_eq!(first.data, b"");
         assert!(second.complete);
         assert!(second.data == data, "{protocol:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_unknown_length_waits_for_the_first_login_and_arrives_once() {
+    for protocol in BOTH {
+        let mut server = Server::start(protocol, Manner::AsksFirst).await;
+        let gate = Arc::new(tokio::sync::Semaphore::new(0));
+        let caller = Caller::gated(&server, protocol, Some(Arc::clone(&gate)));
+        let (feeder, body) = bodies::fed();
+        let request = Request::post(server.url("/Roads/FeatureServer/0/x"));
+        let call = tokio::spawn(caller.send(request.body(body).unwrap()));
+        while caller.logins() == 0 {
+            tokio::task::yield_now().await;
+        }
+        feeder.data("f=json");
+        drop(feeder);
+        gate.add_permits(1);
+
+        let response = call.await.unwrap().unwrap();
+        assert!(!response.body().outcome().resent());
+        assert_eq!(text(response).await, CLEAN);
+        let arrived = server.next().await;
+        assert_eq!(arrived.token(), Some("tok1"));
+        assert_eq!(arrived.data, b"f=json");
+        assert!(server.arrived.try_recv().is_err());
     }
 }
 
@@ -568,7 +621,8 @@ async fn a_stream_over_the_limit_arrives_whole_and_once() {
         let data = letters(5 * 1024 * 1024);
         let mut server = Server::start(protocol, Manner::Reads).await;
         let caller = Caller::of(&server, protocol);
-        for token in [None, Some("tok1")] {
+        caller.log_in_and_be_revoked(&server).await;
+        for token in ["tok1", "tok2"] {
             let (feeder, body) = bodies::fed();
             for frame in data.chunks(100_000) {
                 feeder.data(frame.to_vec());
@@ -578,28 +632,28 @@ async fn a_stream_over_the_limit_arrives_whole_and_once() {
             let response = caller.send(request.body(body).unwrap()).await.unwrap();
             let outcome = response.body().outcome();
             assert!(!outcome.resent());
-            let body = if token.is_none() {
+            let body = if token == "tok1" {
                 assert!(matches!(
                     outcome.skip_reason(),
                     Some(SkipReason::BodyNotReplayable)
                 ));
-                CHALLENGE
+                INVALID
             } else {
                 assert!(outcome.skip_reason().is_none());
                 CLEAN
             };
             assert_eq!(text(response).await, body);
             let arrived = server.next().await;
-            assert_eq!(arrived.token(), token);
+            assert_eq!(arrived.token(), Some(token));
             assert!(arrived.complete);
             assert!(arrived.data == data);
             // The challenge has started a login for those to come.
-            while caller.logins() == 0 {
+            while caller.logins() == 1 {
                 tokio::task::yield_now().await;
             }
         }
         assert!(server.arrived.try_recv().is_err());
-        assert_eq!(caller.logins(), 1);
+        assert_eq!(caller.logins(), 2);
     }
 }
 
@@ -608,6 +662,7 @@ async fn a_caller_that_hangs_up_cuts_its_upload_and_nothing_is_sent_again() {
     for protocol in BOTH {
         let mut server = Server::start(protocol, Manner::Reads).await;
         let caller = Caller::<Fed>::of(&server, protocol);
+        caller.log_in_and_be_revoked(&server).await;
         let (feeder, body) = bodies::fed();
         let request = Request::post(server.url("/Roads/FeatureServer/0/x"));
         let call = tokio::spawn(caller.send(request.body(body).unwrap()));
@@ -618,7 +673,7 @@ async fn a_caller_that_hangs_up_cuts_its_upload_and_nothing_is_sent_again() {
         let cut = server.next().await;
         assert!(!cut.complete, "{protocol:?}");
         feeder.unwanted().await;
-        assert_eq!(caller.logins(), 0);
+        assert_eq!(caller.logins(), 1);
 
         // The next request is not the worse for it.
         let (feeder, body) = bodies::fed();
@@ -627,9 +682,9 @@ async fn a_caller_that_hangs_up_cuts_its_upload_and_nothing_is_sent_again() {
         let request = Request::post(server.url("/Roads/FeatureServer/0/x"));
         let response = caller.send(request.body(body).unwrap()).await.unwrap();
         assert_eq!(text(response).await, CLEAN);
-        assert_eq!(server.next().await.token(), None);
+        assert_eq!(server.next().await.token(), Some("tok1"));
         let second = server.next().await;
-        assert_eq!(second.token(), Some("tok1"));
+        assert_eq!(second.token(), Some("tok2"));
         assert_eq!(second.data, b"f=json");
         assert!(server.arrived.try_recv().is_err());
     }
@@ -640,6 +695,7 @@ async fn a_caller_whose_body_breaks_cuts_its_upload_and_nothing_is_sent_again() 
     for protocol in BOTH {
         let mut server = Server::start(protocol, Manner::Reads).await;
         let caller = Caller::of(&server, protocol);
+        caller.log_in_and_be_revoked(&server).await;
         let (feeder, body) = bodies::fed();
         let request = Request::post(server.url("/Roads/FeatureServer/0/x"));
         let call = tokio::spawn(caller.send(request.body(body).unwrap()));
@@ -653,7 +709,7 @@ async fn a_caller_whose_body_breaks_cuts_its_upload_and_nothing_is_sent_again() 
             let mut causes = std::iter::successors(error.source(), |error| error.source());
             assert!(causes.any(|cause| cause.to_string() == "the file is gone"));
         }
-        assert_eq!(caller.logins(), 0);
+        assert_eq!(caller.logins(), 1);
         assert!(server.arrived.try_recv().is_err());
     }
 }

@@ -1,41 +1,35 @@
-//! What replicas that share a vault remember of logins that failed, whatever is lost on the way.
+//! What replicas that share a cache remember of logins that failed, whatever is lost on the way.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
-use crate::support::vault::{Fault, MemoryVault};
+use crate::support::shared_cache::{Fault, MemoryCache};
 use crate::support::{
     Mounted, ROADS, ROOT, answer, get,
-    logins::{
-        INFO, SECOND, TOKEN, WRONG, client, layer, open_to_any_token, paused_runtime, reader, site,
-    },
+    logins::{INFO, SECOND, TOKEN, WRONG, client, layer, open_to_any_token, reader, site},
     send,
 };
-use bytes::Bytes;
 use futures_util::future::join_all;
 use http::StatusCode;
-use tokio::time::{Instant, advance, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tower::Layer;
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Credential, GenerateToken, SealedRecord, SealedTokenCache, Secret,
-    SharedTokenCache, Site, TokenCacheError, TokenCacheKeys, VaultLock,
+    ArcgisAuthLayer, Credential, GenerateToken, SealedTokenCache, Secret, SharedTokenCache, Site,
+    TokenCacheKeys,
 };
 
 const KEY: &str = "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90";
 
-fn sealed(vault: impl SharedTokenCache) -> SealedTokenCache {
-    SealedTokenCache::new(vault, TokenCacheKeys::try_new(KEY).unwrap())
+fn sealed(cache: impl SharedTokenCache) -> SealedTokenCache {
+    SealedTokenCache::new(cache, TokenCacheKeys::try_new(KEY).unwrap())
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_password_mounted_for_a_moment_refuses_the_good_one_to_the_whole_fleet() {
     let file = Mounted::holding("for-a-moment", "right");
-    let vault = MemoryVault::default();
+    let cache = MemoryCache::default();
     let client = client(move |path, form| async move {
         if path.ends_with("rest/info") {
             sleep(5 * SECOND).await;
@@ -51,7 +45,7 @@ async fn a_password_mounted_for_a_moment_refuses_the_good_one_to_the_whole_fleet
     let replica = |password: Secret| {
         let site = Site::new(ROOT)
             .allow_insecure_http()
-            .shared_token_cache(&sealed(vault.clone()))
+            .shared_token_cache(&sealed(cache.clone()))
             .credential(Credential::user("reader", password));
         layer(site, client.clone()).layer(open_to_any_token())
     };
@@ -68,122 +62,6 @@ async fn a_password_mounted_for_a_moment_refuses_the_good_one_to_the_whole_fleet
     assert!(told.is_clean(), "{}", told.outcome);
 }
 
-#[test]
-fn a_refusal_on_a_runtime_that_stands_still_is_remembered() {
-    let passwords = Arc::new(AtomicUsize::new(0));
-    let memory = MemoryVault::default();
-    let (count, vault) = (passwords.clone(), memory.clone());
-    let client = client(move |_, _| {
-        count.fetch_add(1, Ordering::SeqCst);
-        vault.set_fault(Some(Fault::Slow(SECOND * 9 / 10)));
-        async { answer(WRONG) }
-    });
-    let site = site()
-        .credential(reader())
-        .shared_token_cache(&sealed(memory.clone()));
-    let service = layer(site, client).layer(open_to_any_token());
-    let mut standing = Vec::new();
-    for minute in 0..10u32 {
-        let runtime = paused_runtime();
-        runtime.block_on(async {
-            advance(minute * 60 * SECOND).await;
-            memory.set_fault(None);
-            let _ = timeout(SECOND / 2, send(&service, get(ROADS))).await;
-        });
-        standing.push(runtime);
-    }
-    assert_eq!(passwords.load(Ordering::SeqCst), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_token_that_is_just_being_shared_as_somebody_signs_out_is_not_shared() {
-    let memory = MemoryVault::default();
-    let logins = Arc::new(AtomicUsize::new(0));
-    let count = logins.clone();
-    let client = client(move |_, _| {
-        let number = count.fetch_add(1, Ordering::SeqCst);
-        async move {
-            answer(format!(
-                r#"{{"token":"abcdef{number}","expires":4102444800000}}"#
-            ))
-        }
-    });
-    let replica = || {
-        let site = site()
-            .credential(reader())
-            .shared_token_cache(&sealed(memory.clone()));
-        layer(site, client.clone())
-    };
-    let first = replica();
-    memory.set_fault(Some(Fault::Fails));
-    first.handle().sites()[0].renew().await.unwrap();
-    memory.set_fault(Some(Fault::Slow(SECOND / 2)));
-    while memory.held() == 0 {
-        sleep(SECOND / 100).await;
-    }
-    first.handle().sign_out().await.unwrap();
-    memory.set_fault(None);
-    sleep(10 * SECOND).await;
-    replica().handle().sites()[0].renew().await.unwrap();
-    assert_eq!(
-        logins.load(Ordering::SeqCst),
-        2,
-        "another replica got the token somebody signed out of"
-    );
-}
-
-/// A vault whose answers to `unlock` are lost.
-#[derive(Clone, Default)]
-struct Lossy {
-    inner: MemoryVault,
-    loses: Arc<AtomicBool>,
-}
-
-impl SharedTokenCache for Lossy {
-    async fn read(&self, name: &str) -> Result<Option<Bytes>, TokenCacheError> {
-        self.inner.read(name).await
-    }
-
-    async fn replace(
-        &self,
-        name: &str,
-        seen: &[u8],
-        with: Option<SealedRecord>,
-    ) -> Result<bool, TokenCacheError> {
-        self.inner.replace(name, seen, with).await
-    }
-
-    async fn lock(
-        &self,
-        name: &str,
-        lease: Duration,
-    ) -> Result<Option<VaultLock>, TokenCacheError> {
-        self.inner.lock(name, lease).await
-    }
-
-    async fn extend(
-        &self,
-        name: &str,
-        lock: &VaultLock,
-        lease: Duration,
-    ) -> Result<bool, TokenCacheError> {
-        self.inner.extend(name, lock, lease).await
-    }
-
-    async fn unlock(
-        &self,
-        name: &str,
-        lock: &VaultLock,
-        write: Option<SealedRecord>,
-    ) -> Result<bool, TokenCacheError> {
-        let answer = self.inner.unlock(name, lock, write).await;
-        if self.loses.load(Ordering::SeqCst) {
-            return Err(TokenCacheError::new("the answer is lost"));
-        }
-        answer
-    }
-}
-
 async fn unanswered_with(by_gateway: bool, loses: bool) -> usize {
     let passwords = Arc::new(AtomicUsize::new(0));
     let count = passwords.clone();
@@ -196,25 +74,25 @@ async fn unanswered_with(by_gateway: bool, loses: bool) -> usize {
             page
         }
     });
-    let vault = Lossy::default();
+    let cache = MemoryCache::default();
     let replica = || {
         let site = site()
             .credential(reader())
-            .shared_token_cache(&sealed(vault.clone()));
+            .shared_token_cache(&sealed(cache.clone()));
         layer(site, client.clone())
     };
     // One that is counted as it should be.
     assert!(replica().handle().sites()[0].renew().await.is_err());
     sleep(20 * SECOND).await;
-    // One whose lock is given back, though the answer to that is lost a few times.
+    // One whose outcome is written, though the answer to that is lost.
     let second = replica();
     let sites = second.handle().sites();
     let renewal = tokio::spawn(async move { sites[0].renew().await.is_err() });
     sleep(14 * SECOND).await;
-    vault.loses.store(loses, Ordering::SeqCst);
+    cache.set_fault(loses.then_some(Fault::LosesAnswers));
     assert!(renewal.await.unwrap());
     sleep(60 * SECOND).await;
-    vault.loses.store(false, Ordering::SeqCst);
+    cache.set_fault(None);
     sleep(10 * SECOND).await;
     // Others.
     for _ in 0..4 {
@@ -225,49 +103,13 @@ async fn unanswered_with(by_gateway: bool, loses: bool) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_counts_once_though_the_vaults_answer_is_lost() {
+async fn a_login_counts_once_though_the_caches_answer_is_lost() {
     for by_gateway in [false, true] {
         for loses in [false, true] {
             let attempts = unanswered_with(by_gateway, loses).await;
             assert_eq!(attempts, 4, "by gateway: {by_gateway}, loses: {loses}");
         }
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn whoever_lost_the_lock_and_hears_of_a_gateways_timeout_counts_as_well() {
-    let passwords = Arc::new(AtomicUsize::new(0));
-    let count = passwords.clone();
-    let client = client(move |_, _| {
-        count.fetch_add(1, Ordering::SeqCst);
-        async move {
-            sleep(15 * SECOND).await;
-            let mut page = answer("<html>no answer</html>");
-            *page.status_mut() = StatusCode::GATEWAY_TIMEOUT;
-            page
-        }
-    });
-    let vault = MemoryVault::default();
-    let replica = || {
-        let site = site()
-            .credential(reader())
-            .shared_token_cache(&sealed(vault.clone()));
-        layer(site, client.clone())
-    };
-    let mut renewals = Vec::new();
-    for _ in 0..6 {
-        let handle = replica().handle().sites().remove(0);
-        renewals.push(tokio::spawn(async move { handle.renew().await.is_ok() }));
-        sleep(10 * SECOND).await;
-        vault.end_leases();
-    }
-    for renewal in renewals {
-        assert!(!renewal.await.unwrap());
-    }
-    sleep(60 * SECOND).await;
-    let before = passwords.load(Ordering::SeqCst);
-    assert!(replica().handle().sites()[0].renew().await.is_err());
-    assert_eq!(passwords.load(Ordering::SeqCst), before, "one more");
 }
 
 #[tokio::test(start_paused = true)]
@@ -278,14 +120,14 @@ async fn a_fleet_with_a_named_source_makes_four_logins_without_an_answer() {
         count.fetch_add(1, Ordering::SeqCst);
         std::future::pending()
     });
-    let vault = MemoryVault::default();
+    let cache = MemoryCache::default();
     let replicas: Vec<_> = (0..10)
         .map(|_| {
             let url = format!("{ROOT}/tokens/generateToken");
             let own = GenerateToken::try_new(&url, reader(), client.clone()).unwrap();
             let site = Site::new(ROOT)
                 .token_source(own.allow_insecure_http())
-                .shared_token_cache(&sealed(vault.clone()));
+                .shared_token_cache(&sealed(cache.clone()));
             ArcgisAuthLayer::try_new(site)
                 .unwrap()
                 .layer(open_to_any_token())
@@ -300,55 +142,16 @@ async fn a_fleet_with_a_named_source_makes_four_logins_without_an_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_vault_did_not_hear_of_is_told_again_though_the_source_was_found_anew() {
-    for signs_out in [false, true] {
-        let passwords = Arc::new(AtomicUsize::new(0));
-        let memory = MemoryVault::default();
-        let (count, vault) = (passwords.clone(), memory.clone());
-        let client = client(move |_, _| {
-            count.fetch_add(1, Ordering::SeqCst);
-            let vault = vault.clone();
-            async move {
-                sleep(SECOND).await;
-                vault.set_fault(Some(Fault::Fails));
-                answer(WRONG)
-            }
-        });
-        let replica = || {
-            let site = site()
-                .credential(reader())
-                .bind_to_address()
-                .shared_token_cache(&sealed(memory.clone()));
-            layer(site, client.clone())
-        };
-        let first = replica();
-        assert!(first.handle().sites()[0].renew().await.is_err());
-        memory.set_fault(None);
-        if signs_out {
-            let _ = first.handle().sign_out().await;
-        }
-        sleep(60 * SECOND).await;
-        assert!(replica().handle().sites()[0].renew().await.is_err());
-        assert_eq!(
-            passwords.load(Ordering::SeqCst),
-            1,
-            "signs out: {signs_out}"
-        );
-        drop(first);
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_login_counts_after_an_outage_as_long_as_it_is_remembered() {
     let passwords = Arc::new(AtomicUsize::new(0));
-    let memory = MemoryVault::default();
-    let (count, vault) = (passwords.clone(), memory.clone());
+    let memory = MemoryCache::default();
+    let (count, cache) = (passwords.clone(), memory.clone());
     let client = client(move |_, _| {
         count.fetch_add(1, Ordering::SeqCst);
-        let vault = vault.clone();
+        let cache = cache.clone();
         async move {
             sleep(5 * SECOND).await;
-            vault.set_fault(Some(Fault::Fails));
+            cache.set_fault(Some(Fault::Fails));
             let mut page = answer("<html>no answer</html>");
             *page.status_mut() = StatusCode::GATEWAY_TIMEOUT;
             page

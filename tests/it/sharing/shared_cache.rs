@@ -1,6 +1,6 @@
-//! Replicas that share a vault: one login, one memory of refusals, and everybody for himself when the vault fails.
+//! Replicas that share a cache: one login, one history of logins, and each for itself when the cache fails.
 //!
-//! A replica is a layer with a vault handle of its own; the vault is in memory, and time is paused.
+//! A replica is a layer with a cache handle of its own; the cache is in memory, and time is paused.
 
 use crate::support;
 use std::{
@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::vault::{Fault, MemoryVault};
+use crate::support::shared_cache::{Fault, MemoryCache};
 use crate::support::{Fake, INVALID, ROADS, ROOT, Told, ValidTokens, answer, get, send};
 use arcgis_stand_in::{PASSWORD as STAND_IN_PASSWORD, Portal, StandIn, USERNAME};
 use bytes::Bytes;
@@ -40,14 +40,14 @@ fn keys(text: &str) -> TokenCacheKeys {
     TokenCacheKeys::try_new(text).unwrap()
 }
 
-/// A secured ArcGIS, its token service, and the vault that everybody reaches.
+/// A secured ArcGIS, its token service, and the cache that all replicas reach.
 #[derive(Clone)]
 struct World {
     valid: ValidTokens,
     attempts: Arc<AtomicUsize>,
     password: Arc<Mutex<String>>,
     takes: Duration,
-    vault: MemoryVault,
+    cache: MemoryCache,
 }
 
 impl World {
@@ -57,7 +57,7 @@ impl World {
             attempts: Arc::default(),
             password: Arc::new(Mutex::new(PASSWORD.to_owned())),
             takes: Duration::from_millis(200),
-            vault: MemoryVault::default(),
+            cache: MemoryCache::default(),
         }
     }
 
@@ -114,7 +114,7 @@ impl World {
     }
 
     fn sealed(&self, key: &str) -> SealedTokenCache {
-        SealedTokenCache::new(self.vault.clone(), keys(key))
+        SealedTokenCache::new(self.cache.clone(), keys(key))
     }
 
     fn replica_with(&self, password: &str, key: &str) -> ArcgisAuth<Fake> {
@@ -153,7 +153,6 @@ async fn ten_replicas_that_start_together_log_in_once() {
     let replicas = world.replicas(10);
     assert_clean(&ask_all(&replicas).await);
     assert_eq!(world.attempts(), 1);
-    assert_eq!(world.vault.held(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,15 +165,15 @@ async fn a_replica_that_comes_later_takes_the_token_there_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_with_a_token_in_hand_never_ask_the_vault() {
+async fn requests_with_a_token_in_hand_never_ask_the_cache() {
     let world = World::new();
     let replica = world.replica();
     assert!(ask(&replica).await.is_clean());
-    let questions = world.vault.questions();
+    let questions = world.cache.questions();
     for _ in 0..100 {
         assert!(ask(&replica).await.is_clean());
     }
-    assert_eq!(world.vault.questions(), questions);
+    assert_eq!(world.cache.questions(), questions);
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,8 +187,8 @@ async fn a_login_longer_than_the_lease_is_still_the_only_one() {
 #[tokio::test(start_paused = true)]
 async fn different_accounts_bindings_and_keys_share_nothing() {
     let world = World::new();
-    let vault = world.sealed(KEY);
-    let site = || world.site(PASSWORD).shared_token_cache(&vault);
+    let cache = world.sealed(KEY);
+    let site = || world.site(PASSWORD).shared_token_cache(&cache);
     let replicas = [
         world.over(site()),
         world.over(site().credential(Credential::user("grace", PASSWORD))),
@@ -278,15 +277,14 @@ async fn ready_tokens_with_a_next_are_accounts_of_their_own() {
 
 /// A replica on a machine of its own, whose tokens work from there.
 fn at_address(world: &World, number: u8, password: &str) -> ArcgisAuth<Fake> {
-    let (inner, attempts) = (world.clone(), Arc::clone(&world.attempts));
+    let inner = world.clone();
     let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
-        let (inner, attempts) = (inner.clone(), Arc::clone(&attempts));
+        let inner = inner.clone();
         async move {
             let answer = inner.log_in(request).await;
             let text = answer.into_body().collect().await.unwrap().to_bytes();
             let text = String::from_utf8(text.to_vec()).unwrap();
-            let token = format!("secret-token-{}", attempts.load(Ordering::SeqCst));
-            let bound = text.replace(&token, &format!("{token}-at-{number}"));
+            let bound = text.replace("\",\"expires", &format!("-at-{number}\",\"expires"));
             Ok::<_, Infallible>(support::answer(bound))
         }
     }));
@@ -312,7 +310,6 @@ async fn tokens_bound_to_an_address_stay_on_their_machine() {
         .collect();
     assert_clean(&ask_all(&replicas).await);
     assert_eq!(world.attempts(), 5);
-    assert_eq!(world.vault.records(), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -333,42 +330,47 @@ async fn machines_with_tokens_bound_to_their_address_share_a_refusal() {
 #[tokio::test(start_paused = true)]
 async fn a_site_that_is_a_portal_does_not_wait_for_the_portals_login_within_its_own() {
     let world = World::new();
-    let vault = world.sealed(KEY);
+    let cache = world.sealed(KEY);
     let login = GenerateToken::try_new(
         &format!("{ROOT}/sharing/rest/generateToken"),
         Credential::user(NAME, PASSWORD),
         world.token_client(),
     );
-    let login = vault.wrap(login.unwrap().allow_insecure_http());
+    let login = cache.wrap(login.unwrap().allow_insecure_http());
     let portal = tower_arcgis_auth::Portal::try_new(ROOT, login, world.token_client()).unwrap();
-    let replica = world.over(Site::new(ROOT).token_source(vault.wrap(portal)));
+    let replica = world.over(Site::new(ROOT).token_source(cache.wrap(portal)));
     let started = Instant::now();
     assert!(ask(&replica).await.is_clean());
     assert_eq!(started.elapsed(), world.takes);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_that_is_broken_off_gives_the_lock_back() {
+async fn a_login_that_is_broken_off_is_followed_by_another_replicas_at_once() {
     let world = World::taking(Duration::from_secs(3600));
-    let refused = ask(&world.replica()).await;
+    let broken_off = ask(&world.replica()).await;
     assert!(matches!(
-        refused.outcome.skip_reason(),
+        broken_off.outcome.skip_reason(),
         Some(SkipReason::LoginFailed(_))
     ));
+    let quick = World {
+        takes: Duration::from_millis(200),
+        ..world
+    };
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert_eq!(world.vault.held(), 0);
+    let started = Instant::now();
+    assert!(ask(&quick.replica()).await.is_clean());
+    assert_eq!(started.elapsed(), quick.takes);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_in_vain_for_another_says_so_before_the_login_times_out() {
+async fn a_cache_that_lets_no_replica_lead_is_waited_for_for_ten_seconds() {
     let world = World::new();
-    world.vault.set_fault(Some(Fault::LockedForEver));
+    world.cache.set_fault(Some(Fault::NeverSwaps));
     let started = Instant::now();
-    let told = ask(&world.replica()).await;
-    assert!(started.elapsed() < Duration::from_secs(30));
-    let why = told.outcome.skip_reason().unwrap().to_string();
-    assert!(why.contains("another process"), "{why}");
-    assert_eq!(world.attempts(), 0);
+    assert_clean(&ask_all(&world.replicas(3)).await);
+    assert_eq!(world.attempts(), 3);
+    let waited = started.elapsed() - world.takes;
+    assert!(waited <= Duration::from_millis(10_300), "{waited:?}");
 }
 
 // --- refusals
@@ -553,13 +555,17 @@ async fn sites_with_bindings_of_their_own_share_a_refusal_at_their_token_service
     assert_eq!(world.attempts(), 1);
 }
 
-/// A source of the user's own that a fleet has one wrong password for.
+/// A source of the user's own that a fleet has one wrong password for, and that asks before it sends that.
 struct Refuses(Arc<AtomicUsize>);
 
 impl TokenSource for Refuses {
-    async fn token(&self, _: TokenRequest) -> Result<IssuedToken, TokenError> {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let mut attempt = request.login_attempt(ROOT, NAME, "wrong").await?;
+        attempt.sent();
         self.0.fetch_add(1, Ordering::SeqCst);
-        Err(TokenError::refused("wrong password"))
+        let error = TokenError::refused("wrong password");
+        attempt.refused(&error);
+        Err(error)
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
@@ -569,21 +575,55 @@ impl TokenSource for Refuses {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_source_of_the_users_own_that_asks_before_it_logs_in_is_refused_once_for_all() {
+    let world = World::new();
+    let wrapped = |logins: &Arc<AtomicUsize>| {
+        let own = world.sealed(KEY).wrap(Refuses(logins.clone()));
+        Site::new(ROOT).token_source(own)
+    };
+    let of_a_site = |logins: &Arc<AtomicUsize>| {
+        let site = Site::new(ROOT).token_source(Refuses(logins.clone()));
+        site.shared_token_cache(&world.sealed(KEY))
+    };
+    let sites: [&dyn Fn(&Arc<AtomicUsize>) -> Site; 2] = [&wrapped, &of_a_site];
+    for site in sites {
+        world.cache.forget_all();
+        let logins = Arc::new(AtomicUsize::new(0));
+        let replicas: Vec<_> = (0..5).map(|_| world.over(site(&logins))).collect();
+        for told in ask_all(&replicas).await {
+            assert!(matches!(
+                told.outcome.skip_reason(),
+                Some(SkipReason::LoginRefused(_))
+            ));
+        }
+        assert_eq!(logins.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sign_out_lifts_no_refusal_for_anybody() {
     let world = World::new();
     let logins = Arc::new(AtomicUsize::new(0));
     for _ in 0..6 {
         let own = world.sealed(KEY).wrap(Refuses(logins.clone()));
-        let replica = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(own)).unwrap();
-        let wrong = world.site("wrong").shared_token_cache(&world.sealed(KEY));
-        let other = ArcgisAuthLayer::builder().add_site(wrong);
-        let other = other.token_client(world.token_client()).build().unwrap();
-        for layer in [replica, other] {
-            assert!(layer.handle().sites()[0].renew().await.is_err());
-            layer.handle().sign_out().await.unwrap();
-        }
+        let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(own)).unwrap();
+        assert!(layer.handle().sites()[0].renew().await.is_err());
+        layer.handle().sign_out().await.unwrap();
     }
-    assert_eq!((logins.load(Ordering::SeqCst), world.attempts()), (1, 1));
+    assert_eq!(logins.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_out_lifts_no_refusal_of_a_password_for_anybody() {
+    let world = World::new();
+    for _ in 0..6 {
+        let wrong = world.site("wrong").shared_token_cache(&world.sealed(KEY));
+        let layer = ArcgisAuthLayer::builder().add_site(wrong);
+        let layer = layer.token_client(world.token_client()).build().unwrap();
+        assert!(layer.handle().sites()[0].renew().await.is_err());
+        layer.handle().sign_out().await.unwrap();
+    }
+    assert_eq!(world.attempts(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -642,7 +682,7 @@ async fn a_dead_token_costs_one_login_and_is_never_handed_out_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_died_is_out_of_the_vault_though_nobody_can_log_in() {
+async fn a_token_that_died_is_out_of_the_cache_though_nobody_can_log_in() {
     let world = World::new();
     let replica = world.replica();
     assert!(ask(&replica).await.is_clean());
@@ -676,7 +716,7 @@ fn replica_before(world: &World, dead: &'static str) -> ArcgisAuth<Fake> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_died_unnoticed_costs_who_takes_it_from_the_vault_one_more_sending() {
+async fn a_token_that_died_unnoticed_costs_who_takes_it_from_the_cache_one_more_sending() {
     for dead in [INVALID, support::REQUIRED] {
         let world = World::new();
         assert!(ask(&replica_before(&world, dead)).await.is_clean());
@@ -743,9 +783,9 @@ async fn a_service_that_takes_no_token_sees_three_sendings_and_is_then_left_alon
 #[tokio::test]
 async fn a_body_is_sent_a_third_time_whole() {
     let server = StandIn::start().await.unwrap();
-    let vault = MemoryVault::default();
+    let cache = MemoryCache::default();
     let replica = || {
-        let sealed = SealedTokenCache::new(vault.clone(), keys(KEY));
+        let sealed = SealedTokenCache::new(cache.clone(), keys(KEY));
         let site = Site::new(server.root())
             .credential(Credential::user(USERNAME, STAND_IN_PASSWORD))
             .shared_token_cache(&sealed);
@@ -791,7 +831,7 @@ async fn a_fleet_makes_four_logins_without_an_answer() {
     assert_eq!(world.attempts(), 4);
 }
 
-/// Makes `logins` logins, each by a replica of its own, in which the vault becomes slow as soon as the token service has
+/// Makes `logins` logins, each by a replica of its own, in which the cache becomes slow as soon as the token service has
 /// answered, and does `with` each replica as it writes down what came of it.
 async fn slow_once_answered(
     world: &World,
@@ -800,12 +840,12 @@ async fn slow_once_answered(
 ) -> Vec<bool> {
     let mut renewed = Vec::new();
     for _ in 0..logins {
-        let (vault, client) = (world.vault.clone(), world.token_client());
+        let (cache, client) = (world.cache.clone(), world.token_client());
         let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
-            let (vault, client) = (vault.clone(), client.clone());
+            let (cache, client) = (cache.clone(), client.clone());
             async move {
                 let answer = client.send(request).await?;
-                vault.set_fault(Some(Fault::Slow(Duration::from_millis(900))));
+                cache.set_fault(Some(Fault::Slow(Duration::from_millis(900))));
                 Ok::<_, TokenError>(answer.map(Full::new))
             }
         }));
@@ -819,7 +859,7 @@ async fn slow_once_answered(
         tokio::time::sleep(world.takes + Duration::from_millis(100)).await;
         with(layer).await;
         renewed.push(renewal.await.unwrap());
-        world.vault.set_fault(None);
+        world.cache.set_fault(None);
         tokio::time::sleep(Duration::from_secs(20)).await;
     }
     renewed
@@ -829,7 +869,7 @@ async fn slow_once_answered(
 async fn a_login_that_somebody_signs_out_of_once_it_is_answered_does_not_count() {
     let world = World::new();
     slow_once_answered(&world, 6, async |layer| {
-        // The vault may be too slow to be told in time.
+        // The cache may be too slow to be told in time.
         let _ = layer.handle().sign_out().await;
     })
     .await;
@@ -837,7 +877,7 @@ async fn a_login_that_somebody_signs_out_of_once_it_is_answered_does_not_count()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_that_is_answered_just_in_time_was_answered_whatever_the_vault_takes() {
+async fn a_login_that_is_answered_just_in_time_was_answered_whatever_the_cache_takes() {
     let world = World::taking(Duration::from_millis(29_500));
     let renewed = slow_once_answered(&world, 6, async |_| {}).await;
     assert_eq!((renewed, world.attempts()), (vec![false; 6], 6));
@@ -867,35 +907,11 @@ async fn a_gateway_that_gives_up_on_the_token_service_counts_for_all_replicas() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_lost_the_lock_to_others_counts_as_well() {
-    let world = World::taking(Duration::from_secs(45));
-    let mut renewals = Vec::new();
-    let layer = || {
-        let site = world.site(PASSWORD).shared_token_cache(&world.sealed(KEY));
-        let layer = ArcgisAuthLayer::builder().add_site(site);
-        layer.token_client(world.token_client()).build().unwrap()
-    };
-    for _ in 0..6 {
-        let handle = layer().handle().sites().remove(0);
-        renewals.push(tokio::spawn(async move { handle.renew().await.is_ok() }));
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        world.vault.end_leases();
-    }
-    for renewal in renewals {
-        assert!(!renewal.await.unwrap());
-    }
-    let before = world.attempts();
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    assert!(layer().handle().sites()[0].renew().await.is_err());
-    assert_eq!(world.attempts(), before);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_refusal_that_somebody_signs_out_of_as_it_is_written_down_is_remembered() {
     let world = World::new();
     *world.password.lock().unwrap() = "changed".to_owned();
     slow_once_answered(&world, 6, async |layer| {
-        // The vault may be too slow to be told in time.
+        // The cache may be too slow to be told in time.
         let _ = layer.handle().sign_out().await;
     })
     .await;
@@ -903,19 +919,19 @@ async fn a_refusal_that_somebody_signs_out_of_as_it_is_written_down_is_remembere
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_just_in_time_is_remembered_whatever_the_vault_takes() {
+async fn a_refusal_just_in_time_is_remembered_whatever_the_cache_takes() {
     let world = World::taking(Duration::from_millis(29_500));
     *world.password.lock().unwrap() = "changed".to_owned();
     slow_once_answered(&world, 6, async |_| {}).await;
     assert_eq!(world.attempts(), 1);
     // One process, ordinary requests, a source of its own choice.
-    let vault = world.vault.clone();
+    let cache = world.cache.clone();
     let (answering, attempts) = (world.token_client(), world.attempts());
     let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
-        let (vault, answering) = (vault.clone(), answering.clone());
+        let (cache, answering) = (cache.clone(), answering.clone());
         async move {
             let answer = answering.send(request).await?;
-            vault.set_fault(Some(Fault::Slow(Duration::from_millis(900))));
+            cache.set_fault(Some(Fault::Slow(Duration::from_millis(900))));
             Ok::<_, TokenError>(answer.map(Full::new))
         }
     }));
@@ -926,7 +942,7 @@ async fn a_refusal_just_in_time_is_remembered_whatever_the_vault_takes() {
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(14 * 60) {
         assert!(!ask(&replica).await.is_clean());
-        world.vault.set_fault(None);
+        world.cache.set_fault(None);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     assert_eq!(world.attempts(), attempts + 1);
@@ -949,7 +965,7 @@ async fn a_portals_own_token_service_is_one_whoever_names_it() {
     assert_eq!(world.attempts(), 1);
 }
 
-/// A login is refused, slowly. Meanwhile the token that was in the vault when it began goes out of it.
+/// A login is refused, slowly. Meanwhile the token that was in the cache when it began goes out of it.
 async fn refused_while(world: &World, goes: impl AsyncFnOnce(&ArcgisAuthLayer, &ArcgisAuth<Fake>)) {
     let layer = || {
         ArcgisAuthLayer::builder()
@@ -1029,8 +1045,8 @@ async fn who_loses_the_lock_keeps_its_token_and_writes_nothing() {
     let (held_up, next) = (world.replica(), world.replica());
     let late_writer = tokio::spawn(async move { ask(&held_up).await.is_clean() });
     tokio::time::sleep(Duration::from_secs(1)).await;
-    world.vault.end_leases();
-    // Takes the lock while the first is still at it, and is done after it.
+    world.cache.forget_all();
+    // Takes the lead while the first is still at it, and is done after it.
     assert!(ask(&next).await.is_clean());
     assert!(late_writer.await.unwrap());
     assert_eq!(world.attempts(), 2);
@@ -1048,8 +1064,8 @@ async fn who_loses_the_lock_keeps_its_token_and_writes_nothing() {
 async fn records_and_names_show_neither_token_nor_user_nor_password() {
     let world = World::new();
     assert!(ask(&world.replica()).await.is_clean());
-    ask(&world.replica_with("wrong-hunter2", OTHER_KEY)).await;
-    let records = world.vault.records();
+    ask(&world.replica_with(PASSWORD, OTHER_KEY)).await;
+    let records = world.cache.records();
     assert!(records.len() >= 2);
     for (name, bytes) in records {
         assert!(name.len() == 64 && name.bytes().all(|digit| digit.is_ascii_hexdigit()));
@@ -1064,7 +1080,7 @@ async fn records_and_names_show_neither_token_nor_user_nor_password() {
 async fn a_record_that_was_tampered_with_is_as_good_as_none() {
     let world = World::new();
     assert!(ask(&world.replica()).await.is_clean());
-    world.vault.change(|_, record| {
+    world.cache.change(|_, record| {
         let mut bytes = record.to_vec();
         *bytes.last_mut().unwrap() ^= 1;
         Some(bytes.into())
@@ -1083,10 +1099,10 @@ async fn a_record_moved_to_another_account_is_as_good_as_none() {
         world.over(site.credential(Credential::user("grace", PASSWORD)))
     };
     assert!(ask(&world.replica()).await.is_clean());
-    let adas: Vec<_> = world.vault.records();
+    let adas: Vec<_> = world.cache.records();
     assert!(ask(&grace()).await.is_clean());
     let (_, adas) = &adas[0];
-    world.vault.change(|_, _| Some(adas.clone()));
+    world.cache.change(|_, _| Some(adas.clone()));
     assert!(ask(&grace()).await.is_clean());
     assert_eq!(world.attempts(), 3);
 }
@@ -1126,12 +1142,12 @@ async fn a_refusal_under_an_older_key_counts() {
     assert_eq!(world.attempts(), 1);
 }
 
-// --- a vault that fails
+// --- a cache that fails
 
 #[tokio::test(start_paused = true)]
-async fn a_vault_that_fails_costs_no_answer_and_no_time() {
+async fn a_cache_that_fails_costs_no_answer_and_no_time() {
     let world = World::new();
-    world.vault.set_fault(Some(Fault::Fails));
+    world.cache.set_fault(Some(Fault::Fails));
     let started = Instant::now();
     let replicas = world.replicas(3);
     assert_clean(&ask_all(&replicas).await);
@@ -1140,9 +1156,9 @@ async fn a_vault_that_fails_costs_no_answer_and_no_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vault_that_hangs_costs_one_second() {
+async fn a_cache_that_hangs_costs_one_second() {
     let world = World::new();
-    world.vault.set_fault(Some(Fault::Hangs));
+    world.cache.set_fault(Some(Fault::Hangs));
     let started = Instant::now();
     assert!(ask(&world.replica()).await.is_clean());
     let took = started.elapsed();
@@ -1150,36 +1166,37 @@ async fn a_vault_that_hangs_costs_one_second() {
         took <= world.takes + Duration::from_millis(1010),
         "{took:?}"
     );
-    assert_eq!(world.vault.questions(), 1);
+    assert_eq!(world.cache.questions(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vault_may_be_given_all_the_time_there_is() {
+async fn a_cache_may_be_given_all_the_time_there_is() {
     let world = World::new();
-    let vault = world.sealed(KEY).time_limit(Duration::MAX);
-    let replica = || world.over(world.site(PASSWORD).shared_token_cache(&vault));
+    let cache = world.sealed(KEY).time_limit(Duration::MAX);
+    let replica = || world.over(world.site(PASSWORD).shared_token_cache(&cache));
     assert_clean(&ask_all(&[replica(), replica()]).await);
     assert_eq!(world.attempts(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vault_that_is_slow_is_still_a_vault() {
+async fn a_cache_that_is_slow_is_still_a_cache() {
     let world = World::new();
+    // A fifth of the time limit.
     let slow = Duration::from_millis(200);
-    world.vault.set_fault(Some(Fault::Slow(slow)));
+    world.cache.set_fault(Some(Fault::Slow(slow)));
     assert_clean(&ask_all(&world.replicas(5)).await);
     assert_eq!(world.attempts(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vault_that_is_slow_within_its_limit_costs_two_seconds_for_all_levels_of_a_login() {
+async fn a_cache_that_is_slow_within_its_limit_costs_two_seconds_for_all_levels_of_a_login() {
     let two = format!("{KEY},{OTHER_KEY}");
     for keys in [KEY, &two] {
         for at_portal in [false, true] {
-            for slow in [300, 600, 900] {
+            for slow in [100, 199, 200, 201, 300, 600, 900, 999] {
                 let world = World::new();
                 let slow = Duration::from_millis(slow);
-                world.vault.set_fault(Some(Fault::Slow(slow)));
+                world.cache.set_fault(Some(Fault::Slow(slow)));
                 let site = if at_portal {
                     Site::new(ROOT)
                         .credential(Credential::user(NAME, PASSWORD))
@@ -1194,7 +1211,7 @@ async fn a_vault_that_is_slow_within_its_limit_costs_two_seconds_for_all_levels_
                 let waited = started.elapsed() - world.takes * world.attempts() as u32;
                 assert!(
                     waited <= Duration::from_millis(2010),
-                    "{waited:?} for a vault that takes {slow:?}, at a portal: {at_portal}"
+                    "{waited:?} for a cache that takes {slow:?}, at a portal: {at_portal}"
                 );
             }
         }
@@ -1202,179 +1219,79 @@ async fn a_vault_that_is_slow_within_its_limit_costs_two_seconds_for_all_levels_
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_login_leaves_reaches_a_slow_vault_though_nobody_waits_for_it() {
-    for password in [PASSWORD, "wrong"] {
-        let world = World::new();
-        let slow = Duration::from_millis(600);
-        world.vault.set_fault(Some(Fault::Slow(slow)));
-        ask(&world.replica_with(password, KEY)).await;
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        assert_eq!(world.vault.held(), 0);
-        ask(&world.replica_with(password, KEY)).await;
-        assert_eq!(world.attempts(), 1, "{password}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_vault_that_answers_garbage_is_as_good_as_empty() {
+async fn a_cache_that_answers_garbage_is_as_good_as_empty() {
     let world = World::new();
-    world.vault.set_fault(Some(Fault::Garbage));
+    world.cache.set_fault(Some(Fault::Nonsense));
     assert_clean(&ask_all(&world.replicas(3)).await);
     assert_eq!(world.attempts(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_vault_costs_the_sharing_only() {
+async fn a_full_cache_costs_the_sharing_only() {
     let world = World::new();
-    world.vault.set_fault(Some(Fault::Full));
+    world.cache.set_fault(Some(Fault::Full));
     assert_clean(&ask_all(&world.replicas(3)).await);
     assert_eq!(world.attempts(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vault_that_comes_back_is_used_again() {
+async fn a_cache_that_comes_back_is_used_again() {
     let world = World::new();
     let replicas = world.replicas(4);
     assert_clean(&ask_all(&replicas).await);
-    world.vault.set_fault(Some(Fault::Hangs));
+    world.cache.set_fault(Some(Fault::Hangs));
     world.valid.revoke_all();
     assert_clean(&ask_all(&replicas).await);
     assert_eq!(world.attempts(), 1 + 4);
-    world.vault.set_fault(None);
+    world.cache.set_fault(None);
     tokio::time::advance(Duration::from_secs(4)).await;
     world.valid.revoke_all();
-    // The vault has the token from before its outage still; those who saw it die know better.
+    // The cache has the token from before its outage still; those who saw it die know better.
     assert_clean(&ask_all(&replicas).await);
     assert_eq!(world.attempts(), 1 + 4 + 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_got_in_an_outage_is_shared_once_it_is_over() {
+async fn a_token_got_in_an_outage_stays_in_its_process_and_the_next_login_is_shared() {
     let world = World::new();
     let replica = world.replica();
+    world.cache.set_fault(Some(Fault::Fails));
     assert!(ask(&replica).await.is_clean());
-    world.vault.set_fault(Some(Fault::Fails));
-    world.valid.revoke_all();
-    assert!(ask(&replica).await.is_clean());
-    assert_eq!(world.attempts(), 2);
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    world.vault.set_fault(None);
+    world.cache.set_fault(None);
     tokio::time::sleep(Duration::from_secs(10)).await;
     let late = world.replica();
     assert!(ask(&late).await.is_clean());
-    let sent = late.get_ref().tokens();
-    assert_eq!(sent, [None, Some("secret-token-2".to_owned())]);
     assert_eq!(world.attempts(), 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_was_alone_does_not_take_what_may_be_as_dead_as_its_own() {
-    let world = World::new();
-    let alone = world.replica();
-    world.vault.set_fault(Some(Fault::Fails));
-    assert!(ask(&alone).await.is_clean());
-    world.vault.set_fault(None);
-    let other = world.replica();
-    assert!(ask(&other).await.is_clean());
-    assert_eq!(world.attempts(), 2);
-    tokio::time::sleep(Duration::from_secs(30)).await;
-    // Both tokens die, and who was alone is the first to notice: its request is not spent on the other's.
     world.valid.revoke_all();
-    assert!(ask(&alone).await.is_clean());
-    assert!(ask(&other).await.is_clean());
+    assert_clean(&ask_all(&[replica, late]).await);
     assert_eq!(world.attempts(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_alone_takes_nothing_as_dead_under_any_key() {
-    let world = World::new();
-    let alone = world.replica_with(PASSWORD, &format!("{KEY},{OTHER_KEY}"));
-    world.vault.set_fault(Some(Fault::Fails));
-    assert!(ask(&alone).await.is_clean());
-    world.vault.set_fault(None);
-    for key in [KEY, OTHER_KEY] {
-        assert!(ask(&world.replica_with(PASSWORD, key)).await.is_clean());
-    }
-    assert_eq!(world.attempts(), 3);
-    tokio::time::sleep(Duration::from_secs(30)).await;
-    world.valid.revoke_all();
-    assert!(ask(&alone).await.is_clean());
-    assert_eq!(world.attempts(), 4);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_token_replaced_in_an_outage_is_not_handed_out_after_it_whatever_was_said_of_it() {
+async fn a_token_replaced_in_an_outage_costs_who_takes_it_from_the_cache_one_more_sending() {
     for dead in [INVALID, support::REQUIRED] {
         let world = World::new();
         let replica = replica_before(&world, dead);
         assert!(ask(&replica).await.is_clean());
-        world.vault.set_fault(Some(Fault::Fails));
+        world.cache.set_fault(Some(Fault::Fails));
         world.valid.revoke_all();
         assert!(ask(&replica).await.is_clean());
-        world.vault.set_fault(None);
+        world.cache.set_fault(None);
         tokio::time::sleep(Duration::from_secs(10)).await;
-        let late = replica_before(&world, dead);
-        assert!(ask(&late).await.is_clean());
-        let sent = late.get_ref().tokens();
-        assert_eq!(sent, [None, Some("secret-token-2".to_owned())]);
+        for (late, sendings) in [(replica_before(&world, dead), 3), (world.replica(), 2)] {
+            assert!(ask(&late).await.is_clean());
+            assert_eq!(late.get_ref().tokens().len(), sendings);
+        }
+        assert_eq!(world.attempts(), 3);
     }
 }
 
-/// The vault hangs while a login runs and the lock should be given back, and is well soon after.
-async fn hiccup(world: &World) {
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    world.vault.set_fault(Some(Fault::Hangs));
-    tokio::time::sleep(Duration::from_millis(1400)).await;
-    world.vault.set_fault(None);
-}
-
 #[tokio::test(start_paused = true)]
-async fn a_token_that_the_vault_did_not_hear_of_is_told_again() {
-    let world = World::new();
-    let replica = world.replica();
-    let (told, ()) = tokio::join!(ask(&replica), hiccup(&world));
-    assert!(told.is_clean());
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    assert!(ask(&world.replica()).await.is_clean());
-    assert_eq!(world.attempts(), 1);
-    assert_eq!(world.vault.held(), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refusal_that_the_vault_did_not_hear_of_is_told_again() {
-    let world = World::new();
-    let replicas: Vec<_> = (0..5).map(|_| world.replica_with("wrong", KEY)).collect();
-    tokio::join!(ask(&replicas[0]), hiccup(&world));
-    for replica in &replicas {
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        ask(replica).await;
-    }
-    assert_eq!(world.attempts(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_the_vault_hears_of_late_is_not_written_over_what_came_since() {
-    let world = World::new();
-    let replica = world.replica();
-    let (told, ()) = tokio::join!(ask(&replica), hiccup(&world));
-    assert!(told.is_clean());
-    // Its lease ends before it is heard, and another logs in.
-    world.vault.end_leases();
-    assert!(ask(&world.replica()).await.is_clean());
-    assert_eq!(world.attempts(), 2);
-    tokio::time::sleep(Duration::from_secs(30)).await;
-    let late = world.replica();
-    assert!(ask(&late).await.is_clean());
-    let sent = late.get_ref().tokens();
-    assert_eq!(sent, [None, Some("secret-token-2".to_owned())]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_vault_that_forgets_everything_costs_a_login_at_most() {
+async fn a_cache_that_forgets_everything_costs_a_login_at_most() {
     let world = World::new();
     let replicas = world.replicas(4);
     assert_clean(&ask_all(&replicas).await);
-    world.vault.forget_all();
+    world.cache.forget_all();
     assert_clean(&ask_all(&replicas).await);
     assert_eq!(world.attempts(), 1);
     assert!(ask(&world.replica()).await.is_clean());
@@ -1382,12 +1299,12 @@ async fn a_vault_that_forgets_everything_costs_a_login_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vault_that_goes_in_the_middle_of_a_login_costs_no_second_one() {
+async fn a_cache_that_goes_in_the_middle_of_a_login_costs_no_second_one() {
     let world = World::taking(Duration::from_secs(8));
     let replica = world.replica();
     let asked = tokio::spawn(async move { ask(&replica).await.is_clean() });
     tokio::time::sleep(Duration::from_secs(1)).await;
-    world.vault.set_fault(Some(Fault::Hangs));
+    world.cache.set_fault(Some(Fault::Hangs));
     assert!(asked.await.unwrap());
     assert_eq!(world.attempts(), 1);
 }
@@ -1395,7 +1312,7 @@ async fn a_vault_that_goes_in_the_middle_of_a_login_costs_no_second_one() {
 // --- a server that says no for ever
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_takes_no_token_is_not_hammered_through_the_vault() {
+async fn a_server_that_takes_no_token_is_not_hammered_through_the_cache() {
     let world = World::new();
     let replicas: Vec<_> = (0..3)
         .map(|_| {
@@ -1418,8 +1335,8 @@ async fn a_server_that_takes_no_token_is_not_hammered_through_the_vault() {
         }
         attempts.push(world.attempts());
     }
-    // Each replica's pauses double, up to five minutes.
-    assert!(attempts[0] <= 12, "{attempts:?}");
+    // The service is left alone for 1 s, 2 s, 4 s, …, up to five minutes, by each replica.
+    assert!(attempts[0] <= 18, "{attempts:?}");
     assert!(attempts[19] - attempts[9] <= 6, "{attempts:?}");
 }
 
@@ -1435,10 +1352,10 @@ async fn members(portal: &Portal) -> Vec<StandIn> {
 fn federated(
     servers: &[StandIn],
     portal: &Portal,
-    vault: &MemoryVault,
+    cache: &MemoryCache,
     password: &str,
 ) -> ArcgisAuth<Client<HttpConnector, ReplayBody<Full<Bytes>>>> {
-    let sealed = SealedTokenCache::new(vault.clone(), keys(KEY));
+    let sealed = SealedTokenCache::new(cache.clone(), keys(KEY));
     let mut builder = ArcgisAuthLayer::builder();
     for server in servers {
         let site = Site::new(server.root())
@@ -1452,9 +1369,9 @@ fn federated(
 
 /// Each replica asks every server, each beginning with another.
 async fn ask_everywhere(servers: &[StandIn], portal: &Portal, password: &str) -> Vec<AuthOutcome> {
-    let vault = MemoryVault::default();
+    let cache = MemoryCache::default();
     let asked = (0..10).map(|number| {
-        let replica = federated(servers, portal, &vault, password);
+        let replica = federated(servers, portal, &cache, password);
         let urls = (0..3).map(move |at| {
             servers[(number + at) % 3].url("rest/services/Parcels/MapServer?f=json")
         });
@@ -1482,16 +1399,16 @@ async fn replicas_log_in_once_at_a_portal_for_all_its_servers() {
 }
 
 #[tokio::test]
-async fn who_took_its_token_from_the_vault_and_signs_out_ends_the_portals_login_too() {
+async fn who_took_its_token_from_the_cache_and_signs_out_ends_the_portals_login_too() {
     let portal = Portal::start().await.unwrap();
     let server = StandIn::builder().federated_with(&portal).start().await;
     let server = server.unwrap();
-    let vault = MemoryVault::default();
+    let cache = MemoryCache::default();
     let layer = || {
         let site = Site::new(server.root())
             .credential(Credential::user(USERNAME, STAND_IN_PASSWORD))
             .trust_token_service(portal.origin())
-            .shared_token_cache(&SealedTokenCache::new(vault.clone(), keys(KEY)));
+            .shared_token_cache(&SealedTokenCache::new(cache.clone(), keys(KEY)));
         ArcgisAuthLayer::try_new(site).unwrap()
     };
     let ask = async |layer: &ArcgisAuthLayer| {
@@ -1505,7 +1422,6 @@ async fn who_took_its_token_from_the_vault_and_signs_out_ends_the_portals_login_
     assert!(ask(&other).await.returned_challenge().is_none());
     assert_eq!(portal.counters().logins, 1);
     other.handle().sign_out().await.unwrap();
-    assert_eq!(vault.records(), []);
     assert!(ask(&other).await.returned_challenge().is_none());
     assert_eq!(portal.counters().logins, 2);
 }
@@ -1524,12 +1440,12 @@ async fn a_wrong_password_at_a_portal_is_tried_once_by_all_replicas_for_all_its_
 }
 
 #[tokio::test]
-async fn a_portals_token_that_died_in_the_vault_is_made_good_by_who_comes_later() {
+async fn a_portals_token_that_died_in_the_cache_is_made_good_by_who_comes_later() {
     let portal = Portal::start().await.unwrap();
     let servers = members(&portal).await;
-    let vault = MemoryVault::default();
+    let cache = MemoryCache::default();
     let ask = |server: &StandIn| {
-        let replica = federated(&servers, &portal, &vault, STAND_IN_PASSWORD);
+        let replica = federated(&servers, &portal, &cache, STAND_IN_PASSWORD);
         replica.oneshot(get(&server.url("rest/services/Parcels/MapServer?f=json")))
     };
     ask(&servers[0]).await.unwrap();

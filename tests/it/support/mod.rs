@@ -9,8 +9,7 @@ pub mod bodies;
 pub mod logins;
 pub mod secrets;
 #[cfg(feature = "shared-cache")]
-#[path = "../../support/vault.rs"]
-pub mod vault;
+pub(crate) mod shared_cache;
 
 use std::{
     collections::VecDeque,

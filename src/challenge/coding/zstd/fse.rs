@@ -53,7 +53,9 @@ impl Counts {
             }
             *counts.get_mut(symbol)? = count as i16;
             symbol += 1;
-            while count == 0 {
+            // Behind a zero it says how many more there are, in parts of three at most.
+            let mut goes_on = count == 0;
+            while goes_on {
                 let repeat = bits.peek(2);
                 bits.skip(2);
                 symbol += repeat as usize;
@@ -61,9 +63,7 @@ impl Counts {
                 if symbol > max_symbol + 1 {
                     return None;
                 }
-                if repeat < 3 {
-                    break;
-                }
+                goes_on = repeat == 3;
             }
         }
         Some((Self { counts, log }, bits.used()?))

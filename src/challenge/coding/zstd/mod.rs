@@ -5,15 +5,13 @@
 mod bits;
 mod fse;
 mod huffman;
-mod output;
 mod sequences;
 
 use self::{
     huffman::{Huffman, Literals},
-    output::Output,
     sequences::{History, Sequences},
 };
-use super::Sink;
+use super::{Sink, output::Output};
 use crate::challenge::{LOOK, Verdict};
 
 /// How a frame begins.
@@ -221,7 +219,7 @@ impl Zstd {
         };
         self.huffman.forget();
         self.history.start();
-        self.output.start_frame();
+        self.output.start_part();
         Some(())
     }
 

@@ -1,6 +1,6 @@
 //! What has been decoded: a flat buffer, so that no window is needed.
 
-use super::super::{FIRST_STEP, Sink};
+use super::{FIRST_STEP, Sink};
 use crate::challenge::{LOOK, Verdict};
 
 #[derive(Debug)]
@@ -12,8 +12,8 @@ pub(super) struct Output {
     shown: usize,
     /// How much it sees next.
     step: usize,
-    /// Where the frame begins: nothing in it refers to what is before it.
-    frame: usize,
+    /// Where the part begins that is coded by itself: nothing in it refers to what is before it.
+    part: usize,
 }
 
 impl Default for Output {
@@ -23,7 +23,7 @@ impl Default for Output {
             at: 0,
             shown: 0,
             step: FIRST_STEP,
-            frame: 0,
+            part: 0,
         }
     }
 }
@@ -35,8 +35,8 @@ impl Output {
         self.step = FIRST_STEP;
     }
 
-    pub(super) fn start_frame(&mut self) {
-        self.frame = self.at;
+    pub(super) fn start_part(&mut self) {
+        self.part = self.at;
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -87,9 +87,9 @@ impl Output {
         self.at += now;
     }
 
-    /// Repeats what is `offset` bytes back; `None` where the frame did not begin yet.
+    /// Repeats what is `offset` bytes back; `None` where the part did not begin yet.
     pub(super) fn repeat(&mut self, offset: usize, len: usize) -> Option<()> {
-        if offset == 0 || offset > self.at - self.frame {
+        if offset == 0 || offset > self.at - self.part {
             return None;
         }
         let source = self.at - offset;

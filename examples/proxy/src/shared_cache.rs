@@ -1,4 +1,4 @@
-//! Where tokens are shared with other processes: what the command line and the environment name of it.
+//! The cache through which logins are shared with other processes: what the command line and the environment name of it.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ const KEY: &str = "ARCGIS_CACHE_KEY";
 /// A Redis that tokens are shared through.
 #[derive(Debug)]
 pub(crate) struct Sharing {
-    pub(crate) vault: SealedTokenCache,
+    pub(crate) cache: SealedTokenCache,
     /// Asked at the start only, with a connection of its own.
     redis: RedisTokenCache,
 }
@@ -21,7 +21,7 @@ pub(crate) struct Sharing {
 impl Sharing {
     /// Says whether Redis answers: otherwise that would come out at the first login.
     pub(crate) async fn check(&self) {
-        match self.redis.read("arcgis-proxy").await {
+        match self.redis.get("arcgis-proxy").await {
             Ok(_) => tracing::info!("Redis answers: proxies with the same key share logins"),
             Err(error) => tracing::warn!(
                 %error,
@@ -31,10 +31,13 @@ impl Sharing {
     }
 }
 
-/// The vault in the Redis at `url`, sealed with the key in the file or else in the variable; none where neither is
+/// The cache in the Redis at `url`, sealed with the key in the file or else in the variable; none where neither is
 /// named.
-pub(crate) fn vault(url: Option<&str>, key_file: Option<&Path>) -> Result<Option<Sharing>, String> {
-    let key = Kept::find("vault key", key_file, "--cache-key-file", KEY)?;
+pub(crate) fn shared_cache(
+    url: Option<&str>,
+    key_file: Option<&Path>,
+) -> Result<Option<Sharing>, String> {
+    let key = Kept::find("cache key", key_file, "--cache-key-file", KEY)?;
     match (url, key) {
         (Some(url), Some(key)) => sealed(url, key.secret).map(Some),
         (Some(_), None) => Err(format!(
@@ -42,7 +45,7 @@ pub(crate) fn vault(url: Option<&str>, key_file: Option<&Path>) -> Result<Option
              variable {KEY} or name a file with --cache-key-file"
         )),
         (None, Some(_)) => Err(format!(
-            "there is a vault's key ({KEY} or --cache-key-file) and no Redis; add --redis or ARCGIS_REDIS_URL"
+            "there is a cache key ({KEY} or --cache-key-file) and no Redis; add --redis or ARCGIS_REDIS_URL"
         )),
         (None, None) => Ok(None),
     }
@@ -52,7 +55,7 @@ fn sealed(url: &str, key: Secret) -> Result<Sharing, String> {
     let redis = || RedisTokenCache::try_new(url).map_err(|error| error.to_string());
     let keys = TokenCacheKeys::try_new(key).map_err(|error| error.to_string())?;
     Ok(Sharing {
-        vault: SealedTokenCache::new(redis()?, keys),
+        cache: SealedTokenCache::new(redis()?, keys),
         redis: redis()?,
     })
 }
