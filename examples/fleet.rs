@@ -42,7 +42,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error>> {
     let url = env::args().nth(1);
     let url = url.unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned());
-    if let Err(error) = RedisTokenCache::try_new(&url)?.read("fleet").await {
+    if let Err(error) = RedisTokenCache::try_new(&url)?.get("fleet").await {
         eprintln!(
             "{error}\n\nFor instance: start one with `redis-server --port 6379`, and say where it is:\n  \
              cargo run --example fleet --features redis -- redis://127.0.0.1:6379"
@@ -84,10 +84,10 @@ fn replica_of(
     password: &str,
 ) -> Result<Replica, Box<dyn Error>> {
     let redis = RedisTokenCache::try_new(url)?.namespace(fleet);
-    let vault = SealedTokenCache::new(redis, TokenCacheKeys::try_new(KEY)?);
+    let cache = SealedTokenCache::new(redis, TokenCacheKeys::try_new(KEY)?);
     let site = Site::new(server.root())
         .credential(Credential::user(USERNAME, password))
-        .shared_token_cache(&vault);
+        .shared_token_cache(&cache);
     let client = Client::builder(TokioExecutor::new()).build_http();
     Ok(ArcgisAuthLayer::try_new(site)?.layer(client))
 }

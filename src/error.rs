@@ -35,8 +35,6 @@ enum Kind {
     /// Somebody who was asked for a credential gave none: no token service was asked.
     NotGiven,
     Fault,
-    /// A fault where the token service may have seen the credential, and counted it.
-    Unanswered,
 }
 
 #[derive(Clone)]
@@ -44,7 +42,7 @@ struct TokenErrorInner {
     kind: Kind,
     remembered_until: Option<Instant>,
     is_only_here: bool,
-    is_remembered: bool,
+    is_from_memory: bool,
     message: Cow<'static, str>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -70,19 +68,13 @@ impl TokenError {
         Self::new(Kind::NotGiven, message.into())
     }
 
-    /// The same fault, which the token service may have counted as a failed login.
-    pub(crate) fn into_unanswered(mut self) -> Self {
-        Arc::make_mut(&mut self.inner).kind = Kind::Unanswered;
-        self
-    }
-
     fn new(kind: Kind, message: Cow<'static, str>) -> Self {
         Self {
             inner: Arc::new(TokenErrorInner {
                 kind,
                 remembered_until: None,
                 is_only_here: false,
-                is_remembered: false,
+                is_from_memory: false,
                 message,
                 source: None,
             }),
@@ -107,9 +99,9 @@ impl TokenError {
         self.inner.remembered_until
     }
 
-    /// The same refusal, which is about this process or machine and not about the credential: other processes, with
-    /// which refusals are shared through a vault ([`Site::shared_token_cache`](crate::Site)), are not told, and may try. So is
-    /// one that a web server in front of ArcGIS gives by address.
+    /// The same refusal, which is about this process or machine and not about the credential: other processes, with which
+    /// logins are shared ([`Site::shared_token_cache`](crate::Site)), are not told, and may try. So is one that a web server
+    /// in front of ArcGIS gives by address.
     ///
     /// ```
     /// use tower_arcgis_auth::TokenError;
@@ -123,10 +115,9 @@ impl TokenError {
         self
     }
 
-    /// Whether it is for other processes to know as well.
-    #[cfg(feature = "shared-cache")]
-    pub(crate) fn is_refused_to_all(&self) -> bool {
-        self.inner.kind == Kind::Refused && !self.inner.is_only_here
+    /// Whether it is about this process or machine, and no matter of others.
+    pub(crate) fn is_only_here(&self) -> bool {
+        self.inner.is_only_here
     }
 
     /// The same error with its cause. The cause is printed by error reporters: it must hold no secret either.
@@ -142,25 +133,17 @@ impl TokenError {
     }
 
     /// The same, told from memory: the token service was not asked, and has nothing to count.
-    pub(crate) fn remembered(mut self) -> Self {
-        let inner = Arc::make_mut(&mut self.inner);
-        inner.is_remembered = true;
-        if inner.kind == Kind::Unanswered {
-            inner.kind = Kind::Fault;
-        }
+    pub(crate) fn from_memory(mut self) -> Self {
+        Arc::make_mut(&mut self.inner).is_from_memory = true;
         self
     }
 
-    pub(crate) fn is_remembered(&self) -> bool {
-        self.inner.is_remembered
+    pub(crate) fn is_from_memory(&self) -> bool {
+        self.inner.is_from_memory
     }
 
     pub(crate) fn is_not_given(&self) -> bool {
         self.inner.kind == Kind::NotGiven
-    }
-
-    pub(crate) fn is_unanswered(&self) -> bool {
-        self.inner.kind == Kind::Unanswered
     }
 }
 
@@ -207,18 +190,6 @@ impl ConfigError {
         Self {
             message: message.into(),
         }
-    }
-}
-
-/// A URL of somebody's settings as an error may repeat it: without what stands before an `@`, and without its query.
-pub(crate) fn repeatable(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    match url.rsplit_once('@') {
-        Some((before, host)) => {
-            let scheme = before.split_once("//").map_or("", |(scheme, _)| scheme);
-            format!("{scheme}//…@{host}")
-        }
-        None => url.to_owned(),
     }
 }
 

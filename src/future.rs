@@ -1,28 +1,31 @@
-//! The response future: calling → peeking → renewing → readying → calling.
+//! The response future, a state machine and nothing else: reading a form → calling → peeking → renewing → readying →
+//! calling. What it does next is the exchange's to say.
 
 use std::{
-    fmt, mem,
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use http::{
-    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version,
+    HeaderMap, HeaderValue, Request, Response, StatusCode,
+    header::{CONTENT_LENGTH, WWW_AUTHENTICATE},
 };
 use http_body::Body;
 use pin_project::pin_project;
+use tokio::time::Sleep;
 use tower_service::Service;
 
 use crate::{
-    body::{KeptBody, Peek, ReplayBody, ResponseBody},
-    challenge::{Challenge, Detector, Noted, RequestFacts, Start, Verdict},
-    error::BoxError,
+    body::{BodyLength, FormReader, Peek, ReadForm, ReplayBody, ResponseBody},
+    challenge::{Start, Verdict},
+    error::{BoxError, TokenError},
+    exchange::{Beginning, Exchange, Login, Reaction, Resend},
     outcome::{AuthOutcome, SkipReason},
-    service::Login,
-    session::{Account, Renewal, ServiceKey, broken_off, service_key},
-    sign::{cache_control::make_private, scrub},
-    token::{Token, TokenReason},
+    session::broken_off,
+    sign::{CallerToken, cache_control, callers_token},
+    token::Token,
 };
 
 /// The future of [`ArcgisAuth`](crate::ArcgisAuth).
@@ -48,8 +51,12 @@ enum State<S, B, R: Body, F> {
         #[pin]
         sent: F,
         skip_reason: Option<SkipReason>,
-        /// What comes back must not reach somebody else through a cache, for all that is known of it.
+        /// What comes back must not reach another identity through a cache, for all that is known of it.
         private: bool,
+    },
+    /// The caller may have put a token of its own in the form.
+    Reading {
+        form: Box<UnreadForm<S, B>>,
     },
     Calling {
         #[pin]
@@ -63,9 +70,9 @@ enum State<S, B, R: Body, F> {
         login: Login,
         then: Then<S, B, R>,
     },
-    /// The first answer is given up; the service gets ready for the second sending.
+    /// The last answer is given up; the service gets ready for the next sending.
     Readying {
-        second: Box<Second<S, B>>,
+        resend: Box<Resend<S, B>>,
     },
     Done,
 }
@@ -74,360 +81,28 @@ enum State<S, B, R: Body, F> {
 enum Then<S, B, R: Body> {
     /// The first sending.
     Send(Box<Unsent<S, B>>),
-    /// The second sending, or this answer if there is no token.
+    /// A further sending, or this answer if there is no token.
     Answer(Box<Response<ResponseBody<R>>>),
 }
 
-/// The second sending, and the service that gets ready for it.
-struct Second<S, B> {
-    service: S,
-    request: Request<ReplayBody<B>>,
+/// A form before it is read, and the service that is ready for it.
+pub(crate) struct UnreadForm<S, B> {
+    pub(crate) service: S,
+    pub(crate) request: Request<FormReader<B>>,
 }
 
 /// A request before its first sending, and the service that is ready for it.
-pub(crate) struct Unsent<S, B> {
-    pub(crate) service: S,
-    pub(crate) request: Request<B>,
+struct Unsent<S, B> {
+    service: S,
+    request: Request<UnsentBody<B>>,
+    /// When it goes out without a token.
+    limit: Pin<Box<Sleep>>,
 }
 
-/// What a request carries through all its states.
-pub(crate) struct Exchange<S, B> {
-    pub(crate) account: Arc<Account>,
-    pub(crate) outcome: AuthOutcome,
-    /// What the refused-service memory calls this request's service. Named only when that may matter.
-    pub(crate) service: Option<ServiceKey>,
-    /// That service calls every token invalid, as against asking for one.
-    pub(crate) service_is_foreign: bool,
-    /// How long the site's root is in the URI's path.
-    root: usize,
-    /// The newest token when the request came; 0 for none. What is newer comes of a login made for it or beside it.
-    pub(crate) generation_before: u64,
-    /// The first sending was asked for a token though it had one.
-    asked_in_spite: bool,
-    /// Where the second sending went, for the log.
-    path: String,
-    /// Why a challenge could not be acted on, where that is known beforehand: then no copy is kept.
-    pub(crate) no_second_sending: Option<SkipReason>,
-    pub(crate) replay_limit: usize,
-    head: bool,
-    always_tell: bool,
-    /// What the last sending was signed with; before the first, what it is signed with if no login gives better.
-    pub(crate) token: Option<Arc<Token>>,
-    /// Boxed: moving it along with the future costs more than the allocation.
-    kept: Option<Box<Kept<S, B>>>,
-}
-
-/// What a second sending is made from.
-pub(crate) struct Kept<S, B> {
-    pub(crate) service: S,
-    pub(crate) request: Unsigned,
-    pub(crate) body: KeptBody<B>,
-}
-
-/// The head of a request as the caller made it: it holds no secret of ours.
-#[derive(Clone)]
-pub(crate) struct Unsigned {
-    method: Method,
-    uri: Uri,
-    version: Version,
-    /// Flat, because cloning a `HeaderMap` takes two allocations and this takes one.
-    headers: Vec<(HeaderName, HeaderValue)>,
-    extensions: Extensions,
-}
-
-impl Unsigned {
-    fn of<B>(request: &Request<B>) -> Self {
-        let mut headers = Vec::with_capacity(request.headers().len());
-        headers.extend(
-            request
-                .headers()
-                .iter()
-                .map(|(name, value)| (name.clone(), value.clone())),
-        );
-        Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-            headers,
-            extensions: request.extensions().clone(),
-        }
-    }
-
-    fn into_request<B>(self, body: B) -> Request<B> {
-        let mut request = Request::new(body);
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.version_mut() = self.version;
-        *request.extensions_mut() = self.extensions;
-        let mut headers = HeaderMap::with_capacity(self.headers.len() + 1);
-        for (name, value) in self.headers {
-            headers.append(name, value);
-        }
-        *request.headers_mut() = headers;
-        request
-    }
-}
-
-impl<S, B> Exchange<S, B> {
-    pub(crate) fn new(
-        account: Arc<Account>,
-        root: usize,
-        head: bool,
-        always_tell: bool,
-        replay_limit: usize,
-    ) -> Self {
-        Self {
-            account,
-            outcome: AuthOutcome::default(),
-            service: None,
-            service_is_foreign: false,
-            root,
-            generation_before: 0,
-            asked_in_spite: false,
-            path: String::new(),
-            no_second_sending: None,
-            replay_limit,
-            head,
-            always_tell,
-            token: None,
-            kept: None,
-        }
-    }
-
-    fn sign<T>(&mut self, request: &mut Request<T>, token: Arc<Token>) {
-        self.account.signing.sign(request, &token);
-        self.outcome.signed = true;
-        self.token = Some(token);
-    }
-
-    /// What the head of an answer says. It is cleaned of the token by this.
-    fn read_head<R>(&self, response: &mut Response<ResponseBody<R>>) -> Start
-    where
-        R: Body + Unpin,
-    {
-        let noted = Noted::of(response.headers());
-        let facts = RequestFacts {
-            head: self.head,
-            token: self.outcome.signed,
-        };
-        let is_empty = response.body().is_end_stream();
-        let headers = response.headers();
-        let start = Detector::start(response.status(), headers, noted, facts, is_empty);
-        // After the detector, which knows a sign-in page by where the redirect leads.
-        if let Some(token) = &self.token {
-            scrub::clean(response.headers_mut(), noted, token);
-        }
-        start
-    }
-
-    /// Attaches what happened to what goes up.
-    fn finish<R: Body>(&mut self, response: &mut Response<ResponseBody<R>>) {
-        let outcome = mem::take(&mut self.outcome);
-        let is_callers_own = outcome.signed || outcome.returned_challenge.is_some();
-        if self.account.signing.private_answers && is_callers_own {
-            make_private(response.headers_mut());
-        }
-        if self.always_tell || outcome.is_worth_telling() {
-            response.extensions_mut().insert(outcome.clone());
-        }
-        response.body_mut().set_outcome(outcome);
-    }
-
-    /// The service `uri` belongs to, as it is remembered.
-    pub(crate) fn service_of(&self, uri: &Uri) -> ServiceKey {
-        service_key(uri, self.root)
-    }
-
-    fn note_clean(&mut self) {
-        let Some(token) = &self.token else {
-            return;
-        };
-        let store = &self.account.store;
-        store.note_clean(token);
-        if let Some(service) = self.service {
-            store.note_clean_service(service);
-        }
-        if self.outcome.resent && self.asked_in_spite {
-            store.note_cured();
-        }
-    }
-
-    /// What the first sending is signed with where the login before it failed.
-    fn without_login(&mut self, skip_reason: SkipReason) -> Option<Arc<Token>> {
-        if self.token.is_none() {
-            self.outcome.skip_reason = Some(skip_reason);
-        }
-        self.token.take()
-    }
-
-    /// What to do about a challenge.
-    fn challenged(&mut self, challenge: Challenge) -> Reaction {
-        self.outcome.returned_challenge = Some(challenge);
-        let store = &self.account.store;
-        store.tally.challenges.add_one();
-        let generation = self.token.as_ref().map_or(0, |token| token.generation());
-        let is_invalid = challenge == Challenge::TokenInvalid;
-        if self.outcome.resent {
-            let is_second_hand = self
-                .token
-                .as_ref()
-                .is_some_and(|token| token.is_second_hand());
-            if !is_second_hand {
-                // Without a fresh login the token may be as dead as the first.
-                if let Some(service) = self.service {
-                    if generation > self.generation_before {
-                        store.note_second_challenge(service, &self.path, challenge);
-                    }
-                }
-                return Reaction::Answer;
-            }
-            // Nobody logged in, so that nothing is said of the service: one more sending, with a token of a login, or
-            // else that login for the sake of the requests to come.
-        }
-        self.outcome.challenge.get_or_insert(challenge);
-        let reason = match &self.token {
-            None => TokenReason::Missing,
-            Some(token) if is_invalid => {
-                token.set_rejected(true);
-                TokenReason::Rejected
-            }
-            Some(_) => {
-                self.asked_in_spite = true;
-                TokenReason::RequiredDespiteToken
-            }
-        };
-        let replayable = match (&self.kept, self.no_second_sending.take()) {
-            (_, Some(skip_reason @ SkipReason::LoginRefused(_))) => {
-                self.outcome.skip_reason = Some(skip_reason);
-                return Reaction::Answer;
-            }
-            (_, Some(skip_reason @ SkipReason::ServiceRefused)) => {
-                self.outcome.skip_reason = Some(skip_reason);
-                if is_invalid && !self.service_is_foreign {
-                    // It knew the token before, so the token has died since: for the sake of the requests to come.
-                    store.renew(self.token.as_ref(), reason);
-                }
-                return Reaction::Answer;
-            }
-            (Some(kept), _) => kept.body.pause(),
-            (None, _) => false,
-        };
-        let renewal = store.renew(self.token.as_ref(), reason);
-        if !replayable {
-            // The login goes on for the sake of the requests to come. One that failed before the sending says more, and
-            // after a second sending its answer is the answer.
-            if !self.outcome.resent {
-                self.outcome
-                    .skip_reason
-                    .get_or_insert(SkipReason::BodyNotReplayable);
-            }
-            return Reaction::Answer;
-        }
-        match renewal {
-            Renewal::Token(token) => Reaction::SendAgain(token),
-            Renewal::Login(login) => Reaction::LogIn(login),
-            Renewal::SkipReason(skip_reason) => {
-                self.outcome.skip_reason = Some(skip_reason);
-                Reaction::Answer
-            }
-        }
-    }
-}
-
-/// What a challenge leads to.
-enum Reaction {
-    /// It is the answer.
-    Answer,
-    SendAgain(Arc<Token>),
-    LogIn(Login),
-}
-
-impl<S, B> Exchange<S, B>
-where
-    B: Body,
-{
-    /// Whether a challenge could be acted on, as far as that is known beforehand.
-    pub(crate) fn may_send_again(&self) -> bool {
-        self.no_second_sending.is_none()
-    }
-
-    /// The only sending of a request, signed with the token if there is one.
-    // Inlined, because a call copies the request once more.
-    #[inline]
-    pub(crate) fn send(
-        &mut self,
-        service: &mut S,
-        mut request: Request<B>,
-        token: Option<Arc<Token>>,
-    ) -> S::Future
-    where
-        S: Service<Request<ReplayBody<B>>>,
-    {
-        if let Some(token) = token {
-            self.sign(&mut request, token);
-        }
-        service.call(request.map(ReplayBody::bare))
-    }
-
-    /// The first sending of a request. What a second could be made from is taken before it is signed.
-    pub(crate) fn send_and_keep(
-        &mut self,
-        mut service: S,
-        mut request: Request<B>,
-        token: Option<Arc<Token>>,
-    ) -> S::Future
-    where
-        S: Service<Request<ReplayBody<B>>>,
-    {
-        let unsigned = Unsigned::of(&request);
-        if let Some(token) = token {
-            self.sign(&mut request, token);
-        }
-        let (head, body) = request.into_parts();
-        let (body, kept_body) = ReplayBody::kept(body, self.replay_limit);
-        let sent = service.call(Request::from_parts(head, body));
-        self.kept = Some(Box::new(Kept {
-            service,
-            request: unsigned,
-            body: kept_body,
-        }));
-        sent
-    }
-
-    /// The second sending, signed. `None` where the body is lost. A first sending still under way fails by this:
-    /// the service may not get ready for the second before it is rid of the first.
-    fn second_sending(&mut self, token: Arc<Token>) -> Option<Box<Second<S, B>>>
-    where
-        S: Clone,
-    {
-        let Kept {
-            service,
-            request,
-            body,
-        } = *self.kept.take()?;
-        // What another process got may have died since.
-        let again = if token.is_second_hand() && !self.outcome.resent {
-            body.copy()
-        } else {
-            None
-        };
-        self.kept = again.map(|body| {
-            Box::new(Kept {
-                service: service.clone(),
-                request: request.clone(),
-                body,
-            })
-        });
-        let mut request = request.into_request(body.take()?);
-        self.service = Some(self.service_of(request.uri()));
-        self.path = request.uri().path().chars().take(200).collect();
-        self.sign(&mut request, token);
-        self.outcome.resent = true;
-        self.account.store.tally.sent_again.add_one();
-        self.outcome.returned_challenge = None;
-        self.outcome.skip_reason = None;
-        Some(Box::new(Second { service, request }))
-    }
+enum UnsentBody<B> {
+    /// As the caller made it.
+    Whole(B),
+    Read(ReadForm<B>),
 }
 
 impl<S, B, R> ResponseFuture<S, B, R>
@@ -450,6 +125,13 @@ where
         }
     }
 
+    pub(crate) fn reading(form: Box<UnreadForm<S, B>>, exchange: Exchange<S, B>) -> Self {
+        Self {
+            state: State::Reading { form },
+            exchange: Some(exchange),
+        }
+    }
+
     pub(crate) fn calling(sent: S::Future, exchange: Exchange<S, B>) -> Self {
         Self {
             state: State::Calling { sent },
@@ -457,14 +139,78 @@ where
         }
     }
 
-    pub(crate) fn logging_in(login: Login, unsent: Unsent<S, B>, exchange: Exchange<S, B>) -> Self {
+    pub(crate) fn logging_in(
+        login: Login,
+        service: S,
+        request: Request<B>,
+        exchange: Exchange<S, B>,
+    ) -> Self {
+        let request = request.map(UnsentBody::Whole);
         Self {
             state: State::Renewing {
                 login,
-                then: Then::Send(Box::new(unsent)),
+                then: Then::Send(Unsent::boxed(service, request, &exchange)),
             },
             exchange: Some(exchange),
         }
+    }
+}
+
+impl<S, B> Unsent<S, B> {
+    fn boxed(service: S, request: Request<UnsentBody<B>>, exchange: &Exchange<S, B>) -> Box<Self> {
+        let limit = tokio::time::sleep(exchange.settings.login_timeout);
+        Box::new(Self {
+            service,
+            request,
+            limit: Box::pin(limit),
+        })
+    }
+}
+
+impl<S, B> Unsent<S, B>
+where
+    S: Service<Request<ReplayBody<B>>>,
+    B: Body,
+{
+    fn send(self, exchange: &mut Exchange<S, B>, token: Option<Arc<Token>>) -> S::Future {
+        let Self {
+            mut service,
+            request,
+            ..
+        } = self;
+        let (head, body) = request.into_parts();
+        match body {
+            UnsentBody::Whole(body) => {
+                let request = Request::from_parts(head, body);
+                if exchange.may_send_again() {
+                    exchange.send_and_keep(service, request, token, ReplayBody::kept)
+                } else {
+                    exchange.send(&mut service, request, token, ReplayBody::bare)
+                }
+            }
+            UnsentBody::Read(form) => {
+                let request = Request::from_parts(head, form);
+                send_form(exchange, service, request, token)
+            }
+        }
+    }
+}
+
+fn send_form<S, B>(
+    exchange: &mut Exchange<S, B>,
+    mut service: S,
+    request: Request<ReadForm<B>>,
+    token: Option<Arc<Token>>,
+) -> S::Future
+where
+    S: Service<Request<ReplayBody<B>>>,
+{
+    if exchange.may_send_again() {
+        exchange.send_and_keep(service, request, token, |form, _| {
+            ReplayBody::read_and_kept(form)
+        })
+    } else {
+        exchange.send(&mut service, request, token, ReplayBody::read)
     }
 }
 
@@ -482,8 +228,6 @@ where
         loop {
             // Filled in once and changed in place from then on: moving it costs as much as looking at it.
             let mut response;
-            // An answer let go by its head alone says nothing of the token.
-            let mut looked_at = true;
             let verdict = match this.state.as_mut().project() {
                 StateProjection::Untouched {
                     sent,
@@ -492,13 +236,27 @@ where
                 } => {
                     response = ready!(sent.poll(context))?.map(ResponseBody::untouched);
                     if *private {
-                        make_private(response.headers_mut());
+                        cache_control::make_private(response.headers_mut());
                     }
-                    if let Some(skip_reason) = skip_reason.take() {
-                        tell_skip_reason(&mut response, skip_reason);
+                    if let Some(reason) = skip_reason.take() {
+                        tell_skip_reason(&mut response, reason);
                     }
                     this.state.set(State::Done);
                     return Poll::Ready(Ok(response));
+                }
+                StateProjection::Reading { form } => {
+                    ready!(form.request.body_mut().poll_read(context));
+                    let StateOwned::Reading { form } =
+                        this.state.as_mut().project_replace(State::Done)
+                    else {
+                        return done();
+                    };
+                    let Some(exchange) = this.exchange.as_mut() else {
+                        return done();
+                    };
+                    let next = start_form(exchange, *form);
+                    this.state.set(next);
+                    continue;
                 }
                 StateProjection::Calling { sent } => {
                     response = ready!(sent.poll(context))?.map(ResponseBody::untouched);
@@ -506,10 +264,7 @@ where
                         return done();
                     };
                     match exchange.read_head(&mut response) {
-                        Start::Decided(verdict) => {
-                            looked_at = false;
-                            verdict
-                        }
+                        Start::Decided(verdict) => verdict,
                         Start::Look(detector) => {
                             let mut peek = Peek::new(detector);
                             // The first bytes are mostly there with the head, and mostly decide.
@@ -534,70 +289,65 @@ where
                     }
                     verdict
                 }
-                StateProjection::Renewing { login, .. } => {
-                    let result = ready!(Pin::new(login).poll(context));
-                    let result = result.unwrap_or_else(|_| Err(broken_off()));
+                StateProjection::Renewing { login, then } => {
+                    let result = match Pin::new(login).poll(context) {
+                        Poll::Ready(result) => result.unwrap_or_else(|_| Err(broken_off())),
+                        Poll::Pending => match then {
+                            Then::Send(unsent) => {
+                                ready!(unsent.limit.as_mut().poll(context));
+                                Err(too_late())
+                            }
+                            Then::Answer(_) => return Poll::Pending,
+                        },
+                    };
                     let Some(exchange) = this.exchange.as_mut() else {
                         return done();
                     };
-                    match this.state.as_mut().project_replace(State::Done) {
-                        StateOwned::Renewing {
-                            then: Then::Send(unsent),
-                            ..
-                        } => {
+                    let StateOwned::Renewing { then, .. } =
+                        this.state.as_mut().project_replace(State::Done)
+                    else {
+                        return done();
+                    };
+                    match then {
+                        Then::Send(unsent) => {
                             // Without a new one the old, past its end by the clock, is tried.
-                            let token = result.map_or_else(
-                                |skip_reason| exchange.without_login(skip_reason),
-                                Some,
-                            );
-                            let Unsent {
-                                mut service,
-                                request,
-                            } = *unsent;
-                            let sent = if exchange.may_send_again() {
-                                exchange.send_and_keep(service, request, token)
-                            } else {
-                                exchange.send(&mut service, request, token)
-                            };
+                            let token =
+                                result.map_or_else(|reason| exchange.without_login(reason), Some);
+                            let sent = unsent.send(exchange, token);
                             this.state.set(State::Calling { sent });
-                            continue;
                         }
-                        StateOwned::Renewing {
-                            then: Then::Answer(answer),
-                            ..
-                        } => {
-                            let second = match result {
-                                Ok(token) => exchange.second_sending(token),
-                                Err(skip_reason) => {
-                                    exchange.outcome.skip_reason = Some(skip_reason);
-                                    None
+                        Then::Answer(answer) => {
+                            let reaction = match result {
+                                Ok(token) => exchange.logged_in(token),
+                                Err(reason) => {
+                                    exchange.not_logged_in(reason);
+                                    Reaction::Answer
                                 }
                             };
-                            let Some(second) = second else {
+                            let Reaction::SendAgain(resend) = reaction else {
                                 let mut response = *answer;
                                 exchange.finish(&mut response);
                                 *this.exchange = None;
                                 return Poll::Ready(Ok(response));
                             };
-                            // Its connection or permit may be what the second sending waits for.
+                            // Its connection or permit may be what the next sending waits for.
                             drop(answer);
-                            this.state.set(State::Readying { second });
-                            continue;
+                            this.state.set(State::Readying { resend });
                         }
-                        _ => return done(),
                     }
+                    continue;
                 }
-                StateProjection::Readying { second } => {
-                    ready!(second.service.poll_ready(context))?;
-                    let StateOwned::Readying { second } =
+                StateProjection::Readying { resend } => {
+                    ready!(resend.service.poll_ready(context))?;
+                    let StateOwned::Readying { resend } =
                         this.state.as_mut().project_replace(State::Done)
                     else {
                         return done();
                     };
-                    let Second {
+                    let Resend {
                         mut service,
                         request,
-                    } = *second;
+                    } = *resend;
                     let sent = service.call(request);
                     this.state.set(State::Calling { sent });
                     continue;
@@ -605,47 +355,115 @@ where
                 StateProjection::Done => return done(),
             };
 
-            // The finished call goes first: it may hold a permit that the second sending needs.
+            // The finished call goes first: it may hold a permit that the next sending needs.
             this.state.set(State::Done);
             let Some(exchange) = this.exchange.as_mut() else {
                 return done();
             };
             let reaction = match verdict {
                 Verdict::Challenge(challenge) => exchange.challenged(challenge),
-                Verdict::Clean if looked_at && response.status().is_success() => {
-                    exchange.note_clean();
+                Verdict::Clean => {
+                    exchange.answered(proves(response.status(), response.headers()));
                     Reaction::Answer
                 }
-                // Let go by its head, broken off under the look, or a gateway's word: nothing is said of the token.
-                Verdict::Clean | Verdict::More => Reaction::Answer,
+                // Broken off under the look.
+                Verdict::More => Reaction::Answer,
             };
-            let second = match reaction {
-                Reaction::Answer => None,
-                Reaction::SendAgain(token) => exchange.second_sending(token),
+            match reaction {
+                Reaction::Answer => {
+                    exchange.finish(&mut response);
+                    *this.exchange = None;
+                    return Poll::Ready(Ok(response));
+                }
                 Reaction::LogIn(login) => {
                     let then = Then::Answer(Box::new(response));
                     this.state.set(State::Renewing { login, then });
-                    continue;
                 }
-            };
-            let Some(second) = second else {
-                exchange.finish(&mut response);
-                *this.exchange = None;
-                return Poll::Ready(Ok(response));
-            };
-            drop(response);
-            this.state.set(State::Readying { second });
+                Reaction::SendAgain(resend) => {
+                    drop(response);
+                    this.state.set(State::Readying { resend });
+                }
+            }
         }
     }
 }
 
-fn tell_skip_reason<R: Body>(response: &mut Response<ResponseBody<R>>, skip_reason: SkipReason) {
+/// Whether an answer that is no challenge proves the token: a server error or a web tier's own login says nothing of it.
+fn proves(status: StatusCode, headers: &HeaderMap) -> bool {
+    !status.is_server_error()
+        && (status != StatusCode::UNAUTHORIZED || !headers.contains_key(WWW_AUTHENTICATE))
+}
+
+/// A form has been read: it passes untouched if the caller put a token in it that counts.
+fn start_form<S, B, R>(
+    exchange: &mut Exchange<S, B>,
+    form: UnreadForm<S, B>,
+) -> State<S, B, R, S::Future>
+where
+    S: Service<Request<ReplayBody<B>>>,
+    R: Body,
+{
+    let UnreadForm {
+        mut service,
+        request,
+    } = form;
+    let mut request = request.map(FormReader::into_form);
+    let text = request.body().text();
+    if let Some(text) = text.filter(|text| callers_token::form_has_token(text)) {
+        if exchange.session.signing.caller_token == CallerToken::Keep {
+            return State::Untouched {
+                sent: service.call(request.map(ReplayBody::read)),
+                skip_reason: Some(SkipReason::CallersToken),
+                private: false,
+            };
+        }
+        remove_from_form(&mut request, &text);
+    }
+    let length = text_length(request.body());
+    match exchange.before_sending(request.uri(), length) {
+        Beginning::Send(token) => State::Calling {
+            sent: send_form(exchange, service, request, token),
+        },
+        Beginning::LogIn(login) => {
+            let request = request.map(UnsentBody::Read);
+            State::Renewing {
+                login,
+                then: Then::Send(Unsent::boxed(service, request, exchange)),
+            }
+        }
+    }
+}
+
+/// Takes the caller's token off a form.
+fn remove_from_form<B>(request: &mut Request<ReadForm<B>>, text: &[u8]) {
+    if let Some(rest) = callers_token::form_without_token(text) {
+        let length = HeaderValue::from(rest.len());
+        request.headers_mut().insert(CONTENT_LENGTH, length);
+        request.body_mut().replace(rest.into());
+    }
+}
+
+fn text_length<B>(form: &ReadForm<B>) -> BodyLength {
+    match form.text() {
+        Some(text) => BodyLength::Known(text.len() as u64),
+        // It failed, or is longer than it said.
+        None => BodyLength::Unknown,
+    }
+}
+
+fn tell_skip_reason<R: Body>(response: &mut Response<ResponseBody<R>>, reason: SkipReason) {
     let outcome = AuthOutcome {
-        skip_reason: Some(skip_reason),
+        skip_reason: Some(reason),
         ..AuthOutcome::default()
     };
     response.extensions_mut().insert(outcome.clone());
     response.body_mut().set_outcome(outcome);
+}
+
+fn too_late() -> SkipReason {
+    SkipReason::LoginFailed(TokenError::fault(
+        "the login took longer than `login_timeout`; it goes on for the requests to come",
+    ))
 }
 
 /// Polled after it was ready, which the contract of `Future` forbids.

@@ -6,11 +6,11 @@ use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 
 use crate::{
     error::TokenError,
+    exchange::ExchangeSettings,
     identity::Identity,
-    outcome::SkipReason,
-    service::Shared,
-    session::{Accounts, Tally, TokenStore},
-    token::Token,
+    outcome::RenewError,
+    routes::SiteTable,
+    session::{Session, SessionState, Sessions, SiteCounters, TokenState},
     url::Root,
 };
 
@@ -36,13 +36,13 @@ use crate::{
 /// assert_eq!(token.generation(), 1);
 ///
 /// for site in handle.sites() {
-///     for account in site.accounts() {
+///     for account in site.sessions() {
 ///         println!("{}: {account}", site.root());
 ///     }
 /// }
 /// handle.sign_out().await?;
 /// assert_eq!(handle.counters().logins(), 1);
-/// assert!(site.accounts()[0].token().is_none());
+/// assert!(site.sessions()[0].token().is_none());
 /// # Ok(())
 /// # }
 /// ```
@@ -51,13 +51,29 @@ pub struct ArcgisAuthHandle {
     shared: Arc<Shared>,
 }
 
+/// What all clones of a layer and its services share.
+pub(crate) struct Shared {
+    pub(crate) sites: SiteTable<Sessions>,
+    pub(crate) known: Vec<Arc<KnownSite>>,
+    pub(crate) settings: ExchangeSettings,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("sites", &self.known)
+            .field("settings", &self.settings)
+            .finish()
+    }
+}
+
 /// What a layer keeps of a site for its handles.
 #[derive(Debug)]
 pub(crate) struct KnownSite {
     pub(crate) roots: Vec<Root>,
     pub(crate) urls: Vec<String>,
-    pub(crate) accounts: Accounts,
-    pub(crate) tally: Arc<Tally>,
+    pub(crate) sessions: Sessions,
+    pub(crate) counters: Arc<SiteCounters>,
 }
 
 impl ArcgisAuthHandle {
@@ -89,7 +105,7 @@ impl ArcgisAuthHandle {
     pub fn counters(&self) -> Counters {
         let mut all = Counters::default();
         for site in &self.shared.known {
-            all.add(&site.tally);
+            all.add(&site.counters);
         }
         all
     }
@@ -101,7 +117,7 @@ impl ArcgisAuthHandle {
     /// As [`SiteHandle::sign_out`].
     pub async fn sign_out(&self) -> Result<(), TokenError> {
         let known = self.shared.known.iter();
-        sign_out(known.flat_map(|site| site.accounts.stores()).collect()).await
+        sign_out(known.flat_map(|site| site.sessions.all()).collect()).await
     }
 }
 
@@ -130,23 +146,26 @@ impl SiteHandle {
         &self.site.urls
     }
 
-    /// The accounts requests are signed for: one, or one for each caller that came lately. None where the site has no
+    /// The sessions requests are signed for: one, or one for each caller that came lately. None where the site has no
     /// credential.
     pub fn sessions(&self) -> Vec<SessionState> {
-        let stores = self.site.accounts.stores();
-        stores.iter().map(|store| store.session_state()).collect()
+        let sessions = self.site.sessions.all();
+        sessions
+            .iter()
+            .map(|session| session.store.session_state())
+            .collect()
     }
 
     /// The account of one caller; that of requests without a caller for `None`.
     pub fn session(&self, identity: Option<&Identity>) -> Option<SessionState> {
-        let store = self.site.accounts.store(identity)?;
-        Some(store.session_state())
+        let session = self.site.sessions.known(identity)?;
+        Some(session.store.session_state())
     }
 
     /// What was counted at this site.
     pub fn counters(&self) -> Counters {
         let mut counters = Counters::default();
-        counters.add(&self.site.tally);
+        counters.add(&self.site.counters);
         counters
     }
 
@@ -154,7 +173,7 @@ impl SiteHandle {
     /// for a credential is asked again; a refresh token is revoked; a portal's login ends). With a credential that is at
     /// hand the next request logs in again. A refused login stays refused for its time: that is what locks accounts.
     ///
-    /// What is shared through a vault goes out of it; other processes use the token they hold until its end, or until the
+    /// Tokens in a shared cache are removed from it; other processes use the token they hold until its end, or until the
     /// server refuses it.
     ///
     /// Until its source has been told, an account makes no login. Sources are told 32 at a time, have 15 seconds each, and
@@ -167,7 +186,7 @@ impl SiteHandle {
     /// The first error of a token source that could not tell whoever had to be told, and a fault where there is no tokio
     /// runtime. The tokens are forgotten here all the same.
     pub async fn sign_out(&self) -> Result<(), TokenError> {
-        sign_out(self.site.accounts.stores()).await
+        sign_out(self.site.sessions.all()).await
     }
 
     /// Signs one caller out, one that has not come for long as well. Nobody else is touched: what callers share, one
@@ -177,8 +196,8 @@ impl SiteHandle {
     ///
     /// As [`sign_out`](Self::sign_out).
     pub async fn sign_out_identity(&self, identity: &Identity) -> Result<(), TokenError> {
-        let store = self.site.accounts.store_to_sign_out(identity);
-        sign_out(store.into_iter().collect()).await
+        let session = self.site.sessions.session_for(Some(identity));
+        sign_out(session.into_iter().collect()).await
     }
 
     /// Logs in now, whatever the age of the token, and whatever pause a broken token service has earned. A refused
@@ -187,26 +206,26 @@ impl SiteHandle {
     /// # Errors
     ///
     /// Why there is no new token. An older one stays in use.
-    pub async fn renew(&self) -> Result<TokenState, SkipReason> {
+    pub async fn renew(&self) -> Result<TokenState, RenewError> {
         self.renew_for(None).await
     }
 
-    /// As [`renew`](Self::renew), for one caller, who counts as having come by this.
+    /// As [`renew`](Self::renew), for one identity, which counts as having come by this.
     ///
     /// # Errors
     ///
-    /// As [`renew`](Self::renew), and [`SkipReason::NoIdentity`] if the site tells no callers apart.
-    pub async fn renew_identity(&self, identity: &Identity) -> Result<TokenState, SkipReason> {
+    /// As [`renew`](Self::renew), and [`RenewError::NoSuchIdentity`] if the site tells no identities apart.
+    pub async fn renew_identity(&self, identity: &Identity) -> Result<TokenState, RenewError> {
         self.renew_for(Some(identity)).await
     }
 
-    async fn renew_for(&self, identity: Option<&Identity>) -> Result<TokenState, SkipReason> {
-        let none = match self.site.accounts {
-            Accounts::None => SkipReason::NoCredential,
-            _ => SkipReason::NoIdentity,
+    async fn renew_for(&self, identity: Option<&Identity>) -> Result<TokenState, RenewError> {
+        let none = match self.site.sessions {
+            Sessions::None => RenewError::NoCredential,
+            _ => RenewError::NoSuchIdentity,
         };
-        let store = self.site.accounts.store_to_renew(identity).ok_or(none)?;
-        let token = store.renewed_on_order().await?;
+        let session = self.site.sessions.session_for(identity).ok_or(none)?;
+        let token = session.store.renewed_by_force().await?;
         Ok(TokenState::of(&token))
     }
 }
@@ -219,16 +238,9 @@ impl fmt::Debug for SiteHandle {
     }
 }
 
-/// Forgets all tokens first: telling the sources may take its time. That goes on whatever becomes of whoever waits.
-async fn sign_out(stores: Vec<Arc<TokenStore>>) -> Result<(), TokenError> {
-    let forgotten: Vec<_> = stores
-        .chunks(TOLD_AT_ONCE)
-        .zip(0u32..)
-        .flat_map(|(stores, turn)| {
-            let wait = LONGEST_TURN * turn;
-            stores.iter().map(move |store| store.forget(wait))
-        })
-        .collect();
+/// Forgets all tokens first: telling the sources may take its time. That goes on if the caller stops waiting.
+async fn sign_out(sessions: Vec<Arc<Session>>) -> Result<(), TokenError> {
+    let forgotten: Vec<_> = sessions.iter().map(|session| session.forget()).collect();
     let Ok(runtime) = Handle::try_current() else {
         return Err(TokenError::fault(
             "the tokens are forgotten here, but there is no tokio runtime to tell the token sources from; sign out on \
@@ -271,111 +283,6 @@ const TOLD_AT_ONCE: usize = 32;
 /// Who takes longer to be told holds nobody up.
 const LONGEST_TURN: Duration = Duration::from_secs(1);
 
-/// One account of a site: its token, and why it has none or gets no new one.
-#[derive(Clone, Debug)]
-pub struct SessionState {
-    pub(crate) identity: Option<Identity>,
-    pub(crate) token: Option<TokenState>,
-    pub(crate) skip_reason: Option<SkipReason>,
-    pub(crate) is_logging_in: bool,
-}
-
-impl SessionState {
-    /// Whose account it is, where each caller has one.
-    pub fn identity(&self) -> Option<&Identity> {
-        self.identity.as_ref()
-    }
-
-    /// The token requests are signed with, if there is one.
-    pub fn token(&self) -> Option<&TokenState> {
-        self.token.as_ref()
-    }
-
-    /// Why no login would be made now, if one were wanted.
-    pub fn skip_reason(&self) -> Option<&SkipReason> {
-        self.skip_reason.as_ref()
-    }
-
-    /// Whether a login is under way.
-    pub fn is_logging_in(&self) -> bool {
-        self.is_logging_in
-    }
-}
-
-impl fmt::Display for SessionState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.token {
-            Some(token) => write!(f, "{token}")?,
-            None => f.write_str("no token")?,
-        }
-        if self.is_logging_in {
-            f.write_str(", logging in")?;
-        }
-        if let Some(skip_reason) = &self.skip_reason {
-            write!(f, ", {skip_reason}")?;
-        }
-        Ok(())
-    }
-}
-
-/// What is known of a token, but for its text.
-#[derive(Clone, Debug)]
-pub struct TokenState {
-    generation: u64,
-    age: Duration,
-    expires_in: Option<Duration>,
-    is_proven: bool,
-}
-
-impl TokenState {
-    pub(crate) fn of(token: &Token) -> Self {
-        Self {
-            generation: token.generation(),
-            age: token.age(),
-            expires_in: token.expires_in(),
-            is_proven: token.is_proven(),
-        }
-    }
-
-    /// How many logins of this account came before it, counted from 1.
-    pub fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// How long ago it was got.
-    pub fn age(&self) -> Duration {
-        self.age
-    }
-
-    /// How long it is good for by what the server said; zero where that is over, `None` where the server did not say.
-    pub fn expires_in(&self) -> Option<Duration> {
-        self.expires_in
-    }
-
-    /// Whether a request signed with it came back clean.
-    pub fn is_proven(&self) -> bool {
-        self.is_proven
-    }
-}
-
-impl fmt::Display for TokenState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "token {} of {} s ago",
-            self.generation,
-            self.age.as_secs()
-        )?;
-        if let Some(rest) = self.expires_in {
-            write!(f, ", good for {} s", rest.as_secs())?;
-        }
-        if !self.is_proven {
-            f.write_str(", not yet known to work")?;
-        }
-        Ok(())
-    }
-}
-
 /// What happened since the layer was made. Nothing is counted of requests that needed neither login nor second sending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -388,13 +295,13 @@ pub struct Counters {
 }
 
 impl Counters {
-    fn add(&mut self, tally: &Tally) {
-        self.logins += tally.logins.get();
-        self.refused_logins += tally.refused_logins.get();
-        self.failed_logins += tally.failed_logins.get();
-        self.challenges += tally.challenges.get();
-        self.sent_again += tally.sent_again.get();
-        self.sign_outs += tally.sign_outs.get();
+    fn add(&mut self, counters: &SiteCounters) {
+        self.logins += counters.logins.get();
+        self.refused_logins += counters.refused_logins.get();
+        self.failed_logins += counters.failed_logins.get();
+        self.challenges += counters.challenges.get();
+        self.sent_again += counters.sent_again.get();
+        self.sign_outs += counters.sign_outs.get();
     }
 
     /// Times a token source gave a token.
@@ -422,7 +329,7 @@ impl Counters {
         self.sent_again
     }
 
-    /// Accounts signed out.
+    /// Sessions signed out.
     pub fn sign_outs(&self) -> u64 {
         self.sign_outs
     }

@@ -65,11 +65,12 @@
 //! * `client` (default): the client that logs in, hyper-util over rustls with the platform's root certificates. Without
 //!   it give one with [`token_client`](ArcgisAuthLayerBuilder::token_client).
 //! * `identities` (default): [`Site::identity_fn`], a token for each caller. Brings the `moka` crate.
-//! * `redis`: the vault `RedisTokenCache`. Brings the `redis` crate, and `vault`.
+//! * `redis`: `RedisTokenCache`, a shared cache in Redis. Brings the `redis` crate, and `shared-cache`.
 //! * `sign-in`: a person's sign-in at a portal, `begin_sign_in` and `redeem_code`. Brings the `oauth2` crate.
+//! * `shared-cache`: processes share tokens and the history of logins, sealed, through a `SharedTokenCache`: `SealedTokenCache`,
+//!   `Site::shared_token_cache`.
 //! * `tracing` (default): one span a login (`arcgis_login`) and events for what goes wrong, under the target
 //!   `tower_arcgis_auth`; nothing per request, never a secret.
-//! * `vault`: processes share tokens and refusals, sealed, through a `SharedTokenCache`: `SealedTokenCache`, `Site::shared_token_cache`.
 //!
 //! # What stays out of reach
 //!
@@ -99,15 +100,17 @@ mod body;
 mod challenge;
 mod credential;
 mod error;
+mod exchange;
 mod future;
+mod guard;
 mod handle;
 mod identity;
 mod layer;
 mod lock;
 mod login;
 mod outcome;
-mod patience;
-mod registry;
+mod report;
+mod resolve;
 mod routes;
 mod service;
 mod session;
@@ -121,13 +124,12 @@ mod trace;
 mod url;
 
 #[cfg(feature = "sign-in")]
-pub use self::login::{SignIn, SignedIn, begin_sign_in, redeem_code};
+pub use self::login::{SignIn, SignedIn};
 #[cfg(feature = "redis")]
 pub use self::shared_cache::RedisTokenCache;
 #[cfg(feature = "shared-cache")]
 pub use self::shared_cache::{
-    SealedRecord, SealedTokenCache, SharedSource, SharedTokenCache, TokenCacheError,
-    TokenCacheKeys, VaultLock,
+    SealedRecord, SealedTokenCache, SharedSource, SharedTokenCache, TokenCacheError, TokenCacheKeys,
 };
 pub use self::{
     body::{ReplayBody, ResponseBody},
@@ -135,20 +137,24 @@ pub use self::{
     credential::{Credential, Fingerprint, Secret},
     error::{BoxError, ConfigError, TokenError},
     future::ResponseFuture,
-    handle::{ArcgisAuthHandle, Counters, SessionState, SiteHandle, TokenState},
+    guard::{LockoutGuard, LoginAttempt},
+    handle::{ArcgisAuthHandle, Counters, SiteHandle},
     identity::Identity,
     layer::{ArcgisAuthLayer, ArcgisAuthLayerBuilder},
     login::{
         Cancelled, ChosenSource, CredentialRequest, FederatedServer, GenerateToken, LegacyToken,
-        OAuthApp, OrElse, Portal, RefreshToken, RotatedToken, SiteReport, StaticToken,
-        TokenBinding, TokenClient, revoke_token,
+        OAuthApp, Portal, RefreshToken, RotatedToken, SiteReport, StaticToken, TokenClient,
+        revoke_token,
     },
-    outcome::{AuthOutcome, SkipReason},
+    outcome::{AuthOutcome, RenewError, SkipReason},
+    report::site_report,
     service::ArcgisAuth,
-    sign::placement::TokenPlacement,
-    site::{CallerToken, Site},
+    session::{SessionState, TokenState},
+    sign::{CallerToken, TokenPlacement},
+    site::Site,
     token::{
-        IssuedToken, SignOut, Token, TokenReason, TokenRequest, TokenSource, TokenSourceFn,
-        token_source_fn,
+        IssuedToken, OrElse, SignOut, Token, TokenBinding, TokenReason, TokenRequest, TokenSource,
+        TokenSourceFn, token_source_fn,
     },
+    url::EndPoint,
 };

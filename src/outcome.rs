@@ -105,8 +105,10 @@ pub enum SkipReason {
     SignedOut,
     /// The site has a token for each caller, and the request does not say whose it is.
     NoIdentity,
-    /// The last login bore no fruit: since then no signed request came back clean. Tried again after a pause.
+    /// Challenges have caused 20 logins in a short time; from then on one every 30 seconds is made for them.
     LoginBudgetSpent,
+    /// The service called a fresh token invalid, and answers without one: for 5 minutes its requests are not signed.
+    ServiceIsOpen,
 }
 
 impl SkipReason {
@@ -133,8 +135,11 @@ impl fmt::Display for SkipReason {
             Self::LoginFailed(error) => write!(f, "login failed: {error}"),
             Self::SignedOut => f.write_str("somebody signed out meanwhile"),
             Self::NoIdentity => f.write_str("nothing says which caller the request is made for"),
-            Self::LoginBudgetSpent => {
-                f.write_str("the last login bore no fruit; the next is made after a pause")
+            Self::LoginBudgetSpent => f.write_str(
+                "challenges have caused too many logins in a short time; the next is made within 30 seconds",
+            ),
+            Self::ServiceIsOpen => {
+                f.write_str("the service refuses tokens, and answers without one")
             }
         }
     }
@@ -144,5 +149,58 @@ impl Error for SkipReason {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         // Its own words are told already.
         self.token_error()?.source()
+    }
+}
+
+/// Why [`SiteHandle::renew`](crate::SiteHandle::renew) got no new token. An older one stays in use.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum RenewError {
+    /// The site has no credential.
+    NoCredential,
+    /// The site has a token for each identity, and none was named; or it has one for all, and one was.
+    NoSuchIdentity,
+    /// The token service refused the credential; it is not tried again for 15 minutes.
+    Refused(TokenError),
+    /// The token service is broken or out of reach.
+    Failed(TokenError),
+    /// Somebody signed out meanwhile.
+    SignedOut,
+}
+
+impl From<SkipReason> for RenewError {
+    fn from(reason: SkipReason) -> Self {
+        match reason {
+            SkipReason::LoginRefused(error) => Self::Refused(error),
+            SkipReason::LoginFailed(error) => Self::Failed(error),
+            SkipReason::SignedOut => Self::SignedOut,
+            // No other stands in the way of a login that is forced.
+            other => Self::Failed(TokenError::fault(other.to_string())),
+        }
+    }
+}
+
+impl fmt::Display for RenewError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCredential => f.write_str("the site has no credential; give it one"),
+            Self::NoSuchIdentity => f.write_str(
+                "the site tells identities apart by its `identity_fn`, or has none: renew for an identity there, and \
+                 without one elsewhere",
+            ),
+            Self::Refused(error) => write!(f, "login refused: {error}"),
+            Self::Failed(error) => write!(f, "login failed: {error}"),
+            Self::SignedOut => f.write_str("a sign-out ended the login"),
+        }
+    }
+}
+
+impl Error for RenewError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            // Its own words are told already.
+            Self::Refused(error) | Self::Failed(error) => error.source(),
+            _ => None,
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The service: a request's way from its site to the first sending.
+//! The service: a request's way to its site, and to its first sending.
 
 use std::{
     fmt, mem,
@@ -11,16 +11,14 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::{
-    body::{ReplayBody, ResponseBody},
+    body::{BodyLength, FormReader, ReplayBody, ResponseBody},
     error::BoxError,
-    future::{Exchange, ResponseFuture, Unsent},
-    handle::{ArcgisAuthHandle, KnownSite},
+    exchange::{Beginning, Exchange, Unsigned},
+    future::{ResponseFuture, UnreadForm},
+    handle::{ArcgisAuthHandle, Shared},
     outcome::SkipReason,
-    routes::SiteTable,
-    session::{Accounts, Renewal},
-    site::CallerToken,
-    token::{Freshness, Token, TokenReason},
-    url::paths::is_exempt,
+    sign::{CallerToken, QueryToken, callers_token},
+    url::is_exempt,
 };
 
 /// Signs requests to ArcGIS sites, and answers their challenges. See the [crate's documentation](crate).
@@ -60,14 +58,6 @@ use crate::{
 pub struct ArcgisAuth<S> {
     inner: S,
     shared: Arc<Shared>,
-}
-
-/// What all clones of a layer and its services share.
-pub(crate) struct Shared {
-    pub(crate) sites: SiteTable<Accounts>,
-    pub(crate) known: Vec<Arc<KnownSite>>,
-    pub(crate) replay_limit: usize,
-    pub(crate) outcome_in_every_response: bool,
 }
 
 impl<S> ArcgisAuth<S> {
@@ -118,61 +108,78 @@ where
         let Some(signing) = site.signing() else {
             return self.pass(request, Some(SkipReason::NoCredential));
         };
-        // The answer to TRACE is the request itself, and would hold the token.
-        if is_exempt(path) || *request.method() == Method::TRACE {
+        if is_exempt(path) || echoes(request.method()) {
             return self.pass(request, Some(SkipReason::Exempt));
         }
-        let replaces_token = signing.caller_token == CallerToken::Replace;
-        if !replaces_token && signing.has_token(&request) {
+        let keeps = signing.caller_token == CallerToken::Keep;
+        let mut query_token = QueryToken::of(request.uri());
+        let has_token = || {
+            query_token == QueryToken::Present
+                || callers_token::has_token_header(request.headers(), signing.placement)
+        };
+        if keeps && has_token() {
             return self.pass(request, Some(SkipReason::CallersToken));
         }
         let root = request.uri().path().len() - path.len();
-        // Settled here and now: a second sending is for whom the first was for.
-        let account = match site.one() {
-            Some(account) => Arc::clone(account),
+        // The identity is determined once, on arrival: a second sending is for whom the first was for.
+        let session = match site.one() {
+            Some(session) => Arc::clone(session),
             None => {
                 let (head, body) = request.into_parts();
-                let account = site.of_caller(&head);
+                let session = site.of_request(&head);
                 request = Request::from_parts(head, body);
-                let Some(account) = account else {
-                    // It may be a challenge, which is nobody else's either.
+                let Some(session) = session else {
+                    // It may be a challenge, which is for no other either.
                     let private = signing.private_answers;
                     let sent = self.inner.call(request.map(ReplayBody::bare));
                     return ResponseFuture::untouched(sent, Some(SkipReason::NoIdentity), private);
                 };
-                account
+                session
             }
         };
-        if replaces_token {
-            account.signing.remove_token(&mut request);
+        if !keeps {
+            callers_token::remove_token(&mut request, session.signing.placement);
+            query_token = QueryToken::None;
         }
-
-        let mut exchange = Exchange::new(
-            account,
+        let unsigned = (keeps && callers_token::carries_token_cookie(request.headers()))
+            .then_some(Unsigned::TokenCookie);
+        let is_head = *request.method() == Method::HEAD;
+        let exchange = Exchange::new(
+            session,
+            self.shared.settings,
             root,
-            *request.method() == Method::HEAD,
-            self.shared.outcome_in_every_response,
-            self.shared.replay_limit,
+            is_head,
+            query_token,
+            unsigned,
         );
-        match exchange.before_sending(&request) {
-            Beginning::Send(token) => {
-                let sent = if exchange.may_send_again() {
-                    let ready = self.take_ready();
-                    exchange.send_and_keep(ready, request, token)
-                } else {
-                    exchange.send(&mut self.inner, request, token)
-                };
-                ResponseFuture::calling(sent, exchange)
-            }
-            Beginning::LogIn(login) => {
-                let unsent = Unsent {
-                    service: self.take_ready(),
-                    request,
-                };
-                ResponseFuture::logging_in(login, unsent, exchange)
-            }
+        if is_short_form(&request) {
+            let form = UnreadForm {
+                service: self.take_ready(),
+                request: request.map(|body| FormReader::new(body, LONGEST_FORM)),
+            };
+            return ResponseFuture::reading(Box::new(form), exchange);
         }
+        self.start(request, exchange)
     }
+}
+
+/// The answer to TRACE is the request itself, and would hold the token; IIS knows TRACK as well, and neither server minds
+/// the case.
+fn echoes(method: &Method) -> bool {
+    let name = method.as_str();
+    name.eq_ignore_ascii_case("TRACE") || name.eq_ignore_ascii_case("TRACK")
+}
+
+/// Longer form bodies are not looked into for a token of the caller's own, in bytes.
+const LONGEST_FORM: usize = 64 * 1024;
+
+/// Whether the body is a form that says how long it is, and is not long.
+fn is_short_form<B: Body>(request: &Request<B>) -> bool {
+    callers_token::is_form(request.headers())
+        && match BodyLength::of(&request.body().size_hint(), request.headers()) {
+            BodyLength::Known(length) => (1..=LONGEST_FORM as u64).contains(&length),
+            _ => false,
+        }
 }
 
 impl<S> ArcgisAuth<S> {
@@ -188,6 +195,33 @@ impl<S> ArcgisAuth<S> {
         let sent = self.inner.call(request.map(ReplayBody::bare));
         ResponseFuture::untouched(sent, skip_reason, false)
     }
+
+    fn start<B, R>(
+        &mut self,
+        request: Request<B>,
+        mut exchange: Exchange<S, B>,
+    ) -> ResponseFuture<S, B, R>
+    where
+        S: Service<Request<ReplayBody<B>>> + Clone,
+        B: Body,
+        R: Body,
+    {
+        let length = BodyLength::of(&request.body().size_hint(), request.headers());
+        match exchange.before_sending(request.uri(), length) {
+            Beginning::Send(token) => {
+                let sent = if exchange.may_send_again() {
+                    let ready = self.take_ready();
+                    exchange.send_and_keep(ready, request, token, ReplayBody::kept)
+                } else {
+                    exchange.send(&mut self.inner, request, token, ReplayBody::bare)
+                };
+                ResponseFuture::calling(sent, exchange)
+            }
+            Beginning::LogIn(login) => {
+                ResponseFuture::logging_in(login, self.take_ready(), request, exchange)
+            }
+        }
+    }
 }
 
 impl<S: Clone> ArcgisAuth<S> {
@@ -198,86 +232,11 @@ impl<S: Clone> ArcgisAuth<S> {
     }
 }
 
-/// How a request starts.
-pub(crate) enum Beginning {
-    /// At once, signed with the token if there is one.
-    Send(Option<Arc<Token>>),
-    /// After a login.
-    LogIn(Login),
-}
-
-pub(crate) type Login = tokio::sync::oneshot::Receiver<crate::session::LoginResult>;
-
-impl<S, B: Body> Exchange<S, B> {
-    /// Decides what is kept and what is waited for before anything is sent.
-    fn before_sending(&mut self, request: &Request<B>) -> Beginning {
-        let store = &self.account.store;
-        if store.remembers_services() {
-            let service = self.service_of(request.uri());
-            if let Some(is_foreign) = store.refused_service(service) {
-                self.no_second_sending = Some(SkipReason::ServiceRefused);
-                self.service_is_foreign = is_foreign;
-            }
-            self.service = Some(service);
-        }
-        if let Some(error) = store.refused_login() {
-            self.no_second_sending = Some(SkipReason::LoginRefused(error));
-        }
-        if self.no_second_sending.is_none()
-            && !ReplayBody::can_keep(request.body(), self.replay_limit)
-        {
-            self.no_second_sending = Some(SkipReason::BodyNotReplayable);
-        }
-        let one_sending = matches!(self.no_second_sending, Some(SkipReason::BodyNotReplayable));
-
-        let token = store.current();
-        self.generation_before = token.as_ref().map_or(0, |token| token.generation());
-        let renewal = match &token {
-            None if one_sending => store.renew(None, TokenReason::Missing),
-            None => return Beginning::Send(None),
-            Some(current) => match current.freshness() {
-                Freshness::PastEnd => store.renew(Some(current), TokenReason::Expired),
-                _ if one_sending && current.is_rejected() => {
-                    store.renew(Some(current), TokenReason::Rejected)
-                }
-                Freshness::NearEnd => {
-                    store.renew_ahead(current);
-                    return Beginning::Send(token);
-                }
-                Freshness::Fresh => return Beginning::Send(token),
-            },
-        };
-        match renewal {
-            Renewal::Token(token) => Beginning::Send(Some(token)),
-            Renewal::Login(login) => {
-                self.token = token;
-                Beginning::LogIn(login)
-            }
-            // A token past its end by the clock may still be taken: nothing better is to be had.
-            Renewal::SkipReason(_) if token.is_some() => Beginning::Send(token),
-            Renewal::SkipReason(skip_reason) => {
-                self.outcome.skip_reason = Some(skip_reason);
-                Beginning::Send(None)
-            }
-        }
-    }
-}
-
 impl<S: fmt::Debug> fmt::Debug for ArcgisAuth<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ArcgisAuth")
             .field("inner", &self.inner)
             .field("shared", &self.shared)
-            .finish()
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
-            .field("sites", &self.known)
-            .field("replay_limit", &self.replay_limit)
-            .field("outcome_in_every_response", &self.outcome_in_every_response)
             .finish()
     }
 }

@@ -1,4 +1,5 @@
-//! What a site's logins share with other processes: what its vault says, and nothing without the feature `vault`.
+//! What a site's logins share with other processes: all that its shared cache holds, and nothing without the feature
+//! `shared-cache`.
 
 #[cfg(not(feature = "shared-cache"))]
 pub(crate) use disabled::Sharing;
@@ -7,68 +8,65 @@ pub(crate) use enabled::Sharing;
 
 #[cfg(feature = "shared-cache")]
 mod enabled {
-    use std::{fmt, sync::Arc};
+    use std::sync::Arc;
 
     use crate::{
         credential::Fingerprint,
         error::TokenError,
-        login::{Endpoint, TokenBinding},
-        shared_cache::{About, SealedTokenCache, SharedSource},
-        token::{DynTokenSource, IssuedToken, SignOut, TokenRequest, TokenSource},
+        guard::SharedHistory,
+        shared_cache::{About, SealedTokenCache},
+        token::{DynTokenSource, IssuedToken, SignOut, TokenBinding, TokenRequest, TokenSource},
     };
 
     type Source = Arc<dyn DynTokenSource>;
 
-    /// With whom logins are shared: with all who have the same vault, if there is one.
+    /// The cache that a site's logins are shared through, if there is one.
     #[derive(Clone, Debug, Default)]
     pub(crate) struct Sharing(Option<SealedTokenCache>);
 
     impl Sharing {
-        pub(crate) fn through(vault: &SealedTokenCache) -> Self {
-            Self(Some(vault.clone()))
+        pub(crate) fn through(cache: &SealedTokenCache) -> Self {
+            Self(Some(cache.clone()))
         }
 
         pub(crate) fn is_on(&self) -> bool {
             self.0.is_some()
         }
 
-        /// The source of a site's tokens. `binding` is what they are bound to: not to an address, which is one machine's.
-        /// `is_users` of a source of the user's own, which takes no turns.
-        pub(crate) fn site(
-            &self,
-            binding: &dyn fmt::Debug,
-            is_users: bool,
-            source: Source,
-        ) -> Source {
-            let binding = format!("{binding:?}");
-            self.shared(About::Site { binding }, is_users, source)
+        /// The source of a site's tokens, which are bound to `binding`: not to an address, which is one machine's.
+        pub(crate) fn site(&self, binding: &TokenBinding, source: Source) -> Source {
+            let binding = spelled(binding);
+            self.shared(About::Site { binding }, source)
         }
 
         /// The login at a portal that serves all its servers. What is bound to an address is of use on one machine only.
         pub(crate) fn portal(&self, binding: &TokenBinding, source: Source) -> Source {
-            if !matches!(binding, TokenBinding::Referer(_)) {
+            if !binding.is_portable() {
                 return source;
             }
-            let binding = format!("{binding:?}");
-            self.shared(About::Portal { binding }, false, source)
+            let binding = spelled(binding);
+            self.shared(About::Portal { binding }, source)
         }
 
-        /// A credential's logins at one token service, whatever they are for.
-        pub(crate) fn turn(&self, service: &Endpoint, source: Source) -> Source {
-            let service = format!("{service:?}").to_ascii_lowercase();
-            self.shared(About::Turn { service }, true, source)
+        /// The histories of logins that several processes share, for one guard.
+        pub(crate) fn history(&self) -> Option<Arc<dyn SharedHistory>> {
+            let cache = self.0.as_ref()?;
+            Some(cache.history())
         }
 
-        fn shared(&self, about: About, counts: bool, source: Source) -> Source {
-            let Some(vault) = self.0.clone() else {
-                return source;
-            };
-            let source = Erased(source);
-            if counts {
-                Arc::new(SharedSource::new(vault, about, source))
-            } else {
-                Arc::new(SharedSource::above_turns(vault, about, source))
+        fn shared(&self, about: About, source: Source) -> Source {
+            match &self.0 {
+                Some(cache) => Arc::new(cache.share(about, Erased(source))),
+                None => source,
             }
+        }
+    }
+
+    /// Different for different bindings. What people see of one may leave out what tells it apart.
+    fn spelled(binding: &TokenBinding) -> String {
+        match binding {
+            TokenBinding::Referer(text) => text.clone(),
+            other => format!("{other:?}"),
         }
     }
 
@@ -92,11 +90,11 @@ mod enabled {
 
 #[cfg(not(feature = "shared-cache"))]
 mod disabled {
-    use std::{fmt, sync::Arc};
+    use std::sync::Arc;
 
     use crate::{
-        login::{Endpoint, TokenBinding},
-        token::DynTokenSource,
+        guard::SharedHistory,
+        token::{DynTokenSource, TokenBinding},
     };
 
     type Source = Arc<dyn DynTokenSource>;
@@ -109,12 +107,7 @@ mod disabled {
             false
         }
 
-        pub(crate) fn site(
-            &self,
-            _binding: &dyn fmt::Debug,
-            _is_users: bool,
-            source: Source,
-        ) -> Source {
+        pub(crate) fn site(&self, _binding: &TokenBinding, source: Source) -> Source {
             source
         }
 
@@ -122,8 +115,8 @@ mod disabled {
             source
         }
 
-        pub(crate) fn turn(&self, _service: &Endpoint, source: Source) -> Source {
-            source
+        pub(crate) fn history(&self) -> Option<Arc<dyn SharedHistory>> {
+            None
         }
     }
 }

@@ -2,23 +2,20 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::HeaderValue;
-
 use crate::{
     credential::Credential,
-    error::{ConfigError, repeatable},
+    error::ConfigError,
     identity::Identity,
     login::{Cancelled, CredentialFn, CredentialRequest},
-    patience::LONGEST,
     session::IdentityFn,
     sharing::Sharing,
-    sign::placement::TokenPlacement,
-    token::{DynTokenSource, TokenSource},
-    url::Root,
+    sign::{CallerToken, TokenPlacement},
+    token::{DynTokenSource, TokenBinding, TokenSource},
+    url::{Root, redact, root_of_service},
 };
 
 #[cfg(feature = "identities")]
-use crate::session::CallerSettings;
+use crate::session::IdentitySettings;
 
 /// One secured ArcGIS: its root or roots, and how to get and place its token.
 ///
@@ -47,20 +44,25 @@ pub struct Site {
     pub(crate) credential_deadline: Duration,
     pub(crate) placement: TokenPlacement,
     pub(crate) caller_token: CallerToken,
-    pub(crate) binding: Binding,
+    /// The `Referer` that is the first root, unless set.
+    pub(crate) binding: Option<TokenBinding>,
     pub(crate) token_url: Option<String>,
     pub(crate) trusted_token_services: Vec<String>,
     pub(crate) portal: Option<String>,
     pub(crate) sends_portal_token: bool,
+    pub(crate) credentials_in_url: bool,
     pub(crate) insecure_http: bool,
+    pub(crate) login_first: bool,
     pub(crate) private_answers: Option<bool>,
     #[cfg(feature = "identities")]
     pub(crate) identity_fn: Option<IdentityFn>,
     #[cfg(feature = "identities")]
-    pub(crate) callers: CallerSettings,
+    pub(crate) identities: IdentitySettings,
     pub(crate) sharing: Sharing,
 }
 
+/// A day is for ever, and sums of it do not overflow.
+const LONGEST_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a person may take to answer.
 const CREDENTIAL_DEADLINE: Duration = Duration::from_secs(5 * 60);
 
@@ -76,28 +78,6 @@ pub(crate) enum Login {
 
 pub(crate) type SourceFor = Arc<dyn Fn(Option<&Identity>) -> Arc<dyn DynTokenSource> + Send + Sync>;
 
-#[derive(Clone, Debug)]
-pub(crate) enum Binding {
-    /// To the `Referer` that is the site's first root, where the site logs in by itself. A token source of the user's
-    /// own binds its tokens to whatever it likes.
-    Root,
-    Referer(String),
-    RequestIp,
-}
-
-/// What happens to a request that carries a token of the caller's own: a non-empty `token=` in the query, an
-/// `X-Esri-Authorization` header, an `agstoken` cookie, or `Authorization` where the site's placement is
-/// [`Bearer`](TokenPlacement::Bearer). A token in a form body is not looked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CallerToken {
-    /// It wins: the request passes untouched, and its answer too.
-    #[default]
-    Keep,
-    /// It is taken off, and the site's token put in its place.
-    Replace,
-}
-
 impl Site {
     /// A site with this root, `https://host/arcgis`: the part of the services' URLs before `/rest`.
     pub fn new(root: impl Into<String>) -> Self {
@@ -107,19 +87,48 @@ impl Site {
             credential_deadline: CREDENTIAL_DEADLINE,
             placement: TokenPlacement::default(),
             caller_token: CallerToken::default(),
-            binding: Binding::Root,
+            binding: None,
             token_url: None,
             trusted_token_services: Vec::new(),
             portal: None,
             sends_portal_token: false,
+            credentials_in_url: false,
             insecure_http: false,
+            login_first: false,
             private_answers: None,
             #[cfg(feature = "identities")]
             identity_fn: None,
             #[cfg(feature = "identities")]
-            callers: CallerSettings::default(),
+            identities: IdentitySettings::default(),
             sharing: Sharing::default(),
         }
+    }
+
+    /// The site that the service at `url` belongs to: its root is the part before `/rest`, `/sharing` or `/services`, web
+    /// adaptor's name and all. A query and a fragment are left out. URLs of the administrator's end points (`/admin`), of
+    /// the token service (`/tokens`) and of a portal's pages (`/home/….html`) do as well; a URL with nothing of all
+    /// that is taken for the root itself.
+    ///
+    /// # Errors
+    ///
+    /// If `url` is no absolute http or https URL, or has a user name in it.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::{Credential, Site};
+    ///
+    /// let site = Site::of_service("https://gis.example.com/arcgis/rest/services/Roads/MapServer/0?f=json")?
+    ///     .credential(Credential::user("gis_reader", "secret"));
+    /// assert!(format!("{site:?}").contains("\"https://gis.example.com/arcgis\""));
+    /// # Ok::<(), tower_arcgis_auth::ConfigError>(())
+    /// ```
+    pub fn of_service(url: &str) -> Result<Self, ConfigError> {
+        root_of_service(url).map(Self::new).ok_or_else(|| {
+            ConfigError::new(format!(
+                "the service URL `{}` is not an absolute http or https URL, or has a user name in it; write it like \
+                 https://gis.example.com/arcgis/rest/services/Roads/MapServer",
+                redact(url)
+            ))
+        })
     }
 
     /// One more root under which the same token is good. Logins start from the first.
@@ -148,7 +157,7 @@ impl Site {
     ///
     /// let site = Site::new("https://gis.example.com/arcgis").credential_fn(|request| async move {
     ///     println!("{} wants a login ({} refused so far)", request.site(), request.refused());
-    ///     // A prompt, a dialogue, a vault.
+    ///     // A prompt, a dialogue, a store of passwords.
     ///     if request.refused() > 0 { Err(Cancelled) } else { Ok(Credential::user("reader", "secret")) }
     /// });
     /// # drop(site);
@@ -177,7 +186,7 @@ impl Site {
     /// ```
     #[must_use]
     pub fn credential_deadline(mut self, deadline: Duration) -> Self {
-        self.credential_deadline = deadline.min(LONGEST);
+        self.credential_deadline = deadline.min(LONGEST_DEADLINE);
         self
     }
 
@@ -262,7 +271,7 @@ impl Site {
     #[cfg(feature = "identities")]
     #[must_use]
     pub fn sign_without_identity(mut self) -> Self {
-        self.callers.signs_without_identity = true;
+        self.identities.signs_without_identity = true;
         self
     }
 
@@ -274,9 +283,31 @@ impl Site {
     #[cfg(feature = "identities")]
     #[must_use]
     pub fn remember_identities(mut self, most: u64, longest_idle: Duration) -> Self {
-        self.callers.most = most;
+        self.identities.most = most;
         // Ten years are for ever, and the cache takes no longer.
-        self.callers.longest_idle = longest_idle.min(Duration::from_secs(10 * 365 * 24 * 60 * 60));
+        self.identities.longest_idle =
+            longest_idle.min(Duration::from_secs(10 * 365 * 24 * 60 * 60));
+        self
+    }
+
+    /// Whether a request waits for a login where there is no token yet, at most
+    /// [`login_timeout`](crate::ArcgisAuthLayerBuilder::login_timeout), instead of going out unsigned. Off unless set.
+    ///
+    /// A catalogue, a folder or a search leaves out what needs a token, and never challenges: without this, what it shows
+    /// depends on what others asked before. Turn it on where callers list services or search a portal. It is not waited for
+    /// while a refusal or a pause stands; the request goes unsigned then. The login is made again after a sign-out.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::{Credential, Site};
+    ///
+    /// let portal = Site::new("https://portal.example.com/portal")
+    ///     .credential(Credential::user("reader", "secret"))
+    ///     .login_first(true);
+    /// # drop(portal);
+    /// ```
+    #[must_use]
+    pub fn login_first(mut self, login_first: bool) -> Self {
+        self.login_first = login_first;
         self
     }
 
@@ -302,24 +333,29 @@ impl Site {
         self
     }
 
+    /// What tokens are bound to, in place of a `Referer` that is the first root with a slash behind it.
+    #[must_use]
+    pub fn binding(mut self, binding: TokenBinding) -> Self {
+        self.binding = Some(binding);
+        self
+    }
+
     /// The `Referer` that tokens are bound to, sent with the login and with every signed request. The first root, with
     /// a slash behind it, unless set; with a [`token_source`](Self::token_source) none, unless set.
     #[must_use]
-    pub fn referer(mut self, referer: impl Into<String>) -> Self {
-        self.binding = Binding::Referer(referer.into());
-        self
+    pub fn referer(self, referer: impl Into<String>) -> Self {
+        self.binding(TokenBinding::Referer(referer.into()))
     }
 
     /// Binds tokens to the address the token service sees instead of to a `Referer`. Not for machines that leave
     /// their network by changing addresses. Such tokens are of use on one machine only: through a
-    /// [vault](crate::SealedTokenCache) machines then share what was refused, and no tokens.
+    /// [shared cache](crate::SealedTokenCache) machines then share what was refused, and no tokens.
     #[must_use]
-    pub fn bind_to_address(mut self) -> Self {
-        self.binding = Binding::RequestIp;
-        self
+    pub fn bind_to_address(self) -> Self {
+        self.binding(TokenBinding::RequestIp)
     }
 
-    /// The full URL of the `generateToken` end point, in place of what the server's `rest/info` says. Named by you, it
+    /// The URL of the token service, `…/tokens` or `…/generateToken`, in place of what the server's `rest/info` says. Named by you, it
     /// may be on any origin.
     #[must_use]
     pub fn token_url(mut self, url: impl Into<String>) -> Self {
@@ -351,6 +387,12 @@ impl Site {
         self
     }
 
+    /// What tokens are bound to, at a site whose first root this is.
+    pub(crate) fn binding_at(&self, root: &Root) -> TokenBinding {
+        let root_referer = || TokenBinding::Referer(format!("{}/", root.to_url()));
+        self.binding.clone().unwrap_or_else(root_referer)
+    }
+
     pub(crate) fn has_private_answers(&self) -> bool {
         #[cfg(feature = "identities")]
         let by_default = self.identity_fn.is_some();
@@ -359,10 +401,10 @@ impl Site {
         self.private_answers.unwrap_or(by_default)
     }
 
-    /// Shares the site's tokens and refusals with all processes that have the same vault, site, account and key: one
-    /// login for all of them. The login at the site's portal, too.
+    /// Shares the site's tokens, and what the [`LockoutGuard`](crate::LockoutGuard) knows of its logins, with all processes
+    /// that have the same cache and key: one login for all of them. The login at the site's portal, too.
     ///
-    /// [Signing out](crate::SiteHandle::sign_out) takes them out of the vault. Other processes use the token they hold
+    /// [Signing out](crate::SiteHandle::sign_out) removes the tokens from the cache. Other processes use the token they hold
     /// until its end, or until the server refuses it.
     ///
     /// A [`credential_fn`](Self::credential_fn) or a [`token_source`](Self::token_source) whose account cannot be told
@@ -371,17 +413,25 @@ impl Site {
     /// ```
     /// use tower_arcgis_auth::{Credential, SealedTokenCache, Secret, Site};
     ///
-    /// fn shared_site(vault: &SealedTokenCache) -> Site {
+    /// fn shared_site(cache: &SealedTokenCache) -> Site {
     ///     Site::new("https://gis.example.com/arcgis")
     ///         .credential(Credential::user("gis_reader", Secret::env("ARCGIS_PASSWORD")))
-    ///         .shared_token_cache(vault)
+    ///         .shared_token_cache(cache)
     /// }
     /// # let _ = shared_site;
     /// ```
     #[cfg(feature = "shared-cache")]
     #[must_use]
-    pub fn shared_token_cache(mut self, vault: &crate::SealedTokenCache) -> Self {
-        self.sharing = Sharing::through(vault);
+    pub fn shared_token_cache(mut self, cache: &crate::SealedTokenCache) -> Self {
+        self.sharing = Sharing::through(cache);
+        self
+    }
+
+    /// Sends user name and password in the URL where the server's token service is that of ArcGIS 9.3 to 10.2, and reads
+    /// them nowhere else. They will be in the logs of every server on the way.
+    #[must_use]
+    pub fn credentials_in_url(mut self) -> Self {
+        self.credentials_in_url = true;
         self
     }
 
@@ -393,9 +443,9 @@ impl Site {
     }
 }
 
-/// URLs as `Debug` may show them: nobody should write a password into one, and some do.
-fn shown(urls: &[String]) -> Vec<String> {
-    urls.iter().map(|url| repeatable(url)).collect()
+/// URLs as `Debug` may show them.
+fn redacted(urls: &[String]) -> Vec<String> {
+    urls.iter().map(redact).collect()
 }
 
 impl fmt::Debug for Site {
@@ -407,41 +457,21 @@ impl fmt::Debug for Site {
             Login::Sources(_) => &"a token source",
         };
         f.debug_struct("Site")
-            .field("roots", &shown(&self.roots))
+            .field("roots", &redacted(&self.roots))
             .field("login", login)
             .field("placement", &self.placement)
             .field("caller_token", &self.caller_token)
             .field("binding", &self.binding)
-            .field("token_url", &self.token_url.as_deref().map(repeatable))
+            .field("token_url", &self.token_url.as_deref().map(redact))
             .field(
                 "trusted_token_services",
-                &shown(&self.trusted_token_services),
+                &redacted(&self.trusted_token_services),
             )
             .field("sends_portal_token", &self.sends_portal_token)
-            .field("portal", &self.portal.as_deref().map(repeatable))
+            .field("portal", &self.portal.as_deref().map(redact))
             .field("insecure_http", &self.insecure_http)
             .field("private_answers", &self.private_answers)
             .field("sharing", &self.sharing)
             .finish_non_exhaustive()
-    }
-}
-
-impl Binding {
-    /// The `Referer` tokens are bound to, if they are bound to one.
-    pub(crate) fn referer(&self, root: &Root) -> Result<Option<HeaderValue>, ConfigError> {
-        let text = match self {
-            Self::RequestIp => return Ok(None),
-            Self::Root => format!("{}/", root.to_url()),
-            Self::Referer(text) => text.clone(),
-        };
-        HeaderValue::from_str(&text)
-            .ok()
-            .filter(|value| !value.is_empty())
-            .map(Some)
-            .ok_or_else(|| {
-                ConfigError::new(format!(
-                    "the referer `{text}` cannot stand in a header; use a plain URL"
-                ))
-            })
     }
 }

@@ -2,14 +2,20 @@
 //! Without the feature `tracing` every function here does nothing.
 
 #[cfg(feature = "tracing")]
-pub(crate) use enabled::{got_token, login, login_failed, service_refused};
+pub(crate) use enabled::{
+    got_token, login, login_budget_spent, login_failed, outside_root, service_refused,
+    token_service_elsewhere,
+};
 #[cfg(all(feature = "tracing", feature = "shared-cache"))]
-pub(crate) use enabled::{vault_back, vault_unavailable};
+pub(crate) use enabled::{shared_cache_back, shared_cache_unavailable};
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use disabled::{got_token, login, login_failed, service_refused};
+pub(crate) use disabled::{
+    got_token, login, login_budget_spent, login_failed, outside_root, service_refused,
+    token_service_elsewhere,
+};
 #[cfg(all(not(feature = "tracing"), feature = "shared-cache"))]
-pub(crate) use disabled::{vault_back, vault_unavailable};
+pub(crate) use disabled::{shared_cache_back, shared_cache_unavailable};
 
 #[cfg(feature = "tracing")]
 mod enabled {
@@ -38,11 +44,9 @@ mod enabled {
         tracing::info!(
             target: TARGET,
             generation = token.generation(),
-            // Somebody else's login gave it, and the vault.
-            from_vault = token.is_second_hand(),
-            valid_for_seconds = token.expires_at().map(|at| at
-                .saturating_duration_since(tokio::time::Instant::now())
-                .as_secs()),
+            // Another process's login gave it.
+            from_shared_cache = token.is_from_shared_cache(),
+            valid_for_seconds = token.expires_in().map(|left| left.as_secs()),
             took_milliseconds = took.as_millis() as u64,
             "got a token"
         );
@@ -52,26 +56,58 @@ mod enabled {
         tracing::warn!(target: TARGET, site, refused = error.is_refused(), %error, "login failed");
     }
 
+    /// Once a site, while what the server said is believed.
+    pub(crate) fn token_service_elsewhere(site: &str, named: &str, asked: &str) {
+        tracing::info!(
+            target: TARGET,
+            site,
+            named,
+            asked,
+            "the server names a token service on another host, which is not trusted; the one below the site's own root is \
+             asked in its place (`trust_token_service` lists the other)"
+        );
+    }
+
+    /// Once a session.
+    pub(crate) fn outside_root(site: &str, expected: &str) {
+        tracing::warn!(
+            target: TARGET,
+            site,
+            expected,
+            "a service below another root than the site's was challenged; give the root that is expected, so that its token \
+             service is found"
+        );
+    }
+
+    pub(crate) fn login_budget_spent(site: &str) {
+        tracing::warn!(
+            target: TARGET,
+            site,
+            "challenges have caused 20 logins in a short time, and cause one every 30 seconds from now on; see which service \
+             challenges requests with a good token"
+        );
+    }
+
     pub(crate) fn service_refused(site: &str, service: &str, challenge: Challenge) {
         tracing::warn!(
             target: TARGET,
             site,
             service,
             challenge = challenge.as_str(),
-            "the service challenged a freshly signed request; its challenges go up for a while; see whether the account may \
+            "the service challenged a freshly signed request; its challenges are returned to the caller for a while; see whether the account may \
              use it, and whether the token is bound to another Referer"
         );
     }
 
     /// Once an outage.
     #[cfg(feature = "shared-cache")]
-    pub(crate) fn vault_unavailable(error: &crate::TokenCacheError) {
-        tracing::warn!(target: TARGET, %error, "the vault cannot be asked: this process logs in by itself until it can");
+    pub(crate) fn shared_cache_unavailable(error: &crate::TokenCacheError) {
+        tracing::warn!(target: TARGET, %error, "the shared cache cannot be asked: this process logs in by itself until it can");
     }
 
     #[cfg(feature = "shared-cache")]
-    pub(crate) fn vault_back() {
-        tracing::info!(target: TARGET, "the vault answers again: tokens are shared");
+    pub(crate) fn shared_cache_back() {
+        tracing::info!(target: TARGET, "the shared cache answers again: logins are shared");
     }
 }
 
@@ -93,11 +129,17 @@ mod disabled {
 
     pub(crate) fn login_failed(_site: &str, _error: &TokenError) {}
 
+    pub(crate) fn login_budget_spent(_site: &str) {}
+
+    pub(crate) fn token_service_elsewhere(_site: &str, _named: &str, _asked: &str) {}
+
+    pub(crate) fn outside_root(_site: &str, _expected: &str) {}
+
     pub(crate) fn service_refused(_site: &str, _service: &str, _challenge: Challenge) {}
 
     #[cfg(feature = "shared-cache")]
-    pub(crate) fn vault_unavailable(_error: &crate::TokenCacheError) {}
+    pub(crate) fn shared_cache_unavailable(_error: &crate::TokenCacheError) {}
 
     #[cfg(feature = "shared-cache")]
-    pub(crate) fn vault_back() {}
+    pub(crate) fn shared_cache_back() {}
 }

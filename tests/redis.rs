@@ -28,8 +28,8 @@ use tokio::{
 };
 use tower::{Layer, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Credential, RedisTokenCache, SealedTokenCache, SharedTokenCache, Site,
-    TokenCacheKeys,
+    ArcgisAuthLayer, Credential, RedisTokenCache, SealedRecord, SealedTokenCache, SharedTokenCache,
+    Site, TokenCacheKeys,
 };
 
 const KEY: &str = "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90";
@@ -54,13 +54,13 @@ async fn replica() {
         limit = PATIENCE / 4;
         redis = redis.time_limit(limit);
     }
-    let vault =
+    let cache =
         SealedTokenCache::new(redis, TokenCacheKeys::try_new(KEY).unwrap()).time_limit(limit);
     let name = env::var("REPLICA_USERNAME").unwrap_or_else(|_| USERNAME.to_owned());
     let credential = Credential::user(name, setting("REPLICA_PASSWORD"));
     let site = Site::new(&root)
         .credential(credential)
-        .shared_token_cache(&vault);
+        .shared_token_cache(&cache);
     let client = ArcgisAuthLayer::try_new(site)
         .unwrap()
         .layer(Client::builder(TokioExecutor::new()).build_http());
@@ -336,7 +336,13 @@ async fn what_redis_holds_shows_neither_token_nor_user_nor_password_and_ends_by_
     assert_eq!(replica.ask().await, "clean");
     let mut connection = redis.connection();
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut connection).unwrap();
-    assert!(keys.iter().any(|key| key.ends_with("}:record")), "{keys:?}");
+    assert!(!keys.is_empty());
+    for key in &keys {
+        let name = key
+            .strip_prefix("arcgis-auth:{")
+            .and_then(|key| key.strip_suffix('}'));
+        assert_eq!(name.map(str::len), Some(64), "{key}");
+    }
     let tokens: Vec<String> = server
         .received()
         .iter()
@@ -357,42 +363,65 @@ async fn what_redis_holds_shows_neither_token_nor_user_nor_password_and_ends_by_
 
 #[tokio::test]
 #[ignore = "wants redis-server"]
-async fn a_late_writer_is_refused_and_a_redis_without_a_memory_believes_it() {
-    use tower_arcgis_auth::SealedRecord;
+async fn a_record_is_swapped_only_for_what_was_expected_byte_for_byte() {
     let redis = Redis::start(&[]).await;
-    let vault = || {
+    let cache = || {
         RedisTokenCache::try_new(&redis.url())
             .unwrap()
             .time_limit(PATIENCE)
     };
-    let (one, two) = (vault(), vault());
-    let lease = Duration::from_secs(600);
-    let record = |text: &'static str| Some(SealedRecord::new(text, lease));
-    let late = one.lock("name", lease).await.unwrap().unwrap();
-    assert!(two.lock("name", lease).await.unwrap().is_none());
-    assert!(one.extend("name", &late, lease).await.unwrap());
-    // The lease runs out.
+    let (one, two) = (cache(), cache());
+    let record = |bytes: &'static [u8]| Some(SealedRecord::new(bytes, Duration::from_secs(600)));
+    let swap = async |cache: &RedisTokenCache, expected, new| {
+        cache.compare_and_swap("name", expected, new).await.unwrap()
+    };
+    assert_eq!(one.get("name").await.unwrap(), None);
+    // Nothing is there.
+    assert!(!swap(&one, Some(b"else"), record(b"first")).await);
+    assert!(!swap(&one, Some(b""), record(b"first")).await);
+    assert!(!swap(&one, Some(b"else"), None).await);
+    assert!(swap(&one, None, record(b"first\0\r\n\xff")).await);
+    assert_eq!(
+        two.get("name").await.unwrap().unwrap(),
+        &b"first\0\r\n\xff"[..]
+    );
+    // Something is.
+    assert!(!swap(&two, None, record(b"second")).await);
+    assert!(!swap(&two, None, None).await);
+    assert!(!swap(&two, Some(b"first"), record(b"second")).await);
+    assert!(swap(&two, Some(b"first\0\r\n\xff"), record(b"second")).await);
+    assert!(!swap(&one, Some(b"first\0\r\n\xff"), record(b"late")).await);
+    assert_eq!(one.get("name").await.unwrap().unwrap(), "second");
     let mut connection = redis.connection();
-    let lock = "arcgis-auth:{name}:lock";
-    let removed: u32 = redis::cmd("DEL").arg(lock).query(&mut connection).unwrap();
-    assert_eq!(removed, 1);
-    let next = two.lock("name", lease).await.unwrap().unwrap();
-    assert!(!one.extend("name", &late, lease).await.unwrap());
-    assert!(!one.unlock("name", &late, record("late")).await.unwrap());
-    assert!(two.unlock("name", &next, record("next")).await.unwrap());
-    // Given back or not: who comes after the next is late.
-    assert!(!one.unlock("name", &late, record("late")).await.unwrap());
-    assert_eq!(one.read("name").await.unwrap().unwrap(), "next");
+    let left: u64 = redis::cmd("PTTL")
+        .arg("arcgis-auth:{name}")
+        .query(&mut connection)
+        .unwrap();
+    assert!((1..=600_000).contains(&left), "{left}");
+    assert!(swap(&one, Some(b"second"), None).await);
+    assert_eq!(two.get("name").await.unwrap(), None);
+    // Of two at once, one is first.
+    let (a, b) = tokio::join!(
+        swap(&one, None, record(b"a")),
+        swap(&two, None, record(b"b"))
+    );
+    assert!(a != b);
+}
 
-    assert!(!one.replace("name", b"else", None).await.unwrap());
-    assert!(one.replace("name", b"next", record("more")).await.unwrap());
-    assert!(one.replace("name", b"more", None).await.unwrap());
-    assert_eq!(one.read("name").await.unwrap(), None);
-
-    let third = one.lock("name", lease).await.unwrap().unwrap();
-    let _: () = redis::cmd("FLUSHALL").query(&mut connection).unwrap();
-    assert!(one.unlock("name", &third, record("third")).await.unwrap());
-    assert_eq!(two.read("name").await.unwrap().unwrap(), "third");
+#[tokio::test]
+#[ignore = "wants redis-server"]
+async fn what_is_too_long_for_a_record_is_an_error() {
+    let redis = Redis::start(&[]).await;
+    let cache = RedisTokenCache::try_new(&redis.url()).unwrap();
+    let cache = cache.time_limit(PATIENCE);
+    let mut set = redis::cmd("SET");
+    let _: () = set
+        .arg("arcgis-auth:{name}")
+        .arg(vec![b'x'; 1024 * 1024])
+        .query(&mut redis.connection())
+        .unwrap();
+    let error = cache.get("name").await.unwrap_err().to_string();
+    assert!(error.contains("too long"), "{error}");
 }
 
 #[tokio::test]
@@ -442,7 +471,7 @@ async fn a_redis_behind_tls_and_a_password_is_shared_through() {
 
 #[tokio::test]
 #[ignore = "wants redis-server"]
-async fn a_process_killed_with_the_lock_in_its_hand_is_followed_by_another() {
+async fn a_process_killed_as_it_logs_in_is_followed_by_another() {
     let (server, redis) = world().await;
     let gate = server.hold_logins();
     let mut killed = Replica::start(&server, &redis.url(), PASSWORD);
@@ -568,10 +597,13 @@ async fn name_of(at_first: u16) -> (u16, Arc<AtomicU16>) {
 async fn a_failover_behind_one_name_is_followed() {
     let (old, new) = (Redis::start(&[]).await, Redis::start(&[]).await);
     let (port, points_to) = name_of(old.port).await;
-    let vault = RedisTokenCache::try_new(&format!("redis://127.0.0.1:{port}")).unwrap();
-    let vault = vault.time_limit(PATIENCE / 4);
-    let lease = Duration::from_secs(1);
-    assert!(vault.lock("one", lease).await.unwrap().is_some());
+    let cache = RedisTokenCache::try_new(&format!("redis://127.0.0.1:{port}")).unwrap();
+    let cache = cache.time_limit(PATIENCE / 4);
+    let write = |name: &'static str| {
+        let record = SealedRecord::new(&b"sealed"[..], Duration::from_secs(60));
+        cache.compare_and_swap(name, None, Some(record))
+    };
+    assert!(write("one").await.unwrap());
     // The old one goes on answering, as the new one's replica.
     points_to.store(new.port, Ordering::SeqCst);
     let _: () = redis::cmd("REPLICAOF")
@@ -579,16 +611,16 @@ async fn a_failover_behind_one_name_is_followed() {
         .arg(new.port)
         .query(&mut old.connection())
         .unwrap();
-    let error = vault.lock("two", lease).await.unwrap_err();
+    let error = write("two").await.unwrap_err();
     println!("the one that is a replica now: {error}");
-    assert!(vault.lock("two", lease).await.unwrap().is_some());
+    assert!(write("two").await.unwrap());
 }
 
 #[tokio::test]
 #[ignore = "wants redis-server"]
 async fn the_rights_it_says_it_needs_are_enough_and_a_wrong_password_is_told() {
     let redis = Redis::start(&[]).await;
-    let rights = "maps on >secret ~arcgis-auth:* +get +set +del +pexpire +eval";
+    let rights = "maps on >secret ~arcgis-auth:* +get +set +del +eval";
     let set_user = |more: &str| {
         let mut command = redis::cmd("ACL");
         command.arg("SETUSER");
@@ -597,19 +629,25 @@ async fn the_rights_it_says_it_needs_are_enough_and_a_wrong_password_is_told() {
         }
         let _: () = command.query(&mut redis.connection()).unwrap();
     };
-    let take = async |password: &str, database: u8| {
+    let write = async |password: &str, database: u8| {
         let at = format!("127.0.0.1:{}/{database}", redis.port);
-        let vault = RedisTokenCache::try_new(&format!("redis://maps:{password}@{at}")).unwrap();
-        let vault = vault.time_limit(PATIENCE / 4);
-        let lock = vault.lock("one", Duration::from_secs(10)).await;
-        lock.map_err(|error| error.to_string())
+        let cache = RedisTokenCache::try_new(&format!("redis://maps:{password}@{at}")).unwrap();
+        let cache = cache.time_limit(PATIENCE / 4);
+        let swap = async |expected, new| {
+            let swapped = cache.compare_and_swap("one", expected, new).await;
+            swapped.map_err(|error| error.to_string())
+        };
+        let record = SealedRecord::new(&b"sealed"[..], Duration::from_secs(10));
+        let is_written = swap(None, Some(record)).await?;
+        assert!(cache.get("one").await.unwrap().is_some());
+        Ok::<_, String>(is_written && swap(Some(b"sealed"), None).await?)
     };
     set_user("");
-    assert!(take("secret", 0).await.unwrap().is_some());
-    assert!(take("secret", 1).await.is_err());
+    assert!(write("secret", 0).await.unwrap());
+    assert!(write("secret", 1).await.is_err());
     set_user("+select");
-    assert!(take("secret", 1).await.unwrap().is_some());
-    let error = take("wrong", 0).await.unwrap_err();
+    assert!(write("secret", 1).await.unwrap());
+    let error = write("wrong", 0).await.unwrap_err();
     assert!(error.contains("check user"), "{error}");
 }
 

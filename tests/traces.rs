@@ -2,19 +2,15 @@
 //! for the whole process who was interested first.
 #![cfg(feature = "tracing")]
 
-#[path = "support/secrets.rs"]
-mod secrets;
+#[path = "it/old_support/mod.rs"]
 mod support;
-#[cfg(feature = "shared-cache")]
-#[path = "support/vault.rs"]
-mod vault;
 
 use std::{
     io::Write,
     sync::{Arc, Mutex},
 };
 
-use secrets::{PASSWORD, assert_silent, token_client};
+use support::secrets::{PASSWORD, assert_silent, token_client};
 use support::{Fake, get};
 use tower::Layer;
 use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site};
@@ -94,21 +90,24 @@ async fn traces_tell_of_logins_with_one_span_each_and_of_no_secret() {
     #[cfg(feature = "shared-cache")]
     {
         written.0.lock().unwrap().clear();
-        log_in_through_a_vault_that_fails_for_a_while().await;
+        log_in_through_a_cache_that_fails_for_a_while().await;
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         assert_silent("trace", &text);
-        for once in ["the vault fails, as told", "the vault answers again"] {
+        for once in [
+            "the shared cache fails, as told",
+            "the shared cache answers again",
+        ] {
             assert_eq!(text.matches(once).count(), 1, "{text}");
         }
     }
 }
 
 #[cfg(feature = "shared-cache")]
-async fn log_in_through_a_vault_that_fails_for_a_while() {
+async fn log_in_through_a_cache_that_fails_for_a_while() {
+    use support::shared_cache::{Fault, MemoryCache};
     use tower_arcgis_auth::{SealedTokenCache, TokenCacheKeys};
-    use vault::{Fault, MemoryVault};
 
-    let memory = MemoryVault::default();
+    let memory = MemoryCache::default();
     let sealed = SealedTokenCache::new(
         memory.clone(),
         TokenCacheKeys::try_new("0a".repeat(32)).unwrap(),
@@ -130,8 +129,10 @@ async fn log_in_through_a_vault_that_fails_for_a_while() {
     let service = layer.layer(fake);
     let secured = format!("{root}/rest/services/A/MapServer");
     support::send(&service, get(&secured)).await;
-    // It is tried again and again meanwhile, to share the token.
+    let handle = layer.handle().sites().remove(0);
     tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    handle.renew().await.unwrap();
     memory.set_fault(None);
     tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    handle.renew().await.unwrap();
 }

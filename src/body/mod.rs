@@ -1,7 +1,14 @@
-//! The layer's bodies: what a request can be sent again from, what a peeked answer goes up as.
+//! The layer's bodies: what a request can be sent again from, forms that are looked into, and what a peeked answer goes up
+//! as.
 
+mod form;
+mod frames;
 mod replay;
 mod response;
 
-pub(crate) use self::{replay::KeptBody, response::Peek};
+pub(crate) use self::{
+    form::{FormReader, ReadForm},
+    replay::{BodyLength, KeptBody},
+    response::Peek,
+};
 pub use self::{replay::ReplayBody, response::ResponseBody};

@@ -10,12 +10,17 @@ use std::{
     fmt,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, Waker},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 
+use super::{
+    form::ReadForm,
+    frames::{FramePoll, poll_bytes},
+};
 use crate::{error::BoxError, lock::lock};
 
 /// Frames from here on are kept by reference; smaller ones are copied together, because a kept one-byte frame pins
@@ -58,6 +63,8 @@ pub(crate) enum KeptBody<B> {
         held: VecDeque<Frame<Bytes>>,
         open: bool,
     },
+    /// There is no other sending.
+    Lost,
 }
 
 /// What both ends share. The lock is this request's alone, and two tasks at most meet at it. A caller's body that panics
@@ -94,6 +101,8 @@ enum Phase {
 struct Second<B> {
     held: VecDeque<Frame<Bytes>>,
     rest: Option<B>,
+    /// What comes behind what is held, where the body failed.
+    error: Option<BoxError>,
     /// No exact length is told: there are trailers, or there may be, and a first sending that told none either.
     /// Clients make a `Content-Length` of an exact hint, and then have no place for trailers.
     open: bool,
@@ -121,11 +130,6 @@ impl<B> ReplayBody<B> {
 }
 
 impl<B: Body> ReplayBody<B> {
-    /// Whether `body` may turn out short enough to be sent again.
-    pub(crate) fn can_keep(body: &B, cap: usize) -> bool {
-        body.size_hint().lower() <= cap as u64
-    }
-
     /// The body for a first sending, and what a second can be made from; at most `cap` bytes are kept.
     pub(crate) fn kept(body: B, cap: usize) -> (Self, KeptBody<B>) {
         if body.is_end_stream() {
@@ -150,11 +154,81 @@ impl<B: Body> ReplayBody<B> {
     }
 }
 
+impl<B> ReplayBody<B> {
+    /// The only sending of a form that was read.
+    pub(crate) fn read(form: ReadForm<B>) -> Self {
+        let is_whole = form.is_whole();
+        Self {
+            inner: Inner::Second(Second {
+                open: !is_whole || form.frames.iter().any(Frame::is_trailers),
+                held: form.frames,
+                rest: form.rest,
+                error: form.error,
+            }),
+        }
+    }
+
+    /// The first sending of a form that was read, and what a second can be made from. One that was not read to its end is
+    /// sent once.
+    pub(crate) fn read_and_kept(form: ReadForm<B>) -> (Self, KeptBody<B>) {
+        let kept = if form.is_whole() {
+            KeptBody::Copied {
+                held: copies(&form.frames),
+                open: form.frames.iter().any(Frame::is_trailers),
+            }
+        } else {
+            KeptBody::Lost
+        };
+        (Self::read(form), kept)
+    }
+}
+
+/// How long a request's body is, as far as that is told before it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyLength {
+    Known(u64),
+    AtLeast(u64),
+    /// It may turn out short enough to be kept.
+    Unknown,
+}
+
+impl BodyLength {
+    /// By the body's own hint, or by the `Content-Length` where the hint says nothing.
+    pub(crate) fn of(hint: &SizeHint, headers: &HeaderMap) -> Self {
+        if let Some(exact) = hint.exact() {
+            return Self::Known(exact);
+        }
+        let declared = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.trim().parse().ok());
+        match declared {
+            Some(length) => Self::Known(length),
+            // More than this is certain to come.
+            None if hint.lower() > 0 => Self::AtLeast(hint.lower()),
+            None => Self::Unknown,
+        }
+    }
+
+    pub(crate) fn is_within(self, limit: usize) -> bool {
+        match self {
+            Self::Known(length) | Self::AtLeast(length) => length <= limit as u64,
+            Self::Unknown => true,
+        }
+    }
+
+    /// Whether it is told exactly.
+    pub(crate) fn is_known(self) -> bool {
+        matches!(self, Self::Known(_))
+    }
+}
+
 impl<B> KeptBody<B> {
     /// Holds the first sending still. False where there can be no second: then the first goes on.
     pub(crate) fn pause(&self) -> bool {
-        let Self::Captured(capture) = self else {
-            return true;
+        let capture = match self {
+            Self::Empty | Self::Copied { .. } => return true,
+            Self::Lost => return false,
+            Self::Captured(capture) => capture,
         };
         let mut capture = lock(capture);
         if capture.lost {
@@ -170,6 +244,7 @@ impl<B> KeptBody<B> {
     pub(crate) fn copy(&self) -> Option<Self> {
         let (held, open) = match self {
             Self::Empty => return Some(Self::Empty),
+            Self::Lost => return None,
             Self::Copied { held, open } => (copies(held), *open),
             Self::Captured(capture) => {
                 let mut capture = lock(capture);
@@ -188,9 +263,11 @@ impl<B> KeptBody<B> {
     pub(crate) fn take(mut self) -> Option<ReplayBody<B>> {
         let inner = match &mut self {
             Self::Empty => Inner::Empty,
+            Self::Lost => return None,
             Self::Copied { held, open } => Inner::Second(Second {
                 held: std::mem::take(held),
                 rest: None,
+                error: None,
                 open: *open,
             }),
             Self::Captured(shared) => {
@@ -205,7 +282,12 @@ impl<B> KeptBody<B> {
                 let open =
                     !capture.exact && (rest.is_some() || held.iter().any(Frame::is_trailers));
                 wake(capture);
-                Inner::Second(Second { held, rest, open })
+                Inner::Second(Second {
+                    held,
+                    rest,
+                    error: None,
+                    open,
+                })
             }
         };
         Some(ReplayBody { inner })
@@ -272,8 +354,6 @@ impl<B> Capture<B> {
     }
 }
 
-type FramePoll = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
-
 impl<B> Capture<B>
 where
     B: Body + Unpin,
@@ -318,20 +398,7 @@ where
     }
 }
 
-fn poll_bytes<B>(body: &mut B, context: &mut Context<'_>) -> FramePoll
-where
-    B: Body + Unpin,
-    B::Error: Into<BoxError>,
-{
-    let frame = ready!(Pin::new(body).poll_frame(context));
-    Poll::Ready(frame.map(|frame| {
-        frame
-            .map(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())))
-            .map_err(Into::into)
-    }))
-}
-
-/// Wakes whoever reads the first sending, after the lock is free: it may look at the body from the wake-up itself.
+/// Wakes the reader of the first sending, after the lock is free: it may look at the body from the wake-up itself.
 fn wake<B>(mut capture: MutexGuard<'_, Capture<B>>) {
     let waker = capture.waker.take();
     drop(capture);
@@ -359,7 +426,7 @@ where
                 }
                 match &mut second.rest {
                     Some(rest) => poll_bytes(rest, context),
-                    None => Poll::Ready(None),
+                    None => Poll::Ready(second.error.take().map(Err)),
                 }
             }
         }
@@ -379,6 +446,7 @@ where
             }
             Inner::Second(second) => {
                 second.held.is_empty()
+                    && second.error.is_none()
                     && second.rest.as_ref().is_none_or(|rest| rest.is_end_stream())
             }
         }

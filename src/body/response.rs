@@ -5,6 +5,7 @@ use std::{
     fmt,
     io::IoSlice,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -14,6 +15,8 @@ use http_body::{Body, Frame, SizeHint};
 use crate::{
     challenge::{Detector, Verdict},
     outcome::AuthOutcome,
+    sign::scrub::clean_trailers,
+    token::Token,
 };
 
 /// How many pieces of one data frame the look sees. hyper's frames have one; a chain of buffers has two.
@@ -44,6 +47,8 @@ pub struct ResponseBody<R: Body> {
     /// The inner body gave its last frame or an error to the look: it is not polled again.
     ended: bool,
     outcome: AuthOutcome,
+    /// What the request was signed with: trailers must not repeat it.
+    token: Option<Arc<Token>>,
 }
 
 struct More<D, E> {
@@ -65,6 +70,7 @@ impl<R: Body> ResponseBody<R> {
             more: None,
             ended: false,
             outcome: AuthOutcome::default(),
+            token: None,
         }
     }
 
@@ -72,12 +78,17 @@ impl<R: Body> ResponseBody<R> {
         self.outcome = outcome;
     }
 
+    pub(crate) fn set_token(&mut self, token: Option<Arc<Token>>) {
+        self.token = token;
+    }
+
     /// What the layer did with the request this answers.
     pub fn outcome(&self) -> &AuthOutcome {
         &self.outcome
     }
 
-    /// The inner service's body, unless the look has taken something from it: then the body itself comes back.
+    /// The inner service's body, unless the look has taken something from it: then the body itself comes back. Its trailers
+    /// are the server's own, which may repeat the token.
     ///
     /// # Errors
     ///
@@ -116,6 +127,14 @@ impl<R: Body> ResponseBody<R> {
             frame
         };
         self.more().frames.push_back(Held { hint, item });
+    }
+
+    /// Trailers without the token that the request was signed with.
+    fn without_token(&self, mut frame: Frame<R::Data>) -> Frame<R::Data> {
+        if let (Some(trailers), Some(token)) = (frame.trailers_mut(), &self.token) {
+            clean_trailers(trailers, token);
+        }
+        frame
     }
 
     fn next_held(&mut self) -> Option<Result<Frame<R::Data>, R::Error>> {
@@ -227,13 +246,12 @@ impl<R: Body + Unpin> Body for ResponseBody<R> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
         let this = &mut *self;
-        if let Some(held) = this.next_held() {
-            return Poll::Ready(Some(held));
-        }
-        if this.ended {
-            return Poll::Ready(None);
-        }
-        Pin::new(&mut this.inner).poll_frame(context)
+        let next = match this.next_held() {
+            Some(held) => Some(held),
+            None if this.ended => None,
+            None => ready!(Pin::new(&mut this.inner).poll_frame(context)),
+        };
+        Poll::Ready(next.map(|frame| frame.map(|frame| this.without_token(frame))))
     }
 
     fn is_end_stream(&self) -> bool {

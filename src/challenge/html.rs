@@ -1,13 +1,16 @@
 //! Sign-in pages and error pages in HTML.
 //!
 //! Every public directory page has links that say "Login" and "Get Token", so words prove nothing: a
-//! sign-in page has a form that is sent to a sign-in address, with a password in it.
+//! sign-in page has a form that is sent to a sign-in address, with a password in it, or one that
+//! posts itself to an identity provider.
 
 use crate::challenge::{
-    Challenge, Denial, Situation, Step,
+    Challenge, Step,
+    denial::Denial,
+    detector::Situation,
     json::Json,
-    markup::{Piece, Raw, unescape},
-    redirect,
+    markup::{Piece, Raw, Tag, unescape},
+    redirect::{Target, asks_identity_provider},
     words::{collapse, wording},
 };
 
@@ -16,8 +19,7 @@ const FRAME: [&str; 7] = ["html", "head", "title", "meta", "body", "pre", "texta
 
 #[derive(Debug, Default)]
 pub(super) struct Html {
-    /// In a form that signs somebody in.
-    in_form: bool,
+    form: Form,
     /// The title speaks of ArcGIS.
     arcgis: bool,
     /// There is more on the page than a frame around one text.
@@ -26,11 +28,35 @@ pub(super) struct Html {
     password: bool,
     /// The script of the portal's sign-in page was there.
     oauth: bool,
-    /// The title starts with "Error:".
-    error: bool,
+    page: Page,
+    in_heading: bool,
     /// What the title says.
     titled: Option<Challenge>,
     label: Label,
+    denial: Denial,
+}
+
+/// What of ArcGIS's own a page is.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Page {
+    #[default]
+    Other,
+    /// The title starts with "Error:": what ArcGIS Server's Services Directory says.
+    ServerError,
+    /// The title is the Portal Directory's.
+    Portal,
+    /// And a heading says "Error".
+    PortalError,
+}
+
+/// The form at hand.
+#[derive(Debug, Default)]
+struct Form {
+    open: bool,
+    /// A password in it signs a person in.
+    takes_password: bool,
+    /// It is sent to where OAuth 2 or OpenID Connect begins.
+    authorize: bool,
 }
 
 /// What an error page said last.
@@ -49,9 +75,7 @@ impl Html {
         match piece {
             Piece::Open(tag) if tag.name.eq_ignore_ascii_case(b"form") => {
                 self.furnished = true;
-                self.in_form = tag.attribute(b"action").is_some_and(|action| {
-                    redirect::is_login_target(action.as_bytes(), self.arcgis)
-                });
+                self.form = Form::of(tag, self.arcgis);
             }
             Piece::Open(tag) if tag.name.eq_ignore_ascii_case(b"input") => {
                 self.furnished = true;
@@ -59,22 +83,39 @@ impl Html {
                     .attribute(b"type")
                     .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("password"));
                 self.password |= password;
-                if password && self.in_form {
+                if (password && self.form.takes_password) || self.form.asks(tag) {
                     return Step::Decided(Some(Challenge::LoginPage));
                 }
+            }
+            Piece::Open(tag) if is_heading(tag.name) => {
+                self.furnished = true;
+                self.in_heading = true;
             }
             Piece::Open(tag) if !self.furnished => {
                 self.furnished = !FRAME
                     .iter()
                     .any(|name| tag.name.eq_ignore_ascii_case(name.as_bytes()));
             }
-            Piece::Close(name) if name.eq_ignore_ascii_case(b"form") => self.in_form = false,
+            Piece::Close(name) if name.eq_ignore_ascii_case(b"form") => self.form = Form::default(),
+            Piece::Close(name) if is_heading(name) => self.in_heading = false,
             Piece::Raw(Raw::Title, text) => self.title(text),
             Piece::Raw(Raw::Script, text) => {
                 self.oauth |= memchr::memmem::find(text, b"oAuthInfo").is_some()
                     && memchr::memmem::find(text, b"oauth_state").is_some();
             }
-            Piece::Text(text) if self.error => return self.message(text, situation),
+            Piece::Text(text) if self.page == Page::ServerError => {
+                return self.message(text, situation);
+            }
+            Piece::Text(text)
+                if self.page == Page::Portal
+                    && self.in_heading
+                    && collapse(&unescape(text)).eq_ignore_ascii_case("error") =>
+            {
+                self.page = Page::PortalError;
+            }
+            Piece::Text(text) if self.page == Page::PortalError => {
+                return self.portal_message(text, situation);
+            }
             Piece::Raw(Raw::Other("textarea"), text) | Piece::Text(text) if !self.furnished => {
                 return self.wrapped(text, situation);
             }
@@ -95,13 +136,16 @@ impl Html {
 
     fn title(&mut self, text: &[u8]) {
         let title = collapse(&unescape(text));
-        self.arcgis =
-            memchr::memmem::find(&title.to_ascii_lowercase().into_bytes(), b"arcgis").is_some();
-        // The frame of ArcGIS's own has a message after the colon; "Error" alone is anybody's.
+        let lower = title.to_ascii_lowercase();
+        self.arcgis = lower.contains("arcgis");
+        // The frame of ArcGIS's own has a message after the colon; "Error" alone may be any server's.
         let message = strip_label(&title, "error").filter(|message| !message.is_empty());
         if let Some(message) = message {
-            self.error = true;
+            self.page = Page::ServerError;
             self.titled = wording(message);
+            self.denial.note(message);
+        } else if lower.contains("arcgis portal directory") {
+            self.page = Page::Portal;
         }
     }
 
@@ -128,7 +172,10 @@ impl Html {
         }
         let code = match std::mem::take(&mut self.label) {
             // A message may well speak of codes.
-            Label::Error if strip_label(&text, "code") != Some("") => return Step::More,
+            Label::Error if strip_label(&text, "code") != Some("") => {
+                self.denial.note(&text);
+                return Step::More;
+            }
             Label::Code => Some(text.as_str()),
             Label::None | Label::Error => {
                 if strip_label(&text, "error") == Some("") {
@@ -153,10 +200,68 @@ impl Html {
         }
         let digits = code.find(|char: char| !char.is_ascii_alphanumeric());
         match code[..digits.unwrap_or(code.len())].parse() {
-            Ok(code) => Step::Decided(Denial::default().judge(code, situation.token)),
+            Ok(code) => Step::Decided(self.denial.judge(code, situation.token)),
             Err(_) => Step::More,
         }
     }
+
+    /// A piece of text on an error page of the Portal Directory: the message, then "Error:" and the code, be it in one
+    /// piece or in several.
+    fn portal_message(&mut self, text: &[u8], situation: &Situation) -> Step {
+        let text = collapse(&unescape(text));
+        let mut said = text.as_str();
+        if std::mem::take(&mut self.label) == Label::None {
+            let Some(at) = text.to_ascii_lowercase().rfind("error") else {
+                self.denial.note(&text);
+                return Step::More;
+            };
+            let (message, labelled) = text.split_at(at);
+            self.denial.note(message);
+            match strip_label(labelled, "error") {
+                Some(code) => said = code,
+                // A word in the message.
+                None => return Step::More,
+            }
+        }
+        let code = said.trim_start_matches(':').trim();
+        if code.is_empty() {
+            self.label = Label::Error;
+            return Step::More;
+        }
+        match code.parse() {
+            Ok(code) => Step::Decided(self.denial.judge(code, situation.token)),
+            Err(_) => Step::More,
+        }
+    }
+}
+
+impl Form {
+    fn of(tag: Tag<'_>, arcgis: bool) -> Self {
+        let action = tag.attribute(b"action");
+        let target = action.as_ref().map(|action| Target::of(action.as_bytes()));
+        Self {
+            open: true,
+            takes_password: target.is_some_and(|target| target.takes_password(arcgis)),
+            authorize: target.is_some_and(Target::is_authorize),
+        }
+    }
+
+    /// Whether this field asks an identity provider to sign a person in.
+    fn asks(&self, tag: Tag<'_>) -> bool {
+        if !self.open {
+            return false;
+        }
+        let (Some(name), Some(value)) = (tag.attribute(b"name"), tag.attribute(b"value")) else {
+            return false;
+        };
+        let (name, value) = (name.trim(), value.trim());
+        asks_identity_provider(name.as_bytes(), value.as_bytes())
+            || (self.authorize && name.eq_ignore_ascii_case("client_id") && !value.is_empty())
+    }
+}
+
+fn is_heading(name: &[u8]) -> bool {
+    matches!(name, [b'h' | b'H', b'1'..=b'6'])
 }
 
 /// What follows "label:".

@@ -1,10 +1,10 @@
 //! ArcGIS errors in JSON: a state machine over bytes, of constant size and without allocation.
 //!
-//! It knows three envelopes. `{"error":{"code":…}}` is everybody's; `{"status":"error",
+//! It knows three envelopes. `{"error":{"code":…}}` is used by all services; `{"status":"error",
 //! "messages":[…],"code":…}` is the Administrator's; `{"code":401,"description":…}` is the OGC
 //! API's. Only the top level counts: features, domains and per-edit results have codes, too.
 
-use crate::challenge::{Challenge, Denial, Situation, Step, Verdict};
+use crate::challenge::{Challenge, Step, Verdict, denial::Denial, detector::Situation};
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -224,16 +224,16 @@ impl Json {
         }
     }
 
-    /// The verdict under status 498 or 499 on an object that has no envelope of ArcGIS's, but may be
-    /// `vouched` for by something else; `None` if the status may speak.
-    pub(super) fn flat(&self, vouched: bool) -> Option<Verdict> {
+    /// The verdict under status 498 or 499 on an object that has none of ArcGIS's envelopes, where
+    /// something else may show that it comes `from_arcgis`; `None` if the status decides.
+    pub(super) fn flat(&self, from_arcgis: bool) -> Option<Verdict> {
         if self.seen.error_object
             || (self.seen.status_error && self.seen.messages)
             || !self.seen.key
         {
             return None;
         }
-        if !vouched {
+        if !from_arcgis {
             return Some(Verdict::Clean);
         }
         match self.code? {
@@ -358,7 +358,12 @@ impl Json {
         }
         if self.in_error || self.key == Key::Messages {
             let message = self.key == Key::Message && self.expect == Expect::Text;
+            // The Administrator has a list of them.
+            let any_message = message || self.key == Key::Messages;
             match char {
+                b'y' | b'Y' if any_message => {
+                    self.denial.directory |= self.text.ends_with(b"directory");
+                }
                 b'l' | b'L' if message => self.denial.ssl |= self.text.ends_with(b"ssl"),
                 b'n' | b'N' if message => {
                     self.denial.permission |= self.text.ends_with(b"permission");
@@ -366,7 +371,10 @@ impl Json {
                 b's' | b'S' => {
                     self.denial.credentials |= self.text.ends_with(b"lid credentials");
                 }
-                b'd' | b'D' => self.denial.credentials |= self.text.ends_with(b"name or password"),
+                b'd' | b'D' => {
+                    self.denial.credentials |= self.text.ends_with(b"name or password");
+                    self.denial.disabled |= any_message && self.text.ends_with(b"disabled");
+                }
                 _ => {}
             }
         } else if matches!(char, b'n' | b'N') {

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::challenge::{Situation, Step, ends_with, html::Html, starts_with, xml::Xml};
+use crate::challenge::{Step, detector::Situation, ends_with, html::Html, starts_with, xml::Xml};
 
 /// A document being read.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ enum Kind {
     Unknown,
     Html(Html),
     Xml(Xml),
-    /// Nobody's challenge.
+    /// A document that is no challenge.
     Other,
 }
 

@@ -7,6 +7,8 @@
 //! Required" is a layer.
 
 mod coding;
+mod denial;
+mod detector;
 mod head;
 mod html;
 mod json;
@@ -18,13 +20,11 @@ mod xml;
 
 use std::fmt;
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode};
 
-pub(crate) use self::head::Noted;
-use self::{
-    coding::{Coding, Inflate},
-    sniff::Scan,
-    words::Words,
+pub(crate) use self::{
+    detector::{Detector, Start},
+    head::Noted,
 };
 
 /// How much of a body is looked at, before and after decoding. Challenges are some hundred bytes
@@ -39,9 +39,10 @@ pub enum Challenge {
     TokenRequired,
     /// The token that was sent is expired, revoked or not one of this server's.
     TokenInvalid,
-    /// A sign-in form in place of the answer.
+    /// A sign-in form in place of the answer: ArcGIS's own, or one that posts itself to an identity
+    /// provider.
     LoginPage,
-    /// A redirect to a sign-in page.
+    /// A redirect to a sign-in page: ArcGIS's own, or an identity provider's.
     LoginRedirect,
 }
 
@@ -68,7 +69,8 @@ impl fmt::Display for Challenge {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct RequestFacts {
-    /// The method was `HEAD`: whatever the headers promise, no body follows.
+    /// The method was `HEAD`: whatever the headers promise, no body follows, so status and headers
+    /// decide.
     pub head: bool,
     /// A token was on the request. Codes 401 and 403 mean different things with and without one.
     pub token: bool,
@@ -104,9 +106,29 @@ impl From<Option<Challenge>> for Verdict {
 
 /// Judges a response by what has arrived of it.
 ///
-/// `prefix` is the body so far, as it came (still gzip- or deflate-coded if the headers say so), and
-/// `ended` says whether that is all of it. A verdict other than [`Verdict::More`] stays the same
-/// whatever follows, and once `ended` is true the verdict is never [`Verdict::More`].
+/// `prefix` is the body so far, as it came, and `ended` says whether that is all of it. A verdict
+/// other than [`Verdict::More`] stays the same whatever follows, and once `ended` is true the verdict
+/// is never [`Verdict::More`].
+///
+/// # What is looked at
+///
+/// The first 16 KiB of the body, decoded if `Content-Encoding` is one of `gzip`, `deflate`, `br` and
+/// `zstd`. A coding needs no more than 1 MiB of memory, and windows above 8 MiB are not decoded. The
+/// answer to a `HEAD`, a download (`Content-Disposition: attachment`), an event stream and a body in
+/// another coding, or in several, are judged by status and headers alone.
+///
+/// # Identity providers
+///
+/// In front of ArcGIS there may be an identity provider. It is known by the protocol it is asked in,
+/// never by the look of its page or by a `login` in its address:
+///
+/// - SAML: a redirect with a parameter `SAMLRequest`, or a form with a field of that name;
+/// - WS-Federation: the same with `wa` and the value `wsignin1.0`; and AD FS's end point `/adfs/ls`;
+/// - OAuth 2 and OpenID Connect: a redirect to a path that ends with `authorize`, `openid-connect/auth`
+///   or the like, with a parameter `client_id`; or a form that is sent there with a field of that name.
+///
+/// A redirect that speaks no such protocol, as to the sign-in page of a web server in front, is no
+/// challenge: an ArcGIS token does not open it.
 ///
 /// # Example
 ///
@@ -146,207 +168,6 @@ pub fn detect(
     }
 }
 
-/// The first step: status and headers decide, or the body must be looked at.
-#[derive(Debug)]
-pub(crate) enum Start {
-    /// Decided without the body; never [`Verdict::More`].
-    Decided(Verdict),
-    /// The body decides.
-    Look(Detector),
-}
-
-/// Looks at a body as it arrives.
-#[derive(Debug)]
-pub(crate) struct Detector {
-    situation: Situation,
-    /// Bytes that may still be looked at, as they come.
-    left: u16,
-    /// Bytes that may still be looked at, decoded.
-    decoded_left: u16,
-    words: Words,
-    scan: Scan,
-    inflate: Option<Box<Inflate>>,
-}
-
-/// What status, headers and request say about the body to come.
-#[derive(Clone, Copy, Debug)]
-struct Situation {
-    /// The verdict should the body say nothing.
-    base: Option<Challenge>,
-    /// A token was on the request.
-    token: bool,
-    /// The status is 498 or 499: a challenge from ArcGIS, "client closed request" from others.
-    code_status: bool,
-    /// An nginx sent a 499, which is its own invention, so the body must vouch for ArcGIS.
-    nginx: bool,
-    /// The status is 401.
-    unauthorized: bool,
-    /// The status is an error: nobody streams megabytes here, so reading on is cheap.
-    failed: bool,
-    /// The content type is HTML.
-    html: bool,
-}
-
-impl Detector {
-    /// Decides by status and headers alone where that is possible.
-    pub(crate) fn start(
-        status: StatusCode,
-        headers: &HeaderMap,
-        noted: Noted,
-        facts: RequestFacts,
-        body_is_empty: bool,
-    ) -> Start {
-        if facts.head || status.is_informational() || matches!(status.as_u16(), 204..=206 | 304) {
-            return Start::Decided(Verdict::Clean);
-        }
-        let content_type = headers
-            .get(header::CONTENT_TYPE)
-            .map_or(&b""[..], |value| value.as_bytes().trim_ascii_start());
-        // Endless streams: looking would hold back their first events.
-        if starts_with(content_type, b"text/event-stream")
-            || starts_with(content_type, b"multipart/x-mixed-replace")
-        {
-            return Start::Decided(Verdict::Clean);
-        }
-        if matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
-            && headers
-                .get(header::LOCATION)
-                .is_some_and(|location| redirect::is_login(location.as_bytes()))
-        {
-            return Start::Decided(Verdict::Challenge(Challenge::LoginRedirect));
-        }
-
-        let situation = Situation::new(status, headers, facts, content_type);
-        if body_is_empty {
-            return Start::Decided(if situation.nginx {
-                Verdict::Clean
-            } else {
-                situation.base.into()
-            });
-        }
-        let inflate = if noted.coding {
-            match Coding::of(headers) {
-                Coding::Identity => None,
-                Coding::Inflate(inflate) => Some(inflate),
-                Coding::Unknown => return Start::Decided(situation.base.into()),
-            }
-        } else {
-            None
-        };
-        Start::Look(Self {
-            situation,
-            left: LOOK,
-            decoded_left: LOOK,
-            words: Words::default(),
-            scan: Scan::default(),
-            inflate,
-        })
-    }
-
-    /// Takes the next bytes of the body. Not to be called again once it has decided.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Verdict {
-        let bytes = &bytes[..bytes.len().min(usize::from(self.left))];
-        self.left -= bytes.len() as u16;
-        let verdict = match self.inflate.take() {
-            None => self.scan(bytes),
-            Some(mut inflate) => {
-                let verdict = inflate.push(bytes, |plain| self.scan(plain));
-                let stuck = inflate.is_stuck();
-                self.inflate = Some(inflate);
-                match verdict {
-                    Verdict::More if stuck => self.finish(),
-                    verdict => verdict,
-                }
-            }
-        };
-        match verdict {
-            Verdict::More if self.left == 0 => self.finish(),
-            verdict => verdict,
-        }
-    }
-
-    /// The body ended, or nobody wants to wait for more of it. Never [`Verdict::More`].
-    pub(crate) fn finish(&mut self) -> Verdict {
-        match self.scan.finish(&self.situation) {
-            Step::Decided(challenge) => challenge.into(),
-            Step::More | Step::Silent => self.by_status(),
-        }
-    }
-
-    fn scan(&mut self, plain: &[u8]) -> Verdict {
-        let plain = &plain[..plain.len().min(usize::from(self.decoded_left))];
-        self.decoded_left -= plain.len() as u16;
-        if self.situation.code_status {
-            self.words.push(plain);
-        }
-        match self.scan.push(plain, &self.situation) {
-            Step::Decided(challenge) => challenge.into(),
-            // Under 498 and 499 every word to the end counts: waiting for the end keeps the verdict
-            // the same however the body is cut into frames.
-            Step::Silent if !self.situation.code_status => self.situation.base.into(),
-            _ if self.decoded_left == 0 => self.finish(),
-            _ => Verdict::More,
-        }
-    }
-
-    /// The body does not decide, so the status does.
-    fn by_status(&self) -> Verdict {
-        if !self.situation.code_status {
-            return self.situation.base.into();
-        }
-        // "499 client closed request" in any dress, and cancelled calls behind gRPC gateways.
-        if self.words.closed {
-            return Verdict::Clean;
-        }
-        // 498 is nobody else's; 499 is nginx's and many an API's.
-        let vouched = self.words.token || self.situation.base == Some(Challenge::TokenInvalid);
-        if let Scan::Json(json) = &self.scan {
-            // Some front ends flatten the envelope; then the code in the body beats the status.
-            if let Some(verdict) = json.flat(vouched) {
-                return verdict;
-            }
-        }
-        if (self.situation.nginx || self.words.nginx) && !vouched {
-            return Verdict::Clean;
-        }
-        self.situation.base.into()
-    }
-}
-
-impl Situation {
-    fn new(
-        status: StatusCode,
-        headers: &HeaderMap,
-        facts: RequestFacts,
-        content_type: &[u8],
-    ) -> Self {
-        let base = match status.as_u16() {
-            498 => Some(Challenge::TokenInvalid),
-            499 => Some(Challenge::TokenRequired),
-            // With `WWW-Authenticate` it is the web tier that asks, and no token will please it.
-            401 if !facts.token && !headers.contains_key(header::WWW_AUTHENTICATE) => {
-                Some(Challenge::TokenRequired)
-            }
-            _ => None,
-        };
-        Self {
-            base,
-            token: facts.token,
-            code_status: matches!(status.as_u16(), 498 | 499),
-            nginx: status.as_u16() == 499
-                && headers.get(header::SERVER).is_some_and(|server| {
-                    [&b"nginx"[..], b"openresty", b"tengine"]
-                        .iter()
-                        .any(|name| starts_with(server.as_bytes(), name))
-                }),
-            unauthorized: status == StatusCode::UNAUTHORIZED,
-            failed: status.as_u16() >= 400,
-            html: starts_with(content_type, b"text/html")
-                || starts_with(content_type, b"application/xhtml"),
-        }
-    }
-}
-
 /// What one scan of some bytes led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
@@ -356,46 +177,6 @@ enum Step {
     Decided(Option<Challenge>),
     /// The body will say nothing; the status decides.
     Silent,
-}
-
-/// What an ArcGIS error says besides its code.
-#[derive(Clone, Copy, Debug, Default)]
-struct Denial {
-    /// Its `messageCode` names an organisation or subscription that is blocked.
-    blocked: bool,
-    /// Its `subcode`, if there is one; 255 if that is no digit.
-    subcode: Option<u8>,
-    /// Its message speaks of SSL.
-    ssl: bool,
-    /// Its message speaks of permissions.
-    permission: bool,
-    /// It complains of a user name and password, not of a token.
-    credentials: bool,
-}
-
-impl Denial {
-    /// What an ArcGIS error with this code asks for.
-    fn judge(self, code: u16, token: bool) -> Option<Challenge> {
-        let either = if token {
-            Challenge::TokenInvalid
-        } else {
-            Challenge::TokenRequired
-        };
-        match code {
-            498 => Some(Challenge::TokenInvalid),
-            499 => Some(Challenge::TokenRequired),
-            401 if !self.credentials => Some(either),
-            403 if self.blocked || self.credentials || (self.ssl && !self.permission) => None,
-            403 => match self.subcode {
-                // A user without the right stays without it, whatever the token.
-                None => (!token).then_some(Challenge::TokenRequired),
-                Some(2) => Some(either),
-                // 4 asks for https; the others are not about tokens.
-                Some(_) => None,
-            },
-            _ => None,
-        }
-    }
 }
 
 /// Whether `text` starts with `prefix`, ignoring ASCII case.
@@ -410,154 +191,4 @@ fn ends_with(text: &[u8], suffix: &[u8]) -> bool {
         .checked_sub(suffix.len())
         .and_then(|at| text.get(at..))
         .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use flate2::{
-        Compression,
-        write::{DeflateEncoder, GzEncoder, ZlibEncoder},
-    };
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn start(status: u16, coding: &str) -> Detector {
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            header::CONTENT_ENCODING,
-            header::HeaderValue::from_str(coding).unwrap(),
-        );
-        let status = StatusCode::from_u16(status).unwrap();
-        let facts = RequestFacts::new(&Method::GET, false);
-        match Detector::start(status, &headers, Noted::of(&headers), facts, false) {
-            Start::Look(detector) => detector,
-            Start::Decided(verdict) => panic!("decided {verdict:?} without a look"),
-        }
-    }
-
-    /// The verdict on a body that comes in such pieces.
-    fn in_pieces(mut detector: Detector, mut body: &[u8], sizes: &[usize]) -> Verdict {
-        let mut sizes = sizes.iter().cycle();
-        while !body.is_empty() {
-            let size = sizes.next().map_or(1, |size| *size).min(body.len());
-            let (piece, rest) = body.split_at(size);
-            match detector.push(piece) {
-                Verdict::More => body = rest,
-                verdict => return verdict,
-            }
-        }
-        detector.finish()
-    }
-
-    fn coded(coding: &str, body: &[u8]) -> Vec<u8> {
-        let level = Compression::default();
-        match coding {
-            "gzip" => {
-                let mut encoder = GzEncoder::new(Vec::new(), level);
-                encoder.write_all(body).unwrap();
-                encoder.finish().unwrap()
-            }
-            "deflate" if body.len() % 2 == 0 => {
-                let mut encoder = ZlibEncoder::new(Vec::new(), level);
-                encoder.write_all(body).unwrap();
-                encoder.finish().unwrap()
-            }
-            "deflate" => {
-                let mut encoder = DeflateEncoder::new(Vec::new(), level);
-                encoder.write_all(body).unwrap();
-                encoder.finish().unwrap()
-            }
-            _ => body.to_vec(),
-        }
-    }
-
-    fn bodies() -> impl Strategy<Value = Vec<u8>> {
-        let piece = prop::sample::select(vec![
-            "\u{FEFF}",
-            " ",
-            "cb(",
-            "{",
-            "}",
-            "\"",
-            ":",
-            ",",
-            "[",
-            "]",
-            "\"error\":{",
-            "\"code\":499,",
-            "\"code\":401,",
-            "\"code\":498",
-            "\"message\":\"ssl\",",
-            "\\u0063ode",
-            "\"status\":\"error\",",
-            "\"messages\":[",
-            "\"description\":\"token\"",
-            "<html>",
-            "<title>Error: Invalid Token</title>",
-            "<title>Error: x</title>",
-            "<b>Code: </b>",
-            "499",
-            "<form action='/rest/login'>",
-            "<input type=password>",
-            "<!--",
-            "-->",
-            "<script>",
-            "</script>",
-            "<Envelope><Body>",
-            "<Fault>",
-            "<faultstring>Token Required</faultstring>",
-            "<kml>",
-            "<?xml?>",
-            "token",
-            "nginx",
-            "canceled",
-            "/*",
-            "*/",
-            "<textarea>",
-            "</textarea>",
-        ]);
-        let filler = (0..3_usize, prop::sample::select(vec![0, 0, 0, 700, 9000]))
-            .prop_map(|(kind, len)| [" ", "x", "<p>"][kind].repeat(len));
-        let piece = (piece, filler).prop_map(|(piece, filler)| format!("{piece}{filler}"));
-        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat().into_bytes())
-    }
-
-    proptest! {
-        #[test]
-        fn however_a_body_is_cut_the_verdict_is_the_same(
-            status in prop::sample::select(vec![200, 401, 404, 498, 499]),
-            coding in prop::sample::select(vec!["", "gzip", "deflate"]),
-            body in bodies(),
-            sizes in prop::collection::vec(1_usize..900, 1..5),
-            broken in prop::option::weighted(0.3, (any::<prop::sample::Index>(), any::<u8>())),
-        ) {
-            let mut body = coded(coding, &body);
-            if let Some((at, byte)) = broken.filter(|_| !body.is_empty()) {
-                let at = at.index(body.len());
-                body[at] = byte;
-            }
-            let whole = in_pieces(start(status, coding), &body, &[usize::MAX]);
-            prop_assert_ne!(whole, Verdict::More);
-            prop_assert_eq!(in_pieces(start(status, coding), &body, &[1]), whole);
-            prop_assert_eq!(in_pieces(start(status, coding), &body, &sizes), whole);
-        }
-    }
-
-    #[test]
-    fn a_bomb_is_no_more_than_its_first_bytes() {
-        let bomb = coded("gzip", &vec![b' '; 64 << 20]);
-        let mut detector = start(200, "gzip");
-        assert_eq!(detector.push(&bomb), Verdict::Clean);
-        assert_eq!(detector.decoded_left, 0);
-    }
-
-    #[test]
-    fn a_detector_is_small_and_goes_anywhere() {
-        fn goes_anywhere<T: Send + Sync + Unpin + fmt::Debug>() {}
-        goes_anywhere::<Detector>();
-        assert!(size_of::<Detector>() <= 88, "{}", size_of::<Detector>());
-    }
 }

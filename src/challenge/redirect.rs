@@ -1,87 +1,98 @@
-//! Redirects to a sign-in page, known by the path of their `Location`.
+//! Where people sign in, known by an address: ArcGIS's own sign-in pages by their paths, the identity providers in
+//! front of it by the protocols they speak.
 
-use crate::challenge::ends_with;
-
-/// Ends of paths that are sign-in pages of ArcGIS Server, Portal and ArcGIS Online.
-const LOGIN_PATHS: [&[u8]; 7] = [
-    b"/rest/login",
-    b"/admin/login",
-    b"/portaladmin/login",
-    b"/sharing/login",
-    b"/oauth2/signin",
-    b"/home/signin.html",
-    b"/home/signin",
-];
+use crate::{challenge::ends_with, url::is_login_page};
 
 /// Whether this `Location` is a sign-in page.
 pub(super) fn is_login(location: &[u8]) -> bool {
-    let (path, query) = split(location);
-    LOGIN_PATHS.iter().any(|end| ends_with(path, end))
-        || is_authorize(path)
-        || is_identity_provider(path, query)
+    let target = Target::of(location);
+    is_login_page(target.path)
+        || target.is_identity_provider()
+        || (target.is_authorize() && target.has_parameter("client_id"))
 }
 
-/// Whether a form that is sent to this URL signs somebody in. On a page of ArcGIS's own (`arcgis`) a
-/// relative `login` will do; elsewhere that is anybody's.
-pub(super) fn is_login_target(action: &[u8], arcgis: bool) -> bool {
-    let (path, query) = split(action);
-    LOGIN_PATHS.iter().any(|end| {
-        // A relative reference has no slash in front.
-        ends_with(path, end)
-            || end
-                .get(1..)
-                .is_some_and(|end| path.eq_ignore_ascii_case(end))
-    }) || (arcgis && matches!(path, b"login" | b"./login" | b"../login"))
-        || is_identity_provider(path, query)
+/// An address that a form is sent to, or a redirect leads to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target<'a> {
+    /// Without a trailing slash or session id.
+    path: &'a [u8],
+    query: &'a [u8],
 }
 
-/// `/oauth2/authorize`, and with a version in between, as other identity providers have it.
-fn is_authorize(path: &[u8]) -> bool {
-    let mut segments = path.rsplit(|byte| *byte == b'/');
-    let mut next = || segments.next().unwrap_or_default();
-    if !next().eq_ignore_ascii_case(b"authorize") {
-        return false;
+impl<'a> Target<'a> {
+    /// Takes a reference apart, absolute or not.
+    pub(super) fn of(reference: &'a [u8]) -> Self {
+        let reference = reference.trim_ascii();
+        let reference = before(reference, b'#');
+        let full = before(reference, b'?');
+        let query = reference.get(full.len() + 1..).unwrap_or_default();
+
+        // Anything else with a colon is not followed by browsers as a page either.
+        let rest = match memchr::memmem::find(full, b"://") {
+            Some(at) if !full[..at].contains(&b'/') => &full[at + 1..],
+            _ => full,
+        };
+        let path = match rest.strip_prefix(b"//") {
+            Some(authority) => &authority[before(authority, b'/').len()..],
+            None => rest,
+        };
+        let mut path = before(path, b';');
+        while let Some(shorter) = path.strip_suffix(b"/") {
+            path = shorter;
+        }
+        Self { path, query }
     }
-    let parent = next();
-    parent.eq_ignore_ascii_case(b"oauth2")
-        || (matches!(parent, [b'v' | b'V', b'0'..=b'9', ..])
-            && next().eq_ignore_ascii_case(b"oauth2"))
-}
 
-/// ADFS by its path; SAML and WS-Federation by the parameters they cannot do without.
-fn is_identity_provider(path: &[u8], query: &[u8]) -> bool {
-    ends_with(path, b"/adfs/ls")
-        || ends_with(path, b"/adfs/ls/idpinitiatedsignon.aspx")
-        || query.split(|byte| *byte == b'&').any(|pair| {
-            let at = pair.iter().position(|byte| *byte == b'=');
-            let (key, value) = pair.split_at(at.unwrap_or(pair.len()));
-            (key.eq_ignore_ascii_case(b"SAMLRequest") && value.len() > 1)
-                || (key.eq_ignore_ascii_case(b"wa") && value.eq_ignore_ascii_case(b"=wsignin1.0"))
+    /// Whether a form with a password that is sent here signs a person in. On a page of ArcGIS's own (`arcgis`) a
+    /// relative `login` will do; elsewhere that may be anything.
+    pub(super) fn takes_password(self, arcgis: bool) -> bool {
+        is_login_page(self.path)
+            || (arcgis && matches!(self.path, b"login" | b"./login" | b"../login"))
+            || self.is_identity_provider()
+    }
+
+    /// Whether OAuth 2 or OpenID Connect begins here: providers differ in what is before the last segment, and in its
+    /// name only so far.
+    pub(super) fn is_authorize(self) -> bool {
+        let mut segments = self.path.rsplit(|byte| *byte == b'/');
+        let last = segments.next().unwrap_or_default();
+        let is = |segment: &[u8], name: &str| segment.eq_ignore_ascii_case(name.as_bytes());
+        is(last, "authorize")
+            || is(last, "authorization.oauth2")
+            || (is(last, "auth")
+                && segments.any(|segment| {
+                    ["openid-connect", "oauth2", "oauth", "oidc"]
+                        .into_iter()
+                        .any(|name| is(segment, name))
+                }))
+    }
+
+    pub(super) fn has_parameter(self, name: &str) -> bool {
+        self.parameters()
+            .any(|(key, value)| key.eq_ignore_ascii_case(name.as_bytes()) && !value.is_empty())
+    }
+
+    /// SAML and WS-Federation, by the parameters they cannot do without; AD FS's end point, which serves nothing else.
+    fn is_identity_provider(self) -> bool {
+        ends_with(self.path, b"/adfs/ls")
+            || ends_with(self.path, b"/adfs/ls/idpinitiatedsignon.aspx")
+            || self
+                .parameters()
+                .any(|(key, value)| asks_identity_provider(key, value))
+    }
+
+    fn parameters(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        self.query.split(|byte| *byte == b'&').map(|pair| {
+            let key = before(pair, b'=');
+            (key, pair.get(key.len() + 1..).unwrap_or_default())
         })
+    }
 }
 
-/// Takes path and query out of a reference, absolute or not; the path without a trailing slash or
-/// session id.
-fn split(reference: &[u8]) -> (&[u8], &[u8]) {
-    let reference = reference.trim_ascii();
-    let reference = before(reference, b'#');
-    let full = before(reference, b'?');
-    let query = reference.get(full.len() + 1..).unwrap_or_default();
-
-    // Anything else with a colon is not followed by browsers as a page either.
-    let rest = match memchr::memmem::find(full, b"://") {
-        Some(at) if !full[..at].contains(&b'/') => &full[at + 1..],
-        _ => full,
-    };
-    let path = match rest.strip_prefix(b"//") {
-        Some(authority) => &authority[before(authority, b'/').len()..],
-        None => rest,
-    };
-    let mut path = before(path, b';');
-    while let Some(shorter) = path.strip_suffix(b"/") {
-        path = shorter;
-    }
-    (path, query)
+/// Whether this parameter of a query, or field of a form, asks an identity provider to sign a person in.
+pub(super) fn asks_identity_provider(name: &[u8], value: &[u8]) -> bool {
+    (name.eq_ignore_ascii_case(b"SAMLRequest") && !value.is_empty())
+        || (name.eq_ignore_ascii_case(b"wa") && value.eq_ignore_ascii_case(b"wsignin1.0"))
 }
 
 /// The part before the first `byte`, or all.

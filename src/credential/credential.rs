@@ -61,8 +61,12 @@ impl Credential {
     }
 
     /// Whether it is a token, and no login.
-    pub(crate) fn is_ready_token(&self) -> bool {
+    pub(crate) fn is_static_token(&self) -> bool {
         matches!(self.kind, CredentialKind::Token(_))
+    }
+
+    pub(crate) fn is_app(&self) -> bool {
+        matches!(self.kind, CredentialKind::App { .. })
     }
 
     /// User name and password, as they are now.

@@ -8,7 +8,7 @@ use std::{
 
 use secrecy::{ExposeSecret, zeroize::Zeroizing};
 
-use crate::{credential::Secret, token::TokenSource};
+use crate::credential::Secret;
 
 /// What a credential is recognised by: gathered from a [`TokenSource`] to be hashed and compared, wiped when dropped,
 /// never stored or sent as it is.
@@ -46,13 +46,6 @@ impl Fingerprint {
         }
     }
 
-    /// That of `source`.
-    pub(crate) fn of(source: &impl TokenSource) -> Self {
-        let mut fingerprint = Self::empty();
-        source.fingerprint(&mut fingerprint);
-        fingerprint
-    }
-
     /// Adds whose credential it is: what stays when a password changes.
     pub fn account(&mut self, part: &str) {
         add(&mut self.account, part);
@@ -68,13 +61,28 @@ impl Fingerprint {
         self.is_known = false;
     }
 
-    /// Adds what another source tells of its credential. Where that source [cannot tell](Self::cannot_tell), the whole
-    /// cannot be told either, and counts as not changed: a source that tells now and then does not look like a
-    /// credential that changes each time. So with a source that never tells, a refusal lasts its 15 minutes whatever
-    /// becomes of the other parts.
-    pub fn also(&mut self, source: &impl TokenSource) {
-        let other = Self::of(source);
-        // An account that nobody named must not look like one.
+    /// Adds what another source tells of its credential: `tell` is handed a fingerprint to add that to. Where that source
+    /// [cannot tell](Self::cannot_tell), the whole cannot be told either, and counts as not changed: a source that tells
+    /// now and then does not look like a credential that changes each time. So with a source that never tells, a refusal
+    /// lasts its 15 minutes whatever becomes of the other parts.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::{Fingerprint, StaticToken, TokenSource};
+    ///
+    /// struct Both(StaticToken, StaticToken);
+    ///
+    /// impl Both {
+    ///     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+    ///         self.0.fingerprint(fingerprint);
+    ///         fingerprint.also(|second| self.1.fingerprint(second));
+    ///     }
+    /// }
+    /// # let _ = Both::fingerprint;
+    /// ```
+    pub fn also(&mut self, tell: impl FnOnce(&mut Self)) {
+        let mut other = Self::empty();
+        tell(&mut other);
+        // An account that the source did not name must not look like one.
         if !other.account.is_empty() {
             add_bytes(&mut self.account, &other.account);
         }
@@ -96,10 +104,9 @@ impl Fingerprint {
         }
     }
 
-    /// Whether the credential can be told, whose it is, and what proves it.
-    #[cfg(feature = "shared-cache")]
-    pub(crate) fn parts(&self) -> (bool, &[u8], &[u8]) {
-        (self.is_known, &self.account, &self.secret)
+    /// Whose credential it is, and what proves it.
+    pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
+        (&self.account, &self.secret)
     }
 
     /// A number that changes with the credential, and tells nothing of it outside this process; `None` while the

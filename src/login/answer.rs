@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use serde_json::Value;
 
-use crate::{error::TokenError, token::IssuedToken};
+use crate::{error::TokenError, token::IssuedToken, url::redact};
 
 /// How much of a server's own words an error repeats.
 const LONGEST_MESSAGE: usize = 200;
@@ -18,9 +18,10 @@ pub(super) fn read_token(
     answer: &Response<Bytes>,
     place: &str,
     secrets: &[&str],
-) -> Result<IssuedToken, TokenError> {
+) -> Result<IssuedToken, Failure> {
     let json = read_json(answer, place, secrets)?;
-    token_in(&json, answer).unwrap_or_else(|| Err(neither(answer, place)))
+    let token = token_in(&json, answer).unwrap_or_else(|| Err(neither(answer, place)));
+    Ok(token?)
 }
 
 /// The token of a `generateToken` answer, if there is one.
@@ -50,11 +51,13 @@ pub(super) fn read_json(
     place: &str,
     secrets: &[&str],
 ) -> Result<serde_json::Map<String, Value>, Failure> {
+    if answer.status().is_redirection() {
+        return Err(redirected(answer, place));
+    }
     let Ok(Value::Object(json)) = serde_json::from_slice::<Value>(answer.body()) else {
         return Err(Failure {
-            code: None,
-            says_not_this_server: false,
-            error: no_json(answer, place, secrets),
+            status: Some(answer.status()),
+            ..no_json(answer, place, secrets).into()
         });
     };
     let refusal = match json.get("error") {
@@ -76,7 +79,9 @@ pub(super) fn read_json(
     };
     match refusal {
         Some(refusal) => Err(Failure {
+            status: Some(answer.status()),
             code: refusal.code,
+            is_about_lifetime: is_about_lifetime(&refusal.words),
             says_not_this_server: refusal.words.contains("for this server"),
             error: refusal.into_error(answer, place, secrets),
         }),
@@ -86,10 +91,36 @@ pub(super) fn read_json(
 
 /// An answer that is no token, with the code ArcGIS gave it.
 pub(super) struct Failure {
+    /// The answer's, if there was one.
+    pub(super) status: Option<StatusCode>,
     pub(super) code: Option<i64>,
+    /// The lifetime that was asked for is what is refused, and not the credential.
+    pub(super) is_about_lifetime: bool,
     /// A portal's word for a server it makes no tokens for.
     pub(super) says_not_this_server: bool,
     pub(super) error: TokenError,
+}
+
+impl Failure {
+    /// Whether nothing is there that takes logins in this way.
+    pub(super) fn is_absent(&self) -> bool {
+        let code = self
+            .code
+            .or(self.status.map(|status| i64::from(status.as_u16())));
+        matches!(code, Some(404 | 405))
+    }
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        Self {
+            status: None,
+            code: None,
+            is_about_lifetime: false,
+            says_not_this_server: false,
+            error,
+        }
+    }
 }
 
 impl From<Failure> for TokenError {
@@ -133,6 +164,21 @@ impl Refusal {
     }
 }
 
+/// Some versions refuse a lifetime above their maximum, in words that are not documented: they name the parameter, or what
+/// it is about. The words of a refused credential do not.
+fn is_about_lifetime(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    [
+        "expiration",
+        "lifetime",
+        "validity",
+        "life time",
+        "valid for",
+    ]
+    .iter()
+    .any(|word| words.contains(word))
+}
+
 /// Whether `body` has `secret` in it, as it is or in an encoding that servers echo.
 fn repeats(body: &[u8], secret: &str) -> bool {
     let in_form: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
@@ -155,15 +201,31 @@ fn repeats(body: &[u8], secret: &str) -> bool {
 }
 
 /// 400 and 401 are wrong credentials (portal, server), 201 an account that cannot get tokens or a `client` without its
-/// address, 405 and 403 a way of asking that the service forbids: none is cured by asking again. Other 4xx are taken for
-/// refusals as well, because a failed login too many locks the account; but for those that are about the service, and
-/// 400 for a URL that nothing is at.
+/// address, 403 an account that may not. Other 4xx are taken for refusals as well, because a failed login too many locks
+/// the account; but for those that are about the service or the way of asking, and 400 for a URL that nothing is at.
 fn is_refusal(code: Option<i64>, words: &str, status: StatusCode) -> bool {
     match code {
         Some(400) => !words.starts_with("Invalid URL"),
-        Some(404 | 408 | 429 | 498 | 499) => false,
+        Some(404 | 405 | 408 | 429 | 498 | 499) => false,
         Some(code) => code == 201 || (400..500).contains(&code),
-        None => !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS,
+        None => !status.is_server_error() && !matches!(status.as_u16(), 404 | 405 | 429),
+    }
+}
+
+/// A redirect is not followed: the password would go where the server says.
+pub(super) fn redirected(answer: &Response<Bytes>, place: &str) -> Failure {
+    let location = answer.headers().get(header::LOCATION);
+    let location = location.map_or_else(
+        || "somewhere".to_owned(),
+        |location| redact(String::from_utf8_lossy(location.as_bytes())),
+    );
+    Failure {
+        status: Some(answer.status()),
+        ..TokenError::fault(format!(
+            "{place} redirects to {location}, and a login is not redirected; if that is the right place, give the site's \
+             root as it is there (https instead of http, say), or name the token service with `token_url`"
+        ))
+        .into()
     }
 }
 

@@ -1,252 +1,247 @@
-//! The way of getting tokens that fits a server and a credential, found by asking the server.
+//! The login that fits a server and a credential, found by asking the server.
 
 use std::{
+    collections::HashMap,
     fmt,
-    hash::Hash,
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use http::HeaderValue;
-
+use super::{
+    DEFAULT_LIFETIME,
+    discovery::{Discovery, Found, Login, PortalLogin},
+    endpoint::Endpoint,
+    generate_token::GenerateToken,
+    legacy_token::LegacyToken,
+    oauth::OAuthApp,
+    portal::{FederatedServer, Portal, WeakPortal},
+    static_token::StaticToken,
+};
 use crate::{
     credential::{Credential, CredentialKind, Fingerprint},
     error::TokenError,
     lock::lock,
-    login::{
-        Discovery, Endpoint, FederatedServer, GenerateToken, LegacyToken, OAuthApp, Portal,
-        StaticToken, TokenBinding, TokenClient,
-        told::{Answers, Told},
-        turn::{InTurn, Turn},
-        way::{PortalWay, Way},
-    },
-    registry::{self, Registry},
     sharing::Sharing,
-    token::{DynTokenSource, IssuedToken, SignOut, TokenRequest, TokenSource},
+    token::{DynTokenSource, IssuedToken, SignOut, TokenBinding, TokenRequest, TokenSource},
 };
 
 /// A portal's URL, what its tokens are bound to, and whose they are.
 type PortalKey = (String, String, (u8, u64, u64));
 
-/// The portals a layer's sites are logged in at, by URL and credential: one login serves all servers of a portal.
+/// The portals a layer's sites log in at, by URL and credential: one login serves all servers of a portal. A portal that
+/// no site uses any more is gone.
 #[derive(Clone, Default)]
-pub(crate) struct Portals {
-    known: Arc<Mutex<Registry<PortalKey, Portal>>>,
-    turns: Arc<Mutex<Registry<TurnKey, Turn>>>,
-}
-
-/// A token service's URL, and a credential.
-type TurnKey = (String, (u8, u64, u64));
+pub(crate) struct Portals(Arc<Mutex<HashMap<PortalKey, WeakPortal>>>);
 
 impl Portals {
-    fn in_turn(
-        &self,
-        service: &Endpoint,
-        credential: &Credential,
-        login: Arc<dyn DynTokenSource>,
-    ) -> Arc<dyn DynTokenSource> {
-        let key = (
-            format!("{service:?}").to_ascii_lowercase(),
-            credential.identity(),
-        );
-        let turn = shared(&self.turns, key, Turn::default);
-        Arc::new(InTurn::new(login, turn))
-    }
-
     fn get(
         &self,
         url: &str,
         binding: &TokenBinding,
         credential: &Credential,
         make: impl FnOnce() -> Portal,
-    ) -> Arc<Portal> {
+    ) -> Portal {
         let key = (
             url.to_ascii_lowercase(),
             format!("{binding:?}"),
             credential.identity(),
         );
-        shared(&self.known, key, make)
+        let mut portals = lock(&self.0);
+        if let Some(portal) = portals.get(&key).and_then(WeakPortal::upgrade) {
+            return portal;
+        }
+        portals.retain(|_, portal| portal.is_in_use());
+        let portal = make();
+        portals.insert(key, portal.downgrade());
+        portal
     }
 }
 
-/// The value of `key`, or the one that is made now.
-fn shared<K, T>(registry: &Mutex<Registry<K, T>>, key: K, make: impl FnOnce() -> T) -> Arc<T>
-where
-    K: Clone + Eq + Hash,
-    T: registry::Shared,
-{
-    let there = lock(registry).get(&key);
-    there.unwrap_or_else(|| {
-        let (value, leftovers) = lock(registry).insert(key, make());
-        drop(leftovers);
-        value
-    })
-}
-
-/// All that finding the right source takes, but for the credential. Shared by all callers of a site.
-pub(crate) struct Recipe {
-    pub(crate) discovery: Discovery,
-    /// The `generateToken` the user named.
-    pub(crate) token_url: Option<Endpoint>,
-    /// The portal the user named.
-    pub(crate) portal: Option<String>,
+/// What the sessions of a site have in common, but for the credential.
+pub(crate) struct LoginSettings {
+    pub(crate) discovery: Arc<Discovery>,
     /// The site may get the portal's own token where the portal makes none for it.
     pub(crate) sends_portal_token: bool,
     pub(crate) binding: TokenBinding,
-    pub(crate) client: TokenClient,
+    /// Where only the old way of asking is known.
+    pub(crate) credentials_in_url: bool,
     pub(crate) portals: Portals,
-    pub(crate) answers: Answers,
     pub(crate) sharing: Sharing,
 }
 
 /// Asks the server once what it is, and then keeps to the source that fits.
 pub(crate) struct Automatic {
-    recipe: Arc<Recipe>,
+    settings: Arc<LoginSettings>,
     credential: Credential,
-    found: Mutex<Option<Found>>,
+    chosen: Mutex<Option<Chosen>>,
 }
 
 /// A source that fits.
 #[derive(Clone)]
-struct Found {
+struct Chosen {
     source: Arc<dyn DynTokenSource>,
-    /// The server itself said so, or the user.
-    is_told: bool,
-    /// A login failed since: the server is asked again before the next. Whoever signs out still has to be told of here.
+    is_certain: bool,
+    /// A login failed since: the server is asked again before the next. A sign-out still has to reach this one.
     is_in_doubt: bool,
+    /// The server does not know `X-Esri-Authorization`.
+    is_before_10_6: bool,
+    /// The token service that the server names, and that the credential does not go to.
+    untrusted: Option<String>,
 }
 
 impl Automatic {
-    pub(crate) fn new(recipe: Arc<Recipe>, credential: Credential) -> Self {
+    pub(crate) fn new(settings: Arc<LoginSettings>, credential: Credential) -> Self {
         Self {
-            recipe,
+            settings,
             credential,
-            found: Mutex::new(None),
+            chosen: Mutex::new(None),
         }
     }
 
-    fn found(&self) -> MutexGuard<'_, Option<Found>> {
-        lock(&self.found)
+    fn chosen(&self) -> MutexGuard<'_, Option<Chosen>> {
+        lock(&self.chosen)
     }
 
-    async fn find(&self) -> Result<Found, TokenError> {
+    async fn choose(&self) -> Result<Chosen, TokenError> {
         let is_app = match self.credential.kind() {
             CredentialKind::Token(token) => {
-                return Ok(Found {
+                return Ok(Chosen {
                     source: Arc::new(StaticToken::new(token.clone())),
-                    is_told: true,
+                    is_certain: true,
                     is_in_doubt: false,
+                    is_before_10_6: false,
+                    untrusted: None,
                 });
             }
             CredentialKind::App { .. } => true,
             CredentialKind::User { .. } => false,
         };
-        let Told { way, is_told } = self.recipe.told(is_app).await?;
-        let source = match &*way {
-            Way::GenerateToken(endpoint) => self.generate_token(endpoint, &self.recipe.binding),
-            Way::LegacyToken(endpoint) => self.legacy_token(endpoint),
-            Way::Portal(way) => self.at_portal(way),
+        let Found {
+            login,
+            is_certain,
+            longest_lifetime,
+            is_before_10_6,
+            untrusted,
+        } = self.settings.discovery.find(is_app).await?;
+        let source = match &*login {
+            Login::GenerateToken(endpoint) => {
+                let source = self.generate_token(endpoint, &self.settings.binding);
+                let longest = longest_lifetime.unwrap_or(DEFAULT_LIFETIME);
+                Arc::new(source.lifetime(longest.min(DEFAULT_LIFETIME)))
+            }
+            Login::LegacyToken(endpoint) => self.legacy_token(endpoint),
+            Login::Portal(login) => self.at_portal(login),
         };
-        Ok(Found {
+        Ok(Chosen {
             source,
-            is_told,
+            is_certain,
             is_in_doubt: false,
+            is_before_10_6,
+            untrusted,
         })
     }
 
     /// The server may have moved its token service, or not told of it while it was starting: looks again next time.
-    fn doubt(&self, error: &TokenError, is_told: bool) {
-        if let Some(found) = &mut *self.found() {
-            found.is_in_doubt = true;
+    fn doubt(&self, error: &TokenError, is_certain: bool) {
+        if let Some(chosen) = &mut *self.chosen() {
+            chosen.is_in_doubt = true;
         }
         // A token service that refuses is there; others need not ask the server anew for it.
-        if !is_told || !error.is_refused() {
-            self.recipe.answers.forget();
+        if !is_certain || !error.is_refused() {
+            self.settings.discovery.forget();
         }
     }
 
     fn legacy_token(&self, endpoint: &Endpoint) -> Arc<dyn DynTokenSource> {
-        let client = self.recipe.client.clone();
+        let client = self.settings.discovery.client.clone();
         let source = LegacyToken::new(endpoint.clone(), self.credential.clone(), client)
-            .binding(self.recipe.binding.clone());
-        self.in_turn(endpoint, source)
+            .binding(self.settings.binding.clone());
+        Arc::new(if self.settings.credentials_in_url {
+            source.credentials_in_url()
+        } else {
+            source
+        })
     }
 
     /// User and password at this end point, for tokens bound like this.
-    fn generate_token(
-        &self,
-        endpoint: &Endpoint,
-        binding: &TokenBinding,
-    ) -> Arc<dyn DynTokenSource> {
-        let client = self.recipe.client.clone();
+    fn generate_token(&self, endpoint: &Endpoint, binding: &TokenBinding) -> GenerateToken {
+        let client = self.settings.discovery.client.clone();
         let source = GenerateToken::new(endpoint.clone(), self.credential.clone(), client)
             .binding(binding.clone());
-        self.in_turn(endpoint, source)
+        if self.settings.credentials_in_url {
+            source.credentials_in_url()
+        } else {
+            source
+        }
     }
 
-    fn in_turn(&self, service: &Endpoint, login: impl TokenSource) -> Arc<dyn DynTokenSource> {
-        let Recipe {
-            portals, sharing, ..
-        } = &*self.recipe;
-        let login = sharing.turn(service, Arc::new(login));
-        portals.in_turn(service, &self.credential, login)
-    }
-
-    fn at_portal(&self, way: &PortalWay) -> Arc<dyn DynTokenSource> {
-        let binding = match &self.recipe.binding {
-            own if way.is_site => own.clone(),
+    fn at_portal(&self, login: &PortalLogin) -> Arc<dyn DynTokenSource> {
+        let settings = &*self.settings;
+        let binding = match &settings.binding {
+            own if login.is_site => own.clone(),
             // One login serves servers with a `Referer` each: it has the portal's.
-            TokenBinding::Referer(_) => HeaderValue::from_str(&format!("{}/", way.url))
-                .map_or(TokenBinding::RequestIp, TokenBinding::Referer),
+            TokenBinding::Referer(_) => TokenBinding::Referer(format!("{}/", login.url)),
             other => other.clone(),
         };
-        let login = self.portal_login(way, &binding);
-        let portal = self
-            .recipe
+        let make = || {
+            let source = self.portal_login(login, &binding);
+            let source = settings.sharing.portal(&binding, source);
+            let client = settings.discovery.client.clone();
+            Portal::with(&login.url, login.exchange.clone(), source, client)
+                .binding(binding.clone())
+        };
+        let portal = settings
             .portals
-            .get(&way.url, &binding, &self.credential, || {
-                let client = self.recipe.client.clone();
-                let exchange = way.exchange.clone();
-                let login = self.recipe.sharing.portal(&binding, login);
-                Portal::with(&way.url, exchange, login, binding.clone(), client)
-            });
-        if way.is_site {
-            return portal;
+            .get(&login.url, &binding, &self.credential, make);
+        if login.is_site {
+            return Arc::new(portal);
         }
-        let server = FederatedServer::new(&portal, self.recipe.discovery.root.clone())
-            .binding(self.recipe.binding.clone());
-        Arc::new(if self.recipe.sends_portal_token {
-            server.direct(self.portal_login(way, &self.recipe.binding))
+        let server = FederatedServer::new(&portal, settings.discovery.root.clone())
+            .binding(settings.binding.clone());
+        Arc::new(if settings.sends_portal_token {
+            server.direct(self.portal_login(login, &settings.binding))
         } else {
             server
         })
     }
 
-    fn portal_login(&self, way: &PortalWay, binding: &TokenBinding) -> Arc<dyn DynTokenSource> {
-        let Some(oauth) = &way.oauth else {
-            return self.generate_token(&way.exchange, binding);
+    fn portal_login(&self, login: &PortalLogin, binding: &TokenBinding) -> Arc<dyn DynTokenSource> {
+        let Some(oauth) = &login.oauth else {
+            return Arc::new(self.generate_token(&login.exchange, binding));
         };
-        let (credential, client) = (self.credential.clone(), self.recipe.client.clone());
-        let source = OAuthApp::new(oauth.clone(), credential, client);
-        self.in_turn(oauth, source)
+        let client = self.settings.discovery.client.clone();
+        Arc::new(OAuthApp::new(
+            oauth.clone(),
+            self.credential.clone(),
+            client,
+        ))
     }
 }
 
 impl TokenSource for Automatic {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let known = self.found().clone().filter(|found| !found.is_in_doubt);
-        let found = match known {
-            Some(found) => found,
+        let known = self.chosen().clone().filter(|chosen| !chosen.is_in_doubt);
+        let chosen = match known {
+            Some(chosen) => chosen,
             None => {
-                let found = self.find().await?;
-                *self.found() = Some(found.clone());
-                found
+                let chosen = self.choose().await?;
+                *self.chosen() = Some(chosen.clone());
+                chosen
             }
         };
-        let token = found.source.token(request).await;
-        if let Err(error) = &token {
-            self.doubt(error, found.is_told);
+        match chosen.source.token(request).await {
+            Ok(token) if chosen.is_before_10_6 => Ok(token.without_esri_header()),
+            Ok(token) => Ok(token),
+            Err(error) => {
+                self.doubt(&error, chosen.is_certain);
+                Err(match &chosen.untrusted {
+                    Some(named) if !error.is_refused() => TokenError::fault(format!(
+                        "{error}; the server names {named} as its token service: if that is right, list its origin with \
+                         `trust_token_service`"
+                    )),
+                    _ => error,
+                })
+            }
         }
-        token
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
@@ -254,21 +249,21 @@ impl TokenSource for Automatic {
     }
 
     async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
-        let found = self.found().take();
-        let found = match found {
-            Some(found) => found,
+        let chosen = self.chosen().take();
+        let chosen = match chosen {
+            Some(chosen) => chosen,
             // Another process may have logged in, and what it shares of a portal's login goes too.
-            None if self.recipe.sharing.is_on() => self.find().await?,
+            None if self.settings.sharing.is_on() => self.choose().await?,
             None => return Ok(()),
         };
-        found.source.sign_out(sign_out).await
+        chosen.source.sign_out(sign_out).await
     }
 }
 
 impl fmt::Debug for Automatic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Automatic")
-            .field("root", &self.recipe.discovery.root)
+            .field("root", &self.settings.discovery.root)
             .field("credential", &self.credential)
             .finish_non_exhaustive()
     }

@@ -17,16 +17,18 @@ use http_body_util::{BodyExt, Full, Limited};
 use tokio::time::Instant;
 use tower_service::Service;
 
+use super::{answer::Failure, endpoint::Endpoint};
 use crate::{
-    credential::User,
+    credential::Fingerprint,
     error::{BoxError, TokenError},
-    token::TokenRequest,
+    token::{TokenBinding, TokenRequest},
+    url::redact,
 };
 
 /// Answers of token services are 100 to 2,000 bytes, `rest/info` likewise. What is longer is none.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Failure>> + Send>>;
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Unanswered>> + Send>>;
 
 /// The HTTP client logins use, apart from the one the layer wraps.
 ///
@@ -85,25 +87,39 @@ impl TokenClient {
             .map_err(|failure| failure.error)
     }
 
-    /// Sends the request of a login, in which `user` is, and says on `wanted` what has become of that.
-    pub(super) async fn send_user(
+    /// Makes one login: waits for the guard's leave, sends `request`, in which the credential of this `fingerprint` is, and
+    /// tells the guard what came of it. `read` takes the token out of the answer.
+    pub(super) async fn log_in<T>(
         &self,
         wanted: &TokenRequest,
-        user: &User,
+        endpoint: &Endpoint,
+        fingerprint: Fingerprint,
         request: Request<Full<Bytes>>,
-    ) -> Result<Response<Bytes>, TokenError> {
-        wanted.uses(user.fingerprint());
-        wanted.sending_credential();
+        read: impl FnOnce(&Response<Bytes>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut attempt = wanted.attempt(&endpoint.origin(), fingerprint).await?;
+        attempt.sent();
         let started = Instant::now();
-        let answer = self.client.send(request).await;
-        let is_answered = match &answer {
-            Ok(answer) => !is_given_up(answer.status(), started.elapsed()),
-            Err(failure) => failure.is_unconnected,
+        let answer = match self.client.send(request).await {
+            Ok(answer) => answer,
+            Err(unanswered) => {
+                if unanswered.is_unconnected {
+                    attempt.no_verdict();
+                }
+                return Err(unanswered.error.into());
+            }
         };
-        if is_answered {
-            wanted.credential_answered();
+        let token = read(&answer);
+        match &token {
+            Ok(_) => attempt.succeeded(),
+            // Dropped, the attempt is one of unknown outcome.
+            Err(_) if is_given_up(answer.status(), started.elapsed()) => drop(attempt),
+            Err(failure) if failure.error.is_refused() && !failure.is_about_lifetime => {
+                attempt.refused(&failure.error);
+            }
+            Err(_) => attempt.no_verdict(),
         }
-        answer.map_err(|failure| failure.error)
+        token
     }
 }
 
@@ -117,7 +133,7 @@ fn is_given_up(status: StatusCode, after: Duration) -> bool {
 const LONGER_THAN_AT_ONCE: Duration = Duration::from_secs(2);
 
 /// Why there is no answer.
-struct Failure {
+struct Unanswered {
     error: TokenError,
     /// The request has not left.
     is_unconnected: bool,
@@ -171,14 +187,14 @@ where
 {
     fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         let mut client = self.0.clone();
-        let place = place(request.uri());
+        let place = redact(request.uri());
         Box::pin(async move {
             let unreachable = |error: C::Error, is_sent: bool| {
                 let error: BoxError = error.into();
                 let is_unconnected = !is_sent || is_unconnected(&*error);
                 let message =
                     format!("{place} cannot be reached; check the URL and that the server is up");
-                Failure {
+                Unanswered {
                     error: TokenError::fault(message).with_source(error),
                     is_unconnected,
                 }
@@ -194,7 +210,7 @@ where
                 let message = format!(
                     "the answer of {place} broke off or is longer than a token service's; check the URL"
                 );
-                Failure {
+                Unanswered {
                     error: TokenError::fault(message).with_source(error),
                     is_unconnected: false,
                 }
@@ -202,19 +218,6 @@ where
             Ok(Response::from_parts(parts, body.to_bytes()))
         })
     }
-}
-
-/// A URL as an error may show it: without query, and without user information.
-pub(super) fn place(uri: &Uri) -> String {
-    format!(
-        "{}://{}{}{}",
-        uri.scheme_str().unwrap_or("http"),
-        uri.host().unwrap_or_default(),
-        uri.port()
-            .map(|port| format!(":{port}"))
-            .unwrap_or_default(),
-        uri.path()
-    )
 }
 
 pub(super) fn get(uri: Uri) -> Request<Full<Bytes>> {
@@ -225,6 +228,17 @@ pub(super) fn get(uri: Uri) -> Request<Full<Bytes>> {
         http::HeaderValue::from_static("application/json"),
     );
     request
+}
+
+/// Puts on a token request what its token is bound to: some servers compare the header with the parameter.
+pub(super) fn bind<B>(request: &mut Request<B>, binding: &TokenBinding) -> Result<(), TokenError> {
+    let referer = binding
+        .referer()
+        .map_err(|error| TokenError::fault(error.to_string()))?;
+    if let Some(referer) = referer {
+        request.headers_mut().insert(header::REFERER, referer);
+    }
+    Ok(())
 }
 
 /// A form, encoded pair by pair.
@@ -239,6 +253,17 @@ impl Form {
         text.append_pair(name, value);
         Self {
             text: text.finish(),
+        }
+    }
+
+    /// What the token is bound to, as `generateToken` has it.
+    pub(super) fn bound_to(self, binding: &TokenBinding) -> Self {
+        match binding {
+            TokenBinding::Referer(referer) => {
+                self.pair("client", "referer").pair("referer", referer)
+            }
+            TokenBinding::Ip(address) => self.pair("client", "ip").pair("ip", &address.to_string()),
+            TokenBinding::RequestIp => self.pair("client", "requestip"),
         }
     }
 

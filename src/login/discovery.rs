@@ -1,53 +1,211 @@
-//! Finding a site's token service: what its `rest/info` says of it, and whether a credential may go there.
+//! Discovery: asks a server what it is, and decides which login fits, before anything secret is sent. Asked once however
+//! many log in, and asked again after a while.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
 
 use http::{StatusCode, Uri, uri::Scheme};
 use serde_json::Value;
-
-use crate::{
-    error::TokenError,
-    login::{
-        Endpoint,
-        client::{Form, TokenClient, get, is_loopback, place, post_form},
-        way::NoWay,
-    },
-    url::Origin,
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
 };
 
-/// Where a site's token service may be looked for, and where it may be.
-#[derive(Clone, Debug)]
+use super::{
+    answer::redirected,
+    client::{Form, TokenClient, get, post_form},
+    endpoint::{Endpoint, generate_token_url, require_https},
+    server_info::ServerInfo,
+};
+use crate::{
+    credential::not_a_user,
+    error::TokenError,
+    lock::lock,
+    trace,
+    url::{Origin, Root, redact},
+};
+
+/// A server may move its token service.
+const BELIEVED: Duration = Duration::from_secs(15 * 60);
+/// It may have been starting, and say more of itself soon.
+const SUPPOSED: Duration = Duration::from_secs(30);
+/// Within a login's limit, so that this error is told and not that one.
+const ASKED_FOR: Duration = Duration::from_secs(20);
+
+/// Where a site's token service may be looked for, where it may be, and what was found.
+#[derive(Debug)]
 pub(crate) struct Discovery {
     /// The site's root, without a trailing slash: `https://host/arcgis`.
     pub(crate) root: String,
     /// Origins a credential may go to: the root's own, and those the user listed.
     pub(crate) trusted: Vec<Origin>,
     pub(crate) insecure_http: bool,
+    /// The `generateToken` the user named.
+    pub(crate) token_url: Option<Endpoint>,
+    /// The portal the user named.
+    pub(crate) portal: Option<String>,
+    pub(crate) client: TokenClient,
+    pub(crate) found: Answers,
 }
 
-/// What a server says of itself and of its logins.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ServerInfo {
-    /// The URL that said so, without its query.
-    pub(crate) asked_at: String,
-    /// `currentVersion`, `10.91`.
-    pub(crate) current_version: Option<String>,
-    /// `fullVersion`, `10.9.1`.
-    pub(crate) full_version: Option<String>,
-    /// `authInfo.isTokenBasedSecurity`.
-    pub(crate) token_based_security: Option<bool>,
-    /// `authInfo.tokenServicesUrl`.
-    pub(crate) token_service: Option<String>,
-    /// `owningSystemUrl`: the portal the server is federated with.
-    pub(crate) portal: Option<String>,
+/// A login that fits a server.
+#[derive(Clone, Debug)]
+pub(super) enum Login {
+    GenerateToken(Endpoint),
+    LegacyToken(Endpoint),
+    Portal(PortalLogin),
+}
+
+/// A login at a portal, for the portal itself or for a server federated with it.
+#[derive(Clone, Debug)]
+pub(super) struct PortalLogin {
+    /// The portal's URL, the part before `/sharing`.
+    pub(super) url: String,
+    /// Its `generateToken`: for users' logins, and for exchanges.
+    pub(super) exchange: Endpoint,
+    /// Its `oauth2/token`, where an application logs in.
+    pub(super) oauth: Option<Endpoint>,
+    /// The site is the portal itself.
+    pub(super) is_site: bool,
+}
+
+/// The login that fits, and whether the server or the user said so: what is only supposed is looked at again.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) login: Arc<Login>,
+    pub(super) is_certain: bool,
+    /// What a server's own token service grants at most.
+    pub(super) longest_lifetime: Option<Duration>,
+    /// The server does not know `X-Esri-Authorization`.
+    pub(super) is_before_10_6: bool,
+    /// The token service that the server names, and that the credential does not go to.
+    pub(super) untrusted: Option<String>,
+}
+
+impl Found {
+    fn new(login: Login, is_certain: bool) -> Self {
+        Self {
+            login: Arc::new(login),
+            is_certain,
+            longest_lifetime: None,
+            is_before_10_6: false,
+            untrusted: None,
+        }
+    }
+
+    fn certain(login: Login) -> Self {
+        Self::new(login, true)
+    }
+}
+
+/// Why no login fits.
+#[derive(Clone, Debug)]
+pub(super) struct NoLogin {
+    pub(super) error: TokenError,
+    /// The origin that would have to be listed.
+    pub(super) unlisted: Option<String>,
+}
+
+impl From<TokenError> for NoLogin {
+    fn from(error: TokenError) -> Self {
+        Self {
+            error,
+            unlisted: None,
+        }
+    }
+}
+
+impl From<NoLogin> for TokenError {
+    fn from(no_login: NoLogin) -> Self {
+        no_login.error
+    }
+}
+
+type Answer = Result<Found, NoLogin>;
+
+/// What was found, for users and for applications.
+#[derive(Debug, Default)]
+pub(crate) struct Answers([Mutex<Known>; 2]);
+
+#[derive(Debug, Default)]
+struct Known {
+    answer: Option<(Found, Instant)>,
+    /// The server is being asked.
+    asking: Option<watch::Receiver<Option<Answer>>>,
+}
+
+impl Answers {
+    fn known(&self, is_app: bool) -> MutexGuard<'_, Known> {
+        let [users, apps] = &self.0;
+        lock(if is_app { apps } else { users })
+    }
 }
 
 impl Discovery {
+    /// The login for a user or an application, as it was found lately or is found now. The server is asked from a task of
+    /// its own: the login that began it may be given up before the answer comes, and others wait for it.
+    pub(super) async fn find(self: &Arc<Self>, is_app: bool) -> Result<Found, TokenError> {
+        let mut answer = {
+            let mut known = self.found.known(is_app);
+            match &known.answer {
+                Some((found, until)) if Instant::now() < *until => return Ok(found.clone()),
+                _ => {}
+            }
+            // The task of one that is closed is gone, with its runtime.
+            let asking = known.asking.clone();
+            match asking.filter(|asking| asking.has_changed().is_ok()) {
+                Some(asking) => asking,
+                None => {
+                    let (sender, asking) = watch::channel(None);
+                    tokio::spawn(Arc::clone(self).ask(is_app, sender));
+                    known.asking = Some(asking.clone());
+                    asking
+                }
+            }
+        };
+        let answer = answer.wait_for(Option::is_some).await;
+        match answer.ok().and_then(|answer| answer.clone()) {
+            Some(answer) => Ok(answer?),
+            None => Err(TokenError::fault(
+                "asking the server what it is broke off before there was an answer",
+            )),
+        }
+    }
+
+    async fn ask(self: Arc<Self>, is_app: bool, sender: watch::Sender<Option<Answer>>) {
+        let asked = self.decide(is_app, self.server_info());
+        let answer = timeout(ASKED_FOR, asked).await.unwrap_or_else(|_| {
+            Err(TokenError::fault(format!(
+                "{} did not say within {} seconds what it is; check that the server is up",
+                self.root,
+                ASKED_FOR.as_secs()
+            ))
+            .into())
+        });
+        let mut known = self.found.known(is_app);
+        known.asking = None;
+        known.answer = answer.as_ref().ok().map(|found| {
+            let good_for = if found.is_certain { BELIEVED } else { SUPPOSED };
+            (found.clone(), Instant::now() + good_for)
+        });
+        drop(known);
+        // Nobody may wait any more.
+        let _ = sender.send(Some(answer));
+    }
+
+    /// The server is asked again next time.
+    pub(super) fn forget(&self) {
+        for is_app in [false, true] {
+            self.found.known(is_app).answer = None;
+        }
+    }
+
     /// What the server says at `<root>/rest/info`, or, being a portal, at `<root>/sharing/rest/info`: the first of them
     /// that names a login, else the first that says anything. `None` where it says nothing: ArcGIS before 10.1, or
     /// something else altogether.
-    pub(crate) async fn server_info(
-        &self,
-        client: &TokenClient,
-    ) -> Result<Option<ServerInfo>, TokenError> {
+    pub(crate) async fn server_info(&self) -> Result<Option<ServerInfo>, TokenError> {
         let mut without_login = None;
         for path in ["/rest/info", "/sharing/rest/info"] {
             let info = format!("{}{path}?f=json", self.root);
@@ -56,8 +214,8 @@ impl Discovery {
                     "the site's root makes no URL with /rest/info behind it; check the root",
                 )
             })?;
-            let asked = place(&info);
-            let response = client.send(get(info)).await?;
+            let asked = redact(&info);
+            let response = self.client.send(get(info)).await?;
             let status = response.status();
             let json = serde_json::from_slice::<Value>(response.body()).ok();
             let info = json.as_ref().and_then(|json| ServerInfo::of(json, &asked));
@@ -66,6 +224,9 @@ impl Discovery {
             }
             without_login = without_login.or(info);
             // A page of a server that starts or is being repaired says nothing of its age.
+            if status.is_redirection() {
+                return Err(redirected(&response, &asked).error);
+            }
             if json.is_none() && status != StatusCode::NOT_FOUND {
                 return Err(TokenError::fault(format!(
                     "{asked} answered {status} with no JSON; is the server up? A token URL can be named instead",
@@ -77,13 +238,10 @@ impl Discovery {
 
     /// Whether `<root>/tokens/generateToken` is there. Asked without a credential, so that nobody is locked out: it
     /// answers in JSON that there is none, where ArcGIS before 10.1 has a page or nothing.
-    pub(crate) async fn has_generate_token(
-        &self,
-        client: &TokenClient,
-    ) -> Result<bool, TokenError> {
+    pub(crate) async fn has_generate_token(&self) -> Result<bool, TokenError> {
         let endpoint = self.own_token_service()?;
         let asked = post_form(endpoint.checked()?, Form::default().pair("f", "json"));
-        let response = client.send(asked).await?;
+        let response = self.client.send(asked).await?;
         let json = serde_json::from_slice::<Value>(response.body());
         Ok(json.is_ok_and(|json| json.is_object()))
     }
@@ -93,14 +251,35 @@ impl Discovery {
         Ok(self.checked(&format!("{}/tokens", self.root))?)
     }
 
+    /// A URL that is relative to the server, as some name their token service.
+    fn absolute(&self, url: &str) -> String {
+        if let Some(rest) = url.strip_prefix("//") {
+            let scheme = self.root.split("://").next().unwrap_or("https");
+            return format!("{scheme}://{rest}");
+        }
+        if url.starts_with('/') {
+            let origin = self.root.parse().ok().and_then(|uri| Origin::of(&uri));
+            return origin.map_or_else(
+                || url.to_owned(),
+                |origin| format!("{}{url}", origin.to_url()),
+            );
+        }
+        if url.contains("://") {
+            url.to_owned()
+        } else {
+            format!("{}/{url}", self.root)
+        }
+    }
+
     /// The URL as a login may use it, or why a credential must not go there.
-    pub(super) fn checked(&self, url: &str) -> Result<Endpoint, NoWay> {
+    pub(super) fn checked(&self, url: &str) -> Result<Endpoint, NoLogin> {
         let unusable = || {
             TokenError::fault(
                 "the server advertises a token service that is no usable URL; name one with `token_url`",
             )
         };
-        let mut uri: Uri = generate_token_url(url).parse().map_err(|_| unusable())?;
+        let url = self.absolute(url);
+        let mut uri: Uri = generate_token_url(&url).parse().map_err(|_| unusable())?;
         let origin = Origin::of(&uri).ok_or_else(unusable)?;
         if !self.trusted.contains(&origin) {
             // Old set-ups advertise http for what they serve over https.
@@ -117,7 +296,7 @@ impl Discovery {
                         "the server at {} advertises its token service at {}, another origin, and the credential \
                          does not go there; if that is right, list it with `trust_token_service`",
                         self.root,
-                        place(&uri)
+                        redact(&uri)
                     ));
                     let in_the_clear = require_https(&uri, &origin, self.insecure_http).is_err();
                     let listed = match upgraded {
@@ -127,7 +306,7 @@ impl Discovery {
                         }
                         _ => origin,
                     };
-                    return Err(NoWay {
+                    return Err(NoLogin {
                         error,
                         unlisted: Some(listed.to_url()),
                     });
@@ -137,116 +316,144 @@ impl Discovery {
         let endpoint = Endpoint::new(uri).ok_or_else(unusable)?;
         Ok(endpoint.insecure_http(self.insecure_http))
     }
+
+    /// The login for a user, or for an application. `asked` is the server's own word, waited for only where the user has
+    /// not said enough.
+    pub(super) async fn decide(
+        &self,
+        is_app: bool,
+        asked: impl Future<Output = Result<Option<ServerInfo>, TokenError>>,
+    ) -> Result<Found, NoLogin> {
+        if let Some(endpoint) = &self.token_url {
+            if is_app {
+                return Err(not_a_user().into());
+            }
+            return Ok(Found::certain(generate_token(endpoint.clone())?));
+        }
+        if let Some(portal) = &self.portal {
+            return Ok(Found::certain(self.at_portal(portal, is_app)?));
+        }
+        let info = asked.await?.unwrap_or_default();
+        let found = self.decide_by(&info, is_app).await?;
+        Ok(Found {
+            is_before_10_6: info.is_before_10_6(),
+            ..found
+        })
+    }
+
+    async fn decide_by(&self, info: &ServerInfo, is_app: bool) -> Result<Found, NoLogin> {
+        match (&info.portal, &info.token_service) {
+            (Some(portal), token_service) => {
+                let at_portal = self.at_portal(portal, is_app);
+                match (at_portal, token_service) {
+                    // The portal is out of bounds; the server's own token service may not be.
+                    (Err(out_of_bounds), Some(url)) if !is_app => self
+                        .checked(url)
+                        .and_then(|endpoint| Ok(generate_token(endpoint)?))
+                        .map_err(|_| out_of_bounds),
+                    (at_portal, _) => at_portal,
+                }
+                .map(Found::certain)
+            }
+            _ if is_app => Err(TokenError::fault(format!(
+                "an application logs in at a portal, and the server at {} names none; name it with `portal`",
+                self.root
+            ))
+            .into()),
+            (None, Some(url)) => {
+                let found = self.standalone(url)?;
+                let minutes = info.longest_lifetime;
+                Ok(Found {
+                    longest_lifetime: minutes.map(|minutes| Duration::from_secs(60 * minutes)),
+                    ..found
+                })
+            }
+            (None, None) => Ok(Found::new(self.without_info().await?, false)),
+        }
+    }
+
+    /// A server that stands alone is asked below the site's own root where it names another host that is not trusted:
+    /// behind a reverse proxy it knows no better.
+    fn standalone(&self, url: &str) -> Result<Found, NoLogin> {
+        let untrusted = match self.checked(url) {
+            Ok(endpoint) => return Ok(Found::certain(generate_token(endpoint)?)),
+            Err(untrusted) => untrusted,
+        };
+        let Some(path) = token_service_path(url) else {
+            return Err(untrusted);
+        };
+        let endpoint = self.checked(&format!("{}{path}", self.root))?;
+        let (named, asked) = (redact(url), endpoint.shown());
+        trace::token_service_elsewhere(&self.root, &named, &asked);
+        Ok(Found {
+            untrusted: Some(named),
+            ..Found::certain(generate_token(endpoint)?)
+        })
+    }
+
+    /// A server that says nothing of itself: its token service is where ArcGIS Server has it, the new one or the old.
+    async fn without_info(&self) -> Result<Login, NoLogin> {
+        if self.has_generate_token().await? {
+            return Ok(generate_token(self.own_token_service()?)?);
+        }
+        let url = format!("{}/tokens", self.root);
+        let endpoint = Endpoint::parse(&url)
+            .map_err(|error| TokenError::fault(error.to_string()))?
+            .insecure_http(self.insecure_http);
+        endpoint.checked()?;
+        Ok(Login::LegacyToken(endpoint))
+    }
+
+    fn at_portal(&self, portal: &str, is_app: bool) -> Result<Login, NoLogin> {
+        let portal = portal.trim_end_matches('/');
+        let exchange = self.checked(&format!("{portal}/sharing/rest/generateToken"))?;
+        // Asked where it may be asked, which for `http://www.arcgis.com` is https.
+        let uri = exchange.checked()?;
+        let url = uri
+            .to_string()
+            .trim_end_matches("/sharing/rest/generateToken")
+            .to_owned();
+        let oauth = if is_app {
+            let oauth = format!("{url}/sharing/rest/oauth2/token");
+            Some(self.checked(&oauth)?)
+        } else {
+            None
+        };
+        Ok(Login::Portal(PortalLogin {
+            is_site: is_same_place(&self.root, &url),
+            url,
+            exchange,
+            oauth,
+        }))
+    }
 }
 
-/// A credential goes over https, to this machine, or where the user said so out loud.
-pub(crate) fn require_https(
-    uri: &Uri,
-    origin: &Origin,
-    insecure_http: bool,
-) -> Result<(), TokenError> {
-    if origin.is_https() || insecure_http || uri.host().is_some_and(is_loopback) {
-        return Ok(());
-    }
-    Err(TokenError::fault(format!(
-        "{} is plain http, and a password does not go there in the clear; use https, or `allow_insecure_http` if the \
-         way is safe by other means",
-        place(uri)
-    )))
+/// User and password go there, if they may.
+fn generate_token(endpoint: Endpoint) -> Result<Login, TokenError> {
+    endpoint.checked()?;
+    Ok(Login::GenerateToken(endpoint))
 }
 
-/// The login URL behind what servers advertise: `…/tokens/` and `…/tokens` lack `generateToken`.
-pub(crate) fn generate_token_url(advertised: &str) -> String {
-    let url = advertised.split(['?', '#']).next().unwrap_or_default();
-    let url = url.trim_end_matches('/');
-    let last = url.rsplit('/').next().unwrap_or_default();
-    if last.eq_ignore_ascii_case("tokens") {
-        format!("{url}/generateToken")
-    } else {
-        url.to_owned()
-    }
+/// Whether the site is the portal itself, in whatever spelling.
+fn is_same_place(root: &str, portal: &str) -> bool {
+    matches!((Root::parse(root), Root::parse(portal)), (Ok(root), Ok(portal)) if root.is_same(&portal))
 }
 
-impl ServerInfo {
-    /// Field names are the REST API's ("Server info"); all of them may be missing. `None` where nothing of it is there.
-    fn of(json: &Value, asked_at: &str) -> Option<Self> {
-        let auth_info = json.get("authInfo");
-        let token_service = [
-            auth_info.and_then(|auth| auth.get("tokenServicesUrl")),
-            auth_info.and_then(|auth| auth.get("tokenServiceUrl")),
-            json.get("tokenServiceUrl"),
-        ];
-        let text = |value: &Value| {
-            value
-                .as_str()
-                .filter(|url| !url.is_empty())
-                .map(str::to_owned)
-        };
-        let version = |value: &Value| match value {
-            Value::Number(number) => Some(number.to_string()),
-            value => text(value),
-        };
-        let info = Self {
-            asked_at: asked_at.to_owned(),
-            current_version: json.get("currentVersion").and_then(version),
-            full_version: json.get("fullVersion").and_then(version),
-            token_based_security: auth_info
-                .and_then(|auth| auth.get("isTokenBasedSecurity"))
-                .and_then(Value::as_bool),
-            token_service: token_service.into_iter().flatten().find_map(text),
-            portal: json.get("owningSystemUrl").and_then(text),
-        };
-        let says_anything = info.names_login()
-            || info.token_based_security.is_some()
-            || info.current_version.is_some()
-            || info.full_version.is_some();
-        says_anything.then_some(info)
-    }
-
-    fn names_login(&self) -> bool {
-        self.token_service.is_some() || self.portal.is_some()
-    }
+/// The part of a token service's path from `/tokens`, or else from `/generateToken` on.
+fn token_service_path(url: &str) -> Option<String> {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let path = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = path.find('/').map_or("", |start| &path[start..]);
+    let lower = path.to_ascii_lowercase();
+    ["/tokens", "/generatetoken"].into_iter().find_map(|name| {
+        let start = lower.find(name)?;
+        let behind = lower.as_bytes().get(start + name.len());
+        matches!(behind, None | Some(b'/')).then(|| path[start..].to_owned())
+    })
 }
 
 fn https(uri: &Uri) -> Option<Uri> {
     let mut parts = uri.clone().into_parts();
     parts.scheme = Some(Scheme::HTTPS);
     Uri::from_parts(parts).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_spelling_of_a_token_service_leads_to_its_login() {
-        for (advertised, login) in [
-            (
-                "https://h/arcgis/tokens/",
-                "https://h/arcgis/tokens/generateToken",
-            ),
-            (
-                "https://h/arcgis/tokens",
-                "https://h/arcgis/tokens/generateToken",
-            ),
-            (
-                "https://h/arcgis/tokens/generateToken",
-                "https://h/arcgis/tokens/generateToken",
-            ),
-            (
-                "https://h/portal/sharing/rest/generateToken/",
-                "https://h/portal/sharing/rest/generateToken",
-            ),
-            (
-                "https://www.example.com/sharing/generateToken",
-                "https://www.example.com/sharing/generateToken",
-            ),
-            (
-                "https://h/arcgis/security/tokens",
-                "https://h/arcgis/security/tokens/generateToken",
-            ),
-        ] {
-            assert_eq!(generate_token_url(advertised), login);
-        }
-    }
 }

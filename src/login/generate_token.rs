@@ -1,57 +1,34 @@
 //! `generateToken`: user name and password by POST, at a standalone server, its admin API, or a portal.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
-use http::{HeaderMap, HeaderValue, header};
+use bytes::Bytes;
+use http::Response;
 
+use super::{
+    DEFAULT_LIFETIME,
+    answer::{Failure, read_token},
+    client::{Form, TokenClient, bind, post_form},
+    endpoint::Endpoint,
+    in_minutes,
+    legacy_token::LegacyToken,
+    setters::{binding_setters, insecure_http_setter, lifetime_setter},
+};
 use crate::{
     credential::{Credential, Fingerprint},
     error::{ConfigError, TokenError},
-    login::{
-        Endpoint,
-        answer::read_token,
-        client::{Form, TokenClient, place, post_form},
-        turn::Turn,
-    },
-    token::{IssuedToken, TokenRequest, TokenSource},
+    token::{IssuedToken, TokenBinding, TokenRequest, TokenSource},
+    url::redact,
 };
-
-/// What a token is bound to (`client=` of `generateToken`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TokenBinding {
-    /// `client=referer`: the token works on requests with this `Referer`, and only on these.
-    Referer(HeaderValue),
-    /// `client=ip`: the token works from this address, as the services see it.
-    Ip(IpAddr),
-    /// `client=requestip`: the token works from the address the token service saw. Breaks behind address pools.
-    RequestIp,
-}
-
-impl TokenBinding {
-    /// The parameters of `generateToken`.
-    pub(super) fn append_to(&self, form: Form) -> Form {
-        match self {
-            Self::Referer(referer) => form
-                .pair("client", "referer")
-                .pair("referer", &String::from_utf8_lossy(referer.as_bytes())),
-            Self::Ip(address) => form.pair("client", "ip").pair("ip", &address.to_string()),
-            Self::RequestIp => form.pair("client", "requestip"),
-        }
-    }
-
-    /// Some servers compare the login's own header with its parameter.
-    pub(super) fn put_on(&self, headers: &mut HeaderMap) {
-        if let Self::Referer(referer) = self {
-            headers.insert(header::REFERER, referer.clone());
-        }
-    }
-}
 
 /// Logs in with user name and password at a `generateToken` end point (ArcGIS REST API, "Generate Token").
 ///
-/// What was refused is not tried again for 15 minutes, or until the credential changes. For several sites give them one, in
-/// an `Arc`: each counts for itself.
+/// What was refused is not tried again for 15 minutes, or until the credential changes. Where nothing is at
+/// `…/tokens/generateToken` (404 or 405), as at ArcGIS 10.0 and 10.1, `…/tokens` is asked in the old way
+/// ([`LegacyToken`]). A lifetime that the server refuses is left out.
 ///
 /// A [`Site`](crate::Site) with a [`Credential`] makes one by itself. By hand, to wrap it in a source of your own:
 ///
@@ -79,8 +56,10 @@ pub struct GenerateToken {
     binding: TokenBinding,
     lifetime: Duration,
     client: TokenClient,
-    /// Of its own where it is made by hand: a site's has one with all that log in with its credential.
-    turn: Option<Arc<Turn>>,
+    /// For the old way of asking.
+    credentials_in_url: bool,
+    /// The token service knows the old way of asking alone.
+    is_legacy: AtomicBool,
 }
 
 impl GenerateToken {
@@ -95,10 +74,7 @@ impl GenerateToken {
         credential: Credential,
         client: TokenClient,
     ) -> Result<Self, ConfigError> {
-        Ok(Self {
-            turn: Some(Arc::default()),
-            ..Self::new(Endpoint::parse(url)?, credential, client)
-        })
+        Ok(Self::new(Endpoint::parse(url)?, credential, client))
     }
 
     pub(crate) fn new(endpoint: Endpoint, credential: Credential, client: TokenClient) -> Self {
@@ -106,56 +82,97 @@ impl GenerateToken {
             endpoint,
             credential,
             binding: TokenBinding::RequestIp,
-            lifetime: crate::login::DEFAULT_LIFETIME,
+            lifetime: DEFAULT_LIFETIME,
             client,
-            turn: None,
+            credentials_in_url: false,
+            is_legacy: AtomicBool::new(false),
         }
     }
 
-    /// Binds the tokens to something else.
+    /// Sends user name and password in the URL where only the `getToken` of ArcGIS 9.3 to 10.2 is there: see
+    /// [`LegacyToken::credentials_in_url`].
     #[must_use]
-    pub fn binding(mut self, binding: TokenBinding) -> Self {
-        self.binding = binding;
+    pub fn credentials_in_url(mut self) -> Self {
+        self.credentials_in_url = true;
         self
     }
 
-    /// Asks for tokens good for `lifetime`, in whole minutes, at least one. What the server grants is what counts.
-    #[must_use]
-    pub fn lifetime(mut self, lifetime: Duration) -> Self {
-        self.lifetime = lifetime;
-        self
-    }
-
-    /// Lets the password travel over plain http. Whoever listens on the way has it.
-    #[must_use]
-    pub fn allow_insecure_http(mut self) -> Self {
-        self.endpoint = self.endpoint.allow_insecure_http();
-        self
-    }
+    binding_setters!();
+    lifetime_setter!();
+    insecure_http_setter!();
 }
 
 impl GenerateToken {
-    async fn log_in(&self, wanted: TokenRequest) -> Result<IssuedToken, TokenError> {
+    async fn log_in(
+        &self,
+        request: &TokenRequest,
+        lifetime: Option<Duration>,
+    ) -> Result<IssuedToken, Failure> {
         let uri = self.endpoint.checked()?;
-        let asked = place(&uri);
+        let asked = redact(&uri);
         let user = self.credential.read_user()?;
-        let minutes = crate::login::in_minutes(self.lifetime);
         let form = Form::default()
             .pair("username", user.name())
-            .pair("password", user.password())
-            .pair("expiration", &minutes)
-            .pair("f", "json");
-        let mut request = post_form(uri, self.binding.append_to(form));
-        self.binding.put_on(request.headers_mut());
-        let answer = self.client.send_user(&wanted, &user, request).await?;
-        read_token(&answer, &asked, &[user.password()])
+            .pair("password", user.password());
+        let form = match lifetime {
+            Some(lifetime) => form.pair("expiration", &in_minutes(lifetime)),
+            None => form,
+        };
+        let mut login = post_form(uri, form.pair("f", "json").bound_to(&self.binding));
+        bind(&mut login, &self.binding)?;
+        let read = |answer: &Response<Bytes>| read_token(answer, &asked, &[user.password()]);
+        let endpoint = &self.endpoint;
+        self.client
+            .log_in(request, endpoint, user.fingerprint(), login, read)
+            .await
+    }
+
+    /// The old way of asking the same token service, where it may have one.
+    fn legacy(&self) -> Option<LegacyToken> {
+        let endpoint = self.endpoint.token_service()?;
+        let credential = self.credential.clone();
+        let legacy = LegacyToken::new(endpoint, credential, self.client.clone())
+            .binding(self.binding.clone())
+            .lifetime(self.lifetime);
+        Some(if self.credentials_in_url {
+            legacy.credentials_in_url()
+        } else {
+            legacy
+        })
     }
 }
 
 impl TokenSource for GenerateToken {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let log_in = async |request| self.log_in(request).await;
-        Turn::of_a_source(self.turn.as_deref(), self, request, log_in).await
+        if let Some(legacy) = self
+            .legacy()
+            .filter(|_| self.is_legacy.load(Ordering::Relaxed))
+        {
+            return legacy.token(request).await;
+        }
+        let lifetime = Some(self.lifetime);
+        let token = match self.log_in(&request, lifetime).await {
+            Err(failure) if failure.is_about_lifetime => self.log_in(&request, None).await,
+            token => token,
+        };
+        let failure = match token {
+            Ok(token) => return Ok(token),
+            Err(failure) => failure,
+        };
+        // ArcGIS 10.0 and 10.1 name their token service, and know the old way of asking it alone.
+        let legacy = self.legacy().filter(|_| failure.is_absent());
+        let Some(legacy) = legacy else {
+            return Err(failure.error);
+        };
+        match legacy.token(request).await {
+            Ok(token) => {
+                self.is_legacy.store(true, Ordering::Relaxed);
+                Ok(token)
+            }
+            Err(error) if error.is_refused() => Err(error),
+            // Neither is there: what the newer one said is told.
+            Err(_) => Err(failure.error),
+        }
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {

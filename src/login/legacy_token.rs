@@ -1,24 +1,27 @@
 //! `getToken`, as ArcGIS 9.3 to 10.2 have it: a plain-text answer, no JSON anywhere.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode, Uri};
 
+use super::{
+    DEFAULT_LIFETIME,
+    client::{Form, TokenClient, bind, get, post_form},
+    endpoint::Endpoint,
+    in_minutes,
+    setters::{binding_setters, insecure_http_setter, lifetime_setter},
+};
 use crate::{
     credential::{Credential, Fingerprint},
     error::{ConfigError, TokenError},
-    login::{
-        Endpoint, TokenBinding, TokenClient,
-        client::{Form, get, place, post_form},
-        turn::Turn,
-    },
-    token::{IssuedToken, TokenRequest, TokenSource},
+    token::{IssuedToken, TokenBinding, TokenRequest, TokenSource},
+    url::redact,
 };
 
 /// Logs in at the token service of ArcGIS 9.3 to 10.2, `https://host/arcgis/tokens?request=getToken`.
 ///
-/// What was refused is not tried again, as at [`GenerateToken`](crate::GenerateToken). A site whose server has nothing newer
+/// Bound to an address, its tokens are bound to nothing: this service knows no such thing. A site whose server has nothing newer
 /// uses it by itself. By hand, where only it will do:
 ///
 /// ```
@@ -42,8 +45,6 @@ pub struct LegacyToken {
     lifetime: Duration,
     credentials_in_url: bool,
     client: TokenClient,
-    /// Of its own where it is made by hand: a site's has one with all that log in with its credential.
-    turn: Option<Arc<Turn>>,
 }
 
 impl LegacyToken {
@@ -57,10 +58,7 @@ impl LegacyToken {
         credential: Credential,
         client: TokenClient,
     ) -> Result<Self, ConfigError> {
-        Ok(Self {
-            turn: Some(Arc::default()),
-            ..Self::new(Endpoint::parse(url)?, credential, client)
-        })
+        Ok(Self::new(Endpoint::parse(url)?, credential, client))
     }
 
     pub(crate) fn new(endpoint: Endpoint, credential: Credential, client: TokenClient) -> Self {
@@ -68,34 +66,15 @@ impl LegacyToken {
             endpoint,
             credential,
             binding: TokenBinding::RequestIp,
-            lifetime: crate::login::DEFAULT_LIFETIME,
+            lifetime: DEFAULT_LIFETIME,
             credentials_in_url: false,
             client,
-            turn: None,
         }
     }
 
-    /// Binds the tokens to a `Referer` or an address. [`TokenBinding::RequestIp`] binds them to nothing: this
-    /// service knows no such thing.
-    #[must_use]
-    pub fn binding(mut self, binding: TokenBinding) -> Self {
-        self.binding = binding;
-        self
-    }
-
-    /// Asks for tokens good for `lifetime`, in whole minutes, at least one.
-    #[must_use]
-    pub fn lifetime(mut self, lifetime: Duration) -> Self {
-        self.lifetime = lifetime;
-        self
-    }
-
-    /// Lets the password travel over plain http.
-    #[must_use]
-    pub fn allow_insecure_http(mut self) -> Self {
-        self.endpoint = self.endpoint.allow_insecure_http();
-        self
-    }
+    binding_setters!();
+    lifetime_setter!();
+    insecure_http_setter!();
 
     /// Sends user name and password in the URL, for services that read them nowhere else. They will be in the logs of
     /// every server on the way.
@@ -106,26 +85,22 @@ impl LegacyToken {
     }
 }
 
-impl LegacyToken {
-    async fn log_in(&self, wanted: TokenRequest) -> Result<IssuedToken, TokenError> {
+impl TokenSource for LegacyToken {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         let uri = self.endpoint.checked()?;
-        let asked = place(&uri);
+        let asked = redact(&uri);
         let user = self.credential.read_user()?;
-        let minutes = crate::login::in_minutes(self.lifetime);
         let form = Form::default()
             .pair("request", "getToken")
             .pair("username", user.name())
             .pair("password", user.password())
-            .pair("expiration", &minutes);
+            .pair("expiration", &in_minutes(self.lifetime));
         let form = match &self.binding {
-            TokenBinding::Referer(referer) => {
-                let referer = String::from_utf8_lossy(referer.as_bytes());
-                form.pair("clientid", &format!("ref.{referer}"))
-            }
+            TokenBinding::Referer(referer) => form.pair("clientid", &format!("ref.{referer}")),
             TokenBinding::Ip(address) => form.pair("clientid", &format!("ip.{address}")),
             TokenBinding::RequestIp => form,
         };
-        let mut request = if self.credentials_in_url {
+        let mut login = if self.credentials_in_url {
             let url: Uri = format!("{uri}?{}", form.into_text()).parse().map_err(|_| {
                 TokenError::fault(format!("{asked} makes no URL with the login behind it"))
             })?;
@@ -133,16 +108,17 @@ impl LegacyToken {
         } else {
             post_form(uri, form)
         };
-        self.binding.put_on(request.headers_mut());
-        let answer = self.client.send_user(&wanted, &user, request).await?;
-        read(&answer, &asked).map(|issued| issued.valid_for(self.lifetime))
-    }
-}
-
-impl TokenSource for LegacyToken {
-    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let log_in = async |request| self.log_in(request).await;
-        Turn::of_a_source(self.turn.as_deref(), self, request, log_in).await
+        bind(&mut login, &self.binding)?;
+        let read = |answer: &Response<Bytes>| {
+            let token = read(answer, &asked)?;
+            Ok(token.valid_for(self.lifetime))
+        };
+        let endpoint = &self.endpoint;
+        let token = self
+            .client
+            .log_in(&request, endpoint, user.fingerprint(), login, read)
+            .await;
+        Ok(token?)
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {

@@ -6,45 +6,39 @@ mod client;
 mod credential_fn;
 mod discovery;
 mod endpoint;
-mod explore;
-mod gate;
 mod generate_token;
 mod legacy_token;
 mod oauth;
 #[cfg(feature = "client")]
 mod platform_client;
 mod portal;
+mod report;
+mod server_info;
+mod setters;
 #[cfg(feature = "sign-in")]
 mod sign_in;
 mod static_token;
-mod told;
-mod turn;
-mod unanswered;
-mod way;
 
 use std::time::Duration;
 
 #[cfg(feature = "sign-in")]
-pub use self::sign_in::{SignIn, SignedIn, begin_sign_in, redeem_code};
-#[cfg(feature = "shared-cache")]
-pub(crate) use self::unanswered::{MOST_UNANSWERED, too_many_unanswered};
+pub use self::sign_in::{SignIn, SignedIn};
 pub(crate) use self::{
-    automatic::{Automatic, Portals, Recipe},
-    credential_fn::{Ask, CredentialFn, Refusals},
-    discovery::Discovery,
+    automatic::{Automatic, LoginSettings, Portals},
+    credential_fn::{AskedCredential, CredentialFn},
+    discovery::{Answers, Discovery},
     endpoint::Endpoint,
-    told::Answers,
-    unanswered::Unanswered,
+    report::{Wanted, report},
 };
 pub use self::{
     client::TokenClient,
     credential_fn::{Cancelled, CredentialRequest},
-    explore::{ChosenSource, SiteReport},
-    generate_token::{GenerateToken, TokenBinding},
+    generate_token::GenerateToken,
     legacy_token::LegacyToken,
     oauth::{OAuthApp, RefreshToken, RotatedToken, revoke_token},
     portal::{FederatedServer, Portal},
-    static_token::{OrElse, StaticToken},
+    report::{ChosenSource, SiteReport},
+    static_token::StaticToken,
 };
 
 /// ArcGIS Server 10.1 and 10.2 refuse a lifetime above their maximum, 60 minutes where nobody changed it; later ones

@@ -5,7 +5,8 @@
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::Response;
+use http::{Request, Response, Uri};
+use http_body_util::Full;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::{
@@ -13,16 +14,20 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use super::{
+    DEFAULT_LIFETIME,
+    answer::{Failure, integer, neither, read_json},
+    client::{Form, TokenClient, post_form},
+    endpoint::Endpoint,
+    in_minutes,
+    setters::{insecure_http_setter, lifetime_setter},
+};
 use crate::{
     credential::{Credential, CredentialKind, Fingerprint, Secret},
     error::{ConfigError, TokenError},
     identity::Identity,
-    login::{
-        Endpoint, TokenClient,
-        answer::{Failure, integer, neither, read_json},
-        client::{Form, place, post_form},
-    },
     token::{IssuedToken, SignOut, TokenRequest, TokenSource},
+    url::redact,
 };
 
 /// Logs an application in: `client_credentials` at a portal's `oauth2/token`.
@@ -71,42 +76,39 @@ impl OAuthApp {
         Self {
             endpoint,
             credential,
-            lifetime: crate::login::DEFAULT_LIFETIME,
+            lifetime: DEFAULT_LIFETIME,
             client,
         }
     }
 
-    /// Asks for tokens good for `lifetime`, in whole minutes, at least one.
-    #[must_use]
-    pub fn lifetime(mut self, lifetime: Duration) -> Self {
-        self.lifetime = lifetime;
-        self
-    }
-
-    /// Lets the secret travel over plain http.
-    #[must_use]
-    pub fn allow_insecure_http(mut self) -> Self {
-        self.endpoint = self.endpoint.allow_insecure_http();
-        self
-    }
+    lifetime_setter!();
+    insecure_http_setter!();
 }
 
 impl TokenSource for OAuthApp {
-    async fn token(&self, _request: TokenRequest) -> Result<IssuedToken, TokenError> {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         let CredentialKind::App { id, secret } = self.credential.kind() else {
             return Err(TokenError::refused(
                 "OAuth logs applications in here, and the credential is no application's; give `Credential::app`",
             ));
         };
         let (id, secret) = (id.read()?, secret.read()?);
-        let minutes = crate::login::in_minutes(self.lifetime);
+        let minutes = in_minutes(self.lifetime);
         let parameters = [
             ("grant_type", "client_credentials"),
             ("client_id", id.expose_secret()),
             ("client_secret", secret.expose_secret()),
             ("expiration", &minutes),
         ];
-        let grant = ask(&self.endpoint, &self.client, &parameters).await?;
+        let question = Question::new(&self.endpoint, &parameters)?;
+        let mut fingerprint = Fingerprint::empty();
+        self.credential.fingerprint(&mut fingerprint);
+        let (endpoint, login) = (&self.endpoint, question.request());
+        let read = |answer: &Response<Bytes>| question.grant(answer);
+        let grant = self
+            .client
+            .log_in(&request, endpoint, fingerprint, login, read)
+            .await?;
         Ok(grant.access)
     }
 
@@ -433,34 +435,55 @@ pub(super) struct Grant {
     pub(super) user: Option<String>,
 }
 
+/// Asks an OAuth end point, with nothing in the parameters that an account could be locked for.
 pub(super) async fn ask(
     endpoint: &Endpoint,
     client: &TokenClient,
     parameters: &[(&str, &str)],
 ) -> Result<Grant, Failure> {
-    let failed = |error| Failure {
-        code: None,
-        says_not_this_server: false,
-        error,
-    };
-    let uri = endpoint.checked().map_err(failed)?;
-    let asked = place(&uri);
-    let form = parameters
-        .iter()
-        .fold(Form::default(), |form, (name, value)| {
-            form.pair(name, value)
+    let question = Question::new(endpoint, parameters)?;
+    let answer = client.send(question.request()).await?;
+    question.grant(&answer)
+}
+
+/// One question to `oauth2/token`.
+struct Question<'a> {
+    uri: Uri,
+    place: String,
+    parameters: &'a [(&'a str, &'a str)],
+}
+
+impl<'a> Question<'a> {
+    fn new(endpoint: &Endpoint, parameters: &'a [(&'a str, &'a str)]) -> Result<Self, TokenError> {
+        let uri = endpoint.checked()?;
+        Ok(Self {
+            place: redact(&uri),
+            uri,
+            parameters,
         })
-        .pair("f", "json");
-    let answer = client.send(post_form(uri, form)).await.map_err(failed)?;
-    let secrets: Vec<&str> = parameters
-        .iter()
-        .filter(|(name, _)| !matches!(*name, "grant_type" | "expiration" | "client_id"))
-        .map(|(_, value)| *value)
-        .collect();
-    let json = read_json(&answer, &asked, &secrets)?;
-    grant(&json)
-        .unwrap_or_else(|| Err(neither(&answer, &asked)))
-        .map_err(failed)
+    }
+
+    fn request(&self) -> Request<Full<Bytes>> {
+        let parameters = self.parameters.iter();
+        let form = parameters
+            .fold(Form::default(), |form, (name, value)| {
+                form.pair(name, value)
+            })
+            .pair("f", "json");
+        post_form(self.uri.clone(), form)
+    }
+
+    fn grant(&self, answer: &Response<Bytes>) -> Result<Grant, Failure> {
+        let secrets: Vec<&str> = self
+            .parameters
+            .iter()
+            .filter(|(name, _)| !matches!(*name, "grant_type" | "expiration" | "client_id"))
+            .map(|(_, value)| *value)
+            .collect();
+        let json = read_json(answer, &self.place, &secrets)?;
+        let grant = grant(&json).unwrap_or_else(|| Err(neither(answer, &self.place)));
+        Ok(grant?)
+    }
 }
 
 fn grant(json: &serde_json::Map<String, Value>) -> Option<Result<Grant, TokenError>> {
@@ -533,7 +556,7 @@ async fn revoke(
     client: &TokenClient,
 ) -> Result<(), TokenError> {
     let uri = endpoint.checked()?;
-    let asked = place(&uri);
+    let asked = redact(&uri);
     let form = Form::default()
         .pair("auth_token", token)
         .pair("client_id", client_id)

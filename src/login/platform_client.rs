@@ -34,13 +34,11 @@ impl TokenClient {
                 ))
             })?
             .with_no_client_auth();
-        Ok(Self::with_tls(tls))
+        Ok(Self::from_rustls_config(tls))
     }
 
-    /// A client like [`platform`](Self::platform)'s, with the roots and settings of `tls`.
-    ///
-    /// The type is rustls 0.23's.
-    pub fn with_tls(tls: ClientConfig) -> Self {
+    /// A client like [`platform`](Self::platform)'s, with the roots and settings of `tls`, which is rustls 0.23's.
+    pub fn from_rustls_config(tls: ClientConfig) -> Self {
         Self::over(
             HttpsConnectorBuilder::new()
                 .with_tls_config(tls)

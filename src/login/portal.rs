@@ -4,32 +4,36 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock, Weak},
     time::Duration,
 };
 
 use http::Uri;
 use tokio::time::Instant;
 
+use super::{
+    DEFAULT_LIFETIME,
+    answer::{neither, read_json, token_in},
+    client::{Form, TokenClient, bind, post_form},
+    endpoint::Endpoint,
+    in_minutes,
+    setters::{binding_setters, lifetime_setter},
+};
 use crate::{
     credential::Fingerprint,
     error::{ConfigError, TokenError},
     identity::Identity,
     lock::lock,
-    login::{
-        Endpoint, TokenBinding, TokenClient,
-        answer::{neither, read_json, token_in},
-        client::{Form, place, post_form},
-    },
     outcome::SkipReason,
-    registry,
     session::TokenStore,
     token::{
-        DynTokenSource, IssuedToken, Owner, SignOut, Token, TokenReason, TokenRequest, TokenSource,
+        DynTokenSource, IssuedToken, Owner, SignOut, Token, TokenBinding, TokenReason,
+        TokenRequest, TokenSource,
     },
+    url::redact,
 };
 
-/// A portal somebody is logged in at. Clones share the login; so do all servers federated with it.
+/// A portal, and a login there. Clones share the login; so do all servers federated with it.
 ///
 /// Sites with a [`Credential`](crate::Credential) find and share their portal by themselves. By hand:
 ///
@@ -56,16 +60,48 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Portal {
-    store: Arc<TokenStore>,
-    users: Arc<Users>,
+    shared: Arc<SharedLogin>,
     exchange: Endpoint,
     /// What the portal's token is bound to: its exchange is one of the requests that must show it.
     binding: TokenBinding,
     client: TokenClient,
 }
 
+/// What all servers of a portal share.
+struct SharedLogin {
+    url: String,
+    login: Arc<dyn DynTokenSource>,
+    /// Made by the first request, with the guard of the layer that it comes from.
+    store: OnceLock<Arc<TokenStore>>,
+    users: Users,
+}
+
+/// A portal that goes once no source uses it.
+pub(super) struct WeakPortal {
+    shared: Weak<SharedLogin>,
+    exchange: Endpoint,
+    binding: TokenBinding,
+    client: TokenClient,
+}
+
+impl WeakPortal {
+    pub(super) fn upgrade(&self) -> Option<Portal> {
+        Some(Portal {
+            shared: self.shared.upgrade()?,
+            exchange: self.exchange.clone(),
+            binding: self.binding.clone(),
+            client: self.client.clone(),
+        })
+    }
+
+    pub(super) fn is_in_use(&self) -> bool {
+        self.shared.strong_count() > 0
+    }
+}
+
 impl Portal {
-    /// The portal at `url`, the part before `/sharing`, where `login` gets its tokens.
+    /// The portal at `url`, the part before `/sharing`, where `login` gets its tokens. Say what `login` binds them to, if
+    /// that is a `Referer`: it is sent with every exchange.
     ///
     /// # Errors
     ///
@@ -75,37 +111,52 @@ impl Portal {
         login: impl TokenSource,
         client: TokenClient,
     ) -> Result<Self, ConfigError> {
-        let exchange = Endpoint::parse(&format!(
-            "{}/sharing/rest/generateToken",
-            url.trim_end_matches('/')
-        ))?;
-        let binding = TokenBinding::RequestIp;
-        Ok(Self::with(url, exchange, Arc::new(login), binding, client))
+        let url = url.trim_end_matches('/');
+        let exchange = Endpoint::parse(&format!("{url}/sharing/rest/generateToken"))?;
+        Ok(Self::with(url, exchange, Arc::new(login), client))
     }
 
-    /// Says what `login` binds its tokens to, if that is a `Referer`: it is sent with every exchange.
-    #[must_use]
-    pub fn binding(mut self, binding: TokenBinding) -> Self {
-        self.binding = binding;
-        self
-    }
-
-    pub(crate) fn with(
+    pub(super) fn with(
         url: &str,
         exchange: Endpoint,
         login: Arc<dyn DynTokenSource>,
-        binding: TokenBinding,
         client: TokenClient,
     ) -> Self {
-        let owner = Owner::portal(url);
-        let tally = Arc::default();
         Self {
-            store: Arc::new(TokenStore::new(login, owner, LOGIN_TIMEOUT, tally)),
-            users: Arc::default(),
+            shared: Arc::new(SharedLogin {
+                url: url.to_owned(),
+                login,
+                store: OnceLock::new(),
+                users: Users::default(),
+            }),
             exchange,
-            binding,
+            binding: TokenBinding::RequestIp,
             client,
         }
+    }
+
+    binding_setters!();
+
+    pub(super) fn downgrade(&self) -> WeakPortal {
+        WeakPortal {
+            shared: Arc::downgrade(&self.shared),
+            exchange: self.exchange.clone(),
+            binding: self.binding.clone(),
+            client: self.client.clone(),
+        }
+    }
+
+    /// The portal's token, kept for all its servers.
+    fn store(&self, request: &TokenRequest) -> &Arc<TokenStore> {
+        self.shared.store.get_or_init(|| {
+            Arc::new(TokenStore::new(
+                Arc::clone(&self.shared.login),
+                Owner::portal(&self.shared.url),
+                request.guard().clone(),
+                LOGIN_TIMEOUT,
+                Arc::default(),
+            ))
+        })
     }
 }
 
@@ -141,49 +192,46 @@ impl Users {
 /// Within the limit of the login that waits for it.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
 
-impl registry::Shared for Portal {
-    fn is_needed(&self, now: Instant) -> bool {
-        Arc::strong_count(&self.store) > 1 || self.store.is_worth_keeping(now)
-    }
-}
-
 impl TokenSource for Portal {
     /// The portal's own token, for a site that is the portal itself.
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        self.users.add(request.identity());
-        let token = self.store.fresh().await.map_err(why)?;
-        if let Some(dead) = request
-            .previous_token()
-            .filter(|dead| dead.expose() == token.expose())
-        {
-            if dead.is_proven() {
-                self.store.note_clean(&token);
-            }
-            let renewed = self.store.renewed(Some(&token), request.reason()).await;
-            let renewed = renewed.map_err(why)?;
-            return renewed.reissue();
+        self.shared.users.add(request.identity());
+        let store = self.store(&request);
+        let token = store.fresh().await.map_err(why)?;
+        let is_previous = |previous: &Token| previous.expose() == token.expose();
+        if !request.previous_token().is_some_and(is_previous) {
+            return token.reissue();
         }
-        token.reissue()
+        let renewed = store.renewed(Some(&token), request.reason()).await;
+        renewed.map_err(why)?.reissue()
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
-        self.store.fingerprint(fingerprint);
+        self.shared.login.fingerprint(fingerprint);
     }
 
     /// The last of its users ends the portal's login.
     async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
-        if !self.users.remove(sign_out.identity()) {
+        if !self.shared.users.remove(sign_out.identity()) {
             return Ok(());
         }
-        self.store.forget(Duration::ZERO).tell().await
+        match self.shared.store.get() {
+            Some(store) => store.forget().tell().await,
+            // Another process may share its login.
+            None => {
+                let owner = Owner::portal(&self.shared.url);
+                self.shared.login.sign_out(SignOut::new(owner, None)).await
+            }
+        }
     }
 }
 
 impl fmt::Debug for Portal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Portal")
-            .field("store", &self.store)
+            .field("store", &self.shared.store)
             .field("exchange", &self.exchange)
+            .field("binding", &self.binding)
             .finish_non_exhaustive()
     }
 }
@@ -209,25 +257,14 @@ impl FederatedServer {
             portal: portal.clone(),
             server: server_url.into(),
             binding: TokenBinding::RequestIp,
-            lifetime: crate::login::DEFAULT_LIFETIME,
+            lifetime: DEFAULT_LIFETIME,
             direct: None,
             takes_portal_tokens: Mutex::new(false),
         }
     }
 
-    /// Binds the tokens to something else.
-    #[must_use]
-    pub fn binding(mut self, binding: TokenBinding) -> Self {
-        self.binding = binding;
-        self
-    }
-
-    /// Asks for tokens good for `lifetime`, in whole minutes, at least one.
-    #[must_use]
-    pub fn lifetime(mut self, lifetime: Duration) -> Self {
-        self.lifetime = lifetime;
-        self
-    }
+    binding_setters!();
+    lifetime_setter!();
 
     /// Where a token of the portal's comes from that this server may take as it is.
     pub(crate) fn direct(mut self, login: Arc<dyn DynTokenSource>) -> Self {
@@ -237,22 +274,22 @@ impl FederatedServer {
 
     async fn exchange(&self, portal_token: &Token) -> Result<IssuedToken, Exchange> {
         let uri: Uri = self.portal.exchange.checked().map_err(Exchange::Failed)?;
-        let asked = place(&uri);
-        let minutes = crate::login::in_minutes(self.lifetime);
+        let asked = redact(&uri);
+        let minutes = in_minutes(self.lifetime);
         let form = Form::default()
             .pair("request", "getToken")
             .pair("serverUrl", &self.server)
             .pair("token", portal_token.expose())
             .pair("expiration", &minutes)
-            .pair("f", "json");
-        let mut request = post_form(uri, self.binding.append_to(form));
-        self.portal.binding.put_on(request.headers_mut());
+            .pair("f", "json")
+            .bound_to(&self.binding);
+        let mut request = post_form(uri, form);
+        bind(&mut request, &self.portal.binding).map_err(Exchange::Failed)?;
         let answer = self.portal.client.send(request).await;
         let answer = answer.map_err(Exchange::Failed)?;
         match read_json(&answer, &asked, &[portal_token.expose()]) {
             Ok(json) => {
-                // The portal took its own token: logins there bear fruit.
-                self.portal.store.note_clean(portal_token);
+                portal_token.set_proven();
                 match token_in(&json, &answer) {
                     Some(token) => token.map_err(Exchange::Failed),
                     None => Err(Exchange::Failed(neither(&answer, &asked))),
@@ -263,7 +300,7 @@ impl FederatedServer {
                 Err(Exchange::PortalTokenDead)
             }
             Err(failure) if failure.says_not_this_server => {
-                self.portal.store.note_clean(portal_token);
+                portal_token.set_proven();
                 Err(Exchange::NotFederated(failure.error))
             }
             Err(failure) => Err(Exchange::Failed(failure.error)),
@@ -298,13 +335,13 @@ enum Exchange {
 
 impl TokenSource for FederatedServer {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        self.portal.users.add(request.identity());
-        let store = &self.portal.store;
+        self.portal.shared.users.add(request.identity());
+        let store = self.portal.store(&request);
         let before = store.current().map(|token| token.generation());
         let mut portal_token = store.fresh().await.map_err(why)?;
         // The next login would give nothing better than one that was made for this call.
         let mut is_fresh = before.is_none_or(|before| portal_token.generation() > before)
-            && !portal_token.is_second_hand();
+            && !portal_token.is_from_shared_cache();
         loop {
             match self.exchange(&portal_token).await {
                 Ok(token) => {
@@ -331,7 +368,12 @@ impl TokenSource for FederatedServer {
                 Err(Exchange::NotFederated(error)) => {
                     // The portal's token opens more than this server's would.
                     let Some(direct) = &self.direct else {
-                        return Err(error);
+                        return Err(TokenError::refused(format!(
+                            "the portal makes no token for {} ({error}): it hosts the service itself, or the server is not \
+                             federated with it; `send_portal_token` lets the site have the portal's own token, which opens \
+                             all of the portal",
+                            redact(&self.server)
+                        )));
                     };
                     self.set_takes_portal_tokens(true);
                     return direct.token(request).await;
@@ -342,7 +384,7 @@ impl TokenSource for FederatedServer {
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
-        self.portal.store.fingerprint(fingerprint);
+        TokenSource::fingerprint(&self.portal, fingerprint);
     }
 
     /// Signs out of the portal too: whoever signs out of one of its servers expects to be asked again.

@@ -1,5 +1,5 @@
-//! A person's sign-in at a portal, as two plain functions: make the URL to send the person to, redeem the code the
-//! person comes back with. OAuth 2.0's authorization code with PKCE.
+//! A person's sign-in at a portal: a URL to send the person to, and a code that the person comes back with. OAuth 2.0's
+//! authorization code with PKCE.
 //!
 //! Codes, verifiers and the URL are the `oauth2` crate's; the portal's answer is not, since it tells errors under HTTP
 //! 200 in an object and has fields of its own.
@@ -7,34 +7,190 @@
 use std::{fmt, time::Duration};
 
 use oauth2::{
-    AuthUrl, AuthorizationCode, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier,
-    RedirectUrl, basic::BasicClient,
+    AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
+    basic::BasicClient,
 };
 use secrecy::{ExposeSecret, SecretString};
 
+use super::{
+    client::TokenClient,
+    endpoint::Endpoint,
+    oauth::{ask, oauth_endpoint},
+};
 use crate::{
     error::{ConfigError, TokenError},
-    login::{
-        TokenClient,
-        oauth::{ask, oauth_endpoint},
-    },
     token::IssuedToken,
 };
 
-/// Where to send a person to sign in, and what to keep until the person comes back.
+/// A person's sign-in at a portal that has begun: where to send the person, and what to keep until the person comes back.
+///
+/// ```
+/// use tower_arcgis_auth::SignIn;
+///
+/// let sign_in =
+///     SignIn::try_new("https://www.arcgis.com", "aClientId", "https://app.example.com/signed-in").unwrap();
+/// assert!(sign_in.url().starts_with("https://www.arcgis.com/sharing/rest/oauth2/authorize?"));
+/// assert!(sign_in.url().contains("code_challenge_method=S256"));
+/// ```
 pub struct SignIn {
+    endpoint: Endpoint,
+    client_id: String,
+    redirect_uri: String,
+    url: String,
+    state: SecretString,
+    verifier: SecretString,
+}
+
+impl SignIn {
+    /// Begins a sign-in of the application `client_id` at the portal at `portal`, the part before `/sharing`.
+    ///
+    /// # Errors
+    ///
+    /// If `portal` or `redirect_uri` is no URL.
+    pub fn try_new(portal: &str, client_id: &str, redirect_uri: &str) -> Result<Self, ConfigError> {
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let state = CsrfToken::new_random();
+        Self::begun(
+            portal,
+            client_id,
+            redirect_uri,
+            challenge,
+            &state,
+            &verifier,
+        )
+    }
+
+    /// A sign-in that began before, by what was kept of it: its [`state`](Self::state) and its
+    /// [`verifier`](Self::verifier).
+    ///
+    /// # Errors
+    ///
+    /// If `portal` or `redirect_uri` is no URL.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::SignIn;
+    ///
+    /// let (portal, id, back) = ("https://www.arcgis.com", "aClientId", "https://app.example.com/signed-in");
+    /// let begun = SignIn::try_new(portal, id, back).unwrap();
+    /// // Kept in the person's session.
+    /// let (state, verifier) = (begun.state().to_owned(), begun.verifier().to_owned());
+    /// let resumed = SignIn::resume(portal, id, back, &state, &verifier).unwrap();
+    /// assert_eq!(resumed.url(), begun.url());
+    /// ```
+    pub fn resume(
+        portal: &str,
+        client_id: &str,
+        redirect_uri: &str,
+        state: &str,
+        verifier: &str,
+    ) -> Result<Self, ConfigError> {
+        let verifier = PkceCodeVerifier::new(verifier.to_owned());
+        let challenge = PkceCodeChallenge::from_code_verifier_sha256(&verifier);
+        let state = CsrfToken::new(state.to_owned());
+        Self::begun(
+            portal,
+            client_id,
+            redirect_uri,
+            challenge,
+            &state,
+            &verifier,
+        )
+    }
+
+    fn begun(
+        portal: &str,
+        client_id: &str,
+        redirect_uri: &str,
+        challenge: PkceCodeChallenge,
+        state: &CsrfToken,
+        verifier: &PkceCodeVerifier,
+    ) -> Result<Self, ConfigError> {
+        let unusable = |what: &str| {
+            ConfigError::new(format!(
+                "the {what} of a sign-in is no URL; write it like https://portal.example.com/portal"
+            ))
+        };
+        let authorize = format!(
+            "{}/sharing/rest/oauth2/authorize",
+            portal.trim_end_matches('/')
+        );
+        let client = BasicClient::new(ClientId::new(client_id.to_owned()))
+            .set_auth_uri(AuthUrl::new(authorize).map_err(|_| unusable("portal"))?)
+            .set_redirect_uri(
+                RedirectUrl::new(redirect_uri.to_owned()).map_err(|_| unusable("redirect URI"))?,
+            );
+        let (url, _) = client
+            .authorize_url(|| state.clone())
+            .set_pkce_challenge(challenge)
+            .url();
+        Ok(Self {
+            endpoint: oauth_endpoint(portal, "token")?,
+            client_id: client_id.to_owned(),
+            redirect_uri: redirect_uri.to_owned(),
+            url: url.into(),
+            state: state.secret().as_str().into(),
+            verifier: verifier.secret().as_str().into(),
+        })
+    }
+
     /// The portal's sign-in page, to redirect the person's browser to.
-    pub url: String,
-    /// To compare with the `state` parameter the browser comes back with: it must be the same.
-    pub state: CsrfToken,
-    /// To redeem the code with.
-    pub verifier: PkceCodeVerifier,
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What the browser comes back with in the parameter `state`: keep it with the person's session.
+    pub fn state(&self) -> &str {
+        self.state.expose_secret()
+    }
+
+    /// What redeems the code: keep it with the person's session, and show it to no one.
+    pub fn verifier(&self) -> &str {
+        self.verifier.expose_secret()
+    }
+
+    /// Redeems the `code` the person came back with, with this `state` beside it.
+    ///
+    /// # Errors
+    ///
+    /// A refusal where the state is another than this sign-in's, or the code is wrong, used or too old; a fault where the
+    /// portal cannot be asked.
+    pub async fn redeem(
+        &self,
+        code: &str,
+        state: &str,
+        client: &TokenClient,
+    ) -> Result<SignedIn, TokenError> {
+        if state != self.state() {
+            return Err(TokenError::refused(
+                "the `state` that came back is not this sign-in's; begin a new one",
+            ));
+        }
+        let parameters = [
+            ("grant_type", "authorization_code"),
+            ("client_id", self.client_id.as_str()),
+            ("redirect_uri", self.redirect_uri.as_str()),
+            ("code", code),
+            ("code_verifier", self.verifier()),
+        ];
+        let grant = ask(&self.endpoint, client, &parameters).await?;
+        Ok(SignedIn {
+            access: grant.access,
+            refresh_token: grant
+                .refresh
+                .map(|token| SecretString::from(token.expose_secret().to_owned())),
+            refresh_lifetime: grant.refresh_lifetime,
+            user: grant.user,
+        })
+    }
 }
 
 impl fmt::Debug for SignIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The URL holds the state.
-        f.debug_struct("SignIn").finish_non_exhaustive()
+        f.debug_struct("SignIn")
+            .field("endpoint", &self.endpoint)
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -49,84 +205,4 @@ pub struct SignedIn {
     pub refresh_lifetime: Option<Duration>,
     /// Who signed in.
     pub user: Option<String>,
-}
-
-/// Begins a sign-in of the application `client_id` at the portal at `portal`, the part before `/sharing`.
-///
-/// # Errors
-///
-/// If `portal` or `redirect_uri` is no URL.
-///
-/// ```
-/// let sign_in = tower_arcgis_auth::begin_sign_in(
-///     "https://www.arcgis.com",
-///     "aClientId",
-///     "https://app.example.com/signed-in",
-/// )
-/// .unwrap();
-/// assert!(sign_in.url.starts_with("https://www.arcgis.com/sharing/rest/oauth2/authorize?"));
-/// assert!(sign_in.url.contains("code_challenge_method=S256"));
-/// ```
-pub fn begin_sign_in(
-    portal: &str,
-    client_id: &str,
-    redirect_uri: &str,
-) -> Result<SignIn, ConfigError> {
-    let unusable = |what: &str| {
-        ConfigError::new(format!(
-            "the {what} of a sign-in is no URL; write it like https://portal.example.com/portal"
-        ))
-    };
-    let authorize = format!(
-        "{}/sharing/rest/oauth2/authorize",
-        portal.trim_end_matches('/')
-    );
-    let client = BasicClient::new(ClientId::new(client_id.to_owned()))
-        .set_auth_uri(AuthUrl::new(authorize).map_err(|_| unusable("portal"))?)
-        .set_redirect_uri(
-            RedirectUrl::new(redirect_uri.to_owned()).map_err(|_| unusable("redirect URI"))?,
-        );
-    let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
-    let (url, state) = client
-        .authorize_url(CsrfToken::new_random)
-        .set_pkce_challenge(challenge)
-        .url();
-    Ok(SignIn {
-        url: url.into(),
-        state,
-        verifier,
-    })
-}
-
-/// Redeems the `code` a person came back with. Compare the `state` first.
-///
-/// # Errors
-///
-/// A refusal where the code is wrong, used or too old; a fault where the portal cannot be asked.
-pub async fn redeem_code(
-    portal: &str,
-    client_id: &str,
-    redirect_uri: &str,
-    code: AuthorizationCode,
-    verifier: &PkceCodeVerifier,
-    client: &TokenClient,
-) -> Result<SignedIn, TokenError> {
-    let endpoint =
-        oauth_endpoint(portal, "token").map_err(|error| TokenError::fault(error.to_string()))?;
-    let parameters = [
-        ("grant_type", "authorization_code"),
-        ("client_id", client_id),
-        ("redirect_uri", redirect_uri),
-        ("code", code.secret().as_str()),
-        ("code_verifier", verifier.secret().as_str()),
-    ];
-    let grant = ask(&endpoint, client, &parameters).await?;
-    Ok(SignedIn {
-        access: grant.access,
-        refresh_token: grant
-            .refresh
-            .map(|token| SecretString::from(token.expose_secret().to_owned())),
-        refresh_lifetime: grant.refresh_lifetime,
-        user: grant.user,
-    })
 }

@@ -5,16 +5,16 @@ use secrecy::ExposeSecret;
 use crate::{
     credential::{Fingerprint, Secret},
     error::TokenError,
-    token::{IssuedToken, SignOut, TokenRequest, TokenSource},
+    token::{IssuedToken, TokenRequest, TokenSource},
 };
 
 /// Hands out a token made elsewhere. When a server refuses it, it is refused here too: nobody can renew it but whoever
 /// made it.
 ///
-/// Wrap it to ask another source then:
+/// [`or_else`](TokenSource::or_else) asks another source then:
 ///
 /// ```
-/// use tower_arcgis_auth::{IssuedToken, StaticToken, Secret, Site, token_source_fn};
+/// use tower_arcgis_auth::{IssuedToken, StaticToken, Secret, Site, TokenSource, token_source_fn};
 ///
 /// let renewing = token_source_fn(|_| async { IssuedToken::try_new("fresh") });
 /// let site = Site::new("https://gis.example.com/arcgis")
@@ -32,13 +32,6 @@ impl StaticToken {
         Self {
             token: token.into(),
         }
-    }
-
-    /// The same, and `next` once the token has died. They are one credential: while `next`
-    /// [cannot tell](Fingerprint::cannot_tell) what its own is, a refusal lasts its 15 minutes though the token was
-    /// replaced meanwhile. A closure never tells; a [`TokenSource`] of your own may.
-    pub fn or_else<S: TokenSource>(self, next: S) -> OrElse<S> {
-        OrElse { ready: self, next }
     }
 }
 
@@ -62,30 +55,5 @@ impl TokenSource for StaticToken {
         // Whose it is, too: nothing else tells.
         fingerprint.account_of(&self.token);
         fingerprint.secret_of(&self.token);
-    }
-}
-
-/// What [`StaticToken::or_else`] makes.
-#[derive(Clone, Debug)]
-pub struct OrElse<S> {
-    ready: StaticToken,
-    next: S,
-}
-
-impl<S: TokenSource> TokenSource for OrElse<S> {
-    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        match self.ready.token(request.clone()).await {
-            Ok(token) => Ok(token),
-            Err(_) => self.next.token(request).await,
-        }
-    }
-
-    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
-        self.ready.fingerprint(fingerprint);
-        fingerprint.also(&self.next);
-    }
-
-    async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
-        self.next.sign_out(sign_out).await
     }
 }

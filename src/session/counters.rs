@@ -1,22 +1,11 @@
-//! What is counted of a site's logins and challenges: never on the way of a request that needs neither.
+//! What a site's sessions count.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Shared by all stores of a site, so that nothing is lost with a caller who is forgotten.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) logins: Count,
-    pub(crate) refused_logins: Count,
-    pub(crate) failed_logins: Count,
-    pub(crate) challenges: Count,
-    pub(crate) sent_again: Count,
-    pub(crate) sign_outs: Count,
-}
+pub(crate) struct Counter(AtomicU64);
 
-#[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
-
-impl Count {
+impl Counter {
     pub(crate) fn add_one(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -24,4 +13,15 @@ impl Count {
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Counted by a site's sessions together.
+#[derive(Debug, Default)]
+pub(crate) struct SiteCounters {
+    pub(crate) logins: Counter,
+    pub(crate) refused_logins: Counter,
+    pub(crate) failed_logins: Counter,
+    pub(crate) challenges: Counter,
+    pub(crate) sent_again: Counter,
+    pub(crate) sign_outs: Counter,
 }

@@ -1,17 +1,27 @@
-//! Sessions: the shared state of one site and identity.
+//! Sessions: the shared state of one site and identity. A session has a token store, says how its token travels, and
+//! remembers the services that no login helps.
 
-mod account;
+mod backoff;
+mod budget;
 mod counters;
 #[cfg(feature = "identities")]
 mod identities;
+mod services;
+#[allow(clippy::module_inception, reason = "the file of the type")]
+mod session;
+mod sessions;
 mod state;
+mod status;
 mod store;
 
 #[cfg(feature = "identities")]
-pub(crate) use self::identities::{CallerSettings, Callers, IdentityFn};
+pub(crate) use self::identities::{Identities, IdentityFn, IdentitySettings};
+pub use self::status::{SessionState, TokenState};
 pub(crate) use self::{
-    account::{Account, Accounts, ServiceKey, Signing, service_key},
-    counters::Tally,
-    state::{LoginResult, REFUSAL_REMEMBERED},
-    store::{Renewal, TokenStore, broken_off, in_time},
+    counters::SiteCounters,
+    services::Standing,
+    session::{Session, Signing},
+    sessions::Sessions,
+    state::LoginResult,
+    store::{Renewal, TokenStore, broken_off},
 };

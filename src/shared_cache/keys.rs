@@ -1,4 +1,4 @@
-//! The keys of a vault: what seals and names its records, and what is derived from each.
+//! The keys of a shared cache: what seals and names its records, and what is derived from each.
 
 use std::{fmt, sync::Arc};
 
@@ -13,18 +13,18 @@ use sha2::Sha256;
 use crate::{credential::Secret, error::ConfigError};
 
 /// In front of every sealed record, and sealed with it: what a later version changes, this one leaves alone.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const NONCE: usize = 24;
 
 type Bytes32 = Zeroizing<[u8; 32]>;
 
 /// The keys that seal what a [`SealedTokenCache`](crate::SealedTokenCache) keeps. The first seals, all open.
 ///
-/// All processes that share tokens have the same. Whoever has a key and reaches the vault has the tokens.
+/// All processes that share tokens have the same. A program that has a key and reaches the cache has the tokens.
 ///
 /// To change keys, each process in turn: first add the new key at the end, so that all can open what it seals; then put
-/// it first; once the old one's tokens have run out, take that away. During the second step those that have it first and
-/// those that have it last take turns apart: the two groups may log in once each, and try a wrong password once each.
+/// it first; once the old one's tokens have run out, take that away. During the second step the processes that have it
+/// first and those that have it last write apart: the two groups may log in once each, and try a wrong password once each.
 ///
 /// ```
 /// use tower_arcgis_auth::{Secret, TokenCacheKeys};
@@ -40,7 +40,8 @@ type Bytes32 = Zeroizing<[u8; 32]>;
 /// ```
 #[derive(Clone)]
 pub struct TokenCacheKeys {
-    keys: Arc<[Key]>,
+    first: Arc<Key>,
+    older: Arc<[Arc<Key>]>,
 }
 
 impl TokenCacheKeys {
@@ -52,33 +53,44 @@ impl TokenCacheKeys {
     /// Where there is no key, one that is none, or the secret cannot be read.
     pub fn try_new(keys: impl Into<Secret>) -> Result<Self, ConfigError> {
         let text = keys.into().read().map_err(|error| {
-            ConfigError::new(format!("the vault's key cannot be read: {error}"))
+            ConfigError::new(format!(
+                "the key of the shared cache cannot be read: {error}"
+            ))
         })?;
         let keys = text
             .expose_secret()
             .split(|between: char| between.is_whitespace() || between == ',')
             .filter(|key| !key.is_empty())
-            .map(|key| parse(key).map(|key| Key::derived_from(&key)))
+            .map(|key| parse(key).map(|key| Arc::new(Key::derived_from(&key))))
             .collect::<Option<Vec<_>>>()
-            .filter(|keys| !keys.is_empty())
-            .ok_or_else(|| {
-                ConfigError::new(
-                    "the vault's key is not 64 hexadecimal digits; make one with `openssl rand -hex 32`, and give \
-                     all processes the same",
-                )
-            })?;
-        Ok(Self { keys: keys.into() })
+            .unwrap_or_default();
+        match &keys[..] {
+            [first, older @ ..] => Ok(Self {
+                first: Arc::clone(first),
+                older: older.into(),
+            }),
+            [] => Err(ConfigError::new(
+                "the key of the shared cache is not 64 hexadecimal digits; make one with `openssl rand -hex 32`, and \
+                 give all processes the same",
+            )),
+        }
     }
 
-    /// Each with whether it is the one that seals.
-    pub(super) fn all(&self) -> &[Key] {
-        &self.keys
+    /// The one that seals.
+    pub(super) fn first(&self) -> &Arc<Key> {
+        &self.first
+    }
+
+    /// Those that only open.
+    pub(super) fn older(&self) -> &[Arc<Key>] {
+        &self.older
     }
 }
 
 impl fmt::Debug for TokenCacheKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TokenCacheKeys([redacted]; {})", self.keys.len())
+        let count = 1 + self.older.len();
+        write!(f, "TokenCacheKeys([redacted]; {count})")
     }
 }
 
@@ -107,7 +119,12 @@ pub(super) struct Key {
 
 impl Key {
     fn derived_from(key: &Bytes32) -> Self {
-        let derived = |purpose: &str| hmac(key, &[b"tower-arcgis-auth vault ", purpose.as_bytes()]);
+        let derived = |purpose: &str| {
+            hmac(
+                key,
+                &[b"tower-arcgis-auth shared cache ", purpose.as_bytes()],
+            )
+        };
         Self {
             naming: derived("naming"),
             sealing: derived("sealing"),
@@ -126,13 +143,13 @@ impl Key {
         })
     }
 
-    /// Enough to see that a credential has changed, and too little to find it by trying.
-    pub(super) fn digest(&self, credential: &[u8]) -> u32 {
-        let digest = hmac(&self.comparing, &[credential]);
+    /// What `bytes` are recognised by among processes with the same key.
+    pub(super) fn digest(&self, bytes: &[u8]) -> u64 {
+        let digest = hmac(&self.comparing, &[bytes]);
         digest
             .iter()
-            .take(4)
-            .fold(0, |number, byte| number << 8 | u32::from(*byte))
+            .take(8)
+            .fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 
     /// `plain`, readable only with this key and as a record about `subject`; `None` where the machine has no random
@@ -257,7 +274,7 @@ mod tests {
         }
         let keys = TokenCacheKeys::try_new(format!("{},\n{}\n", "0a".repeat(32), "0B".repeat(32)))
             .unwrap();
-        assert_eq!(keys.all().len(), 2);
+        assert_eq!(keys.older().len(), 1);
         assert_eq!(format!("{keys:?}"), "TokenCacheKeys([redacted]; 2)");
     }
 }

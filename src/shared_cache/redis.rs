@@ -1,4 +1,4 @@
-//! A vault in Redis: one key for the record, one for the lock, one for who took the lock last.
+//! A shared cache in Redis: one key for each record, compared and swapped by a script.
 
 use std::{
     fmt,
@@ -18,53 +18,40 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use crate::{
-    error::{ConfigError, repeatable},
+    error::ConfigError,
     lock::lock,
-    shared_cache::{SealedRecord, SharedTokenCache, TokenCacheError, VaultLock},
+    shared_cache::{SealedRecord, SharedTokenCache, TokenCacheError},
+    url::redact,
 };
 
 const DEFAULT_NAMESPACE: &str = "arcgis-auth";
 /// Below the limit a [`SealedTokenCache`](crate::SealedTokenCache) sets, so that what failed is told from here.
 const DEFAULT_TIME_LIMIT: Duration = Duration::from_millis(900);
-/// Whoever comes back to write after this was not held up, but dead.
-const FENCE_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-/// No record of ours is longer.
-const LONGEST_RECORD: usize = 64 * 1024;
+/// No record is longer: a history of 64 refusals, with all that a token service may say.
+const LONGEST_RECORD: usize = 512 * 1024;
 
-/// `KEYS`: record. `ARGV`: what was seen, what to write (nothing: remove), how long to keep it in milliseconds.
-const REPLACE: &str = "\
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
-return 1";
+/// A year, in milliseconds: Redis takes no number without end.
+const LONGEST_KEPT: u64 = 366 * 24 * 60 * 60 * 1000;
 
-/// `KEYS`: lock, fence. `ARGV`: holder, lease, how long to keep the fence.
-const LOCK: &str = "\
-if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
-redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
-return 1";
-
-/// `KEYS`: lock. `ARGV`: holder, lease.
-const EXTEND: &str = "\
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
-
-/// `KEYS`: lock, fence, record. `ARGV`: holder, what to write (nothing: nothing), how long to keep it.
-///
-/// The lock goes first: a full Redis still deletes. A fence that is gone went with the rest of Redis's memory.
-const UNLOCK: &str = "\
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
-local last = redis.call('GET', KEYS[2])
-if last and last ~= ARGV[1] then return 0 end
-if ARGV[2] ~= '' then redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[3]) end
+/// `KEYS`: the record. `ARGV`: whether there must be one, and which; whether to write one, and which, and for how many
+/// milliseconds.
+const COMPARE_AND_SWAP: &str = "\
+local found = redis.call('GET', KEYS[1])
+if ARGV[1] == '1' then
+  if found ~= ARGV[2] then return 0 end
+elseif found then return 0 end
+if ARGV[3] == '1' then redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[5]) else redis.call('DEL', KEYS[1]) end
 return 1";
 
 /// Keeps sealed records in Redis, 6.0 or later or what speaks like it: `redis://` or, with TLS, `rediss://`.
 ///
 /// Connects when it is first asked, and again by itself. Each question may take 900 ms, connecting included
-/// ([`time_limit`](Self::time_limit)). The keys of one record have one hash tag, so that a cluster's proxy keeps them
-/// together: `arcgis-auth:{NAME}:record`, `:lock`, `:fence`. All of them end by themselves. Redis's user needs `GET`,
-/// `SET`, `DEL`, `PEXPIRE` and `EVAL` on `arcgis-auth:*`, and `SELECT` where the URL names a database other than 0:
-/// `ACL SETUSER maps on >password ~arcgis-auth:* +get +set +del +pexpire +eval +select`.
+/// ([`time_limit`](Self::time_limit)). A record's key is `arcgis-auth:{NAME}`, and ends by itself. Redis's user needs `GET`,
+/// `SET`, `DEL` and `EVAL` on `arcgis-auth:*`, and `SELECT` where the URL names a database other than 0:
+/// `ACL SETUSER maps on >password ~arcgis-auth:* +get +set +del +eval +select`.
+///
+/// Give it a Redis that evicts nothing before its time (`maxmemory-policy noeviction`, the default): for what is evicted, each
+/// process may log in once more, and try a wrong password once more. A full one costs no more than the sharing.
 ///
 /// After an error that another server may not give, as when Redis has failed over, it connects anew to the same name.
 ///
@@ -78,10 +65,10 @@ return 1";
 /// // In earnest `Secret::env("ARCGIS_CACHE_KEY")`, or `Secret::file(…)`.
 /// let key = "8f0b6d1c53a24e7f9b1d0a6c4e8f2b7d5c9a3e1f6b8d0c2a4e6f8b1d3c5a7e90";
 /// let redis = RedisTokenCache::try_new("rediss://user:password@redis.example.com:6380/0")?.namespace("maps");
-/// let vault = SealedTokenCache::new(redis, TokenCacheKeys::try_new(key)?);
+/// let cache = SealedTokenCache::new(redis, TokenCacheKeys::try_new(key)?);
 /// let site = Site::new("https://gis.example.com/arcgis")
 ///     .credential(Credential::user("gis_reader", Secret::env("ARCGIS_PASSWORD")))
-///     .shared_token_cache(&vault);
+///     .shared_token_cache(&cache);
 /// # drop(site);
 /// # Ok(())
 /// # }
@@ -90,7 +77,7 @@ pub struct RedisTokenCache {
     client: Client,
     namespace: String,
     time_limit: Duration,
-    /// Held by whoever connects.
+    /// Held while connecting.
     connecting: tokio::sync::Mutex<()>,
     /// The connection in use, and its number.
     connected: Mutex<Option<(u64, ConnectionManager)>>,
@@ -107,7 +94,7 @@ impl RedisTokenCache {
         let unusable = |why: &str| {
             ConfigError::new(format!(
                 "the Redis URL `{}` {why}; write it like redis://redis.example.com:6379/0 or rediss://…",
-                repeatable(url)
+                redact(url)
             ))
         };
         let client = Client::open(url).map_err(|_| unusable("is not one"))?;
@@ -140,8 +127,9 @@ impl RedisTokenCache {
         self
     }
 
-    fn key(&self, name: &str, part: &str) -> String {
-        format!("{}:{{{name}}}:{part}", self.namespace)
+    /// With the name as its hash tag, as before a cluster's proxy.
+    fn key(&self, name: &str) -> String {
+        format!("{}:{{{name}}}", self.namespace)
     }
 
     /// Asks once, on a connection that worked so far or a new one.
@@ -149,7 +137,7 @@ impl RedisTokenCache {
         let asked = async {
             let (number, mut connection) = self.connect().await?;
             let mut doubt = Doubt {
-                vault: self,
+                cache: self,
                 connection: Some(number),
             };
             let answer = command.query_async(&mut connection).await;
@@ -178,7 +166,7 @@ impl RedisTokenCache {
             return Ok(connected.clone());
         }
         self.choose_tls();
-        // Whoever waits here goes on by itself soon, and somebody comes again: nothing is tried twice.
+        // A login that waits here goes on by itself soon, and the next asks again: nothing is tried twice.
         let settings = ConnectionManagerConfig::new()
             .set_number_of_retries(0)
             .set_connection_timeout(Some(self.time_limit))
@@ -196,7 +184,7 @@ impl RedisTokenCache {
             ConnectionAddr::TcpTls { .. }
         );
         if is_tls && rustls::crypto::CryptoProvider::get_default().is_none() {
-            // Lost only to somebody who has set one at this moment.
+            // Fails only where the program has set one at this moment.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
     }
@@ -251,96 +239,58 @@ fn is_said_by_any_server(code: &str) -> bool {
 /// A question that has no answer to rely on yet. Dropped before that, be it that the time is up, it takes the connection
 /// with it: where a machine vanished without a word, or is not the one to write to any more, asking on is of no use.
 struct Doubt<'a> {
-    vault: &'a RedisTokenCache,
+    cache: &'a RedisTokenCache,
     connection: Option<u64>,
 }
 
 impl Drop for Doubt<'_> {
     fn drop(&mut self) {
-        let mut connected = self.vault.connected();
+        let mut connected = self.cache.connected();
         connected.take_if(|(number, _)| Some(*number) == self.connection);
     }
 }
 
 impl SharedTokenCache for RedisTokenCache {
-    async fn read(&self, name: &str) -> Result<Option<Bytes>, TokenCacheError> {
+    async fn get(&self, name: &str) -> Result<Option<Bytes>, TokenCacheError> {
         let mut get = cmd("GET");
-        get.arg(self.key(name, "record"));
+        get.arg(self.key(name));
         let record: Option<Vec<u8>> = self.ask(get).await?;
-        Ok(record
-            .filter(|record| record.len() <= LONGEST_RECORD)
-            .map(Bytes::from))
+        match record {
+            Some(record) if record.len() > LONGEST_RECORD => Err(TokenCacheError::new(format!(
+                "what Redis at {} keeps under `{}` is too long for a record; see what else writes there",
+                self.address(),
+                self.namespace
+            ))),
+            record => Ok(record.map(Bytes::from)),
+        }
     }
 
-    async fn replace(
+    async fn compare_and_swap(
         &self,
         name: &str,
-        seen: &[u8],
-        with: Option<SealedRecord>,
+        expected: Option<&[u8]>,
+        new: Option<SealedRecord>,
     ) -> Result<bool, TokenCacheError> {
-        let mut script = eval(REPLACE, &[self.key(name, "record")]);
-        script.arg(seen);
-        write_arguments(&mut script, with.as_ref());
-        self.ask(script).await
-    }
-
-    async fn lock(
-        &self,
-        name: &str,
-        lease: Duration,
-    ) -> Result<Option<VaultLock>, TokenCacheError> {
-        let lock = VaultLock::unique();
-        let mut script = eval(LOCK, &[self.key(name, "lock"), self.key(name, "fence")]);
+        let mut script = cmd("EVAL");
+        script.arg(COMPARE_AND_SWAP).arg(1).arg(self.key(name));
         script
-            .arg(lock.holder())
-            .arg(millis(lease))
-            .arg(millis(FENCE_KEPT));
-        let taken: bool = self.ask(script).await?;
-        Ok(taken.then_some(lock))
-    }
-
-    async fn extend(
-        &self,
-        name: &str,
-        lock: &VaultLock,
-        lease: Duration,
-    ) -> Result<bool, TokenCacheError> {
-        let mut script = eval(EXTEND, &[self.key(name, "lock")]);
-        script.arg(lock.holder()).arg(millis(lease));
+            .arg(u8::from(expected.is_some()))
+            .arg(expected.unwrap_or_default());
+        script.arg(u8::from(new.is_some()));
+        if let Some(record) = &new {
+            script
+                .arg(&record.bytes()[..])
+                .arg(millis(record.keep_for()));
+        }
         self.ask(script).await
     }
-
-    async fn unlock(
-        &self,
-        name: &str,
-        lock: &VaultLock,
-        write: Option<SealedRecord>,
-    ) -> Result<bool, TokenCacheError> {
-        let keys = ["lock", "fence", "record"].map(|part| self.key(name, part));
-        let mut script = eval(UNLOCK, &keys);
-        script.arg(lock.holder());
-        write_arguments(&mut script, write.as_ref());
-        self.ask(script).await
-    }
-}
-
-fn eval(script: &str, keys: &[String]) -> ::redis::Cmd {
-    let mut command = cmd("EVAL");
-    command.arg(script).arg(keys.len()).arg(keys);
-    command
-}
-
-fn write_arguments(script: &mut ::redis::Cmd, record: Option<&SealedRecord>) {
-    let bytes = record.map_or(&[][..], |record| record.bytes());
-    let keep_for = record.map_or(Duration::ZERO, SealedRecord::keep_for);
-    script.arg(bytes).arg(millis(keep_for));
 }
 
 /// At least one: Redis refuses to keep anything for none.
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis())
         .unwrap_or(u64::MAX)
-        .clamp(1, FENCE_KEPT.as_millis() as u64 * 366)
+        .clamp(1, LONGEST_KEPT)
 }
 
 impl fmt::Debug for RedisTokenCache {
@@ -369,9 +319,9 @@ mod tests {
             assert!(!error.contains("hunter2"), "{error}");
             assert!(error.contains("redis://"), "{error}");
         }
-        let vault =
+        let cache =
             RedisTokenCache::try_new("redis://ada:hunter2@redis.example.com:7000/1").unwrap();
-        let shown = format!("{vault:?}");
+        let shown = format!("{cache:?}");
         assert!(
             !shown.contains("hunter2") && !shown.contains("ada"),
             "{shown}"

@@ -1,8 +1,10 @@
-//! What a record is about: which tokens it holds and whose. Names a record, and is sealed into it.
+//! What a record is about: whose tokens or logins it holds. Names a record, and is sealed into it.
+
+use std::sync::Arc;
 
 use secrecy::zeroize::Zeroizing;
 
-use crate::{credential::Fingerprint, shared_cache::keys::Key, token::Owner};
+use crate::{credential::Fingerprint, token::Owner};
 
 /// What a source gets tokens for, apart from whose they are.
 #[derive(Clone, Debug)]
@@ -11,66 +13,59 @@ pub(crate) enum About {
     Site { binding: String },
     /// A portal's own login, bound like this: serves all sites whose servers it owns.
     Portal { binding: String },
-    /// Logins at one token service, whatever they are for: they take turns, and share what was refused.
-    Turn { service: String },
 }
 
 /// One record's subject: all that must be the same for two processes to share.
-#[derive(Clone)]
-pub(super) struct Subject {
-    /// Names an account and, where nothing else tells accounts apart, holds a secret.
-    bytes: Zeroizing<Vec<u8>>,
-    /// Account and secret together, where the source can tell them.
-    credential: Option<Zeroizing<Vec<u8>>>,
-}
+#[derive(Clone, PartialEq)]
+pub(super) struct Subject(Arc<Zeroizing<Vec<u8>>>);
 
 impl Subject {
-    pub(super) fn new(about: &About, owner: &Owner, fingerprint: &Fingerprint) -> Self {
-        let caller = owner.identity.as_ref().map(|caller| caller.as_str());
-        let (kind, place, binding, caller) = match about {
-            About::Site { binding } => ("site", &*owner.site, &**binding, caller),
-            About::Portal { binding } => ("portal", &*owner.site, &**binding, caller),
-            // ArcGIS counts failures by account, whoever it logs in for.
-            About::Turn { service } => ("turn", &**service, "", None),
+    /// The tokens of `owner`, for the account in `fingerprint`.
+    pub(super) fn tokens(about: &About, owner: &Owner, fingerprint: &Fingerprint) -> Self {
+        let (kind, binding) = match about {
+            About::Site { binding } => (&b"site"[..], binding),
+            About::Portal { binding } => (&b"portal"[..], binding),
         };
-        let (is_known, account, secret) = fingerprint.parts();
-        let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
-        for part in [kind, place, binding] {
-            add(&mut bytes, part.as_bytes());
-        }
-        // A portal's login that is wrapped runs within that of a site at the same URL, and has a lock of its own. Turns are
-        // within neither.
-        let is_portals = owner.is_portal() && kind != "turn";
-        add(&mut bytes, &[u8::from(is_portals)]);
-        // No caller is not a caller without a name.
-        add(&mut bytes, &[u8::from(caller.is_some())]);
-        add(&mut bytes, caller.unwrap_or_default().as_bytes());
-        add(&mut bytes, account);
-        if account.is_empty() {
-            // An API key is all there is to tell its account by.
-            add(&mut bytes, secret);
-        }
-        let credential = is_known.then(|| {
-            let mut credential = Zeroizing::new(Vec::with_capacity(1024));
-            add(&mut credential, account);
-            add(&mut credential, secret);
-            credential
-        });
-        Self { bytes, credential }
+        let identity = owner.identity.as_ref().map(|identity| identity.as_str());
+        let (account, only_secret) = account_of(fingerprint);
+        Self(Arc::new(encoded(&[
+            kind,
+            owner.site.as_bytes(),
+            binding.as_bytes(),
+            // A portal's login that is wrapped runs within that of a site at the same URL, which is another one.
+            &[u8::from(owner.is_portal())],
+            // No identity is not an identity without a name.
+            &[u8::from(identity.is_some())],
+            identity.unwrap_or_default().as_bytes(),
+            account,
+            only_secret,
+        ])))
+    }
+
+    /// The logins with the user name in `fingerprint`.
+    pub(super) fn history(fingerprint: &Fingerprint) -> Self {
+        let (account, only_secret) = account_of(fingerprint);
+        Self(Arc::new(encoded(&[b"history", account, only_secret])))
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// What the credential is recognised by; `None` while it cannot be told.
-    pub(super) fn digest(&self, key: &Key) -> Option<u32> {
-        self.credential.as_ref().map(|bytes| key.digest(bytes))
+        &self.0
     }
 }
 
-/// With its length before it, so that no two lists of parts are spelled alike.
-fn add(to: &mut Vec<u8>, part: &[u8]) {
-    to.extend((part.len() as u64).to_le_bytes());
-    to.extend(part);
+/// The account, and the secret only where that is all there is to tell the account by, as with an API key.
+fn account_of(fingerprint: &Fingerprint) -> (&[u8], &[u8]) {
+    let (account, secret) = fingerprint.parts();
+    (account, if account.is_empty() { secret } else { &[] })
+}
+
+/// Each part with its length before it, so that no two lists of parts are spelled alike.
+pub(super) fn encoded(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    let length = parts.iter().map(|part| size_of::<u64>() + part.len()).sum();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length));
+    for part in parts {
+        bytes.extend((part.len() as u64).to_le_bytes());
+        bytes.extend(*part);
+    }
+    bytes
 }

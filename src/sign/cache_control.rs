@@ -1,25 +1,29 @@
 //! Keeping one caller's answers out of shared caches.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header::CACHE_CONTROL};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CACHE_CONTROL, CONNECTION},
+};
 
-/// What content delivery networks read in place of `Cache-Control` (RFC 9213, and what came before it).
-const TARGETED: [HeaderName; 2] = [
-    HeaderName::from_static("cdn-cache-control"),
-    HeaderName::from_static("surrogate-control"),
-];
+/// What caches read in place of `Cache-Control` and is not called like it: `Surrogate-Control` (Edge Architecture,
+/// Fastly), `Edge-Control` (Akamai), `X-Accel-Expires` (nginx).
+const TARGETED: [&str; 3] = ["surrogate-control", "edge-control", "x-accel-expires"];
+
+/// How other fields for certain caches are called: `CDN-Cache-Control` (RFC 9213), and those of Akamai, Cloudflare,
+/// Netlify, Vercel, LiteSpeed.
+const TARGETED_ENDING: &str = "-cache-control";
 
 /// Makes the answer private (RFC 9111): a browser may keep it as before, a shared cache may not.
 pub(crate) fn make_private(headers: &mut HeaderMap) {
-    for name in &TARGETED {
-        headers.remove(name);
-    }
+    remove_targeted(headers);
+    take_out_of_connection(headers);
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
         return;
     }
     let mut kept = Vec::new();
     for value in headers.get_all(CACHE_CONTROL) {
-        for directive in directives(value.as_bytes()) {
+        for directive in elements(value.as_bytes()) {
             let name = directive.split(|byte| *byte == b'=').next();
             let name = name.unwrap_or_default().trim_ascii();
             if name.eq_ignore_ascii_case(b"no-store") {
@@ -35,19 +39,43 @@ pub(crate) fn make_private(headers: &mut HeaderMap) {
             }
         }
     }
-    let mut text = b"private".to_vec();
-    for directive in kept {
-        text.extend(b", ");
-        text.extend(directive);
-    }
-    // It is made of header values, so it is one.
-    let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(text))
-        .unwrap_or(HeaderValue::from_static("private"));
+    kept.insert(0, b"private");
+    let value = joined(&kept).unwrap_or(HeaderValue::from_static("private"));
     headers.insert(CACHE_CONTROL, value);
 }
 
-/// The directives of one field line, split at the commas outside quotes.
-fn directives(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn remove_targeted(headers: &mut HeaderMap) {
+    let is_targeted = |name: &&HeaderName| {
+        let name = name.as_str();
+        name.ends_with(TARGETED_ENDING) || TARGETED.contains(&name)
+    };
+    while let Some(name) = headers.keys().find(is_targeted).cloned() {
+        headers.remove(name);
+    }
+}
+
+/// A proxy above takes off what `Connection` names: our `Cache-Control` must not be among it.
+fn take_out_of_connection(headers: &mut HeaderMap) {
+    let is_ours = |element: &[u8]| element.eq_ignore_ascii_case(b"cache-control");
+    let values = || headers.get_all(CONNECTION).iter();
+    let all = || values().flat_map(|value| elements(value.as_bytes()));
+    if !all().any(is_ours) {
+        return;
+    }
+    let others: Vec<&[u8]> = all().filter(|element| !is_ours(element)).collect();
+    match joined(&others).filter(|_| !others.is_empty()) {
+        Some(others) => headers.insert(CONNECTION, others),
+        None => headers.remove(CONNECTION),
+    };
+}
+
+/// The elements as one list. They are parts of header values, so the list is one.
+fn joined(elements: &[&[u8]]) -> Option<HeaderValue> {
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(elements.join(&b", "[..]))).ok()
+}
+
+/// The elements of one field line's list, split at the commas outside quotes.
+fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut is_quoted = false;
     let mut is_escaped = false;
     value
@@ -60,7 +88,7 @@ fn directives(value: &[u8]) -> impl Iterator<Item = &[u8]> {
             is_comma
         })
         .map(<[u8]>::trim_ascii)
-        .filter(|directive| !directive.is_empty())
+        .filter(|element| !element.is_empty())
 }
 
 #[cfg(test)]
@@ -105,7 +133,17 @@ mod tests {
 
     #[test]
     fn what_delivery_networks_read_in_its_place_is_gone() {
-        for name in ["cdn-cache-control", "surrogate-control"] {
+        for name in [
+            "cdn-cache-control",
+            "akamai-cache-control",
+            "cloudflare-cdn-cache-control",
+            "netlify-cdn-cache-control",
+            "vercel-cdn-cache-control",
+            "x-litespeed-cache-control",
+            "surrogate-control",
+            "edge-control",
+            "x-accel-expires",
+        ] {
             for own in [None, Some("max-age=5"), Some("no-store")] {
                 let mut headers = HeaderMap::new();
                 let cached = HeaderValue::from_static("public, max-age=300");
@@ -114,6 +152,32 @@ mod tests {
                 headers.extend(own.map(|own| (CACHE_CONTROL, HeaderValue::from_static(own))));
                 make_private(&mut headers);
                 assert!(!headers.contains_key(name), "{name} beside {own:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_connection_takes_our_cache_control_off_nowhere() {
+        for (before, after) in [
+            (&["cache-control"][..], None),
+            (&["close, Cache-Control"], Some("close")),
+            (
+                &["Cache-Control,X-Mine", "x-other"],
+                Some("X-Mine, x-other"),
+            ),
+            (&["close"], Some("close")),
+            (&["x-cache-control"], Some("x-cache-control")),
+        ] {
+            for own in [None, Some("max-age=5"), Some("no-store")] {
+                let mut headers = HeaderMap::new();
+                for value in before {
+                    headers.append(CONNECTION, HeaderValue::from_static(value));
+                }
+                headers.extend(own.map(|own| (CACHE_CONTROL, HeaderValue::from_static(own))));
+                make_private(&mut headers);
+                let left = headers.get(CONNECTION).map(|value| value.to_str().unwrap());
+                assert_eq!(left, after, "{before:?} beside {own:?}");
+                assert!(headers.contains_key(CACHE_CONTROL));
             }
         }
     }

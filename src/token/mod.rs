@@ -1,16 +1,17 @@
 //! Tokens, and the open trait for where they come from.
 
-mod fate;
+mod binding;
+mod or_else;
 mod request;
 mod source;
 #[allow(clippy::module_inception, reason = "the file of the type")]
 mod token;
 
-#[cfg(feature = "shared-cache")]
-pub(crate) use self::request::vault_time::VaultTime;
-pub(crate) use self::{fate::Fate, request::Owner, source::DynTokenSource, token::Freshness};
 pub use self::{
+    binding::TokenBinding,
+    or_else::OrElse,
     request::{SignOut, TokenReason, TokenRequest},
     source::{TokenSource, TokenSourceFn, token_source_fn},
     token::{IssuedToken, Token},
 };
+pub(crate) use self::{request::Owner, source::DynTokenSource, token::Freshness};

@@ -1,17 +1,29 @@
 //! What a source is told: why a token is wanted, for whom, and which one died.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
 #[cfg(feature = "shared-cache")]
-use self::vault_time::{VAULT_TIME, VaultTime};
+use crate::guard::SharedHistory;
 use crate::{
     credential::Fingerprint,
     error::TokenError,
+    guard::{LockoutGuard, LoginAttempt, LoginKey},
     identity::Identity,
-    token::{Fate, Token},
+    token::Token,
+    url::Origin,
 };
+
+/// How long a login may wait and take where its request does not say.
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a token is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +45,11 @@ pub enum TokenReason {
 }
 
 impl TokenReason {
+    /// Whether a challenge to a signed request is the reason.
+    pub(crate) fn is_challenge(self) -> bool {
+        matches!(self, Self::Rejected | Self::RequiredDespiteToken)
+    }
+
     /// The reason in lower-case words.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -59,11 +76,7 @@ pub(crate) struct Owner {
     pub(crate) site: Arc<str>,
     pub(crate) identity: Option<Identity>,
     /// It is the login at a portal, which waits for nobody: a site at the same URL waits for it.
-    #[cfg_attr(
-        not(feature = "shared-cache"),
-        expect(dead_code, reason = "read by who waits for others")
-    )]
-    is_portal: bool,
+    pub(crate) is_portal: bool,
 }
 
 impl Owner {
@@ -96,37 +109,27 @@ pub struct TokenRequest {
     owner: Owner,
     reason: TokenReason,
     previous: Option<Arc<Token>>,
+    guard: LockoutGuard,
     deadline: Option<Instant>,
-    fate: Arc<Fate>,
-    #[cfg(feature = "shared-cache")]
-    vault_time: VaultTime,
+    /// A credential went out in answer to this.
+    credential_sent: Arc<AtomicBool>,
 }
 
 impl TokenRequest {
-    /// Made within a login, as that at a portal is, it is part of that login.
-    pub(crate) fn new(owner: Owner, reason: TokenReason, previous: Option<Arc<Token>>) -> Self {
+    pub(crate) fn new(
+        owner: Owner,
+        reason: TokenReason,
+        previous: Option<Arc<Token>>,
+        guard: LockoutGuard,
+    ) -> Self {
         Self {
             owner,
             reason,
             previous,
+            guard,
             deadline: None,
-            fate: Arc::default(),
-            #[cfg(feature = "shared-cache")]
-            vault_time: VAULT_TIME.try_with(Clone::clone).unwrap_or_default(),
+            credential_sent: Arc::default(),
         }
-    }
-
-    /// `login`, made for this request, with all that is asked for within it.
-    pub(crate) fn within<F: Future>(&self, login: F) -> impl Future<Output = F::Output> {
-        #[cfg(feature = "shared-cache")]
-        let login = VAULT_TIME.scope(self.vault_time.clone(), login);
-        login
-    }
-
-    /// What this login and those around it have spent on vaults.
-    #[cfg(feature = "shared-cache")]
-    pub(crate) fn vault_time(&self) -> &VaultTime {
-        &self.vault_time
     }
 
     /// The same, given up at `deadline`.
@@ -137,7 +140,8 @@ impl TokenRequest {
         }
     }
 
-    /// When whoever asks gives up, where that is known.
+    /// When the login is broken off, where that is known.
+    #[cfg(feature = "shared-cache")]
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
@@ -162,100 +166,100 @@ impl TokenRequest {
         self.previous.as_deref()
     }
 
-    /// Says that the credential goes out now. A login that ends after this with neither a token nor a refusal, nor word
-    /// that it was [answered](Self::credential_answered), may have been counted as a failure by the token service: of
-    /// such the layer makes at most four in 15 minutes, for ArcGIS locks an account after five.
+    /// Asks for leave to send a credential to a token service, and waits for it: ArcGIS locks an account after five failed
+    /// logins in 15 minutes, and the [`LockoutGuard`] counts those of all sites together. Sources of your own ask here
+    /// before each login with a name and a secret; the sources of this crate do so by themselves.
+    ///
+    /// `token_service` is its URL, of which the origin counts; `user` the name that the token service counts failures for,
+    /// `secret` what proves it. Both are hashed, and not kept.
+    ///
+    /// # Errors
+    ///
+    /// Return them as they are; nothing may be sent then. A refusal where this credential was refused there in the last
+    /// 15 minutes; a fault where the account has had four failures, or where others log in and no turn came in time.
     ///
     /// ```
     /// use tower_arcgis_auth::{IssuedToken, TokenError, token_source_fn};
-    /// # async fn post_login() -> std::io::Result<String> { Ok(String::new()) }
+    /// # async fn post_login() -> std::io::Result<(u16, String)> { Ok((200, String::from("token"))) }
     ///
     /// let source = token_source_fn(|request| async move {
-    ///     request.sending_credential();
-    ///     let answer = post_login().await.map_err(|error| {
-    ///         TokenError::fault("the token service cannot be reached").with_source(error)
-    ///     })?;
-    ///     // Whatever it says: nobody has to guess whether it counted a failure.
-    ///     request.credential_answered();
-    ///     IssuedToken::try_new(answer)
+    ///     let mut attempt = request.login_attempt("https://gis.example.com/login", "robot", "secret").await?;
+    ///     attempt.sent();
+    ///     match post_login().await {
+    ///         Ok((200, text)) => {
+    ///             attempt.succeeded();
+    ///             IssuedToken::try_new(text)
+    ///         }
+    ///         Ok((401, _)) => {
+    ///             let error = TokenError::refused("the robot's secret is not taken; replace it");
+    ///             attempt.refused(&error);
+    ///             Err(error)
+    ///         }
+    ///         Ok((status, _)) => {
+    ///             attempt.no_verdict();
+    ///             Err(TokenError::fault(format!("the token service answered {status}")))
+    ///         }
+    ///         // Dropped here, the attempt counts as one whose outcome is unknown.
+    ///         Err(error) => Err(TokenError::fault("the token service broke off").with_source(error)),
+    ///     }
     /// });
     /// # drop(source);
     /// ```
-    pub fn sending_credential(&self) {
-        self.fate.set_sent();
+    pub async fn login_attempt(
+        &self,
+        token_service: &str,
+        user: &str,
+        secret: &str,
+    ) -> Result<LoginAttempt, TokenError> {
+        let origin = token_service.parse().ok().and_then(|uri| Origin::of(&uri));
+        let service = origin.map_or_else(
+            || token_service.to_ascii_lowercase(),
+            |origin| origin.to_url(),
+        );
+        let mut fingerprint = Fingerprint::empty();
+        fingerprint.account(user);
+        fingerprint.secret(secret);
+        self.attempt(&service, fingerprint).await
     }
 
-    /// Says that the token service has answered, whatever it said, or that the credential did not get there. A token or
-    /// a refusal says so by itself.
-    pub fn credential_answered(&self) {
-        self.fate.set_answered();
+    /// As [`login_attempt`](Self::login_attempt), for the credential of this fingerprint at the token service of this
+    /// canonical origin.
+    pub(crate) async fn attempt(
+        &self,
+        service: &str,
+        fingerprint: Fingerprint,
+    ) -> Result<LoginAttempt, TokenError> {
+        let deadline = self
+            .deadline
+            .unwrap_or_else(|| Instant::now() + DEFAULT_PATIENCE);
+        let attempt = self
+            .guard
+            .attempt(LoginKey::new(service, fingerprint), deadline)
+            .await?;
+        Ok(attempt.reporting_to(Arc::clone(&self.credential_sent)))
     }
 
-    /// What has become of the credential.
-    pub(crate) fn fate(&self) -> &Fate {
-        &self.fate
-    }
-
-    /// Says which credential goes out: it may have changed since it was last looked at.
-    pub(crate) fn uses(&self, fingerprint: Fingerprint) {
-        self.fate.set_used(fingerprint);
-    }
-
-    /// What a login for this request ended with: a fault in place of an answer is one that counts.
-    pub(crate) fn concluded<T>(&self, result: Result<T, TokenError>) -> Result<T, TokenError> {
-        match &result {
-            Ok(_) => self.fate.set_answered(),
-            Err(error) if error.is_refused() => self.fate.set_refused(error),
-            Err(_) if self.fate.is_unanswered() => {
-                return result.map_err(TokenError::into_unanswered);
-            }
-            Err(_) => {}
+    /// The same, whose login also heeds the failures of other processes.
+    #[cfg(feature = "shared-cache")]
+    pub(crate) fn heeding(self, shared: Arc<dyn SharedHistory>) -> Self {
+        Self {
+            guard: self.guard.shared_through(shared),
+            ..self
         }
-        result
     }
 
-    /// What a login for this request counts as that was broken off for the reason of `error`.
-    pub(crate) fn broken_off(&self, error: TokenError) -> TokenError {
-        match self.fate.refusal() {
-            Some(refusal) => refusal,
-            None if self.fate.is_unanswered() => error.into_unanswered(),
-            None => error,
-        }
+    /// The guard that the login of this request asks.
+    pub(crate) fn guard(&self) -> &LockoutGuard {
+        &self.guard
+    }
+
+    /// Whether a credential went out in answer to this request.
+    pub(crate) fn is_credential_sent(&self) -> bool {
+        self.credential_sent.load(Ordering::Relaxed)
     }
 
     pub(crate) fn owner(&self) -> &Owner {
         &self.owner
-    }
-}
-
-#[cfg(feature = "shared-cache")]
-pub(crate) mod vault_time {
-    use std::{
-        sync::{
-            Arc,
-            atomic::{AtomicU64, Ordering},
-        },
-        time::Duration,
-    };
-
-    tokio::task_local! {
-        /// That of the login this task makes: a portal's login begins in its midst, and takes it over.
-        pub(super) static VAULT_TIME: VaultTime;
-    }
-
-    /// How long a login has waited for vaults' answers, all levels of it together.
-    #[derive(Clone, Debug, Default)]
-    pub(crate) struct VaultTime(Arc<AtomicU64>);
-
-    impl VaultTime {
-        pub(crate) fn spent(&self) -> Duration {
-            Duration::from_micros(self.0.load(Ordering::Relaxed))
-        }
-
-        pub(crate) fn add(&self, time: Duration) {
-            let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-            self.0.fetch_add(time, Ordering::Relaxed);
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, pin::Pin, sync::Arc};
 use crate::{
     credential::Fingerprint,
     error::TokenError,
-    token::{IssuedToken, SignOut, TokenRequest},
+    token::{IssuedToken, OrElse, SignOut, TokenRequest},
 };
 
 /// A way of getting tokens: one of ArcGIS's own, or yours. Sources compose: one may wrap another.
@@ -66,6 +66,25 @@ pub trait TokenSource: Send + Sync + 'static {
     fn sign_out(&self, sign_out: SignOut) -> impl Future<Output = Result<(), TokenError>> + Send {
         let _ = sign_out;
         std::future::ready(Ok(()))
+    }
+
+    /// This source, and `next` where this one gives no token. They are one credential: while either
+    /// [cannot tell](Fingerprint::cannot_tell) what its own is, a refusal lasts its 15 minutes though the other was replaced
+    /// meanwhile. A closure never tells; a [`TokenSource`] of your own may.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::{IssuedToken, Secret, Site, StaticToken, TokenSource, token_source_fn};
+    ///
+    /// let renewing = token_source_fn(|_| async { IssuedToken::try_new("fresh") });
+    /// let site = Site::new("https://gis.example.com/arcgis")
+    ///     .token_source(StaticToken::new(Secret::env("ARCGIS_TOKEN")).or_else(renewing));
+    /// # drop(site);
+    /// ```
+    fn or_else<S: TokenSource>(self, next: S) -> OrElse<Self, S>
+    where
+        Self: Sized,
+    {
+        OrElse::new(self, next)
     }
 }
 

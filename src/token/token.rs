@@ -39,8 +39,9 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 pub struct IssuedToken {
     text: SecretString,
     lifetime: Option<Duration>,
-    /// Got by another process, some time ago: it may have died since.
-    is_second_hand: bool,
+    /// Another process got it, and shared it: it may have died since.
+    is_from_shared_cache: bool,
+    takes_esri_header: bool,
 }
 
 impl IssuedToken {
@@ -67,7 +68,8 @@ impl IssuedToken {
         Ok(Self {
             text,
             lifetime: None,
-            is_second_hand: false,
+            is_from_shared_cache: false,
+            takes_esri_header: true,
         })
     }
 
@@ -79,11 +81,25 @@ impl IssuedToken {
     }
 
     #[cfg(feature = "shared-cache")]
-    pub(crate) fn second_hand(self) -> Self {
+    pub(crate) fn taken_from_shared_cache(self) -> Self {
         Self {
-            is_second_hand: true,
+            is_from_shared_cache: true,
             ..self
         }
+    }
+
+    /// For a server older than ArcGIS 10.6, which does not know `X-Esri-Authorization`.
+    pub(crate) fn without_esri_header(self) -> Self {
+        Self {
+            takes_esri_header: false,
+            ..self
+        }
+    }
+
+    /// Whether the server may know `X-Esri-Authorization`.
+    #[cfg(feature = "shared-cache")]
+    pub(crate) fn takes_esri_header(&self) -> bool {
+        self.takes_esri_header
     }
 
     /// How long the token is good for, if that is known.
@@ -123,7 +139,8 @@ pub struct Token {
     freshness: AtomicU8,
     proven: AtomicBool,
     rejected: AtomicBool,
-    is_second_hand: bool,
+    is_from_shared_cache: bool,
+    takes_esri_header: bool,
     clock: OnceLock<AbortHandle>,
 }
 
@@ -136,9 +153,6 @@ pub(crate) enum Freshness {
     NearEnd = 1,
     PastEnd = 2,
 }
-
-/// In a freshness's place: nobody watches the token's age, because the runtime that did is gone.
-const UNWATCHED: u8 = 3;
 
 impl Token {
     pub(crate) fn new(
@@ -160,7 +174,8 @@ impl Token {
             freshness: AtomicU8::new(Freshness::Fresh as u8),
             proven: AtomicBool::new(false),
             rejected: AtomicBool::new(false),
-            is_second_hand: issued.is_second_hand,
+            is_from_shared_cache: issued.is_from_shared_cache,
+            takes_esri_header: issued.takes_esri_header,
             clock: OnceLock::new(),
             text: issued.text,
         })
@@ -171,22 +186,23 @@ impl Token {
         self.text.expose_secret()
     }
 
-    /// How many logins of this site and caller came before it, counted from 1.
+    /// Which token of this session it is, counted from 1.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// When the server said it ends, on tokio's clock; `None` where the server did not say.
-    pub fn expires_at(&self) -> Option<Instant> {
-        self.expires_at
+    /// When the server said it ends, and how long it was good for when it was got.
+    pub(crate) fn expiry(&self) -> Option<(Instant, Duration)> {
+        let end = self.expires_at?;
+        Some((end, end.saturating_duration_since(self.got_at)))
     }
 
     pub(crate) fn age(&self) -> Duration {
         Instant::now().saturating_duration_since(self.got_at)
     }
 
-    /// Zero past its end.
-    pub(crate) fn expires_in(&self) -> Option<Duration> {
+    /// How long it is good for by what the server said: zero past its end, `None` where the server did not say.
+    pub fn expires_in(&self) -> Option<Duration> {
         let end = self.expires_at?;
         Some(end.saturating_duration_since(Instant::now()))
     }
@@ -207,10 +223,7 @@ impl Token {
         match self.freshness.load(Ordering::Relaxed) {
             0 => Freshness::Fresh,
             1 => Freshness::NearEnd,
-            2 => Freshness::PastEnd,
-            _ if self.expires_at.is_some_and(|end| end <= Instant::now()) => Freshness::PastEnd,
-            // Renewed on the runtime that asks, which then watches the next.
-            _ => Freshness::NearEnd,
+            _ => Freshness::PastEnd,
         }
     }
 
@@ -218,11 +231,7 @@ impl Token {
         self.freshness.store(freshness as u8, Ordering::Relaxed);
     }
 
-    pub(crate) fn set_unwatched(&self) {
-        self.freshness.store(UNWATCHED, Ordering::Relaxed);
-    }
-
-    /// Whether a request signed with it came back clean.
+    /// Whether a request signed with it got an answer that is no challenge.
     pub(crate) fn is_proven(&self) -> bool {
         self.proven.load(Ordering::Relaxed)
     }
@@ -240,16 +249,22 @@ impl Token {
         self.rejected.store(rejected, Ordering::Relaxed);
     }
 
-    /// Whether it came from another process's login: that it is new here says nothing of its being alive.
-    pub(crate) fn is_second_hand(&self) -> bool {
-        self.is_second_hand
+    /// Whether another process got it, and shared it: it may have died since.
+    pub(crate) fn is_from_shared_cache(&self) -> bool {
+        self.is_from_shared_cache
+    }
+
+    /// Whether the server may know `X-Esri-Authorization`.
+    pub(crate) fn takes_esri_header(&self) -> bool {
+        self.takes_esri_header
     }
 
     /// The same text for as long as it is good for still.
     pub(crate) fn reissue(&self) -> Result<IssuedToken, TokenError> {
         Ok(IssuedToken {
             lifetime: self.expires_in(),
-            is_second_hand: self.is_second_hand,
+            is_from_shared_cache: self.is_from_shared_cache,
+            takes_esri_header: self.takes_esri_header,
             ..IssuedToken::try_new(self.expose())?
         })
     }

@@ -1,7 +1,21 @@
-//! URLs: origins and roots, the paths that ArcGIS's own end points have, and from a service to its server.
+//! URLs: origins and roots, ArcGIS's own end points, services, and URLs as they may be shown.
 
+mod decode;
+mod dots;
 mod origin;
-pub(crate) mod paths;
-pub(crate) mod service_url;
+mod paths;
+mod redact;
+mod segments;
+mod service_url;
+mod services;
 
-pub(crate) use self::origin::{Origin, Root, has_tricky_segments, is_https, is_same_text};
+pub use self::paths::EndPoint;
+pub(crate) use self::{
+    decode::Decoded,
+    dots::has_dot_segments,
+    origin::{Origin, Root, is_https, is_same_text},
+    paths::{is_exempt, is_login_page},
+    redact::redact,
+    service_url::{root_of_service, server_of},
+    services::{ServiceKey, has_service, service_key},
+};

@@ -1,8 +1,13 @@
 //! Origins and roots: what of a URL decides which site a request is for, in the one spelling that can be compared.
 
+use std::net::Ipv6Addr;
+
 use http::Uri;
 
-use crate::error::{ConfigError, repeatable};
+use crate::{
+    error::ConfigError,
+    url::{has_dot_segments, redact},
+};
 
 /// Scheme, host and port of an absolute URL, in the one spelling that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,19 +26,13 @@ impl Origin {
         if authority.as_str().contains('@') {
             return None;
         }
-        let default_port = if https { 443 } else { 80 };
-        let port = match authority.port() {
-            Some(port) => port.as_str().parse().ok()?,
-            None => default_port,
-        };
-        // A host may be written with the dot that ends a full domain name.
         let host = authority.host();
-        let host = host.strip_suffix('.').unwrap_or(host);
-        (!host.is_empty()).then(|| Self {
-            https,
-            host: host.to_ascii_lowercase(),
-            port,
-        })
+        let port = match authority.as_str().strip_prefix(host)? {
+            "" => default_port(https),
+            port => strict_port(port.strip_prefix(':')?)?,
+        };
+        let host = canonical_host(host);
+        (!host.is_empty()).then_some(Self { https, host, port })
     }
 
     pub(crate) fn is_https(&self) -> bool {
@@ -47,13 +46,34 @@ impl Origin {
     }
 
     /// The origin's authority in its one spelling: `host`, or `host:port` where the port is not the scheme's own.
-    fn authority(&self) -> String {
-        let default_port = if self.https { 443 } else { 80 };
-        if self.port == default_port {
+    pub(crate) fn authority(&self) -> String {
+        if self.port == default_port(self.https) {
             self.host.clone()
         } else {
             format!("{}:{}", self.host, self.port)
         }
+    }
+}
+
+fn default_port(https: bool) -> u16 {
+    if https { 443 } else { 80 }
+}
+
+/// A port is digits. `http` takes what is none for no port at all, so that `443443` would be the scheme's own.
+fn strict_port(text: &str) -> Option<u16> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok())?
+}
+
+/// A host may be written in capitals, and with the dot that ends a full domain name; an IPv6 address in several ways.
+fn canonical_host(host: &str) -> String {
+    let address = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .and_then(|address| address.parse::<Ipv6Addr>().ok());
+    match address {
+        Some(address) => format!("[{address}]"),
+        None => host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase(),
     }
 }
 
@@ -71,7 +91,7 @@ impl Root {
         let unusable = |why: &str| {
             ConfigError::new(format!(
                 "the site root `{}` {why}; write it like https://gis.example.com/arcgis",
-                repeatable(text)
+                redact(text)
             ))
         };
         let uri: Uri = text.parse().map_err(|_| unusable("is not a URL"))?;
@@ -82,7 +102,7 @@ impl Root {
             return Err(unusable("has a query or a fragment"));
         }
         let path = uri.path().trim_end_matches('/').to_owned();
-        if has_tricky_segments(&path) {
+        if has_dot_segments(&path) {
             return Err(unusable("has `.` or `..` in its path"));
         }
         Ok(Self {
@@ -102,40 +122,6 @@ impl Root {
         let scheme = if self.origin.https { "https" } else { "http" };
         format!("{scheme}://{}{}", self.authority, self.path)
     }
-
-    /// Whether `path` lies under this root on whole segments. ArcGIS Server runs behind IIS as often as not, where
-    /// `/ArcGIS` and `/arcgis` are the same.
-    pub(crate) fn holds_path(&self, path: &str) -> bool {
-        let Some(prefix) = path.as_bytes().get(..self.path.len()) else {
-            return false;
-        };
-        is_same_text(prefix, self.path.as_bytes())
-            && matches!(path.as_bytes().get(self.path.len()), None | Some(b'/'))
-    }
-}
-
-/// Whether some server on the way might take the path for another than it reads: dot segments, plain, encoded, or
-/// split by an encoded or backward slash.
-pub(crate) fn has_tricky_segments(path: &str) -> bool {
-    let bytes = path.as_bytes();
-    if memchr::memchr3(b'.', b'%', b'\\', bytes).is_none() {
-        return false;
-    }
-    // Web servers in a row decode one after the other.
-    let mut decoded = bytes.to_vec();
-    for _ in 0..3 {
-        decoded = percent_encoding::percent_decode(&decoded).collect();
-    }
-    decoded
-        .split(|byte| matches!(byte, b'/' | b'\\'))
-        .any(|segment| {
-            // `;` starts path parameters that servlet containers cut off before they resolve the dots.
-            let name = segment
-                .split(|byte| *byte == b';')
-                .next()
-                .unwrap_or_default();
-            matches!(name, b"." | b"..")
-        })
 }
 
 pub(crate) fn is_https(uri: &Uri) -> Option<bool> {
@@ -149,4 +135,45 @@ pub(crate) fn is_https(uri: &Uri) -> Option<bool> {
 /// Whether two texts are the same but for the case of letters. Nearly always they are the same altogether.
 pub(crate) fn is_same_text(one: &[u8], other: &[u8]) -> bool {
     one == other || one.eq_ignore_ascii_case(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(url: &str) -> Option<String> {
+        Origin::of(&url.parse().ok()?).map(|origin| origin.to_url())
+    }
+
+    #[test]
+    fn spellings_of_one_origin_are_one() {
+        for (url, canonical) in [
+            ("https://gis.test", "https://gis.test"),
+            ("https://GIS.test:443/x", "https://gis.test"),
+            ("https://gis.test.:0443", "https://gis.test"),
+            ("http://gis.test:443", "http://gis.test:443"),
+            ("http://gis.test:80", "http://gis.test"),
+            ("http://[::1]:6080/x", "http://[::1]:6080"),
+            ("http://[0:0:0:0:0:0:0:1]", "http://[::1]"),
+            ("http://[2001:DB8::0:1]", "http://[2001:db8::1]"),
+        ] {
+            assert_eq!(origin(url).as_deref(), Some(canonical), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_origin_is_none() {
+        for url in [
+            "/x",
+            "ftp://gis.test",
+            "https://user@gis.test",
+            "https://gis.test:443@evil.test",
+            "https://gis.test:443443",
+            "https://gis.test:65536",
+            "https://gis.test:",
+            "https://gis.test:+443",
+        ] {
+            assert_eq!(origin(url), None, "{url}");
+        }
+    }
 }

@@ -112,7 +112,7 @@ async fn probe(
         progress,
         "Asking the server what it is, with no credential …"
     )?;
-    let findings = match site.explore(None).await {
+    let findings = match tower_arcgis_auth::site_report(&site, None).await {
         Ok(findings) => findings,
         Err(error) => return Ok(Err(error.to_string())),
     };

@@ -13,7 +13,7 @@ use tower_arcgis_auth::{CallerToken, TokenPlacement};
 use crate::{
     login::{Login, Named},
     origin::Upstream,
-    vault::{Sharing, vault},
+    shared_cache::{Sharing, shared_cache},
 };
 
 /// A reverse proxy in front of a secured ArcGIS: it logs in, signs what passes, and callers never see a login.
@@ -234,7 +234,7 @@ impl Arguments {
                 Some(file) => certificates(file)?,
                 None => Vec::new(),
             },
-            sharing: vault(redis, self.cache_key_file.as_deref())?,
+            sharing: shared_cache(redis, self.cache_key_file.as_deref())?,
             insecure_http: self.allow_insecure_http,
         }))
     }

@@ -8,9 +8,9 @@ mod headers;
 mod login;
 mod origin;
 mod serve;
+mod shared_cache;
 mod try_out;
 mod upstream;
-mod vault;
 
 use std::{
     env, fmt,
@@ -195,11 +195,11 @@ fn signing_client(arguments: &Arguments, target: &Target) -> Result<SigningClien
         site = site.allow_insecure_http();
     }
     if let Some(sharing) = &target.sharing {
-        site = site.shared_token_cache(&sharing.vault);
+        site = site.shared_token_cache(&sharing.cache);
     }
     let layer = ArcgisAuthLayer::builder()
         .add_site(site)
-        .token_client(TokenClient::with_tls(tls.clone()))
+        .token_client(TokenClient::from_rustls_config(tls.clone()))
         .build()
         .map_err(Failure::arguments)?;
     Ok(layer.layer(client(tls)))

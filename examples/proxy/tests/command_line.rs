@@ -238,7 +238,7 @@ async fn a_redis_wants_a_key_and_a_key_a_redis() {
         (
             &["--cache-key-file", "/nowhere/at/all"],
             vec![("ARCGIS_REDIS_URL", redis[1])],
-            "the vault key file /nowhere/at/all cannot be read",
+            "the cache key file /nowhere/at/all cannot be read",
         ),
         (
             &["--redis", "http://:hunter2@127.0.0.1:1"],
@@ -262,7 +262,7 @@ async fn a_redis_that_is_not_there_is_done_without() {
         "redis://:hunter2@127.0.0.1:1",
         "--cache-key-file",
     ];
-    let key = File::new("vault.key", format!("{}\n", KEY.1).as_bytes());
+    let key = File::new("cache.key", format!("{}\n", KEY.1).as_bytes());
     let proxy = Proxy::before(&arcgis, &[&arguments[..], &[key.path()]].concat()).await;
     assert!(proxy.get(PARCELS).await.is_the_service());
     let log = proxy.terminate().await.log;

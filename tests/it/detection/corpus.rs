@@ -21,7 +21,7 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    include_str!("../../corpus/responses.jsonl")
+    include_str!("responses.jsonl")
         .lines()
         .map(|line| {
             let line: Value = serde_json::from_str(line).unwrap();

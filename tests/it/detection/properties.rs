@@ -117,7 +117,7 @@ proptest! {
     #[test]
     fn no_bytes_and_no_headers_make_a_verdict_change(
         status in 100_u16..1000,
-        coding in prop::sample::select(vec!["", "gzip", "deflate", "br", "gzip, deflate", ",identity,"]),
+        coding in prop::sample::select(vec!["", "gzip", "deflate", "br", "zstd", "gzip, deflate", ",identity,"]),
         kind in any::<Vec<u8>>(),
         location in any::<Vec<u8>>(),
         body in prop::collection::vec(any::<u8>(), 0..300),

@@ -17,11 +17,6 @@ async fn a_token_of_the_request_wins_and_the_request_passes_untouched() {
             Some(("x-esri-authorization", "Bearer mine")),
         ),
         (
-            TokenPlacement::Query,
-            "/rest",
-            Some(("cookie", "a=1; agstoken=mine")),
-        ),
-        (
             TokenPlacement::Bearer,
             "/rest",
             Some(("authorization", "Bearer mine")),

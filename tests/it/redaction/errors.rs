@@ -1,7 +1,7 @@
 //! Errors repeat no secret, whatever a server says.
 
 use serde_json::json;
-use tower_arcgis_auth::{Credential, GenerateToken, Site, TokenError};
+use tower_arcgis_auth::{Credential, GenerateToken, RenewError, Site, TokenError};
 
 use crate::support::{Reply, TokenService, answer, layer, reader};
 
@@ -13,7 +13,10 @@ async fn error_of(service: &TokenService, password: &str) -> TokenError {
         .credential(Credential::user("u", password))
         .token_url(TOKEN_URL);
     let renewed = layer(site, service).handle().sites()[0].renew().await;
-    renewed.unwrap_err().token_error().unwrap().clone()
+    match renewed {
+        Err(RenewError::Failed(error) | RenewError::Refused(error)) => error,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Why there is no token, where the token service's message is what `says` makes of form and password.

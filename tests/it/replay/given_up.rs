@@ -15,7 +15,7 @@ use tower_arcgis_auth::{ReplayBody, SkipReason};
 
 use super::{Stage, answered, frames_of, is_given_up, letters, read, respond};
 use crate::support::{
-    REQUIRED,
+    INVALID, REQUIRED,
     bodies::{self, Buffers, Fed, Scripted, Seen, Step},
 };
 
@@ -26,9 +26,9 @@ async fn a_body_that_breaks_off_is_never_sent_again() {
         Step::Error("the file is gone"),
     ]);
     let log = body.log();
-    let mut stage = Stage::new();
+    let mut stage = Stage::with_token().await;
     let call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("secret-1")).await;
     assert_eq!(
         read(&mut first),
         [
@@ -37,7 +37,7 @@ async fn a_body_that_breaks_off_is_never_sent_again() {
         ]
     );
     assert_eq!(bodies::poll_once(&mut first), Poll::Ready(Seen::End));
-    answer.send_response(respond(REQUIRED));
+    answer.send_response(respond(INVALID));
     let answer = answered(call).await.unwrap();
     assert!(!answer.body().outcome().resent());
     assert!(matches!(
@@ -51,13 +51,13 @@ async fn a_body_that_breaks_off_is_never_sent_again() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_breaks_off_in_its_second_sending_fails_it() {
     let (feeder, body) = bodies::fed();
-    let mut stage = Stage::new();
+    let mut stage = Stage::with_token().await;
     let call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("secret-1")).await;
     feeder.data("f=js");
     assert!(bodies::poll_once(&mut first).is_ready());
-    answer.send_response(respond(REQUIRED));
-    let (mut second, answer) = stage.received(Some("secret-1")).await;
+    answer.send_response(respond(INVALID));
+    let (mut second, answer) = stage.received(Some("secret-2")).await;
     feeder.fail("the file is gone");
     assert_eq!(
         read(&mut second),
@@ -73,12 +73,12 @@ async fn a_body_that_breaks_off_in_its_second_sending_fails_it() {
 #[tokio::test(start_paused = true)]
 async fn the_first_sending_waits_while_the_login_runs_and_fails_when_the_second_takes_over() {
     let (feeder, body) = bodies::fed();
-    let mut stage = Stage::holding_logins();
+    let mut stage = Stage::holding_logins_with_token().await;
     let _call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("secret-1")).await;
     feeder.data("one");
     assert!(bodies::poll_once(&mut first).is_ready());
-    answer.send_response(respond(REQUIRED));
+    answer.send_response(respond(INVALID));
     stage.login_begun().await;
 
     feeder.data("two");
@@ -95,7 +95,7 @@ async fn the_first_sending_waits_while_the_login_runs_and_fails_when_the_second_
     });
     stage.logins.release(1);
 
-    let (mut second, _answer) = stage.received(Some("secret-1")).await;
+    let (mut second, _answer) = stage.received(Some("secret-2")).await;
     assert!(waiting.is_woken());
     assert!(!first.is_end_stream());
     assert_eq!(first.size_hint().exact(), None);
@@ -106,9 +106,9 @@ async fn the_first_sending_waits_while_the_login_runs_and_fails_when_the_second_
 #[tokio::test(start_paused = true)]
 async fn a_first_sending_that_waits_for_its_caller_is_woken_to_fail() {
     let (feeder, body) = bodies::fed();
-    let mut stage = Stage::new();
+    let mut stage = Stage::with_token().await;
     let _call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("secret-1")).await;
     let mut waiting = tokio_test::task::spawn(());
     waiting.enter(|context, _| {
         assert!(
@@ -117,8 +117,8 @@ async fn a_first_sending_that_waits_for_its_caller_is_woken_to_fail() {
                 .is_pending()
         );
     });
-    answer.send_response(respond(REQUIRED));
-    let (mut second, _answer) = stage.received(Some("secret-1")).await;
+    answer.send_response(respond(INVALID));
+    let (mut second, _answer) = stage.received(Some("secret-2")).await;
     assert!(waiting.is_woken());
     assert!(is_given_up(&bodies::poll_once(&mut first)));
 
@@ -142,12 +142,12 @@ async fn a_first_sending_that_waits_for_its_caller_is_woken_to_fail() {
 #[tokio::test(start_paused = true)]
 async fn the_first_sending_goes_on_when_the_login_is_refused() {
     let (feeder, body) = bodies::fed();
-    let mut stage = Stage::holding_logins();
+    let mut stage = Stage::holding_logins_with_token().await;
     let call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("secret-1")).await;
     feeder.data("one");
     assert!(bodies::poll_once(&mut first).is_ready());
-    answer.send_response(respond(REQUIRED));
+    answer.send_response(respond(INVALID));
     stage.login_begun().await;
     feeder.data("two");
     let mut waiting = tokio_test::task::spawn(());
@@ -178,11 +178,11 @@ async fn the_first_sending_goes_on_when_the_caller_gives_up_during_the_login() {
         buffers.buffer(letters(5000).to_vec()),
         buffers.buffer(letters(5000).to_vec()),
     ]);
-    let mut stage = Stage::holding_logins();
+    let mut stage = Stage::holding_logins_with_token().await;
     let call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("secret-1")).await;
     assert!(bodies::poll_once(&mut first).is_ready());
-    answer.send_response(respond(REQUIRED));
+    answer.send_response(respond(INVALID));
     stage.login_begun().await;
     let mut waiting = tokio_test::task::spawn(());
     waiting.enter(|context, _| {
@@ -223,24 +223,24 @@ async fn a_first_sending_that_gave_everything_is_complete() {
 
 #[tokio::test(start_paused = true)]
 async fn a_first_sending_that_was_never_read_gives_all_of_it_to_the_second() {
-    let mut stage = Stage::new();
+    let mut stage = Stage::with_token().await;
     let _call = stage.post(frames_of(700, 20));
-    let (mut first, answer) = stage.received(None).await;
-    answer.send_response(respond(REQUIRED));
-    let (mut second, _answer) = stage.received(Some("secret-1")).await;
+    let (mut first, answer) = stage.received(Some("secret-1")).await;
+    answer.send_response(respond(INVALID));
+    let (mut second, _answer) = stage.received(Some("secret-2")).await;
     assert!(is_given_up(&bodies::poll_once(&mut first)));
     assert_eq!(bodies::data_of(&read(&mut second)), letters(14_000));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_first_sending_that_the_client_dropped_gives_all_of_it_to_the_second() {
-    let mut stage = Stage::new();
+    let mut stage = Stage::with_token().await;
     let _call = stage.post(frames_of(700, 20));
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("secret-1")).await;
     assert!(bodies::poll_once(&mut first).is_ready());
     drop(first);
-    answer.send_response(respond(REQUIRED));
-    let (mut second, _answer) = stage.received(Some("secret-1")).await;
+    answer.send_response(respond(INVALID));
+    let (mut second, _answer) = stage.received(Some("secret-2")).await;
     assert_eq!(bodies::data_of(&read(&mut second)), letters(14_000));
 }
 
@@ -259,9 +259,9 @@ async fn a_waker_may_look_at_the_body_at_once() {
 
     for succeeds in [true, false] {
         let (_feeder, body) = bodies::fed();
-        let mut stage = Stage::holding_logins();
+        let mut stage = Stage::holding_logins_with_token().await;
         let _call = stage.post(body);
-        let (first, answer) = stage.received(None).await;
+        let (first, answer) = stage.received(Some("secret-1")).await;
         let looks = Arc::new(Looks(Mutex::new(None), AtomicUsize::new(0)));
         let waker = Waker::from(Arc::clone(&looks));
         let mut first = first;
@@ -272,11 +272,11 @@ async fn a_waker_may_look_at_the_body_at_once() {
                 .is_pending()
         );
         *looks.0.lock().unwrap() = Some(first);
-        answer.send_response(respond(REQUIRED));
+        answer.send_response(respond(INVALID));
         stage.login_begun().await;
         if succeeds {
             stage.logins.release(1);
-            stage.received(Some("secret-1")).await;
+            stage.received(Some("secret-2")).await;
         } else {
             stage.refuse_login();
             answered(_call).await.unwrap();

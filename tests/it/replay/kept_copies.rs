@@ -10,7 +10,7 @@ use tower_arcgis_auth::SkipReason;
 
 use super::{CAP, CLEAN, Stage, answered, letters, read, respond};
 use crate::support::{
-    REQUIRED,
+    INVALID, REQUIRED,
     bodies::{self, Buffers, Scripted},
 };
 
@@ -19,9 +19,9 @@ async fn what_is_kept_is_freed_when_the_answer_is_clean() {
     let buffers = Buffers::default();
     let large = buffers.buffer(letters(8000).to_vec());
     let (feeder, body) = bodies::fed();
-    let mut stage = Stage::new();
+    let mut stage = Stage::with_token().await;
     let call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("secret-1")).await;
     feeder.data(large);
     assert!(bodies::poll_once(&mut first).is_ready());
     assert_eq!(buffers.held(), 1);
@@ -84,14 +84,14 @@ async fn small_frames_do_not_pin_the_buffers_they_were_cut_from() {
     });
     let body = Scripted::data(frames.collect::<Vec<_>>());
     drop(frame);
-    let mut stage = Stage::new();
+    let mut stage = Stage::with_token().await;
     let call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("secret-1")).await;
     assert_eq!(read(&mut first).len(), CAP + 1);
     assert_eq!(buffers.held(), 0);
-    answer.send_response(respond(REQUIRED));
+    answer.send_response(respond(INVALID));
 
-    let (mut second, answer) = stage.received(Some("secret-1")).await;
+    let (mut second, answer) = stage.received(Some("secret-2")).await;
     let seen = read(&mut second);
     assert_eq!(bodies::data_of(&seen), vec![b'x'; CAP]);
     assert!(seen.len() < 10, "they come back in few pieces");

@@ -17,12 +17,13 @@ use http_body_util::Full;
 use tokio::task::JoinHandle;
 use tower::{Layer, Service, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, BoxError, ReplayBody, ResponseBody, Site, TokenPlacement,
+    ArcgisAuth, ArcgisAuthLayer, BoxError, ReplayBody, ResponseBody, Site, SiteHandle,
+    TokenPlacement,
 };
 use tower_test::mock::{self, Handle, Mock, SendResponse};
 
 use crate::support::{
-    Answer, REQUIRED, Reply, TokenService,
+    Answer, INVALID, Reply, TokenService,
     bodies::{self, Log, Scripted, Seen},
 };
 
@@ -34,6 +35,7 @@ type Received<B> = Request<ReplayBody<B>>;
 /// The layer between a caller and a server played by the test.
 struct Stage<B> {
     service: ArcgisAuth<Mock<Received<B>, Answer>>,
+    site: SiteHandle,
     server: Handle<Received<B>, Answer>,
     logins: TokenService,
 }
@@ -60,9 +62,23 @@ where
         Self::with(TokenService::new())
     }
 
+    /// There is a token, `secret-1`; logins succeed at once.
+    async fn with_token() -> Self {
+        let stage = Self::new();
+        stage.log_in().await;
+        stage
+    }
+
     /// Logins wait for the test.
     fn holding_logins() -> Self {
         Self::with(TokenService::new().holding())
+    }
+
+    /// There is a token, `secret-1`; further logins wait for the test.
+    async fn holding_logins_with_token() -> Self {
+        let stage = Self::holding_logins();
+        stage.log_in().await;
+        stage
     }
 
     fn with(logins: TokenService) -> Self {
@@ -77,6 +93,7 @@ where
         let (inner, server) = mock::pair();
         Self {
             service: layer.layer(inner),
+            site: layer.handle().sites().remove(0),
             server,
             logins,
         }
@@ -113,14 +130,11 @@ where
         (request.into_body(), answer)
     }
 
-    /// Makes sure there is a token, by a request that is challenged and sent again.
-    async fn log_in(&mut self, body: B) {
-        let call = self.post(body);
-        let (_, answer) = self.next().await;
-        answer.send_response(respond(REQUIRED));
-        let (_, answer) = self.next().await;
-        answer.send_response(respond(CLEAN));
-        answered(call).await.unwrap();
+    /// Makes sure there is a token, `secret-1`.
+    async fn log_in(&self) {
+        self.logins.release(1);
+        soon(self.site.renew()).await.unwrap();
+        self.login_begun().await;
     }
 
     /// Makes sure nothing more is on its way to the server.
@@ -168,10 +182,10 @@ where
     B: Body + Unpin + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let mut stage = Stage::new();
+    let mut stage = Stage::with_token().await;
     let call = stage.post(body);
     let mut sizes = Vec::new();
-    for (token, reply) in [(None, REQUIRED), (Some("secret-1"), CLEAN)] {
+    for (token, reply) in [(Some("secret-1"), INVALID), (Some("secret-2"), CLEAN)] {
         let (mut body, answer) = stage.received(token).await;
         sizes.push(body.size_hint());
         let seen = read(&mut body);
@@ -187,7 +201,7 @@ where
     let answer = answered(call).await.unwrap();
     assert!(answer.body().outcome().resent());
     assert_eq!(answer.body().outcome().returned_challenge(), None);
-    assert_eq!(stage.logins.attempts(), 1);
+    assert_eq!(stage.logins.attempts(), 2);
 
     // The length is known by now; with trailers it is not told, for they have no place behind a `Content-Length`.
     let expected = match (trailers, sizes[0].exact()) {

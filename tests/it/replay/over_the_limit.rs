@@ -6,9 +6,9 @@ use http_body::Body;
 use http_body_util::Full;
 use tower_arcgis_auth::{Challenge, SkipReason};
 
-use super::{CAP, CLEAN, Stage, answered, arrives_twice, letters, read, respond};
+use super::{CAP, CLEAN, Stage, answered, arrives_twice, frames_of, letters, read, respond};
 use crate::support::{
-    INVALID, REQUIRED,
+    INVALID,
     bodies::{self, Buffers, Scripted, Seen},
 };
 
@@ -26,21 +26,21 @@ async fn a_stream_one_byte_over_the_limit_is_sent_whole_and_once() {
         let whole = letters(CAP + 1);
         let frames = bodies::cut(&whole, &[size]);
         let frames = frames.iter().map(|frame| buffers.buffer(frame.to_vec()));
-        let mut stage = Stage::new();
+        let mut stage = Stage::with_token().await;
         let call = stage.post(Scripted::data(frames.collect::<Vec<_>>()));
 
-        let (mut first, answer) = stage.received(None).await;
+        let (mut first, answer) = stage.received(Some("secret-1")).await;
         let seen = read(&mut first);
         assert_eq!(bodies::data_of(&seen), whole);
         assert_eq!(seen.last(), Some(&Seen::End));
         drop(seen);
         assert_eq!(buffers.held(), 0, "the copy is freed when it is useless");
-        answer.send_response(respond(REQUIRED));
+        answer.send_response(respond(INVALID));
 
         let answer = answered(call).await.unwrap();
         let outcome = answer.body().outcome();
         assert!(!outcome.resent());
-        assert_eq!(outcome.returned_challenge(), Some(Challenge::TokenRequired));
+        assert_eq!(outcome.returned_challenge(), Some(Challenge::TokenInvalid));
         assert!(matches!(
             outcome.skip_reason(),
             Some(SkipReason::BodyNotReplayable)
@@ -54,12 +54,12 @@ async fn a_stream_one_byte_over_the_limit_is_sent_whole_and_once() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_over_the_limit_is_not_paused_by_a_challenge() {
     let (feeder, body) = bodies::fed();
-    let mut stage = Stage::holding_logins();
+    let mut stage = Stage::holding_logins_with_token().await;
     let call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("secret-1")).await;
     feeder.data(letters(CAP + 1));
     assert!(bodies::poll_once(&mut first).is_ready());
-    answer.send_response(respond(REQUIRED));
+    answer.send_response(respond(INVALID));
     stage.login_begun().await;
     answered(call).await.unwrap();
     feeder.data("more");
@@ -94,6 +94,45 @@ async fn a_body_known_to_be_over_the_limit_is_signed_before_it_is_sent_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_of_unknown_length_waits_for_a_login_before_it_is_read() {
+    let (feeder, body) = bodies::fed();
+    let mut stage = Stage::holding_logins();
+    let call = stage.post(body);
+    stage.login_begun().await;
+    feeder.data("f=json");
+    drop(feeder);
+    stage.logins.release(1);
+
+    let (mut body, answer) = stage.received(Some("secret-1")).await;
+    assert_eq!(bodies::data_of(&read(&mut body)), b"f=json");
+    answer.send_response(respond(CLEAN));
+    let answer = answered(call).await.unwrap();
+    assert!(answer.body().outcome().signed());
+    assert!(!answer.body().outcome().resent());
+    assert_eq!(stage.logins.attempts(), 1);
+    stage.nothing_more().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_unknown_length_is_sent_unsigned_where_the_login_is_refused() {
+    let mut stage = Stage::holding_logins();
+    let call = stage.post(frames_of(700, 20));
+    stage.login_begun().await;
+    stage.refuse_login();
+
+    let (mut body, answer) = stage.received(None).await;
+    assert_eq!(bodies::data_of(&read(&mut body)), letters(14_000));
+    answer.send_response(respond(CLEAN));
+    let answer = answered(call).await.unwrap();
+    assert!(!answer.body().outcome().signed());
+    assert!(matches!(
+        answer.body().outcome().skip_reason(),
+        Some(SkipReason::LoginRefused(_))
+    ));
+    stage.nothing_more().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_body_at_the_limit_waits_for_no_login() {
     let mut stage = Stage::holding_logins();
     let _call = stage.post(Full::new(letters(CAP)));
@@ -122,9 +161,7 @@ async fn a_body_over_the_limit_is_sent_unsigned_if_the_login_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn after_an_invalid_token_the_next_long_body_waits_for_a_new_one() {
     let mut stage = Stage::holding_logins();
-    stage.logins.release(1);
-    stage.log_in(Full::default()).await;
-    stage.login_begun().await;
+    stage.log_in().await;
 
     let call = stage.post(Full::new(letters(CAP + 1)));
     let (_, answer) = stage.received(Some("secret-1")).await;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{CAP, CLEAN, Stage, answered, is_given_up, letters, respond};
 use crate::support::{
-    REQUIRED,
+    INVALID,
     bodies::{self, Hint, Scripted, Seen, Step},
 };
 
@@ -68,9 +68,9 @@ async fn upload(case: Upload) -> Result<(), TestCaseError> {
         .reports_end(case.reports_end);
     let log = body.log();
     let exact = body.size_hint().exact().is_some();
-    let mut stage = Stage::new();
+    let mut stage = Stage::with_token().await;
     let call = stage.post(body);
-    let (mut first, answer) = stage.received(None).await;
+    let (mut first, answer) = stage.received(Some("secret-1")).await;
     let mut sent = Vec::new();
     for _ in 0..case.polls {
         if first.is_end_stream() || sent.last().is_some_and(Seen::is_last) {
@@ -79,9 +79,9 @@ async fn upload(case: Upload) -> Result<(), TestCaseError> {
         sent.push(bodies::next(&mut first, &log));
     }
     let complete = first.is_end_stream() || sent.last() == Some(&Seen::End);
-    answer.send_response(respond(REQUIRED));
+    answer.send_response(respond(INVALID));
 
-    let (mut second, answer) = stage.received(Some("secret-1")).await;
+    let (mut second, answer) = stage.received(Some("secret-2")).await;
     let observed = bodies::observe(&mut second, &log);
     let mut remaining = case.data.len() as u64;
     for one in &observed {

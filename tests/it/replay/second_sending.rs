@@ -79,14 +79,14 @@ async fn trailers_keep_their_place_wherever_the_first_sending_stopped() {
             Step::Data(Bytes::from("json")),
             Step::Trailers(bodies::trailers(&[("x-sum", "1")])),
         ]);
-        let mut stage = Stage::new();
+        let mut stage = Stage::with_token().await;
         let call = stage.post(body.hint(Hint::ExactAtTheEnd));
-        let (mut first, answer) = stage.received(None).await;
+        let (mut first, answer) = stage.received(Some("secret-1")).await;
         for _ in 0..frames {
             assert!(bodies::poll_once(&mut first).is_ready());
         }
-        answer.send_response(respond(REQUIRED));
-        let (mut second, answer) = stage.received(Some("secret-1")).await;
+        answer.send_response(respond(INVALID));
+        let (mut second, answer) = stage.received(Some("secret-2")).await;
         // Of unknown length it was, and of unknown length it stays: a `Content-Length` would cut the trailers off.
         assert_eq!(second.size_hint().exact(), None);
         let seen = read(&mut second);
@@ -156,8 +156,7 @@ async fn the_second_sending_has_the_head_of_the_first() {
 
 #[tokio::test(start_paused = true)]
 async fn a_second_sending_carries_the_new_token_only() {
-    let mut stage = Stage::new();
-    stage.log_in(Full::default()).await;
+    let mut stage = Stage::with_token().await;
     let call = stage.post(Full::new(Bytes::from("f=json")));
     let (_, answer) = stage.received(Some("secret-1")).await;
     answer.send_response(respond(INVALID));

@@ -21,13 +21,11 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit};
-use tower_arcgis_auth::{
-    ArcgisAuthLayer, IssuedToken, ReplayBody, Site, TokenPlacement, token_source_fn,
-};
+use tower_arcgis_auth::{ArcgisAuthLayer, ReplayBody, Site, TokenPlacement};
 
 use super::ready_call;
 use crate::support::{
-    ROADS, TokenService, Upstream,
+    INVALID, ROADS, TokenService, Upstream,
     bodies::{self, Fed},
     get, over, site,
 };
@@ -214,7 +212,7 @@ impl Service<Request<ReplayBody<Fed>>> for OneConnection {
     }
     fn call(&mut self, request: Request<ReplayBody<Fed>>) -> Self::Future {
         let permit = self.permit.take().expect("not ready");
-        let signed = request.headers().contains_key("x-esri-authorization");
+        let is_valid = request.headers()["x-esri-authorization"] != "Bearer secret-1";
         let seen = self.seen.clone();
         // The upload keeps the connection until it has ended or failed; the answer is early.
         tokio::spawn(async move {
@@ -222,11 +220,7 @@ impl Service<Request<ReplayBody<Fed>>> for OneConnection {
             seen.lock().unwrap().push(ok);
             drop(permit);
         });
-        let body = if signed {
-            "{\"ok\":1}"
-        } else {
-            "{\"error\":{\"code\":499,\"message\":\"Token Required\"}}"
-        };
+        let body = if is_valid { "{\"ok\":1}" } else { INVALID };
         std::future::ready(Ok(Response::new(Full::from(body))))
     }
 }
@@ -242,9 +236,11 @@ async fn a_connection_busy_with_the_first_upload_is_freed_for_the_second() {
     };
     let seen = inner.seen.clone();
     let site = Site::new("http://gis.example.com/arcgis")
-        .token_source(token_source_fn(|_| async { IssuedToken::try_new("tok1") }))
+        .token_source(TokenService::new())
         .placement(TokenPlacement::EsriHeader);
-    let mut service = ArcgisAuthLayer::try_new(site).unwrap().layer(inner);
+    let layer = ArcgisAuthLayer::try_new(site).unwrap();
+    layer.handle().sites()[0].renew().await.unwrap();
+    let mut service = layer.layer(inner);
     let (feeder, body) = bodies::fed();
     feeder.data("begin");
     let request = Request::post("http://gis.example.com/arcgis/rest/services/a/FeatureServer/0/x")

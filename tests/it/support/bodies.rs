@@ -1,5 +1,7 @@
 //! Bodies that follow a script and tell how they were used, one that is fed by hand, and ways to watch a body closely.
 
+#![allow(dead_code, reason = "every test file uses its share")]
+
 use std::{
     collections::VecDeque,
     fmt,

@@ -4,11 +4,10 @@ pub(crate) mod bodies;
 pub(crate) mod loopback;
 mod mounted;
 pub(crate) mod secrets;
+#[cfg(feature = "shared-cache")]
+pub(crate) mod shared_cache;
 mod token_service;
 mod upstream;
-#[cfg(feature = "shared-cache")]
-#[path = "../../support/vault.rs"]
-pub(crate) mod vault;
 
 use std::{fmt::Debug, time::Duration};
 

@@ -23,7 +23,7 @@ use tower_arcgis_auth::{
     TokenSource,
 };
 
-use super::{Answer, answer};
+use super::{Answer, ROOT, answer};
 
 /// What a server at `http://gis.test/arcgis` says of itself.
 pub(crate) const INFO: &str =
@@ -165,12 +165,12 @@ struct Script {
     next: VecDeque<Reply>,
     always: Option<Reply>,
     password: Option<String>,
-    refused_users: HashSet<String>,
+    by_user: HashMap<String, Reply>,
     takes: Duration,
     is_held: bool,
     lifetime: Option<Duration>,
     sign_out_takes: Duration,
-    reports_sending: bool,
+    asks_for_leave: bool,
     account: Option<String>,
     secret: Option<String>,
 }
@@ -185,12 +185,12 @@ impl TokenService {
             next: VecDeque::new(),
             always: None,
             password: None,
-            refused_users: HashSet::new(),
+            by_user: HashMap::new(),
             takes: Duration::ZERO,
             is_held: false,
             lifetime: None,
             sign_out_takes: Duration::ZERO,
-            reports_sending: false,
+            asks_for_leave: false,
             account: None,
             secret: None,
         };
@@ -257,9 +257,9 @@ impl TokenService {
         self.script().password = Some(password.to_owned());
     }
 
-    /// This user, or this identity, is refused.
-    pub(crate) fn refusing(self, name: &str) -> Self {
-        self.script().refused_users.insert(name.to_owned());
+    /// What becomes of each login of this user, or for this identity.
+    pub(crate) fn answering_to(self, name: &str, reply: Reply) -> Self {
+        self.script().by_user.insert(name.to_owned(), reply);
         self
     }
 
@@ -291,9 +291,9 @@ impl TokenService {
         self
     }
 
-    /// The source says when it sends a credential.
-    pub(crate) fn reporting(self) -> Self {
-        self.script().reports_sending = true;
+    /// The source asks for leave before each login, as sources should that send a name and a secret.
+    pub(crate) fn asking_for_leave(self) -> Self {
+        self.script().asks_for_leave = true;
         self
     }
 
@@ -415,8 +415,8 @@ impl TokenService {
             if let Some(always) = &script.always {
                 return always.clone();
             }
-            if user.is_some_and(|user| script.refused_users.contains(user)) {
-                return Reply::Refused;
+            if let Some(reply) = user.and_then(|user| script.by_user.get(user)) {
+                return reply.clone();
             }
             (script.logins.clone(), script.password.clone())
         };
@@ -514,12 +514,16 @@ impl TokenSource for TokenService {
             .identity()
             .map(|identity| identity.as_str().to_owned());
         self.shared.reasons.lock().unwrap().push(request.reason());
-        let (reports_sending, lifetime) = {
+        let (asks_for_leave, lifetime) = {
             let script = self.script();
-            (script.reports_sending, script.lifetime)
+            (script.asks_for_leave, script.lifetime)
         };
-        if reports_sending {
-            request.sending_credential();
+        let mut leave = None;
+        if asks_for_leave {
+            let user = identity.as_deref().unwrap_or("reader");
+            let mut attempt = request.login_attempt(ROOT, user, "secret").await?;
+            attempt.sent();
+            leave = Some(attempt);
         }
         let token = self.attempt(identity.as_deref(), true).await;
         let mut reply = self.settle(identity.as_deref(), None);
@@ -527,16 +531,28 @@ impl TokenSource for TokenService {
             sleep(time).await;
             reply = *then;
         }
-        match reply {
-            Reply::Token => self.shared.tokens.add(&token),
-            Reply::Useless => {}
-            Reply::Refused => return Err(TokenError::refused("wrong password")),
-            Reply::Fault => return Err(TokenError::fault("token service down")),
+        let error = match reply {
+            Reply::Token => {
+                self.shared.tokens.add(&token);
+                None
+            }
+            Reply::Useless => None,
+            Reply::Refused => Some(TokenError::refused("wrong password")),
+            Reply::Fault => Some(TokenError::fault("token service down")),
             Reply::Hangs => std::future::pending().await,
             Reply::Panics => panic!("the token source panics, as scripted"),
             other => panic!("{other:?} is for HTTP"),
-        }
+        };
         self.shared.answered.fetch_add(1, Ordering::SeqCst);
+        match (leave, &error) {
+            (None, _) => {}
+            (Some(leave), None) => leave.succeeded(),
+            (Some(leave), Some(error)) if error.is_refused() => leave.refused(error),
+            (Some(leave), Some(_)) => leave.no_verdict(),
+        }
+        if let Some(error) = error {
+            return Err(error);
+        }
         let issued = IssuedToken::try_new(token)?;
         Ok(match lifetime {
             Some(lifetime) => issued.valid_for(lifetime),

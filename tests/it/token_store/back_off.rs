@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, advance};
 
-use super::secured;
-use crate::support::{MINUTE, ROADS, Reply, SECOND, get, over, send};
+use crate::support::{MINUTE, ROADS, Reply, SECOND, TokenService, Upstream, get, over, send};
 
 #[tokio::test(start_paused = true)]
 async fn a_broken_token_service_is_left_alone_longer_and_longer() {
-    let (source, upstream) = secured();
+    let source = TokenService::new();
+    let upstream = Upstream::secured_by(&source);
     source.always(Reply::Fault);
     let service = over(upstream, &source);
 
@@ -28,7 +28,8 @@ async fn a_broken_token_service_is_left_alone_longer_and_longer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_service_that_was_down_for_a_moment_heals_within_seconds() {
-    let (source, upstream) = secured();
+    let source = TokenService::new();
+    let upstream = Upstream::secured_by(&source);
     source.next([Reply::Fault, Reply::Fault]);
     let service = over(upstream, &source);
     let begun = Instant::now();
@@ -41,7 +42,8 @@ async fn a_token_service_that_was_down_for_a_moment_heals_within_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_service_that_was_down_for_hours_heals_within_two_minutes() {
-    let (source, upstream) = secured();
+    let source = TokenService::new();
+    let upstream = Upstream::secured_by(&source);
     source.always(Reply::Fault);
     let service = over(upstream, &source);
     for _ in 0..2_000 {

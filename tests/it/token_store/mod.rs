@@ -6,11 +6,3 @@ mod renewal;
 mod revocation;
 mod runtimes;
 mod single_flight;
-
-use crate::support::{TokenService, Upstream};
-
-fn secured() -> (TokenService, Upstream) {
-    let source = TokenService::new();
-    let upstream = Upstream::secured_by(&source);
-    (source, upstream)
-}

@@ -5,7 +5,6 @@ use std::time::Duration;
 use tokio::time::{advance, sleep};
 use tower_arcgis_auth::TokenReason;
 
-use super::secured;
 use crate::support::{MINUTE, ROADS, Reply, TokenService, Upstream, get, over, send};
 
 #[tokio::test(start_paused = true)]
@@ -91,7 +90,8 @@ async fn tokens_of_a_few_seconds_are_not_renewed_all_the_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_of_unknown_lifetime_is_used_until_a_server_refuses_it() {
-    let (source, upstream) = secured();
+    let source = TokenService::new();
+    let upstream = Upstream::secured_by(&source);
     let service = over(upstream, &source);
     send(&service, get(ROADS)).await;
     advance(30 * 24 * 60 * MINUTE).await;

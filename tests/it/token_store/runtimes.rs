@@ -13,14 +13,14 @@ use std::{
 use futures_util::FutureExt;
 use tokio::time::{advance, sleep};
 
-use super::secured;
 use crate::support::{
     MINUTE, REQUIRED, ROADS, Reply, SECOND, TokenService, Upstream, get, over, paused_runtime, send,
 };
 
 #[test]
 fn without_a_runtime_a_challenge_is_returned_with_the_reason() {
-    let (source, upstream) = secured();
+    let source = TokenService::new();
+    let upstream = Upstream::secured_by(&source);
     let service = over(upstream, &source);
     let answer = futures_util::FutureExt::now_or_never(send(&service, get(ROADS))).unwrap();
     assert_eq!(answer.body, REQUIRED);

@@ -17,6 +17,7 @@ async fn a_cut_upload_never_looks_complete_to_the_server() {
     for protocol in BOTH {
         let mut server = Server::start(protocol, Manner::AsksFirst).await;
         let client = Connected::to(&server, protocol);
+        client.log_in_and_be_revoked(&server).await;
         let (feeder, body) = bodies::fed();
         feeder.data("begin,");
         let request = Request::post(server.url("/Roads/FeatureServer/0/x"));
@@ -24,13 +25,13 @@ async fn a_cut_upload_never_looks_complete_to_the_server() {
 
         // The first sending is given up while the caller has more to say.
         let first = server.next().await;
-        assert_eq!(first.token(), None);
+        assert_eq!(first.token(), Some("secret-1"));
         assert!(!first.complete, "{protocol:?}");
         feeder.data("middle,");
         feeder.data("end");
         drop(feeder);
         let second = server.next().await;
-        assert_eq!(second.token(), Some("secret-1"));
+        assert_eq!(second.token(), Some("secret-2"));
         assert_eq!(second.data, b"begin,middle,end", "{protocol:?}");
         assert!(second.complete);
         let response = call.await.unwrap().unwrap();
@@ -67,6 +68,7 @@ async fn an_early_answer_costs_no_byte_whatever_becomes_of_the_connection() {
         for manner in [Manner::AsksFirst, Manner::Ignores, Manner::HangsUp] {
             let mut server = Server::start(protocol, manner).await;
             let client = Connected::to(&server, protocol);
+            client.log_in_and_be_revoked(&server).await;
             let (feeder, body) = bodies::fed();
             let request = Request::post(server.url("/Roads/FeatureServer/0/x"));
             let call = tokio::spawn(client.send(request.body(body).unwrap()));
@@ -77,7 +79,7 @@ async fn an_early_answer_costs_no_byte_whatever_becomes_of_the_connection() {
                 feeder.data(frames.next().unwrap().to_vec());
                 server.upload_begun().await;
             }
-            while client.logins.attempts() == 0 {
+            while client.logins.attempts() == 1 {
                 tokio::task::yield_now().await;
             }
             for frame in frames {
@@ -88,7 +90,7 @@ async fn an_early_answer_costs_no_byte_whatever_becomes_of_the_connection() {
 
             let second = loop {
                 let arrived = server.next().await;
-                if arrived.token().is_some() {
+                if arrived.token() == Some("secret-2") {
                     break arrived;
                 }
                 assert!(!arrived.complete, "{protocol:?} {manner:?}");
@@ -107,6 +109,7 @@ async fn a_caller_that_hangs_up_cuts_its_upload_and_nothing_is_sent_again() {
     for protocol in BOTH {
         let mut server = Server::start(protocol, Manner::Reads).await;
         let client = Connected::<Fed>::to(&server, protocol);
+        client.log_in_and_be_revoked(&server).await;
         let (feeder, body) = bodies::fed();
         let request = Request::post(server.url("/Roads/FeatureServer/0/x"));
         let call = tokio::spawn(client.send(request.body(body).unwrap()));
@@ -117,7 +120,7 @@ async fn a_caller_that_hangs_up_cuts_its_upload_and_nothing_is_sent_again() {
         let cut = server.next().await;
         assert!(!cut.complete, "{protocol:?}");
         feeder.unwanted().await;
-        assert_eq!(client.logins.attempts(), 0);
+        assert_eq!(client.logins.attempts(), 1);
 
         // The next request is not the worse for it.
         let (feeder, body) = bodies::fed();
@@ -126,9 +129,9 @@ async fn a_caller_that_hangs_up_cuts_its_upload_and_nothing_is_sent_again() {
         let request = Request::post(server.url("/Roads/FeatureServer/0/x"));
         let response = client.send(request.body(body).unwrap()).await.unwrap();
         assert_eq!(text(response).await, CLEAN);
-        assert_eq!(server.next().await.token(), None);
+        assert_eq!(server.next().await.token(), Some("secret-1"));
         let second = server.next().await;
-        assert_eq!(second.token(), Some("secret-1"));
+        assert_eq!(second.token(), Some("secret-2"));
         assert_eq!(second.data, b"f=json");
         server.assert_nothing_more();
     }
@@ -139,6 +142,7 @@ async fn a_caller_whose_body_breaks_cuts_its_upload_and_nothing_is_sent_again() 
     for protocol in BOTH {
         let mut server = Server::start(protocol, Manner::Reads).await;
         let client = Connected::to(&server, protocol);
+        client.log_in_and_be_revoked(&server).await;
         let (feeder, body) = bodies::fed();
         let request = Request::post(server.url("/Roads/FeatureServer/0/x"));
         let call = tokio::spawn(client.send(request.body(body).unwrap()));
@@ -152,7 +156,7 @@ async fn a_caller_whose_body_breaks_cuts_its_upload_and_nothing_is_sent_again() 
             let mut causes = std::iter::successors(error.source(), |error| error.source());
             assert!(causes.any(|cause| cause.to_string() == "the file is gone"));
         }
-        assert_eq!(client.logins.attempts(), 0);
+        assert_eq!(client.logins.attempts(), 1);
         server.assert_nothing_more();
     }
 }

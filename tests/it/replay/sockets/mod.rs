@@ -16,7 +16,8 @@ use hyper_util::{
 };
 use tower::{Layer, Service, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, BoxError, ReplayBody, ResponseBody, Site, TokenPlacement,
+    ArcgisAuth, ArcgisAuthLayer, BoxError, ReplayBody, ResponseBody, Site, SiteHandle,
+    TokenPlacement,
 };
 
 use crate::support::TokenService;
@@ -27,6 +28,7 @@ const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
 /// A client with the layer in front.
 struct Connected<B> {
     service: ArcgisAuth<Client<HttpConnector, ReplayBody<B>>>,
+    site: SiteHandle,
     logins: TokenService,
 }
 
@@ -46,10 +48,18 @@ where
         let client = Client::builder(TokioExecutor::new())
             .http2_only(protocol == Protocol::Http2)
             .build_http();
+        let layer = ArcgisAuthLayer::try_new(site).unwrap();
         Self {
-            service: ArcgisAuthLayer::try_new(site).unwrap().layer(client),
+            service: layer.layer(client),
+            site: layer.handle().sites().remove(0),
             logins,
         }
+    }
+
+    /// Gets a token, `secret-1`, which the server revokes.
+    async fn log_in_and_be_revoked(&self, server: &Server) {
+        self.site.renew().await.unwrap();
+        server.revoke_first_token();
     }
 
     fn send(

@@ -1,6 +1,13 @@
 //! A server that reads request bodies in different manners.
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, header};
@@ -11,7 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::TcpListener, sync::mpsc};
 
 use super::CLEAN;
-use crate::support::REQUIRED;
+use crate::support::{INVALID, REQUIRED};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
@@ -19,10 +26,10 @@ pub(super) enum Protocol {
     Http2,
 }
 
-/// What the server does with a request that has no token.
+/// What the server does with a request whose token it does not take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
-    /// Reads all of it, then asks for a token.
+    /// Reads all of it, then asks for another token.
     Reads,
     /// Asks for a token before it has read anything, and goes on reading.
     AsksFirst,
@@ -57,10 +64,13 @@ pub(super) struct Server {
     arrived: mpsc::UnboundedReceiver<Arrived>,
     /// Tells of each first byte of a body.
     begun: mpsc::UnboundedReceiver<()>,
+    is_revoked: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
 struct Journal {
+    /// The first token, `secret-1`, is taken no longer.
+    is_revoked: Arc<AtomicBool>,
     arrived: mpsc::UnboundedSender<Arrived>,
     begun: mpsc::UnboundedSender<()>,
 }
@@ -71,7 +81,9 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (arrived_sender, arrived) = mpsc::unbounded_channel();
         let (begun_sender, begun) = mpsc::unbounded_channel();
+        let is_revoked = Arc::new(AtomicBool::new(false));
         let journal = Journal {
+            is_revoked: Arc::clone(&is_revoked),
             arrived: arrived_sender,
             begun: begun_sender,
         };
@@ -100,6 +112,7 @@ impl Server {
             address,
             arrived,
             begun,
+            is_revoked,
         }
     }
 
@@ -110,6 +123,11 @@ impl Server {
 
     pub(super) async fn next(&mut self) -> Arrived {
         self.arrived.recv().await.unwrap()
+    }
+
+    /// `secret-1` is taken no longer.
+    pub(super) fn revoke_first_token(&self) {
+        self.is_revoked.store(true, Ordering::SeqCst);
     }
 
     pub(super) fn assert_nothing_more(&mut self) {
@@ -130,9 +148,11 @@ async fn answer(
     manner: Manner,
     journal: Journal,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let signed = request.headers().contains_key("x-esri-authorization");
+    let token = request.headers().get("x-esri-authorization").cloned();
+    let is_revoked = journal.is_revoked.load(Ordering::SeqCst);
+    let is_valid = |token| token != "Bearer secret-1" || !is_revoked;
     let answer = Response::builder().header(header::CONTENT_TYPE, "application/json");
-    if signed {
+    if token.as_ref().is_some_and(is_valid) {
         record(request, journal).await;
         return Ok(answer.body(Full::from(CLEAN)).unwrap());
     }
@@ -152,7 +172,8 @@ async fn answer(
             _ => answer.header(header::CONNECTION, "close"),
         },
     };
-    Ok(answer.body(Full::from(REQUIRED)).unwrap())
+    let challenge = if token.is_some() { INVALID } else { REQUIRED };
+    Ok(answer.body(Full::from(challenge)).unwrap())
 }
 
 async fn record(request: Request<Incoming>, journal: Journal) {

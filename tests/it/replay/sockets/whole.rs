@@ -14,11 +14,11 @@ use super::{
 };
 use crate::{
     replay::letters,
-    support::{REQUIRED, TokenService, bodies},
+    support::{INVALID, TokenService, bodies},
 };
 
 /// Sends `request` to a server that reads all of it before it asks for a token, and checks that the same arrives a
-/// second time, signed.
+/// second time, signed. A stream of unknown length has a token from the start, but one that was revoked.
 async fn arrives_twice<B>(
     protocol: Protocol,
     request: http::request::Builder,
@@ -32,13 +32,19 @@ where
 {
     let mut server = Server::start(protocol, Manner::Reads).await;
     let client = Connected::to(&server, protocol);
+    let tokens = if body.size_hint().exact().is_some() {
+        [None, Some("secret-1")]
+    } else {
+        client.log_in_and_be_revoked(&server).await;
+        [Some("secret-1"), Some("secret-2")]
+    };
     let request = request.uri(server.url(path)).body(body).unwrap();
     let sent = request.headers().clone();
     let method = request.method().clone();
     let response = client.send(request).await.unwrap();
     assert!(response.body().outcome().resent());
     assert_eq!(text(response).await, CLEAN);
-    assert_eq!(client.logins.attempts(), 1);
+    assert_eq!(client.logins.attempts(), tokens.iter().flatten().count());
 
     let both = [server.next().await, server.next().await];
     for arrived in &both {
@@ -51,8 +57,7 @@ where
             assert!(arrived.headers.get_all(name).iter().eq(sent), "{name}");
         }
     }
-    assert_eq!(both[0].token(), None);
-    assert_eq!(both[1].token(), Some("secret-1"));
+    assert_eq!([both[0].token(), both[1].token()], tokens);
     both
 }
 
@@ -165,13 +170,15 @@ async fn an_upload_waits_for_the_login_and_loses_nothing() {
         let mut server = Server::start(protocol, Manner::AsksFirst).await;
         let logins = TokenService::new().holding();
         let client = Connected::with(logins, &server, protocol);
+        client.logins.release(1);
+        client.log_in_and_be_revoked(&server).await;
         let (feeder, body) = bodies::fed();
         let request = Request::post(server.url("/Roads/FeatureServer/0/x"));
         let call = tokio::spawn(client.send(request.body(body).unwrap()));
-        while client.logins.attempts() == 0 {
+        while client.logins.attempts() == 1 {
             tokio::task::yield_now().await;
         }
-        // Fed while the login runs: nothing of it may go to the server before there is a token.
+        // Fed while the login runs: nothing of it may go to the server before there is another token.
         let data = letters(200_000);
         for frame in data.chunks(3000) {
             feeder.data(frame.to_vec());
@@ -183,12 +190,38 @@ async fn an_upload_waits_for_the_login_and_loses_nothing() {
         let response = call.await.unwrap().unwrap();
         assert_eq!(text(response).await, CLEAN);
         let mut arrived = [server.next().await, server.next().await];
-        arrived.sort_by_key(|arrived| arrived.token().is_some());
+        arrived.sort_by_key(|arrived| arrived.token() == Some("secret-2"));
         let [first, second] = arrived;
         assert!(!first.complete);
         assert_eq!(first.data, b"");
         assert!(second.complete);
         assert!(second.data == data, "{protocol:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_unknown_length_waits_for_the_first_login_and_arrives_once() {
+    for protocol in BOTH {
+        let mut server = Server::start(protocol, Manner::AsksFirst).await;
+        let logins = TokenService::new().holding();
+        let client = Connected::with(logins, &server, protocol);
+        let (feeder, body) = bodies::fed();
+        let request = Request::post(server.url("/Roads/FeatureServer/0/x"));
+        let call = tokio::spawn(client.send(request.body(body).unwrap()));
+        while client.logins.attempts() == 0 {
+            tokio::task::yield_now().await;
+        }
+        feeder.data("f=json");
+        drop(feeder);
+        client.logins.release(1);
+
+        let response = call.await.unwrap().unwrap();
+        assert!(!response.body().outcome().resent());
+        assert_eq!(text(response).await, CLEAN);
+        let arrived = server.next().await;
+        assert_eq!(arrived.token(), Some("secret-1"));
+        assert_eq!(arrived.data, b"f=json");
+        server.assert_nothing_more();
     }
 }
 
@@ -220,7 +253,8 @@ async fn a_stream_over_the_limit_arrives_whole_and_once() {
         let data = letters(5 * 1024 * 1024);
         let mut server = Server::start(protocol, Manner::Reads).await;
         let client = Connected::to(&server, protocol);
-        for token in [None, Some("secret-1")] {
+        client.log_in_and_be_revoked(&server).await;
+        for token in ["secret-1", "secret-2"] {
             let (feeder, body) = bodies::fed();
             for frame in data.chunks(100_000) {
                 feeder.data(frame.to_vec());
@@ -230,28 +264,28 @@ async fn a_stream_over_the_limit_arrives_whole_and_once() {
             let response = client.send(request.body(body).unwrap()).await.unwrap();
             let outcome = response.body().outcome();
             assert!(!outcome.resent());
-            let body = if token.is_none() {
+            let body = if token == "secret-1" {
                 assert!(matches!(
                     outcome.skip_reason(),
                     Some(SkipReason::BodyNotReplayable)
                 ));
-                REQUIRED
+                INVALID
             } else {
                 assert!(outcome.skip_reason().is_none());
                 CLEAN
             };
             assert_eq!(text(response).await, body);
             let arrived = server.next().await;
-            assert_eq!(arrived.token(), token);
+            assert_eq!(arrived.token(), Some(token));
             assert!(arrived.complete);
             assert!(arrived.data == data);
             // The challenge has started a login for those to come.
-            while client.logins.attempts() == 0 {
+            while client.logins.attempts() == 1 {
                 tokio::task::yield_now().await;
             }
         }
         server.assert_nothing_more();
-        assert_eq!(client.logins.attempts(), 1);
+        assert_eq!(client.logins.attempts(), 2);
     }
 }
 

@@ -1,0 +1,618 @@
+//! One request's decisions: what it is signed with, what is kept of it, and what a challenge leads to. The future only
+//! carries them out.
+
+use std::{
+    mem,
+    sync::{Arc, atomic::Ordering},
+};
+
+use http::{
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version,
+};
+use http_body::Body;
+use tokio::time::Instant;
+use tower_service::Service;
+
+use crate::{
+    body::{BodyLength, KeptBody, ReplayBody, ResponseBody},
+    challenge::{Challenge, Detector, Noted, RequestFacts, Start},
+    outcome::{AuthOutcome, SkipReason},
+    session::{Renewal, Session, Standing},
+    sign::{QueryToken, TokenPlacement, cache_control, callers_token, placement, scrub},
+    token::{Freshness, Token, TokenReason},
+    trace,
+    url::{ServiceKey, has_service, root_of_service, service_key},
+};
+
+/// What a login's waiter gets.
+pub(crate) type Login = tokio::sync::oneshot::Receiver<crate::session::LoginResult>;
+
+/// What the layer's settings say of every exchange.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ExchangeSettings {
+    /// Bytes of a body that are kept.
+    pub(crate) replay_limit: usize,
+    /// How long a request waits for a login before its first sending.
+    pub(crate) login_timeout: std::time::Duration,
+    /// Clean answers get an outcome in their extensions, too.
+    pub(crate) outcome_in_every_response: bool,
+}
+
+/// What a request carries through all its states.
+pub(crate) struct Exchange<S, B> {
+    pub(crate) session: Arc<Session>,
+    pub(crate) settings: ExchangeSettings,
+    outcome: AuthOutcome,
+    /// How long the site's root is in the URI's path.
+    root: usize,
+    is_head: bool,
+    /// What the query has of the caller's tokens, before it is signed.
+    query_token: QueryToken,
+    /// What the memory of refused services calls this request's service. Named only when that may matter.
+    service: Option<ServiceKey>,
+    /// The newest token when the request came; 0 for none. A newer one comes of a login made for it or beside it.
+    generation_before: u64,
+    stage: Stage,
+    /// Why the first sending is not signed though there is a token.
+    unsigned: Option<Unsigned>,
+    /// The first signed sending had a token of before the request.
+    was_signed_at_first: bool,
+    /// Where the last token went.
+    placed: TokenPlacement,
+    /// The server does not read the header that a long URL's token went in.
+    only_in_query: bool,
+    /// Where the last re-send went, for the log.
+    path: String,
+    /// Why a challenge could not be acted on, where that is known beforehand: then no copy is kept.
+    no_second_sending: Option<SkipReason>,
+    /// What the last sending was signed with; before the first, what it is signed with if no login gives better.
+    token: Option<Arc<Token>>,
+    /// Boxed: moving it along with the future costs more than the allocation.
+    kept: Option<Box<Kept<S, B>>>,
+}
+
+/// Where an exchange stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// No login has been made for it.
+    First,
+    /// Sent again with the token of a login.
+    AfterLogin,
+    /// Sent again without a token, because the service called a fresh one invalid.
+    TriedUnsigned,
+}
+
+/// Why a request goes unsigned though there is a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unsigned {
+    /// A browser carries an `agstoken` cookie along. A challenge to it says nothing of the site's token.
+    TokenCookie,
+    /// The service is open, and refuses tokens.
+    OpenService,
+}
+
+/// What further sendings are made from.
+struct Kept<S, B> {
+    service: S,
+    request: UnsignedHead,
+    body: KeptBody<B>,
+}
+
+/// A further sending, and the service that gets ready for it.
+pub(crate) struct Resend<S, B> {
+    pub(crate) service: S,
+    pub(crate) request: Request<ReplayBody<B>>,
+}
+
+/// The head of a request as the caller made it: it holds no secret of ours.
+#[derive(Clone)]
+struct UnsignedHead {
+    method: Method,
+    uri: Uri,
+    version: Version,
+    /// Flat, because cloning a `HeaderMap` takes two allocations and this takes one.
+    headers: Vec<(HeaderName, HeaderValue)>,
+    extensions: Extensions,
+}
+
+impl UnsignedHead {
+    fn of<T>(request: &Request<T>) -> Self {
+        let mut headers = Vec::with_capacity(request.headers().len());
+        headers.extend(
+            request
+                .headers()
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            headers,
+            extensions: request.extensions().clone(),
+        }
+    }
+
+    fn into_request<T>(self, body: T) -> Request<T> {
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.version_mut() = self.version;
+        *request.extensions_mut() = self.extensions;
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + 1);
+        for (name, value) in self.headers {
+            headers.append(name, value);
+        }
+        *request.headers_mut() = headers;
+        request
+    }
+}
+
+/// How a request starts.
+pub(crate) enum Beginning {
+    /// At once, signed with the token if there is one.
+    Send(Option<Arc<Token>>),
+    /// After a login.
+    LogIn(Login),
+}
+
+/// What an answer leads to.
+pub(crate) enum Reaction<S, B> {
+    /// It is the answer.
+    Answer,
+    SendAgain(Box<Resend<S, B>>),
+    LogIn(Login),
+}
+
+impl<S, B> Exchange<S, B> {
+    pub(crate) fn new(
+        session: Arc<Session>,
+        settings: ExchangeSettings,
+        root: usize,
+        is_head: bool,
+        query_token: QueryToken,
+        unsigned: Option<Unsigned>,
+    ) -> Self {
+        Self {
+            session,
+            settings,
+            outcome: AuthOutcome::default(),
+            root,
+            is_head,
+            query_token,
+            service: None,
+            generation_before: 0,
+            stage: Stage::First,
+            unsigned,
+            was_signed_at_first: false,
+            placed: TokenPlacement::default(),
+            only_in_query: false,
+            path: String::new(),
+            no_second_sending: None,
+            token: None,
+            kept: None,
+        }
+    }
+
+    /// Decides what is kept and what is waited for before anything is sent.
+    pub(crate) fn before_sending(&mut self, uri: &Uri, length: BodyLength) -> Beginning {
+        let Session {
+            store,
+            services,
+            signing,
+            ..
+        } = &*self.session;
+        if services.remembers_any() {
+            let service = service_key(uri, self.root);
+            self.service = Some(service);
+            match services.standing(service, Instant::now()) {
+                Some(Standing::Refuses) => {
+                    self.no_second_sending = Some(SkipReason::ServiceRefused)
+                }
+                Some(Standing::Open) => self.unsigned = Some(Unsigned::OpenService),
+                None => {}
+            }
+        }
+        let token = store.current();
+        // Sent unsigned, a request can be sent again with the token there is.
+        let needs_login = token.is_none() || self.unsigned.is_none();
+        if let Some(error) = store.refused_login().filter(|_| needs_login) {
+            self.no_second_sending = Some(SkipReason::LoginRefused(error));
+        }
+        let is_kept = length.is_within(self.settings.replay_limit);
+        if self.no_second_sending.is_none() && !is_kept {
+            self.no_second_sending = Some(SkipReason::BodyNotReplayable);
+        }
+        self.generation_before = token.as_ref().map_or(0, |token| token.generation());
+        if let Some(unsigned) = self.unsigned {
+            if unsigned == Unsigned::OpenService {
+                self.outcome.skip_reason = Some(SkipReason::ServiceIsOpen);
+            }
+            return Beginning::Send(None);
+        }
+        // A challenge would cost such a body: what is known to be missing or dead is got first.
+        let is_precious = !is_kept || !length.is_known();
+        let renewal = match &token {
+            None if is_precious || signing.login_first => store.renew(None, TokenReason::Missing),
+            None => return Beginning::Send(None),
+            Some(current) => match current.freshness() {
+                Freshness::PastEnd => store.renew(Some(current), TokenReason::Expired),
+                _ if is_precious && current.is_rejected() => {
+                    store.renew(Some(current), TokenReason::Rejected)
+                }
+                Freshness::NearEnd => {
+                    store.renew_ahead(current);
+                    return Beginning::Send(token);
+                }
+                Freshness::Fresh => return Beginning::Send(token),
+            },
+        };
+        match renewal {
+            Renewal::Token(token) => Beginning::Send(Some(token)),
+            Renewal::Login(login) => {
+                self.token = token;
+                Beginning::LogIn(login)
+            }
+            // A token past its end by the clock may still be taken: nothing better is to be had.
+            Renewal::Skipped(_) if token.is_some() => Beginning::Send(token),
+            Renewal::Skipped(reason) => {
+                self.outcome.skip_reason = Some(reason);
+                Beginning::Send(None)
+            }
+        }
+    }
+
+    /// What the first sending is signed with where the login before it gave nothing.
+    pub(crate) fn without_login(&mut self, reason: SkipReason) -> Option<Arc<Token>> {
+        if self.token.is_none() {
+            self.outcome.skip_reason = Some(reason);
+        }
+        self.token.take()
+    }
+
+    /// Whether a challenge could be acted on, as far as that is known beforehand.
+    pub(crate) fn may_send_again(&self) -> bool {
+        self.no_second_sending.is_none()
+    }
+
+    fn sign<T>(&mut self, request: &mut Request<T>, token: Arc<Token>) {
+        let signing = &self.session.signing;
+        let takes_header = !self.only_in_query && token.takes_esri_header();
+        self.placed = placement::sign(
+            request,
+            &token,
+            signing.placement,
+            takes_header,
+            self.query_token,
+            signing.referer.as_ref(),
+        );
+        self.outcome.signed = true;
+        self.token = Some(token);
+    }
+
+    /// The only sending of a request, signed with the token if there is one.
+    // Inlined, because a call copies the request once more.
+    #[inline]
+    pub(crate) fn send<T>(
+        &mut self,
+        service: &mut S,
+        mut request: Request<T>,
+        token: Option<Arc<Token>>,
+        bare: impl FnOnce(T) -> ReplayBody<B>,
+    ) -> S::Future
+    where
+        S: Service<Request<ReplayBody<B>>>,
+    {
+        if let Some(token) = token {
+            self.sign(&mut request, token);
+        }
+        service.call(request.map(bare))
+    }
+
+    /// The first sending of a request. What others could be made from is taken before it is signed.
+    pub(crate) fn send_and_keep<T>(
+        &mut self,
+        mut service: S,
+        mut request: Request<T>,
+        token: Option<Arc<Token>>,
+        keep: impl FnOnce(T, usize) -> (ReplayBody<B>, KeptBody<B>),
+    ) -> S::Future
+    where
+        S: Service<Request<ReplayBody<B>>>,
+    {
+        let head = UnsignedHead::of(&request);
+        if let Some(token) = token {
+            self.was_signed_at_first = true;
+            self.sign(&mut request, token);
+        }
+        let (signed, body) = request.into_parts();
+        let (body, kept) = keep(body, self.settings.replay_limit);
+        let sent = service.call(Request::from_parts(signed, body));
+        self.kept = Some(Box::new(Kept {
+            service,
+            request: head,
+            body: kept,
+        }));
+        sent
+    }
+
+    /// What the head of an answer says. It is scrubbed of the token by this.
+    pub(crate) fn read_head<R>(&self, response: &mut Response<ResponseBody<R>>) -> Start
+    where
+        R: Body + Unpin,
+    {
+        let noted = Noted::of(response.headers());
+        let facts = RequestFacts {
+            head: self.is_head,
+            token: self.outcome.signed,
+        };
+        let is_empty = response.body().is_end_stream();
+        let headers = response.headers();
+        let start = Detector::start(response.status(), headers, noted, facts, is_empty);
+        // After the detector, which knows a sign-in page by where the redirect leads.
+        if let Some(token) = &self.token {
+            scrub::clean(response.headers_mut(), noted, token);
+        }
+        start
+    }
+
+    /// Attaches what happened to what goes up.
+    pub(crate) fn finish<R: Body>(&mut self, response: &mut Response<ResponseBody<R>>) {
+        let outcome = mem::take(&mut self.outcome);
+        let is_for_one = outcome.signed || outcome.returned_challenge.is_some();
+        if self.session.signing.private_answers && is_for_one {
+            cache_control::make_private(response.headers_mut());
+        }
+        if self.settings.outcome_in_every_response || outcome.is_worth_telling() {
+            response.extensions_mut().insert(outcome.clone());
+        }
+        let body = response.body_mut();
+        body.set_outcome(outcome);
+        body.set_token(self.token.take());
+    }
+
+    /// The answer is no challenge. `proves` says whether that proves the token.
+    pub(crate) fn answered(&mut self, proves: bool) {
+        let services = &self.session.services;
+        if self.stage == Stage::TriedUnsigned {
+            if let Some(service) = self.service.filter(|_| proves) {
+                services.is_open(service, Instant::now());
+                self.outcome.skip_reason = Some(SkipReason::ServiceIsOpen);
+            }
+            return;
+        }
+        let Some(token) = self
+            .token
+            .as_ref()
+            .filter(|_| proves && self.outcome.signed)
+        else {
+            return;
+        };
+        token.set_proven();
+        if let Some(service) = self.service.filter(|_| services.remembers_any()) {
+            services.forget(service);
+        }
+    }
+
+    /// What to do about a challenge.
+    pub(crate) fn challenged(&mut self, challenge: Challenge) -> Reaction<S, B>
+    where
+        S: Clone,
+    {
+        self.outcome.returned_challenge = Some(challenge);
+        self.outcome.challenge.get_or_insert(challenge);
+        self.session.store.counters().challenges.add_one();
+        // Not the token, but its place may be what the server does not know.
+        let is_unread =
+            self.is_moved() && challenge == Challenge::TokenRequired && !self.only_in_query;
+        if is_unread {
+            if let Some(token) = self.token.clone().filter(|_| self.pause()) {
+                self.only_in_query = true;
+                return self.send_again(token, self.stage);
+            }
+        }
+        match self.stage {
+            Stage::First => self.challenged_at_first(challenge),
+            Stage::AfterLogin => self.challenged_after_login(challenge),
+            Stage::TriedUnsigned => {
+                if let Some(service) = self.service {
+                    let services = &self.session.services;
+                    services.calls_tokens_invalid(service, Instant::now());
+                }
+                Reaction::Answer
+            }
+        }
+    }
+
+    fn challenged_at_first(&mut self, challenge: Challenge) -> Reaction<S, B>
+    where
+        S: Clone,
+    {
+        let session = Arc::clone(&self.session);
+        match self.no_second_sending.take() {
+            Some(reason @ (SkipReason::LoginRefused(_) | SkipReason::ServiceRefused)) => {
+                self.outcome.skip_reason = Some(reason);
+                return Reaction::Answer;
+            }
+            Some(_) | None => {}
+        }
+        self.warn_of_root();
+        let is_replayable = self.pause();
+        if let Some(unsigned) = self.unsigned.take() {
+            if let Some(service) = self.service.filter(|_| unsigned == Unsigned::OpenService) {
+                session.services.forget(service);
+            }
+            // The current token has not been tried yet.
+            let current = session.store.current();
+            if let Some(token) = current.filter(|token| token.freshness() != Freshness::PastEnd) {
+                if !is_replayable {
+                    self.outcome.skip_reason = Some(SkipReason::BodyNotReplayable);
+                    return Reaction::Answer;
+                }
+                self.was_signed_at_first = true;
+                return self.send_again(token, Stage::First);
+            }
+        }
+        let reason = match &self.token {
+            None => TokenReason::Missing,
+            Some(token) if challenge == Challenge::TokenInvalid => {
+                token.set_rejected(true);
+                TokenReason::Rejected
+            }
+            Some(_) => TokenReason::RequiredDespiteToken,
+        };
+        let renewal = session.store.renew(self.token.as_ref(), reason);
+        if !is_replayable {
+            // The login goes on for the requests to come. One that failed before the sending says more.
+            self.outcome
+                .skip_reason
+                .get_or_insert(SkipReason::BodyNotReplayable);
+            return Reaction::Answer;
+        }
+        match renewal {
+            Renewal::Token(token) => self.send_again(token, Stage::AfterLogin),
+            Renewal::Login(login) => Reaction::LogIn(login),
+            Renewal::Skipped(reason) => {
+                self.outcome.skip_reason = Some(reason);
+                Reaction::Answer
+            }
+        }
+    }
+
+    fn challenged_after_login(&mut self, challenge: Challenge) -> Reaction<S, B>
+    where
+        S: Clone,
+    {
+        // Without a fresh login the token may be as dead as the first. In a place that the server may not read, it says
+        // nothing.
+        let is_fresh = self.token.as_ref().is_some_and(|token| {
+            token.generation() > self.generation_before && !token.is_from_shared_cache()
+        });
+        if !is_fresh || self.is_moved() {
+            return Reaction::Answer;
+        }
+        let Some(service) = self.service else {
+            return Reaction::Answer;
+        };
+        if challenge == Challenge::TokenInvalid && self.may_try_unsigned() {
+            if let Some(resend) = self.without_token() {
+                return Reaction::SendAgain(resend);
+            }
+        }
+        let services = &self.session.services;
+        if challenge == Challenge::TokenInvalid {
+            services.calls_tokens_invalid(service, Instant::now());
+        } else {
+            services.refuses(service, Instant::now());
+        }
+        self.warn_of_service(challenge);
+        Reaction::Answer
+    }
+
+    /// An unsigned listing would be clean, and incomplete: only a service itself is asked without a token.
+    fn may_try_unsigned(&self) -> bool {
+        let path = self.kept.as_deref().map(|kept| kept.request.uri.path());
+        let below_root = path.and_then(|path| path.get(self.root..));
+        self.was_signed_at_first
+            && !self.session.signing.login_first
+            && below_root.is_some_and(has_service)
+    }
+
+    /// Whether the token went in a header because the query would have been too long.
+    fn is_moved(&self) -> bool {
+        self.outcome.signed && self.placed != self.session.signing.placement
+    }
+
+    /// Warns once of a service that lies below another root than the site's: its token service is not where it is looked
+    /// for.
+    fn warn_of_root(&self) {
+        let Some(kept) = &self.kept else {
+            return;
+        };
+        let path = kept.request.uri.path();
+        let expected = root_of_service(&format!("http://host{path}"));
+        let expected = expected
+            .as_deref()
+            .and_then(|root| root.strip_prefix("http://host"));
+        if let Some(expected) = expected.filter(|expected| expected.len() > self.root) {
+            if !self.session.is_warned_of_root.swap(true, Ordering::Relaxed) {
+                trace::outside_root(self.session.store.site(), expected);
+            }
+        }
+    }
+
+    fn warn_of_service(&self, challenge: Challenge) {
+        trace::service_refused(self.session.store.site(), &self.path, challenge);
+    }
+
+    /// Holds the first sending still. False where there can be no other: then it goes on.
+    fn pause(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.body.pause())
+    }
+
+    /// The login that was waited for gave a token.
+    pub(crate) fn logged_in(&mut self, token: Arc<Token>) -> Reaction<S, B>
+    where
+        S: Clone,
+    {
+        self.send_again(token, Stage::AfterLogin)
+    }
+
+    /// The login that was waited for gave none.
+    pub(crate) fn not_logged_in(&mut self, reason: SkipReason) {
+        self.outcome.skip_reason = Some(reason);
+    }
+
+    fn send_again(&mut self, token: Arc<Token>, stage: Stage) -> Reaction<S, B>
+    where
+        S: Clone,
+    {
+        // One more sending may follow: with the token in the query, after a login, or without a token.
+        let Some(mut resend) = self.resend(true) else {
+            return Reaction::Answer;
+        };
+        callers_token::remove_token_cookie(resend.request.headers_mut());
+        self.sign(&mut resend.request, token);
+        self.stage = stage;
+        Reaction::SendAgain(resend)
+    }
+
+    fn without_token(&mut self) -> Option<Box<Resend<S, B>>>
+    where
+        S: Clone,
+    {
+        let resend = self.resend(false)?;
+        self.outcome.signed = false;
+        self.stage = Stage::TriedUnsigned;
+        Some(resend)
+    }
+
+    /// One more sending, not signed yet. `None` where the body is lost. A sending still under way fails by this: the service
+    /// may not get ready for the next before it is rid of that.
+    fn resend(&mut self, may_follow: bool) -> Option<Box<Resend<S, B>>>
+    where
+        S: Clone,
+    {
+        let Kept {
+            service,
+            request,
+            body,
+        } = *self.kept.take()?;
+        let next = if may_follow { body.copy() } else { None };
+        self.kept = next.map(|body| {
+            Box::new(Kept {
+                service: service.clone(),
+                request: request.clone(),
+                body,
+            })
+        });
+        let request = request.into_request(body.take()?);
+        self.service = Some(service_key(request.uri(), self.root));
+        self.path = request.uri().path().chars().take(200).collect();
+        self.outcome.resent = true;
+        self.outcome.returned_challenge = None;
+        self.outcome.skip_reason = None;
+        self.session.store.counters().sent_again.add_one();
+        Some(Box::new(Resend { service, request }))
+    }
+}

@@ -1,0 +1,51 @@
+//! The small options that sources have in common, each written once.
+
+/// What tokens are bound to: for a builder with a field `binding`.
+macro_rules! binding_setters {
+    () => {
+        /// What the tokens are bound to.
+        #[must_use]
+        pub fn binding(mut self, binding: $crate::token::TokenBinding) -> Self {
+            self.binding = binding;
+            self
+        }
+
+        /// Binds the tokens to this `Referer`, which every request signed with them must show.
+        #[must_use]
+        pub fn referer(self, referer: impl Into<String>) -> Self {
+            self.binding($crate::token::TokenBinding::Referer(referer.into()))
+        }
+
+        /// Binds the tokens to the address that the token service sees.
+        #[must_use]
+        pub fn bind_to_address(self) -> Self {
+            self.binding($crate::token::TokenBinding::RequestIp)
+        }
+    };
+}
+
+/// How long tokens are asked for: for a builder with a field `lifetime`.
+macro_rules! lifetime_setter {
+    () => {
+        /// Asks for tokens good for `lifetime`, in whole minutes, at least one. What the server grants is what counts.
+        #[must_use]
+        pub fn lifetime(mut self, lifetime: std::time::Duration) -> Self {
+            self.lifetime = lifetime;
+            self
+        }
+    };
+}
+
+/// Plain http: for a builder with a field `endpoint`.
+macro_rules! insecure_http_setter {
+    () => {
+        /// Lets the secret travel over plain http. Whoever listens on the way has it.
+        #[must_use]
+        pub fn allow_insecure_http(mut self) -> Self {
+            self.endpoint = self.endpoint.allow_insecure_http();
+            self
+        }
+    };
+}
+
+pub(super) use {binding_setters, insecure_http_setter, lifetime_setter};

@@ -1,0 +1,51 @@
+//! One session: its token store, how its token travels, and the services that no login helps.
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use http::HeaderValue;
+
+use super::{
+    services::RefusedServices,
+    store::{Forgotten, TokenStore},
+};
+use crate::sign::{CallerToken, TokenPlacement};
+
+/// The shared state of one site and identity.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) store: Arc<TokenStore>,
+    pub(crate) signing: Signing,
+    pub(crate) services: RefusedServices,
+    /// A service outside the site's root was challenged, and warned of.
+    pub(crate) is_warned_of_root: AtomicBool,
+}
+
+impl Session {
+    pub(crate) fn new(store: Arc<TokenStore>, signing: Signing) -> Self {
+        Self {
+            store,
+            signing,
+            services: RefusedServices::default(),
+            is_warned_of_root: AtomicBool::new(false),
+        }
+    }
+
+    /// Forgets all but what token services have not forgotten either.
+    pub(crate) fn forget(&self) -> Forgotten {
+        self.services.clear();
+        self.store.forget()
+    }
+}
+
+/// How a site's requests are signed.
+#[derive(Clone, Debug)]
+pub(crate) struct Signing {
+    pub(crate) placement: TokenPlacement,
+    pub(crate) caller_token: CallerToken,
+    /// What the token is bound to, if it is bound to a `Referer`.
+    pub(crate) referer: Option<HeaderValue>,
+    /// What comes back is for one identity: no cache may hand it to another.
+    pub(crate) private_answers: bool,
+    /// A request without a token waits for the login.
+    pub(crate) login_first: bool,
+}

@@ -1,0 +1,135 @@
+//! Paths that some server on the way may take for another than they seem: dots that lead out of a root.
+
+use crate::url::decode::{Decoded, escaped};
+
+/// Whether a path, or the part of it below a root, has a segment that a server may resolve: dots, plain, encoded in any
+/// way, or set apart by an encoded or backward slash.
+#[inline]
+pub(crate) fn has_dot_segments(path: &str) -> bool {
+    let path = path.as_bytes();
+    // Tiles end in `.pbf`, and folders have `%20` in their names: a dot or an escape alone is nothing unusual.
+    let is_unremarkable = memchr::memchr2(b'.', b'%', path).is_none() && path.is_ascii();
+    !is_unremarkable && may_have_dot_segments(path) && has_decoded_dot_segments(path)
+}
+
+/// Whether a segment begins with a dot, or an escape could be a dot, a slash or a part of another escape.
+fn may_have_dot_segments(path: &[u8]) -> bool {
+    path.iter().enumerate().any(|(at, byte)| match byte {
+        b'.' => at == 0 || matches!(path[at - 1], b'/' | b'\\'),
+        b'%' => !is_harmless_escape(path.get(at + 1..at + 3)),
+        _ => begins_other_encoding(*byte),
+    })
+}
+
+/// Whether the byte begins an overlong or full-width character.
+fn begins_other_encoding(byte: u8) -> bool {
+    matches!(byte, 0xc0 | 0xc1 | 0xe0 | 0xef | 0xf0)
+}
+
+/// Whether these two digits behind a `%` stand for a byte that is part of no other encoding, and neither a dot nor
+/// anything that parts segments.
+fn is_harmless_escape(digits: Option<&[u8]>) -> bool {
+    let Some([high, low]) = digits else {
+        return false;
+    };
+    escaped(*high, *low).is_some_and(|byte| {
+        !matches!(byte, b'%' | b'.' | b'/' | b'\\' | b'?' | b'#') && !begins_other_encoding(byte)
+    })
+}
+
+fn has_decoded_dot_segments(path: &[u8]) -> bool {
+    Decoded::of(path)
+        .as_bytes()
+        .split(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#'))
+        .any(is_dots)
+}
+
+/// Whether a decoded segment may be read as `.` or `..`. Servlet containers cut path parameters off (`..;x`), C code cuts
+/// at the NUL (`..%00`), Windows cuts blanks and dots off (`..%20`): a segment that begins with a dot and has neither a
+/// letter nor a digit is no folder's name.
+fn is_dots(segment: &[u8]) -> bool {
+    let end = memchr::memchr2(b';', 0, segment).unwrap_or(segment.len());
+    let name = &segment[..end];
+    name.first() == Some(&b'.')
+        && !String::from_utf8_lossy(name)
+            .chars()
+            .any(char::is_alphanumeric)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn dots_are_seen_in_every_encoding() {
+        for path in [
+            "/.",
+            "/..",
+            "/../x",
+            "/x/../y",
+            "/%2e%2e/x",
+            "/.%2E/x",
+            "/x%2F..%2Fy",
+            "/x%5C..%5Cy",
+            "/x\\..\\y",
+            "/..;/x",
+            "/..;x=1/y",
+            "/..%3bx/y",
+            "/..%00",
+            "/..%00x/y",
+            "/..%20/x",
+            "/..%09/x",
+            "/.../x",
+            "/%252e%252e/x",
+            "/%25252525252e%252e/x",
+            "/%%32%65./x",
+            "/%2%65./x",
+            "/%u002e%u002e/x",
+            "/%c0%ae%c0%ae/x",
+            "/%C0%2e%C0%AE./x/%c0%ae",
+            "/..%c0%afx",
+            "/..%c0%2fx",
+            "/..%ff/x",
+            "/%e0%80%ae./x",
+            "/%f0%80%80%ae./x",
+            "/%uff0e%uff0e/x",
+            "/%ef%bc%8e./x",
+            "/x%3F/../y",
+            "/x%3f..",
+        ] {
+            assert!(has_dot_segments(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn names_with_dots_in_them_are_names() {
+        for path in [
+            "",
+            "/",
+            "/rest/services/Roads/MapServer",
+            "/rest/services/a%2Fb/MapServer",
+            "/rest/services/.hidden/..data/MapServer",
+            "/rest/services/Stra%C3%9Fen%20Nord/VectorTileServer/tile/1/2/3.pbf",
+            "/rest/services/%C4%9E/MapServer",
+            "/rest/services/100%25/MapServer",
+            "/home/signin.html",
+            "/x..;y/z",
+            "/x./y",
+        ] {
+            assert!(!has_dot_segments(path), "{path}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1500))]
+
+        #[test]
+        fn what_the_glance_lets_go_has_no_dots_decoded_either(
+            path in "(/|\\\\|\\.|%2[eEfF35]|%25|%5c|%3[bBfF]|%00|%20|%c0%ae|%C1%9c|%e0%80%ae|%u002e|%uff0e|%|2|e|5|c|a|;|é|ab|\u{ff0e}){0,10}"
+        ) {
+            prop_assert_eq!(has_dot_segments(&path), has_decoded_dot_segments(path.as_bytes()), "{}", path);
+        }
+    }
+}

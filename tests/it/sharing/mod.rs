@@ -1,0 +1,4 @@
+//! Tokens shared between processes.
+
+mod failures;
+mod shared_cache;
