@@ -18,7 +18,8 @@ use http_body_util::{BodyExt, Full};
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Credential, Identity, ReplayBody, Site,
+    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Cancelled, Credential, CredentialRequest, Identity,
+    ReplayBody, Site,
 };
 
 pub(crate) use self::{
@@ -67,6 +68,12 @@ pub(crate) fn identity_in_header(head: &Parts) -> Option<Identity> {
 /// The user of most tests.
 pub(crate) fn reader() -> Credential {
     Credential::user("reader", "secret")
+}
+
+/// Each identity logs in as the user of its name.
+pub(crate) async fn user_of_same_name(request: CredentialRequest) -> Result<Credential, Cancelled> {
+    let name = request.identity().expect("an identity").as_str();
+    Ok(Credential::user(name, "secret"))
 }
 
 /// A site that gets its tokens from `service` without HTTP.

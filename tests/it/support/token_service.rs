@@ -355,6 +355,13 @@ impl TokenService {
         asked
     }
 
+    /// How many attempts over HTTP had a password.
+    pub(crate) fn passwords(&self) -> usize {
+        let mut asked = self.requests();
+        asked.retain(|asked| asked.field("password").is_some());
+        asked.len()
+    }
+
     /// How often it was asked what the server is.
     pub(crate) fn infos(&self) -> usize {
         let requests = self.shared.requests.lock().unwrap();

@@ -1,0 +1,140 @@
+//! Where a credential goes: to origins that the user named, over TLS.
+
+use arcgis_stand_in::{Portal, StandIn};
+use tower_arcgis_auth::Site;
+
+use super::{SECURE, SECURE_ROADS, advertising, error_of, log_in, site};
+use crate::support::{
+    REQUIRED, ROADS, TokenService,
+    loopback::{PARCELS, client_for, federated_with, fetch, site_at, user},
+};
+
+#[tokio::test]
+async fn a_credential_never_goes_to_an_origin_only_the_server_names() {
+    for advertised in [
+        "https://evil.example/arcgis/tokens/",
+        "https://gis.city.gov.evil.example/arcgis/tokens/",
+        "https://gis.city.gov@evil.example/tokens/",
+        "https://gis.city.gov:8443/arcgis/tokens/",
+        "http://evil.example/tokens/",
+        "//evil.example/tokens/",
+        "/arcgis/tokens/",
+        "javascript:alert(1)",
+        "ftp://gis.city.gov/tokens/",
+    ] {
+        let service = advertising(advertised);
+        let (got, _) = log_in(site(SECURE), &service, SECURE_ROADS).await;
+        assert_eq!(got.body, REQUIRED, "{advertised}");
+        assert!(service.attempts() == 0, "{advertised}");
+        let error = error_of(&got);
+        assert!(!error.is_refused());
+        let remedies = ["trust_token_service", "token_url"];
+        let error = error.to_string();
+        assert!(
+            remedies.iter().any(|remedy| error.contains(remedy)),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_owning_system_on_another_origin_gets_no_credential_unless_it_is_trusted() {
+    let federated =
+        r#"{"currentVersion":10.61,"owningSystemUrl":"https://portal.city.gov/portal"}"#;
+    let service = TokenService::new().info(federated);
+    log_in(site(SECURE), &service, SECURE_ROADS).await;
+    assert!(service.attempts() == 0);
+    let trusting = site(SECURE).trust_token_service("https://portal.city.gov");
+    log_in(trusting, &service, SECURE_ROADS).await;
+    assert_eq!(
+        service.asked_for_tokens()[0].uri,
+        "https://portal.city.gov/portal/sharing/rest/generateToken"
+    );
+}
+
+#[tokio::test]
+async fn a_trusted_origin_and_a_named_token_url_get_the_credential() {
+    let service = advertising("https://portal.city.gov/sharing/rest/generateToken");
+    let listed = site(SECURE).trust_token_service("https://Portal.City.gov:443/");
+    assert!(log_in(listed, &service, SECURE_ROADS).await.0.is_clean());
+
+    let service = advertising("https://gis.city.gov/arcgis/tokens/");
+    let named = site(SECURE).token_url("https://portal.city.gov/sharing/rest/generateToken");
+    assert!(log_in(named, &service, SECURE_ROADS).await.0.is_clean());
+    let asked = service.requests();
+    assert_eq!(asked.len(), 1, "a named token URL is used, not discovered");
+    assert_eq!(
+        asked[0].uri,
+        "https://portal.city.gov/sharing/rest/generateToken"
+    );
+}
+
+#[tokio::test]
+async fn a_password_is_not_sent_over_plain_http_to_another_machine() {
+    let plain = "http://gis.test/arcgis";
+    let service = advertising("http://gis.test/arcgis/tokens/");
+    let (got, _) = log_in(site(plain), &service, ROADS).await;
+    assert!(service.attempts() == 0);
+    assert!(error_of(&got).to_string().contains("allow_insecure_http"));
+
+    let named = site(plain).token_url("http://gis.test/arcgis/tokens/generateToken");
+    log_in(named, &service, ROADS).await;
+    assert!(service.attempts() == 0);
+
+    let allowed = site(plain).allow_insecure_http();
+    assert!(log_in(allowed, &service, ROADS).await.0.is_clean());
+
+    for loopback in [
+        "http://127.0.0.1:6080",
+        "http://localhost:6080",
+        "http://[::1]:6080",
+    ] {
+        let service = advertising(&format!("{loopback}/arcgis/tokens/"));
+        let root = format!("{loopback}/arcgis");
+        let (got, _) = log_in(
+            site(&root),
+            &service,
+            &format!("{root}/rest/services/A/MapServer"),
+        )
+        .await;
+        assert!(got.is_clean(), "{loopback}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_service_that_only_the_server_names_gets_no_password() {
+    let server = StandIn::start().await.unwrap();
+    let elsewhere = StandIn::start().await.unwrap();
+    server.set_token_services_url(Some(elsewhere.token_services_url()));
+    let service = client_for(site_at(&server));
+    let got = fetch(&service, server.url(PARCELS)).await;
+    assert!(
+        got.outcome
+            .skip_reason()
+            .unwrap()
+            .to_string()
+            .contains("trust_token_service")
+    );
+    assert_eq!(elsewhere.counters().requests, 0);
+
+    let trusting = client_for(site_at(&server).trust_token_service(elsewhere.origin()));
+    fetch(&trusting, server.url(PARCELS)).await;
+    assert_eq!(elsewhere.counters().login_attempts, 1);
+}
+
+#[tokio::test]
+async fn a_portal_that_is_not_trusted_gets_no_password() {
+    let portal = Portal::start().await.unwrap();
+    let server = federated_with(&portal).await;
+    let service = client_for(Site::new(server.root()).credential(user()));
+    let outcome = fetch(&service, server.url(PARCELS)).await.outcome;
+    assert!(
+        outcome
+            .skip_reason()
+            .unwrap()
+            .to_string()
+            .contains("trust_token_service"),
+        "{outcome}"
+    );
+    assert_eq!(portal.counters().login_attempts, 0);
+}
