@@ -190,27 +190,6 @@ async fn a_thousand_requests_at_once_cost_one_login_over_either_protocol() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_makes_one_attempt() {
-    let server = StandIn::start().await.unwrap();
-    let service = over(Site::new(server.root()).credential(Credential::user(USERNAME, "wrong")));
-    for _ in 0..20 {
-        let told = get(&service, server.url(PARCELS)).await;
-        assert_eq!(
-            told.outcome.returned_challenge(),
-            Some(Challenge::TokenRequired)
-        );
-        assert!(
-            told.text().contains("499"),
-            "the challenge itself: {}",
-            told.text()
-        );
-    }
-    assert_eq!(server.counters().login_attempts, 1);
-    assert!(!server.is_locked(USERNAME));
-    assert_eq!(server.counters().service_requests, 20);
-}
-
-#[tokio::test]
 async fn every_fault_of_the_token_service_leaves_the_challenge_and_a_reason() {
     for fault in [
         TokenFault::Status(500),
@@ -346,27 +325,6 @@ async fn the_accounts_missing_rights_cost_two_requests_then_one() {
             .returned_challenge()
             .is_none()
     );
-}
-
-#[tokio::test]
-async fn a_foreign_token_service_gets_no_password() {
-    let server = StandIn::start().await.unwrap();
-    let elsewhere = StandIn::start().await.unwrap();
-    server.set_token_services_url(Some(elsewhere.token_services_url()));
-    let service = over(site(&server));
-    let told = get(&service, server.url(PARCELS)).await;
-    assert!(
-        told.outcome
-            .skip_reason()
-            .unwrap()
-            .to_string()
-            .contains("trust_token_service")
-    );
-    assert_eq!(elsewhere.counters().requests, 0);
-
-    let trusting = over(site(&server).trust_token_service(elsewhere.origin()));
-    get(&trusting, server.url(PARCELS)).await;
-    assert_eq!(elsewhere.counters().login_attempts, 1);
 }
 
 #[tokio::test]

@@ -326,65 +326,6 @@ async fn logins_and_challenges_are_counted_by_site_and_together() {
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_sign_out_lifts_no_refusal() {
-    let source = Source::new();
-    source.always(Some(Scripted::Refuse));
-    let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
-    let service = layer.layer(Fake::secured(&source.valid));
-    let handle = layer.handle().sites().remove(0);
-    for _ in 0..6 {
-        let renewed = handle.renew().await;
-        assert!(matches!(renewed, Err(RenewError::Refused(_))));
-        handle.sign_out().await.unwrap();
-        let told = send(&service, get(ROADS)).await;
-        let skip_reason = told.outcome.skip_reason();
-        assert!(matches!(skip_reason, Some(SkipReason::LoginRefused(_))));
-    }
-    assert_eq!(source.logins(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_sign_out_lifts_no_cap_on_logins_without_an_answer() {
-    let attempts = Arc::new(AtomicUsize::new(0));
-    let count = attempts.clone();
-    let never = token_source_fn(move |request: TokenRequest| {
-        let count = count.clone();
-        async move {
-            let mut attempt = request.login_attempt(ROOT, "ada", "secret").await?;
-            attempt.sent();
-            count.fetch_add(1, Ordering::SeqCst);
-            std::future::pending().await
-        }
-    });
-    let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(never)).unwrap();
-    let handle = layer.handle().sites().remove(0);
-    for _ in 0..8 {
-        assert!(handle.renew().await.is_err());
-        handle.sign_out().await.unwrap();
-    }
-    assert_eq!(attempts.load(Ordering::SeqCst), 4);
-}
-
-#[tokio::test]
-async fn whoever_guesses_and_signs_out_and_guesses_again_locks_no_account() {
-    let server = StandIn::start().await.unwrap();
-    let guesses = AtomicUsize::new(0);
-    let site = Site::new(server.root()).credential_fn(move |_| {
-        let guess = guesses.fetch_add(1, Ordering::SeqCst);
-        async move { Ok(Credential::user(USERNAME, format!("guess {guess}"))) }
-    });
-    let layer = ArcgisAuthLayer::try_new(site).unwrap();
-    let handle = layer.handle().sites().remove(0);
-    for _ in 0..3 {
-        let renewed = handle.renew().await;
-        assert!(matches!(renewed, Err(RenewError::Refused(_))));
-        handle.sign_out().await.unwrap();
-    }
-    assert_eq!(server.login_failures(USERNAME), 4);
-    assert!(!server.is_locked(USERNAME));
-}
-
 #[tokio::test]
 async fn whoever_cancelled_is_asked_again_after_signing_out() {
     let asked = Arc::new(AtomicUsize::new(0));
@@ -543,40 +484,6 @@ async fn a_caller_who_was_forgotten_logs_in_after_the_sign_out_and_not_during_it
     assert!(matches!(renewed, Err(RenewError::SignedOut)));
     assert_eq!(source.logins.load(Ordering::SeqCst), 0);
     handle.renew_identity(&alice).await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn whoever_signs_out_during_the_first_login_ends_that_at_the_portal_too() {
-    let ended = Arc::new(AtomicUsize::new(0));
-    let count = ended.clone();
-    let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
-        let count = count.clone();
-        async move {
-            let form = request.into_body().collect().await.unwrap().to_bytes();
-            if String::from_utf8_lossy(&form).contains("password=") {
-                tokio::time::sleep(Duration::from_secs(5)).await;
-                count.fetch_add(1, Ordering::SeqCst);
-            }
-            Ok::<_, Infallible>(answer(r#"{"token":"abcdef","expires":4102444800000}"#))
-        }
-    }));
-    let site = Site::new(ROOT)
-        .allow_insecure_http()
-        .portal("http://portal.test/portal")
-        .credential_fn(|_| async { Ok(Credential::user("alice", "secret")) });
-    let layer = ArcgisAuthLayer::builder()
-        .add_site(site)
-        .token_client(client);
-    let handle = layer.build().unwrap().handle().sites().remove(0);
-    let sign_out = async {
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        handle.sign_out().await
-    };
-    let (renewed, signed_out) = tokio::join!(handle.renew(), sign_out);
-    assert!(renewed.is_err());
-    signed_out.unwrap();
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(ended.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -131,28 +131,6 @@ async fn a_request_that_is_nobodys_is_signed_with_nobodys_token_where_that_is_wa
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_callers_wrong_password_touches_nobody_else() {
-    let mint = Mint::default();
-    let service = over(&mint.server(), site(&mint));
-
-    for _ in 0..20 {
-        let told = send(&service, get_as("mallory")).await;
-        assert_eq!(
-            told.outcome.returned_challenge(),
-            Some(Challenge::TokenRequired)
-        );
-        assert!(matches!(
-            told.outcome.skip_reason(),
-            Some(SkipReason::LoginRefused(_))
-        ));
-        assert!(send(&service, get_as("alice")).await.is_clean());
-    }
-
-    assert_eq!(mint.logins_of("mallory"), 1);
-    assert_eq!(mint.logins_of("alice"), 1);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_second_sending_is_for_whom_the_first_was_whatever_is_said_meanwhile() {
     let mint = Mint {
         takes: Duration::from_secs(1),
@@ -237,33 +215,6 @@ async fn an_idle_caller_is_forgotten() {
     assert!(layer.handle().sites()[0].sessions().is_empty());
     assert!(send(&service, get_as("alice")).await.is_clean());
     assert_eq!(mint.logins_of("alice"), 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refusal_outlives_the_memory_of_its_caller() {
-    for (most, longest_idle) in [(1, HOUR), (10, Duration::from_nanos(1))] {
-        let mint = Mint::default();
-        let site = site(&mint).remember_identities(most, longest_idle);
-        let layer = ArcgisAuthLayer::try_new(site).unwrap();
-        let service = layer.layer(mint.server());
-        send(&service, get_as("mallory")).await;
-        for caller in 0..1000 {
-            send(&service, get_as(format!("caller{caller}"))).await;
-            if caller % 100 == 0 {
-                layer.handle().sites()[0].sessions();
-            }
-        }
-        let told = send(&service, get_as("mallory")).await;
-        assert!(matches!(
-            told.outcome.skip_reason(),
-            Some(SkipReason::LoginRefused(_))
-        ));
-        assert_eq!(mint.logins_of("mallory"), 1);
-
-        tokio::time::advance(Duration::from_secs(15 * 60)).await;
-        send(&service, get_as("mallory")).await;
-        assert_eq!(mint.logins_of("mallory"), 2, "and not for ever");
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -549,43 +500,6 @@ async fn refused_callers_are_let_go_when_their_time_is_over() {
     assert!(handle.sessions().len() <= 10);
 }
 
-#[tokio::test(start_paused = true)]
-async fn counted_refusals_outlive_the_memory_of_their_caller() {
-    let server = StandIn::start().await.unwrap();
-    let guesses = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::new(Mutex::new(Vec::new()));
-    let log = counted.clone();
-    let site = Site::new(server.root())
-        .identity_fn(caller)
-        .remember_identities(1, HOUR)
-        .credential_fn(move |request| {
-            let is_alice = request.identity().unwrap().as_str() == "alice";
-            if is_alice {
-                log.lock().unwrap().push(request.refused());
-            }
-            let guess = guesses.fetch_add(1, Ordering::SeqCst);
-            async move {
-                match is_alice && guess < 3 {
-                    true => Ok(Credential::user(USERNAME, format!("guess {guess}"))),
-                    false => Err(Cancelled),
-                }
-            }
-        });
-    let layer = ArcgisAuthLayer::try_new(site).unwrap();
-    let handle = layer.handle().sites().remove(0);
-    let (alice, bob) = (Identity::from("alice"), Identity::from("bob"));
-
-    assert!(handle.renew_identity(&alice).await.is_err());
-    // Nothing to remember for the layer, but for the token service.
-    handle.sign_out_identity(&alice).await.unwrap();
-    assert!(handle.renew_identity(&bob).await.is_err());
-    handle.sessions();
-    assert!(handle.renew_identity(&alice).await.is_err());
-
-    assert_eq!(*counted.lock().unwrap(), [0, 1, 2, 3, 3]);
-    assert_eq!(server.login_failures(USERNAME), 3);
-}
-
 /// Notices two logins of one caller at once.
 #[derive(Clone, Default)]
 struct Alone {
@@ -782,33 +696,3 @@ fn to_remember_nobody_is_an_error_and_to_remember_for_ever_is_none() {
     ArcgisAuthLayer::try_new(site).unwrap();
 }
 
-#[tokio::test(start_paused = true)]
-async fn logins_without_an_answer_outlive_the_memory_of_their_caller() {
-    let attempts = Arc::new(AtomicUsize::new(0));
-    let count = attempts.clone();
-    let source = token_source_fn(move |request: TokenRequest| {
-        let is_alice = request.identity().unwrap().as_str() == "alice";
-        let count = count.clone();
-        async move {
-            if !is_alice {
-                return IssuedToken::try_new("bobs-1");
-            }
-            let mut attempt = request.login_attempt(ROOT, "alice", "secret").await?;
-            attempt.sent();
-            count.fetch_add(1, Ordering::SeqCst);
-            std::future::pending().await
-        }
-    });
-    let site = Site::new(ROOT).token_source(source).identity_fn(caller);
-    let layer = ArcgisAuthLayer::try_new(site.remember_identities(1, HOUR)).unwrap();
-    let handle = layer.handle().sites().remove(0);
-    let (alice, bob) = (Identity::from("alice"), Identity::from("bob"));
-    for _ in 0..8 {
-        assert!(handle.renew_identity(&alice).await.is_err());
-        // Longer than the pause after a fault.
-        tokio::time::advance(Duration::from_secs(10)).await;
-        handle.renew_identity(&bob).await.unwrap();
-        handle.sessions();
-    }
-    assert_eq!(attempts.load(Ordering::SeqCst), 4);
-}

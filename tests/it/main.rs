@@ -1,7 +1,6 @@
 //! What the layer does, seen from outside: a module for each subject.
 
 mod detection;
-mod edges;
 mod end_to_end;
 mod handle;
 mod house;

@@ -1,8 +1,15 @@
-//! Failed logins never lock an account.
+//! Failed logins never lock an account: ArcGIS locks one after five in 15 minutes.
 
-mod named_sources;
+mod across_sites;
+mod changed_credentials;
+#[cfg(feature = "identities")]
+mod concurrent_logins;
+mod credential_fn;
+#[cfg(feature = "identities")]
+mod identities;
 mod own_sources;
 mod pauses;
 mod refusals;
-mod shared_logins;
+mod sign_out;
 mod unanswered;
+mod undriven_runtimes;

@@ -1,9 +1,23 @@
-//! Sources of the user's own.
+//! Sources of the user's own, and sources of ours that the user wraps.
 
-use tokio::time::{Instant, advance};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::StatusCode;
+use tokio::time::{Instant, advance, sleep};
+use tower::Layer;
+use tower_arcgis_auth::{
+    ArcgisAuthLayer, Fingerprint, GenerateToken, IssuedToken, Site, TokenError, TokenRequest,
+    TokenSource, token_source_fn,
+};
 
 use crate::support::{
-    MINUTE, REQUIRED, ROADS, Reply, SECOND, TokenService, Upstream, get, over, send,
+    MINUTE, REQUIRED, ROADS, ROOT, Reply, SECOND, TokenService, Upstream, get, over, reader, send,
 };
 
 #[tokio::test(start_paused = true)]
@@ -30,4 +44,119 @@ async fn a_source_that_is_never_answered_makes_at_most_four_logins_in_15_minutes
         "and it is tried again: {}",
         attempts.len()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_of_the_users_own_says_that_it_was_answered() {
+    for (is_answered, most) in [(false, 4), (true, 100)] {
+        let logins = Arc::new(AtomicUsize::new(0));
+        let count = logins.clone();
+        let source = token_source_fn(move |request: TokenRequest| {
+            let count = count.clone();
+            async move {
+                let mut attempt = request.login_attempt(ROOT, "ada", "secret").await?;
+                attempt.sent();
+                count.fetch_add(1, Ordering::SeqCst);
+                if is_answered {
+                    attempt.no_verdict();
+                }
+                Err(TokenError::fault("it does not make sense"))
+            }
+        });
+        let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(source)).unwrap();
+        let handle = layer.handle().sites().remove(0);
+        for _ in 0..100 {
+            assert!(handle.renew().await.is_err());
+        }
+        assert_eq!(logins.load(Ordering::SeqCst), most);
+    }
+}
+
+fn generate_token(service: &TokenService) -> GenerateToken {
+    let url = format!("{ROOT}/tokens/generateToken");
+    let source = GenerateToken::try_new(&url, reader(), service.client());
+    source.unwrap().allow_insecure_http()
+}
+
+/// Takes its time to report a login that failed.
+struct Reporting {
+    inner: GenerateToken,
+    takes: Duration,
+}
+
+impl TokenSource for Reporting {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let result = self.inner.token(request).await;
+        if result.is_err() {
+            sleep(self.takes).await;
+        }
+        result
+    }
+
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        self.inner.fingerprint(fingerprint);
+    }
+}
+
+/// The attempts in 14 minutes in which requests come all the time, and each ends with a sign-out, or is waited for.
+async fn attempts_with_reports(takes: Duration, signs_out: bool) -> usize {
+    let service = TokenService::new().answering(Reply::Refused);
+    let inner = generate_token(&service);
+    let site = Site::new(ROOT).token_source(Reporting { inner, takes });
+    let layer = ArcgisAuthLayer::try_new(site).unwrap();
+    let client = layer.layer(Upstream::open_to_any_token());
+    let started = Instant::now();
+    while started.elapsed() < 14 * MINUTE {
+        if signs_out {
+            let other = client.clone();
+            let sent = tokio::spawn(async move { send(&other, get(ROADS)).await });
+            sleep(SECOND).await;
+            layer.handle().sign_out().await.unwrap();
+            assert!(!sent.await.unwrap().is_clean());
+        } else {
+            assert!(!send(&client, get(ROADS)).await.is_clean());
+        }
+        sleep(10 * SECOND).await;
+    }
+    service.attempts()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_within_a_source_that_is_then_too_slow_is_remembered() {
+    assert_eq!(attempts_with_reports(40 * SECOND, false).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_within_a_source_that_is_signed_out_of_is_remembered() {
+    assert_eq!(attempts_with_reports(2 * SECOND, true).await, 1);
+}
+
+/// Tries again after a fault.
+struct Retrying(GenerateToken);
+
+impl TokenSource for Retrying {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        let mut tries = 0;
+        loop {
+            match self.0.token(request.clone()).await {
+                Err(error) if !error.is_refused() && tries < 2 => tries += 1,
+                result => return result,
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_tries_again_makes_four_unanswered_logins() {
+    let page = Reply::page(StatusCode::GATEWAY_TIMEOUT, "");
+    let service = TokenService::new().answering(page.after(5 * SECOND));
+    let source = Retrying(generate_token(&service));
+    let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(source)).unwrap();
+    let client = layer.layer(Upstream::open_to_any_token());
+    let started = Instant::now();
+    while started.elapsed() < 14 * MINUTE {
+        assert!(!send(&client, get(ROADS)).await.is_clean());
+        sleep(SECOND).await;
+    }
+    assert_eq!(service.attempts(), 4);
 }

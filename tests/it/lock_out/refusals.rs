@@ -1,12 +1,13 @@
 //! A refused credential is tried once.
 
-use std::time::Duration;
-
+use arcgis_stand_in::{StandIn, USERNAME};
 use tokio::time::advance;
-use tower_arcgis_auth::SkipReason;
+use tower_arcgis_auth::{Challenge, SkipReason};
 
 use crate::support::{
-    MINUTE, REQUIRED, ROADS, Reply, SECOND, TokenService, Upstream, get, over, send,
+    MINUTE, REQUIRED, ROADS, Reply, SECOND, TokenService, Upstream, get,
+    loopback::{PARCELS, client_for, fetch, site_at, wrong_user},
+    over, send,
 };
 
 #[tokio::test(start_paused = true)]
@@ -40,7 +41,28 @@ async fn a_refusal_is_remembered_for_fifteen_minutes() {
     assert_eq!(send(&service, get(ROADS)).await.body, REQUIRED);
     assert_eq!(source.attempts(), 1);
 
-    advance(Duration::from_secs(2)).await;
+    advance(2 * SECOND).await;
     assert!(send(&service, get(ROADS)).await.is_clean());
     assert_eq!(source.attempts(), 2);
+}
+
+#[tokio::test]
+async fn a_wrong_password_makes_one_attempt_over_sockets() {
+    let server = StandIn::start().await.unwrap();
+    let service = client_for(site_at(&server).credential(wrong_user()));
+    for _ in 0..20 {
+        let got = fetch(&service, server.url(PARCELS)).await;
+        assert_eq!(
+            got.outcome.returned_challenge(),
+            Some(Challenge::TokenRequired)
+        );
+        assert!(
+            got.text().contains("499"),
+            "the challenge itself: {}",
+            got.text()
+        );
+    }
+    assert_eq!(server.counters().login_attempts, 1);
+    assert!(!server.is_locked(USERNAME));
+    assert_eq!(server.counters().service_requests, 20);
 }

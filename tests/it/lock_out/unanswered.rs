@@ -1,137 +1,70 @@
-//! Logins that nobody knows the outcome of: the token service may have counted each as a failure, and five of these in
-//! 15 minutes lock an account.
+//! Logins whose outcome is unknown: the token service may have counted each as a failure.
 
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-};
+use std::io::ErrorKind;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::old_support::{
-    ROADS, ROOT, answer, get,
-    logins::{
-        INFO, SECOND, TOKEN, caller, get_as, layer, open_to_any_token, paused_runtime, reader, site,
-    },
-    send,
-};
-use bytes::Bytes;
-use futures_util::{future::join_all, stream};
-use http::{Request, Response, StatusCode};
-use http_body::Frame;
-use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use http::StatusCode;
 use tokio::time::{Instant, advance, sleep};
-use tower::{Layer, service_fn};
-use tower_arcgis_auth::{
-    ArcgisAuthLayer, Credential, CredentialRequest, Identity, IssuedToken, SignOut, Site,
-    TokenClient, TokenError, TokenRequest, TokenSource, token_source_fn,
+use tower::Layer;
+use tower_arcgis_auth::{ArcgisAuthLayer, Site};
+
+use crate::support::{
+    INFO, MINUTE, ROADS, ROOT, Reply, SECOND, TokenService, Upstream, get, layer, named_site,
+    reader, send,
 };
 
-type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
-
-/// A token client that does as `rule` does, given path and form.
-fn client<F, Fut>(rule: F) -> TokenClient
-where
-    F: Fn(String, String) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = io::Result<Answer>> + Send + 'static,
-{
-    TokenClient::new(service_fn(move |request: Request<Full<Bytes>>| {
-        let rule = rule.clone();
-        async move {
-            let (head, body) = request.into_parts();
-            let form = body.collect().await.unwrap().to_bytes();
-            let form = String::from_utf8(form.to_vec()).unwrap();
-            rule(head.uri.path().to_owned(), form).await
-        }
-    }))
-}
-
-fn says(body: &'static str) -> io::Result<Answer> {
-    Ok(answer(body).map(|body| body.map_err(|never| match never {}).boxed_unsync()))
-}
-
-fn page(status: StatusCode) -> io::Result<Answer> {
-    let mut page = says("<html>it is not here</html>")?;
-    *page.status_mut() = status;
-    Ok(page)
-}
-
-/// How often a token service that does as `rule` does gets the password in the 14 minutes in which a request comes every
-/// second.
-async fn passwords_in_14_minutes<F, Fut>(rule: F) -> usize
-where
-    F: Fn() -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = io::Result<Answer>> + Send + 'static,
-{
-    let passwords = Arc::new(AtomicUsize::new(0));
-    let count = passwords.clone();
-    let client = client(move |_, _| {
-        count.fetch_add(1, Ordering::SeqCst);
-        rule()
-    });
-    let service = layer(site().credential(reader()), client).layer(open_to_any_token());
+/// How often a token service that replies so gets the password in 14 minutes, in which a request comes every second.
+async fn passwords_in_14_minutes(reply: Reply) -> usize {
+    let service = TokenService::new().answering(reply);
+    let site = named_site().credential(reader());
+    let client = layer(site, &service).layer(Upstream::open_to_any_token());
     let started = Instant::now();
-    while started.elapsed() < 14 * 60 * SECOND {
-        assert!(!send(&service, get(ROADS)).await.is_clean());
+    while started.elapsed() < 14 * MINUTE {
+        assert!(!send(&client, get(ROADS)).await.is_clean());
         advance(SECOND).await;
     }
-    passwords.load(Ordering::SeqCst)
+    service.attempts()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_gives_up_by_itself_makes_four_logins() {
-    let gives_up = || async {
-        sleep(5 * SECOND).await;
-        Err(io::ErrorKind::TimedOut.into())
-    };
+    let gives_up = Reply::Fails(ErrorKind::TimedOut).after(5 * SECOND);
     assert_eq!(passwords_in_14_minutes(gives_up).await, 4);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_breaks_off_is_none() {
-    let breaks_off = || async {
-        let broken: io::Error = io::ErrorKind::ConnectionReset.into();
-        let body = StreamBody::new(stream::iter([
-            Ok(Frame::data(Bytes::from_static(b"{\"err"))),
-            Err(broken),
-        ]));
-        Ok(Response::new(body.boxed_unsync()))
-    };
-    assert_eq!(passwords_in_14_minutes(breaks_off).await, 4);
+    assert_eq!(passwords_in_14_minutes(Reply::BreaksOff).await, 4);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gateway_that_gives_up_on_the_token_service_has_no_answer_of_its() {
+async fn a_gateway_that_gives_up_on_the_token_service_does_not_know_the_outcome() {
     for status in [StatusCode::GATEWAY_TIMEOUT, StatusCode::BAD_GATEWAY] {
-        let gives_up = move || async move {
-            sleep(15 * SECOND).await;
-            page(status)
-        };
+        let gives_up = Reply::page(status, "<html>no answer</html>").after(15 * SECOND);
         assert_eq!(passwords_in_14_minutes(gives_up).await, 4, "{status}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_the_password_did_not_get_to_it_is_tried_again_and_again() {
-    let refuses = || async { Err(io::ErrorKind::ConnectionRefused.into()) };
+async fn a_password_that_did_not_arrive_is_tried_again_and_again() {
+    let refuses = Reply::Fails(ErrorKind::ConnectionRefused);
     assert!(passwords_in_14_minutes(refuses).await > 8);
     // A gateway says so at once where nothing is behind it.
-    let nothing_there = || async { page(StatusCode::BAD_GATEWAY) };
-    assert!(passwords_in_14_minutes(nothing_there).await > 8);
-    let starting = || async { page(StatusCode::SERVICE_UNAVAILABLE) };
-    assert!(passwords_in_14_minutes(starting).await > 8);
+    for status in [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE] {
+        let nothing_there = Reply::page(status, "<html>it is not here</html>");
+        assert!(passwords_in_14_minutes(nothing_there).await > 8, "{status}");
+    }
 }
 
 #[tokio::test]
-async fn a_port_nobody_listens_on_has_not_seen_the_password() {
+async fn a_port_without_a_listener_has_not_received_the_password() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
     let site = Site::new(format!("http://{address}/arcgis"))
         .token_url(format!("http://{address}/arcgis/tokens/generateToken"))
         .credential(reader());
-    let layer = ArcgisAuthLayer::builder().add_site(site).build().unwrap();
+    let layer = ArcgisAuthLayer::try_new(site).unwrap();
     let site = layer.handle().sites().remove(0);
     for _ in 0..6 {
         let error = site.renew().await.unwrap_err().to_string();
@@ -140,259 +73,35 @@ async fn a_port_nobody_listens_on_has_not_seen_the_password() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_password_that_worked_is_not_in_more_than_four_logins_without_an_answer_either() {
-    let (hangs, passwords) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicUsize::new(0)),
-    );
-    let shared = (hangs.clone(), passwords.clone());
-    let client = client(move |_, _| {
-        let (hangs, passwords) = shared.clone();
-        async move {
-            if hangs.load(Ordering::SeqCst) {
-                passwords.fetch_add(1, Ordering::SeqCst);
-                std::future::pending::<()>().await;
-            }
-            says(TOKEN)
-        }
-    });
+async fn a_server_that_does_not_say_what_it_is_has_received_no_password() {
+    let asked = AtomicUsize::new(0);
     let service =
-        layer(site().identity_fn(caller).credential(reader()), client).layer(open_to_any_token());
-    assert!(send(&service, get_as("first")).await.is_clean());
-    hangs.store(true, Ordering::SeqCst);
-    for crowd in 0..4 {
-        let answers = (0..3).map(|number| send(&service, get_as(format!("{crowd}-{number}"))));
-        join_all(answers).await;
+        TokenService::new().info_by(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+            0..4 => Reply::Hangs,
+            _ => Reply::says(INFO),
+        });
+    let site = Site::new(ROOT).allow_insecure_http().credential(reader());
+    let handle = layer(site, &service).handle().sites().remove(0);
+    for _ in 0..4 {
+        assert!(handle.renew().await.is_err());
     }
-    assert_eq!(passwords.load(Ordering::SeqCst), 4);
+    assert_eq!(service.attempts(), 0);
+    handle.renew().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_signs_out_in_the_midst_of_a_login_has_made_one_without_an_answer() {
-    let passwords = Arc::new(AtomicUsize::new(0));
-    let count = passwords.clone();
-    let client = client(move |_, form| {
-        let count = count.clone();
-        async move {
-            if form.contains("username=alice") {
-                count.fetch_add(1, Ordering::SeqCst);
-                std::future::pending::<()>().await;
-            }
-            says(TOKEN)
-        }
-    });
-    let own_name = |request: CredentialRequest| {
-        let name = request.identity().unwrap().as_str().to_owned();
-        async move { Ok(Credential::user(name, "secret")) }
-    };
-    let layer = layer(site().identity_fn(caller).credential_fn(own_name), client);
-    let service = layer.layer(open_to_any_token());
-    let handle = layer.handle().sites().remove(0);
-    for number in 0..8 {
-        let other = service.clone();
-        let sent = tokio::spawn(async move { send(&other, get_as("alice")).await });
-        sleep(2 * SECOND).await;
-        handle
-            .sign_out_identity(&Identity::from("alice"))
-            .await
-            .unwrap();
-        assert!(!sent.await.unwrap().is_clean());
-        // Whoever comes a minute later has the layer look what it may forget.
-        sleep(61 * SECOND).await;
-        assert!(
-            send(&service, get_as(format!("bob{number}")))
-                .await
-                .is_clean()
-        );
+async fn a_fault_of_the_portal_that_is_repeated_is_no_login_of_its_servers() {
+    let service = TokenService::new();
+    service.next([Reply::Hangs]);
+    let site = Site::new(ROOT)
+        .allow_insecure_http()
+        .credential(reader())
+        .portal("http://portal.test/portal");
+    let handle = layer(site, &service).handle().sites().remove(0);
+    for _ in 0..4 {
+        assert!(handle.renew().await.is_err());
     }
-    assert_eq!(passwords.load(Ordering::SeqCst), 4);
-}
-
-#[tokio::test(start_paused = true)]
-async fn whoever_signs_out_of_one_guess_after_the_other_makes_four() {
-    let passwords = Arc::new(AtomicUsize::new(0));
-    let count = passwords.clone();
-    let client = client(move |_, _| {
-        count.fetch_add(1, Ordering::SeqCst);
-        std::future::pending()
-    });
-    let guesses = AtomicUsize::new(0);
-    let guess = move |_| {
-        let guess = guesses.fetch_add(1, Ordering::SeqCst);
-        async move { Ok(Credential::user("alice", format!("guess {guess}"))) }
-    };
-    let handle = layer(site().credential_fn(guess), client).handle();
-    let site = handle.sites().remove(0);
-    for _ in 0..8 {
-        let signs_out = async {
-            sleep(2 * SECOND).await;
-            handle.sign_out().await.unwrap();
-        };
-        let (renewed, ()) = tokio::join!(site.renew(), signs_out);
-        assert!(renewed.is_err());
-    }
-    assert_eq!(passwords.load(Ordering::SeqCst), 4);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_source_of_the_users_own_says_that_it_was_answered() {
-    for (is_answered, most) in [(false, 4), (true, 100)] {
-        let logins = Arc::new(AtomicUsize::new(0));
-        let count = logins.clone();
-        let source = token_source_fn(move |request: TokenRequest| {
-            let count = count.clone();
-            async move {
-                let mut attempt = request.login_attempt(ROOT, "ada", "secret").await?;
-                attempt.sent();
-                count.fetch_add(1, Ordering::SeqCst);
-                if is_answered {
-                    attempt.no_verdict();
-                }
-                Err(TokenError::fault("it does not make sense"))
-            }
-        });
-        let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(source)).unwrap();
-        let handle = layer.handle().sites().remove(0);
-        for _ in 0..100 {
-            assert!(handle.renew().await.is_err());
-        }
-        assert_eq!(logins.load(Ordering::SeqCst), most);
-    }
-}
-
-#[test]
-fn logins_on_runtimes_that_stand_still_are_not_answered() {
-    let passwords = Arc::new(AtomicUsize::new(0));
-    let count = passwords.clone();
-    let client = client(move |_, _| {
-        count.fetch_add(1, Ordering::SeqCst);
-        std::future::pending()
-    });
-    let service = layer(site().credential(reader()), client).layer(open_to_any_token());
-    let mut standing = Vec::new();
-    for minute in 0..10 {
-        let runtime = paused_runtime();
-        runtime.block_on(async {
-            advance(minute * 60 * SECOND).await;
-            // It may be told why there is no login.
-            let _ = tokio::time::timeout(10 * SECOND, send(&service, get(ROADS))).await;
-        });
-        standing.push(runtime);
-    }
-    assert_eq!(passwords.load(Ordering::SeqCst), 4);
-    // What is counted when it is given up is not counted again when it ends.
-    drop(standing);
-    let late = paused_runtime();
-    late.block_on(async {
-        advance(30 * 60 * SECOND).await;
-        let _ = tokio::time::timeout(10 * SECOND, send(&service, get(ROADS))).await;
-    });
-    assert_eq!(passwords.load(Ordering::SeqCst), 5);
-}
-
-#[test]
-fn whoever_waits_on_a_third_runtime_is_told_though_two_stand_still() {
-    for second_goes in [true, false] {
-        let source = token_source_fn(|_| std::future::pending());
-        let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(source)).unwrap();
-        let service = layer.layer(open_to_any_token());
-        let mut standing = Vec::new();
-        for number in 0..2 {
-            let runtime = paused_runtime();
-            runtime.block_on(async {
-                let sent = tokio::time::timeout(SECOND / 10, send(&service, get(ROADS)));
-                assert!(sent.await.is_err());
-            });
-            if number == 0 || !second_goes {
-                standing.push(runtime);
-            }
-        }
-        let third = paused_runtime();
-        let told = third.block_on(async {
-            tokio::time::timeout(60 * SECOND, send(&service, get(ROADS))).await
-        });
-        assert!(told.is_ok(), "the second goes: {second_goes}");
-    }
-}
-
-/// The first request's runtime is left standing in the midst of what the token client is asked first.
-fn clean_in_spite_of_a_runtime_that_stands_still(site: Site) -> bool {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = asked.clone();
-    let client = client(move |path, _| {
-        let count = count.clone();
-        async move {
-            if count.fetch_add(1, Ordering::SeqCst) == 0 {
-                std::future::pending::<()>().await;
-            }
-            says(if path.ends_with("rest/info") {
-                INFO
-            } else {
-                TOKEN
-            })
-        }
-    });
-    let service = layer(site.credential(reader()), client).layer(open_to_any_token());
-    let standing = paused_runtime();
-    standing.block_on(async {
-        let sent = tokio::time::timeout(SECOND / 10, send(&service, get(ROADS)));
-        assert!(sent.await.is_err());
-    });
-    let running = paused_runtime();
-    running.block_on(async {
-        let started = Instant::now();
-        while started.elapsed() < 2 * 60 * SECOND {
-            if send(&service, get(ROADS)).await.is_clean() {
-                return true;
-            }
-            sleep(SECOND).await;
-        }
-        false
-    })
-}
-
-#[test]
-fn a_login_on_a_runtime_that_stands_still_keeps_nobody_out_for_ever() {
-    assert!(clean_in_spite_of_a_runtime_that_stands_still(site()));
-}
-
-#[test]
-fn a_server_asked_on_a_runtime_that_stands_still_is_asked_again() {
-    let site = Site::new(ROOT).allow_insecure_http();
-    assert!(clean_in_spite_of_a_runtime_that_stands_still(site));
-}
-
-/// Takes five seconds to sign out.
-struct SlowSignOut;
-
-impl TokenSource for SlowSignOut {
-    async fn token(&self, _: TokenRequest) -> Result<IssuedToken, TokenError> {
-        IssuedToken::try_new("abcdef")
-    }
-
-    async fn sign_out(&self, _: SignOut) -> Result<(), TokenError> {
-        sleep(5 * SECOND).await;
-        Ok(())
-    }
-}
-
-#[test]
-fn a_sign_out_on_a_runtime_that_stands_still_keeps_nobody_out_for_ever() {
-    let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(SlowSignOut)).unwrap();
-    let handle = layer.handle();
-    let standing = paused_runtime();
-    standing.block_on(async {
-        assert!(
-            tokio::time::timeout(SECOND, handle.sign_out())
-                .await
-                .is_err()
-        );
-    });
-    let service = layer.layer(open_to_any_token());
-    let running = paused_runtime();
-    running.block_on(async {
-        sleep(60 * SECOND).await;
-        let told = send(&service, get(ROADS)).await;
-        assert!(told.is_clean(), "{}", told.outcome);
-    });
+    assert_eq!(service.passwords(), 1);
+    sleep(MINUTE).await;
+    handle.renew().await.unwrap();
 }
