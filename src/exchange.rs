@@ -429,12 +429,11 @@ impl<S, B> Exchange<S, B> {
         S: Clone,
     {
         let session = Arc::clone(&self.session);
-        match self.no_second_sending.take() {
-            Some(reason @ (SkipReason::LoginRefused(_) | SkipReason::ServiceRefused)) => {
-                self.outcome.skip_reason = Some(reason);
-                return Reaction::Answer;
-            }
-            Some(_) | None => {}
+        if let Some(reason @ (SkipReason::LoginRefused(_) | SkipReason::ServiceRefused)) =
+            self.no_second_sending.take()
+        {
+            self.outcome.skip_reason = Some(reason);
+            return Reaction::Answer;
         }
         self.warn_of_root();
         let is_replayable = self.pause();

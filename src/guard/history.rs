@@ -84,7 +84,7 @@ pub(crate) enum Verdict {
     /// The credential was sent, and what the token service made of it is unknown.
     Unknown,
     /// The token service said nothing of the credential, or never got it.
-    NoVerdict,
+    None,
 }
 
 impl History {
@@ -123,7 +123,7 @@ impl History {
         };
         let login = self.attempts[at].login;
         match verdict {
-            Verdict::NoVerdict => {
+            Verdict::None => {
                 self.attempts.remove(at);
             }
             Verdict::Succeeded => {
@@ -177,9 +177,7 @@ impl History {
         if let Some((message, at)) = refusal {
             let left = (at + WINDOW).saturating_sub(now);
             return Decision::Denied(
-                TokenError::refused(message.clone())
-                    .remember_for(Duration::from_millis(left))
-                    .from_memory(),
+                TokenError::refused(message.clone()).remember_for(Duration::from_millis(left)),
             );
         }
         let at_account = |attempt: &&Attempt| {

@@ -105,7 +105,7 @@ proptest! {
                     let verdict = match verdict {
                         0 => Verdict::Succeeded,
                         1 => Verdict::Unknown,
-                        2 => Verdict::NoVerdict,
+                        2 => Verdict::None,
                         _ => refused(),
                     };
                     history.end(number, &verdict, now);
@@ -115,7 +115,7 @@ proptest! {
                             accounts.entry(login.service).or_default().retain(|at| *at > began);
                             credentials.entry(login.credential).or_default().retain(|at| *at > began);
                         }
-                        Verdict::NoVerdict => {}
+                        Verdict::None => {}
                         _ => {
                             accounts.entry(login.service).or_default().push(now);
                             credentials.entry(login.credential).or_default().push(now);
@@ -339,7 +339,7 @@ fn a_refusal_says_how_long_it_is_remembered() {
     let Decision::Denied(error) = history.begin(login(1, 1), 2, WINDOW + 60 * SECOND, None) else {
         panic!("not denied");
     };
-    assert!(error.is_refused() && error.is_from_memory());
+    assert!(error.is_refused());
     assert_eq!(error.to_string(), "no");
     let left = error.remembered_until().unwrap() - Instant::now();
     assert!(left <= Duration::from_secs(14 * 60) && left > Duration::from_secs(13 * 60));

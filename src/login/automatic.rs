@@ -42,7 +42,7 @@ impl Portals {
     ) -> Portal {
         let key = (
             url.to_ascii_lowercase(),
-            format!("{binding:?}"),
+            binding.key(),
             credential.identity(),
         );
         let mut portals = lock(&self.0);

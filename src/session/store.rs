@@ -22,7 +22,6 @@ use super::{
     status::{SessionState, TokenState},
 };
 use crate::{
-    credential::Fingerprint,
     error::TokenError,
     guard::{LockoutGuard, SessionId},
     lock::lock,
