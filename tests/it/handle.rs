@@ -364,9 +364,13 @@ async fn a_sign_out_lifts_no_cap_on_logins_without_an_answer() {
     let attempts = Arc::new(AtomicUsize::new(0));
     let count = attempts.clone();
     let never = token_source_fn(move |request| {
-        request.sending_credential();
-        count.fetch_add(1, Ordering::SeqCst);
-        std::future::pending()
+        let count = count.clone();
+        async move {
+            let mut attempt = request.login_attempt(ROOT, "robot", "secret").await?;
+            attempt.sent();
+            count.fetch_add(1, Ordering::SeqCst);
+            std::future::pending().await
+        }
     });
     let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(never)).unwrap();
     let handle = layer.handle().sites().remove(0);

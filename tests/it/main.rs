@@ -2,7 +2,6 @@
 
 mod contract;
 mod detection;
-mod edges;
 mod end_to_end;
 mod handle;
 mod house;

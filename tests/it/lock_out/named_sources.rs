@@ -159,9 +159,8 @@ fn a_password_that_is_put_right_is_tried_though_the_refused_login_never_ended() 
         let service = ArcgisAuthLayer::try_new(site)
             .unwrap()
             .layer(open_to_any_token());
-        // Left standing in the midst of telling.
-        let standing = paused_runtime();
-        standing.block_on(async {
+        // Dropped in the midst of telling.
+        paused_runtime().block_on(async {
             let sent = tokio::time::timeout(SECOND, send(&service, get(ROADS)));
             assert!(sent.await.is_err());
         });

@@ -98,6 +98,11 @@ impl Fake {
         })
     }
 
+    /// What it answers to a request with this head.
+    pub fn answer(&self, request: &Parts) -> Answer {
+        (self.rule)(request)
+    }
+
     pub fn seen(&self) -> Vec<Parts> {
         self.seen.lock().unwrap().clone()
     }
