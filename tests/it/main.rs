@@ -5,7 +5,6 @@ mod detection;
 mod end_to_end;
 mod handle;
 mod house;
-#[cfg(feature = "identities")]
 mod identities;
 mod lock_out;
 mod logins;
