@@ -90,7 +90,7 @@ async fn traces_tell_of_logins_with_one_span_each_and_of_no_secret() {
     #[cfg(feature = "shared-cache")]
     {
         written.0.lock().unwrap().clear();
-        log_in_through_a_vault_that_fails_for_a_while().await;
+        log_in_through_a_cache_that_fails_for_a_while().await;
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         assert_silent("trace", &text);
         for once in ["the vault fails, as told", "the vault answers again"] {
@@ -100,7 +100,7 @@ async fn traces_tell_of_logins_with_one_span_each_and_of_no_secret() {
 }
 
 #[cfg(feature = "shared-cache")]
-async fn log_in_through_a_vault_that_fails_for_a_while() {
+async fn log_in_through_a_cache_that_fails_for_a_while() {
     use support::vault::{Fault, MemoryVault};
     use tower_arcgis_auth::{SealedTokenCache, TokenCacheKeys};
 

@@ -85,9 +85,9 @@ async fn no_debug_shows_a_secret() {
 }
 
 #[tokio::test]
-async fn a_source_that_prints_what_it_is_told_prints_no_secret() {
-    let told = Arc::new(Mutex::new(String::new()));
-    let heard = told.clone();
+async fn a_source_that_prints_its_requests_prints_no_secret() {
+    let printed = Arc::new(Mutex::new(String::new()));
+    let heard = printed.clone();
     let logins = Mutex::new(0);
     let source = token_source_fn(move |request: TokenRequest| {
         heard.lock().unwrap().push_str(&format!("{request:?}"));
@@ -111,9 +111,9 @@ async fn a_source_that_prints_what_it_is_told_prints_no_secret() {
     tokio::time::pause();
     tokio::time::advance(std::time::Duration::from_secs(600)).await;
     support::send(&service, get(ROADS)).await;
-    let told = told.lock().unwrap().clone();
-    assert!(told.contains("generation: 1"), "{told}");
-    assert_silent("token request", &told);
+    let printed = printed.lock().unwrap().clone();
+    assert!(printed.contains("generation: 1"), "{printed}");
+    assert_silent("token request", &printed);
 }
 
 /// The error of a login at a token service that answers each form with `answer`.

@@ -1,4 +1,4 @@
-//! Logins that nobody knows the outcome of: the token service may have counted each as a failure, and five of these in
+//! Logins whose outcome is unknown: the token service may have counted each as a failure, and five of these in
 //! 15 minutes lock an account.
 
 use std::{
@@ -102,7 +102,7 @@ async fn an_answer_that_breaks_off_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gateway_that_gives_up_on_the_token_service_has_no_answer_of_its() {
+async fn a_gateway_that_gives_up_on_the_token_service_has_not_its_answer() {
     for status in [StatusCode::GATEWAY_TIMEOUT, StatusCode::BAD_GATEWAY] {
         let gives_up = move || async move {
             sleep(15 * SECOND).await;
@@ -124,7 +124,7 @@ async fn where_the_password_did_not_get_to_it_is_tried_again_and_again() {
 }
 
 #[tokio::test]
-async fn a_port_nobody_listens_on_has_not_seen_the_password() {
+async fn a_closed_port_has_not_seen_the_password() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -168,7 +168,7 @@ async fn a_password_that_worked_is_not_in_more_than_four_logins_without_an_answe
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_signs_out_in_the_midst_of_a_login_has_made_one_without_an_answer() {
+async fn a_login_broken_off_by_a_sign_out_is_one_without_an_answer() {
     let passwords = Arc::new(AtomicUsize::new(0));
     let count = passwords.clone();
     let client = client(move |_, form| {
@@ -209,7 +209,7 @@ async fn whoever_signs_out_in_the_midst_of_a_login_has_made_one_without_an_answe
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_signs_out_of_one_guess_after_the_other_makes_four() {
+async fn guesses_broken_off_by_sign_outs_are_four_at_most() {
     let passwords = Arc::new(AtomicUsize::new(0));
     let count = passwords.clone();
     let client = client(move |_, _| {

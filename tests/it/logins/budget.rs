@@ -141,7 +141,7 @@ async fn answers_of_no_use_do_not_refund_logins() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn logins_before_the_end_of_a_token_and_after_it_and_by_order_do_not_count() {
+async fn logins_ahead_of_expiry_and_after_it_and_by_the_handle_do_not_count() {
     let lifetime = Duration::from_secs(60 * 60);
     let source = Source::new().lifetime(lifetime);
     let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();

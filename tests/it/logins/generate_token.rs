@@ -112,7 +112,7 @@ fn site(root: &str) -> Site {
 }
 
 /// Sends one request to `site`, whose server wants a token; says what the token service was asked and what came of it.
-async fn log_in(site: Site, service: &TokenService, uri: &str) -> (support::Told, Fake) {
+async fn log_in(site: Site, service: &TokenService, uri: &str) -> (support::Answered, Fake) {
     let fake = Fake::new(|request| {
         support::answer(match token_of(request) {
             Some(_) => support::CLEAN,
@@ -128,7 +128,7 @@ async fn log_in(site: Site, service: &TokenService, uri: &str) -> (support::Told
     (answer, fake)
 }
 
-fn error_of(answer: &support::Told) -> TokenError {
+fn error_of(answer: &support::Answered) -> TokenError {
     let skip_reason = answer.outcome.skip_reason().expect("a reason");
     skip_reason.token_error().expect("a token error").clone()
 }
@@ -348,7 +348,7 @@ async fn a_server_that_says_nothing_of_tokens_is_asked_where_arcgis_server_has_t
 
 /// Answers of token services, and whether the account was refused or the service is broken.
 #[tokio::test]
-async fn refusals_of_every_product_are_told_from_faults() {
+async fn refusals_of_every_product_are_distinguished_from_faults() {
     let refusals = [
         (
             200,

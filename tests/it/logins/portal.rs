@@ -50,7 +50,7 @@ fn forgetful_portal(logins: &Arc<AtomicUsize>, dead: &Arc<AtomicUsize>) -> Token
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_portal_that_calls_a_token_dead_it_has_just_made_is_not_logged_in_at_again() {
+async fn a_portal_that_calls_a_token_invalid_it_has_just_made_is_not_logged_in_at_again() {
     let (logins, dead) = (Arc::default(), Arc::new(AtomicUsize::new(usize::MAX)));
     let site = Site::new("https://gis.test/arcgis")
         .portal("https://gis.test/portal")

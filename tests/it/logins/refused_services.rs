@@ -293,7 +293,7 @@ async fn a_token_one_service_rejects_still_signs_long_uploads_to_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_service_that_calls_its_token_dead_starts_no_login() {
+async fn a_refused_service_that_calls_its_token_invalid_starts_no_login() {
     let source = Source::new();
     let valid = source.valid.clone();
     let is_shared = Arc::new(AtomicBool::new(false));

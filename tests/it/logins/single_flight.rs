@@ -1,4 +1,4 @@
-//! However many requests want a token, one login is made, and nobody can spoil it for the others.
+//! However many requests want a token, one login is made, and no request can spoil it for the others.
 
 use crate::support;
 use std::{
@@ -31,7 +31,7 @@ async fn a_thousand_requests_on_a_cold_start_cost_one_login() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_requests_meeting_a_dead_token_cost_one_login() {
+async fn a_thousand_requests_with_a_revoked_token_cost_one_login() {
     let source = Source::new().takes(SOME_TIME);
     let service = over(Fake::secured(&source.valid), &source);
     assert!(send(&service, get(ROADS)).await.is_clean());
@@ -86,7 +86,7 @@ async fn answers_to_an_old_token_that_come_late_cost_no_login() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_hangs_up_during_the_login_harms_nobody() {
+async fn a_caller_that_hangs_up_during_the_login_harms_no_other() {
     let source = Source::new().takes(SOME_TIME);
     let service = over(Fake::secured(&source.valid), &source);
     {
@@ -103,13 +103,13 @@ async fn a_caller_that_hangs_up_during_the_login_harms_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_is_not_polled_any_more_stalls_nobody() {
+async fn a_caller_that_is_not_polled_any_more_stalls_no_other() {
     let source = Source::new().takes(SOME_TIME);
     let service = over(Fake::secured(&source.valid), &source);
     let mut leader = pin!(send(&service, get(ROADS)));
     assert!(leader.as_mut().now_or_never().is_none());
 
-    // The leader is alive, and nobody polls it.
+    // The leader is alive, and is not polled.
     assert!(send(&service, get(ROADS)).await.is_clean());
 
     assert!(leader.await.is_clean());

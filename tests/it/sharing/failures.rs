@@ -1,4 +1,4 @@
-//! What replicas that share a vault remember of logins that failed, whatever is lost on the way.
+//! What replicas that share a cache remember of logins that failed, whatever is lost on the way.
 
 use std::{
     sync::{
@@ -64,8 +64,8 @@ async fn a_password_mounted_for_a_moment_refuses_the_good_one_to_the_whole_fleet
     assert!(!first.await.unwrap().is_clean());
     sleep(10 * SECOND).await;
     // Another replica, which never had any other than the right one.
-    let told = send(&replica(Secret::value("right")), get(ROADS)).await;
-    assert!(told.is_clean(), "{}", told.outcome);
+    let answered = send(&replica(Secret::value("right")), get(ROADS)).await;
+    assert!(answered.is_clean(), "{}", answered.outcome);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_refusal_on_a_runtime_that_is_dropped_is_remembered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_just_being_shared_as_somebody_signs_out_is_not_shared() {
+async fn a_token_that_is_being_shared_during_a_sign_out_is_not_shared() {
     let memory = MemoryVault::default();
     let logins = Arc::new(AtomicUsize::new(0));
     let count = logins.clone();
@@ -125,11 +125,11 @@ async fn a_token_that_is_just_being_shared_as_somebody_signs_out_is_not_shared()
     assert_eq!(
         logins.load(Ordering::SeqCst),
         2,
-        "another replica got the token somebody signed out of"
+        "another replica got the token that was signed out"
     );
 }
 
-/// A vault whose answers to `unlock` are lost.
+/// A cache whose answers to `unlock` are lost.
 #[derive(Clone, Default)]
 struct Lossy {
     inner: MemoryVault,
@@ -222,7 +222,7 @@ async fn unanswered_with(by_gateway: bool, loses: bool) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_counts_once_though_the_vaults_answer_is_lost() {
+async fn a_login_counts_once_though_the_caches_answer_is_lost() {
     for by_gateway in [false, true] {
         for loses in [false, true] {
             let attempts = unanswered_with(by_gateway, loses).await;
@@ -232,7 +232,7 @@ async fn a_login_counts_once_though_the_vaults_answer_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_lost_the_lock_and_hears_of_a_gateways_timeout_counts_as_well() {
+async fn a_gateways_timeout_after_the_lock_is_lost_counts_as_well() {
     let passwords = Arc::new(AtomicUsize::new(0));
     let count = passwords.clone();
     let client = client(move |_, _| {
@@ -297,7 +297,7 @@ async fn a_fleet_with_a_named_source_makes_four_logins_without_an_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_vault_did_not_hear_of_is_told_again_though_the_source_was_found_anew() {
+async fn what_the_cache_did_not_get_is_written_again_though_the_source_was_found_anew() {
     for signs_out in [false, true] {
         let passwords = Arc::new(AtomicUsize::new(0));
         let memory = MemoryVault::default();

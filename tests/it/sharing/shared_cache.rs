@@ -1,6 +1,6 @@
-//! Replicas that share a vault: one login, one memory of refusals, and everybody for himself when the vault fails.
+//! Replicas that share a token cache: one login, one memory of refusals, and each for itself when the cache fails.
 //!
-//! A replica is a layer with a vault handle of its own; the vault is in memory, and time is paused.
+//! A replica is a layer with a handle of its own on the cache, which is in memory; time is paused.
 
 use crate::support;
 use std::{
@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::support::vault::{Fault, MemoryVault};
-use crate::support::{Fake, INVALID, ROADS, ROOT, Told, ValidTokens, answer, get, send};
+use crate::support::{Answered, Fake, INVALID, ROADS, ROOT, ValidTokens, answer, get, send};
 use arcgis_stand_in::{PASSWORD as STAND_IN_PASSWORD, Portal, StandIn, USERNAME};
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -40,7 +40,7 @@ fn keys(text: &str) -> TokenCacheKeys {
     TokenCacheKeys::try_new(text).unwrap()
 }
 
-/// A secured ArcGIS, its token service, and the vault that everybody reaches.
+/// A secured ArcGIS, its token service, and the cache that all replicas reach.
 #[derive(Clone)]
 struct World {
     valid: ValidTokens,
@@ -130,18 +130,18 @@ impl World {
     }
 }
 
-async fn ask(replica: &ArcgisAuth<Fake>) -> Told {
+async fn ask(replica: &ArcgisAuth<Fake>) -> Answered {
     send(replica, get(ROADS)).await
 }
 
-async fn ask_all(replicas: &[ArcgisAuth<Fake>]) -> Vec<Told> {
+async fn ask_all(replicas: &[ArcgisAuth<Fake>]) -> Vec<Answered> {
     join_all(replicas.iter().map(ask)).await
 }
 
 #[track_caller]
-fn assert_clean(told: &[Told]) {
-    for told in told {
-        assert!(told.is_clean(), "{}", told.outcome);
+fn assert_clean(answered: &[Answered]) {
+    for answered in answered {
+        assert!(answered.is_clean(), "{}", answered.outcome);
     }
 }
 
@@ -166,7 +166,7 @@ async fn a_replica_that_comes_later_takes_the_token_there_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_with_a_token_in_hand_never_ask_the_vault() {
+async fn requests_with_a_token_at_hand_never_ask_the_cache() {
     let world = World::new();
     let replica = world.replica();
     assert!(ask(&replica).await.is_clean());
@@ -245,7 +245,7 @@ impl TokenSource for NextBest {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ready_tokens_are_told_apart_whatever_comes_after_them() {
+async fn ready_tokens_are_distinguished_whatever_comes_after_them() {
     for tells in [true, false] {
         let world = World::new();
         for token in ["ada-s-token", "grace-s-token"] {
@@ -321,9 +321,9 @@ async fn machines_with_tokens_bound_to_their_address_share_a_refusal() {
     let replicas: Vec<_> = (0..5)
         .map(|number| at_address(&world, number, "wrong"))
         .collect();
-    for told in ask_all(&replicas).await {
+    for answered in ask_all(&replicas).await {
         assert!(matches!(
-            told.outcome.skip_reason(),
+            answered.outcome.skip_reason(),
             Some(SkipReason::LoginRefused(_))
         ));
     }
@@ -360,13 +360,13 @@ async fn a_login_that_is_broken_off_gives_the_lock_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_in_vain_for_another_says_so_before_the_login_times_out() {
+async fn a_replica_that_waits_too_long_for_another_says_so_before_the_login_times_out() {
     let world = World::new();
     world.vault.set_fault(Some(Fault::LockedForEver));
     let started = Instant::now();
-    let told = ask(&world.replica()).await;
+    let answered = ask(&world.replica()).await;
     assert!(started.elapsed() < Duration::from_secs(30));
-    let why = told.outcome.skip_reason().unwrap().to_string();
+    let why = answered.outcome.skip_reason().unwrap().to_string();
     assert!(why.contains("another process"), "{why}");
     assert_eq!(world.attempts(), 0);
 }
@@ -377,12 +377,12 @@ async fn who_waits_in_vain_for_another_says_so_before_the_login_times_out() {
 async fn ten_replicas_with_a_wrong_password_make_one_attempt() {
     let world = World::new();
     let replicas: Vec<_> = (0..10).map(|_| world.replica_with("wrong", KEY)).collect();
-    for told in ask_all(&replicas).await {
-        let skip_reason = told.outcome.skip_reason();
+    for answered in ask_all(&replicas).await {
+        let skip_reason = answered.outcome.skip_reason();
         assert!(
             matches!(skip_reason, Some(SkipReason::LoginRefused(_))),
             "{}",
-            told.outcome
+            answered.outcome
         );
         assert!(
             skip_reason
@@ -424,7 +424,7 @@ async fn two_wrong_passwords_make_two_attempts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_machine_that_is_not_let_in_shuts_nobody_else_out() {
+async fn one_machine_that_is_not_let_in_shuts_no_other_out() {
     let world = World::new();
     let shut_out = ArcgisAuthLayer::builder()
         .add_site(world.site(PASSWORD).shared_token_cache(&world.sealed(KEY)))
@@ -438,20 +438,20 @@ async fn one_machine_that_is_not_let_in_shuts_nobody_else_out() {
         .build()
         .unwrap()
         .layer(Fake::secured(&world.valid));
-    let told = ask(&shut_out).await;
+    let answered = ask(&shut_out).await;
     assert!(
         matches!(
-            told.outcome.skip_reason(),
+            answered.outcome.skip_reason(),
             Some(SkipReason::LoginRefused(_))
         ),
         "{}",
-        told.outcome
+        answered.outcome
     );
     assert!(ask(&world.replica()).await.is_clean());
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_person_who_cancels_cancels_for_nobody_else() {
+async fn one_person_who_cancels_cancels_for_no_other() {
     let world = World::new();
     let person = |password: Option<&'static str>| {
         let site = Site::new(ROOT)
@@ -468,7 +468,7 @@ async fn one_person_who_cancels_cancels_for_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_of_a_source_that_tells_no_credential_is_its_own() {
+async fn a_refusal_of_a_source_without_a_fingerprint_is_its_own() {
     let world = World::new();
     let replica = |is_refused: bool| {
         let source = token_source_fn(move |_| async move {
@@ -487,7 +487,7 @@ async fn a_refusal_of_a_source_that_tells_no_credential_is_its_own() {
 
 /// One process has exchanged the refresh token for the next; the other comes with the one before.
 #[tokio::test(start_paused = true)]
-async fn a_refresh_token_that_another_process_has_replaced_keeps_nobody_else_from_logging_in() {
+async fn a_refresh_token_that_another_process_has_replaced_keeps_no_other_from_logging_in() {
     let world = World::new();
     let alive = Arc::new(Mutex::new("refresh-0".to_owned()));
     let (logins, valid) = (Arc::new(AtomicUsize::new(0)), world.valid.clone());
@@ -540,14 +540,14 @@ async fn sites_with_bindings_of_their_own_share_a_refusal_at_their_token_service
             world.over(site.referer(format!("https://{number}.example/")))
         })
         .collect();
-    for told in ask_all(&replicas).await {
+    for answered in ask_all(&replicas).await {
         assert!(
             matches!(
-                told.outcome.skip_reason(),
+                answered.outcome.skip_reason(),
                 Some(SkipReason::LoginRefused(_))
             ),
             "{}",
-            told.outcome
+            answered.outcome
         );
     }
     assert_eq!(world.attempts(), 1);
@@ -569,7 +569,7 @@ impl TokenSource for Refuses {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sign_out_lifts_no_refusal_for_anybody() {
+async fn a_sign_out_lifts_no_refusal_for_any_replica() {
     let world = World::new();
     let logins = Arc::new(AtomicUsize::new(0));
     for _ in 0..6 {
@@ -606,18 +606,18 @@ async fn a_refused_renewal_leaves_the_others_the_token_they_have() {
     world.valid.revoke_all();
     let mut replicas = world.replicas(5);
     replicas.push(replica);
-    for told in ask_all(&replicas).await {
-        assert!(!told.is_clean());
+    for answered in ask_all(&replicas).await {
+        assert!(!answered.is_clean());
     }
     tokio::time::sleep(Duration::from_secs(5)).await;
-    for told in ask_all(&replicas).await {
+    for answered in ask_all(&replicas).await {
         assert!(
             matches!(
-                told.outcome.skip_reason(),
+                answered.outcome.skip_reason(),
                 Some(SkipReason::LoginRefused(_))
             ),
             "{}",
-            told.outcome
+            answered.outcome
         );
     }
     assert_eq!(world.attempts(), 2);
@@ -626,7 +626,7 @@ async fn a_refused_renewal_leaves_the_others_the_token_they_have() {
 // --- death
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_token_costs_one_login_and_is_never_handed_out_again() {
+async fn a_rejected_token_costs_one_login_and_is_never_handed_out_again() {
     let world = World::new();
     let replicas = world.replicas(10);
     assert_clean(&ask_all(&replicas).await);
@@ -642,7 +642,7 @@ async fn a_dead_token_costs_one_login_and_is_never_handed_out_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_died_is_out_of_the_vault_though_nobody_can_log_in() {
+async fn a_rejected_token_is_out_of_the_cache_though_no_replica_can_log_in() {
     let world = World::new();
     let replica = world.replica();
     assert!(ask(&replica).await.is_clean());
@@ -701,7 +701,7 @@ async fn a_token_that_died_unnoticed_costs_the_replica_that_takes_it_one_challen
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_replicas_token_that_is_as_dead_costs_one_challenge() {
+async fn another_replicas_token_that_is_revoked_too_costs_one_challenge() {
     let world = World::new();
     let ahead = ArcgisAuthLayer::builder()
         .add_site(world.site(PASSWORD).shared_token_cache(&world.sealed(KEY)))
@@ -735,8 +735,8 @@ async fn a_service_that_takes_no_token_is_left_alone_after_a_login_and_not_after
     let fake = Fake::new(|_| answer(support::REQUIRED));
     let late = layer.build().unwrap().layer(fake.clone());
     for sendings in [2, 4, 5, 6, 7] {
-        let told = ask(&late).await;
-        assert!(told.outcome.returned_challenge().is_some());
+        let answered = ask(&late).await;
+        assert!(answered.outcome.returned_challenge().is_some());
         assert_eq!(fake.count(), sendings);
     }
     assert_eq!(world.attempts(), 2);
@@ -744,7 +744,7 @@ async fn a_service_that_takes_no_token_is_left_alone_after_a_login_and_not_after
 
 #[tokio::test(start_paused = true)]
 async fn a_fleet_makes_four_logins_without_an_answer() {
-    // The token service takes in every attempt, counts it, and answers when nobody waits any more.
+    // The token service takes in every attempt, counts it, and answers when no replica waits any more.
     let world = World::taking(Duration::from_secs(45));
     let replicas: Vec<_> = (0..10).map(|_| world.replica()).collect();
     let started = Instant::now();
@@ -755,7 +755,7 @@ async fn a_fleet_makes_four_logins_without_an_answer() {
     assert_eq!(world.attempts(), 4);
 }
 
-/// Makes `logins` logins, each by a replica of its own, in which the vault becomes slow as soon as the token service has
+/// Makes `logins` logins, each by a replica of its own, in which the cache becomes slow as soon as the token service has
 /// answered, and does `with` each replica as it writes down what came of it.
 async fn slow_once_answered(
     world: &World,
@@ -790,10 +790,10 @@ async fn slow_once_answered(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_that_somebody_signs_out_of_once_it_is_answered_does_not_count() {
+async fn a_login_that_is_answered_before_the_sign_out_does_not_count() {
     let world = World::new();
     slow_once_answered(&world, 6, async |layer| {
-        // The vault may be too slow to be told in time.
+        // The cache may be too slow to hear of it in time.
         let _ = layer.handle().sign_out().await;
     })
     .await;
@@ -801,7 +801,7 @@ async fn a_login_that_somebody_signs_out_of_once_it_is_answered_does_not_count()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_that_is_answered_just_in_time_was_answered_whatever_the_vault_takes() {
+async fn a_login_that_is_answered_just_in_time_was_answered_whatever_the_cache_takes() {
     let world = World::taking(Duration::from_millis(29_500));
     let renewed = slow_once_answered(&world, 6, async |_| {}).await;
     assert_eq!((renewed, world.attempts()), (vec![false; 6], 6));
@@ -831,7 +831,7 @@ async fn a_gateway_that_gives_up_on_the_token_service_counts_for_all_replicas() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_lost_the_lock_to_others_counts_as_well() {
+async fn a_login_whose_lock_was_lost_counts_as_well() {
     let world = World::taking(Duration::from_secs(45));
     let mut renewals = Vec::new();
     let layer = || {
@@ -855,11 +855,11 @@ async fn whoever_lost_the_lock_to_others_counts_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_that_somebody_signs_out_of_as_it_is_written_down_is_remembered() {
+async fn a_refusal_that_is_written_during_a_sign_out_is_remembered() {
     let world = World::new();
     *world.password.lock().unwrap() = "changed".to_owned();
     slow_once_answered(&world, 6, async |layer| {
-        // The vault may be too slow to be told in time.
+        // The cache may be too slow to hear of it in time.
         let _ = layer.handle().sign_out().await;
     })
     .await;
@@ -867,7 +867,7 @@ async fn a_refusal_that_somebody_signs_out_of_as_it_is_written_down_is_remembere
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_just_in_time_is_remembered_whatever_the_vault_takes() {
+async fn a_refusal_just_in_time_is_remembered_whatever_the_cache_takes() {
     let world = World::taking(Duration::from_millis(29_500));
     *world.password.lock().unwrap() = "changed".to_owned();
     slow_once_answered(&world, 6, async |_| {}).await;
@@ -897,7 +897,7 @@ async fn a_refusal_just_in_time_is_remembered_whatever_the_vault_takes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_portals_own_token_service_is_one_whoever_names_it() {
+async fn a_portals_own_token_service_is_one_however_it_is_named() {
     let world = World::new();
     let at_portal = |site: Site| site.shared_token_cache(&world.sealed(KEY));
     let named = world
@@ -913,7 +913,7 @@ async fn a_portals_own_token_service_is_one_whoever_names_it() {
     assert_eq!(world.attempts(), 1);
 }
 
-/// A login is refused, slowly. Meanwhile the token that was in the vault when it began goes out of it.
+/// A login is refused, slowly. Meanwhile the token that was in the cache when it began goes out of it.
 async fn refused_while(world: &World, goes: impl AsyncFnOnce(&ArcgisAuthLayer, &ArcgisAuth<Fake>)) {
     let layer = || {
         ArcgisAuthLayer::builder()
@@ -955,7 +955,7 @@ async fn a_refused_login_brings_no_token_back_that_died_meanwhile() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_login_brings_no_token_back_that_somebody_signed_out() {
+async fn a_refused_login_brings_no_token_back_that_was_signed_out() {
     let world = World::taking(Duration::from_secs(5));
     let goes = async |layer: &ArcgisAuthLayer, _: &ArcgisAuth<Fake>| {
         layer.handle().sign_out().await.unwrap();
@@ -988,7 +988,7 @@ async fn a_token_near_its_end_is_renewed_once_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_loses_the_lock_keeps_its_token_and_writes_nothing() {
+async fn a_replica_that_loses_the_lock_keeps_its_token_and_writes_nothing() {
     let world = World::taking(Duration::from_secs(5));
     let (held_up, next) = (world.replica(), world.replica());
     let late_writer = tokio::spawn(async move { ask(&held_up).await.is_clean() });
@@ -1090,10 +1090,10 @@ async fn a_refusal_under_an_older_key_counts() {
     assert_eq!(world.attempts(), 1);
 }
 
-// --- a vault that fails
+// --- a cache that fails
 
 #[tokio::test(start_paused = true)]
-async fn a_vault_that_fails_costs_no_answer_and_no_time() {
+async fn a_cache_that_fails_costs_no_answer_and_no_time() {
     let world = World::new();
     world.vault.set_fault(Some(Fault::Fails));
     let started = Instant::now();
@@ -1104,7 +1104,7 @@ async fn a_vault_that_fails_costs_no_answer_and_no_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vault_that_hangs_costs_one_second() {
+async fn a_cache_that_hangs_costs_one_second() {
     let world = World::new();
     world.vault.set_fault(Some(Fault::Hangs));
     let started = Instant::now();
@@ -1118,7 +1118,7 @@ async fn a_vault_that_hangs_costs_one_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vault_may_be_given_all_the_time_there_is() {
+async fn a_cache_may_be_given_all_the_time_there_is() {
     let world = World::new();
     let vault = world.sealed(KEY).time_limit(Duration::MAX);
     let replica = || world.over(world.site(PASSWORD).shared_token_cache(&vault));
@@ -1127,7 +1127,7 @@ async fn a_vault_may_be_given_all_the_time_there_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vault_that_is_slow_is_still_a_vault() {
+async fn a_cache_that_is_slow_is_still_used() {
     let world = World::new();
     let slow = Duration::from_millis(200);
     world.vault.set_fault(Some(Fault::Slow(slow)));
@@ -1136,7 +1136,7 @@ async fn a_vault_that_is_slow_is_still_a_vault() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vault_that_is_slow_within_its_limit_costs_two_seconds_for_all_levels_of_a_login() {
+async fn a_cache_that_is_slow_within_its_limit_costs_two_seconds_for_all_levels_of_a_login() {
     let two = format!("{KEY},{OTHER_KEY}");
     for keys in [KEY, &two] {
         for at_portal in [false, true] {
@@ -1166,7 +1166,7 @@ async fn a_vault_that_is_slow_within_its_limit_costs_two_seconds_for_all_levels_
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_login_leaves_reaches_a_slow_vault_though_nobody_waits_for_it() {
+async fn what_a_login_leaves_reaches_a_slow_cache_though_no_request_waits_for_it() {
     for password in [PASSWORD, "wrong"] {
         let world = World::new();
         let slow = Duration::from_millis(600);
@@ -1180,7 +1180,7 @@ async fn what_a_login_leaves_reaches_a_slow_vault_though_nobody_waits_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vault_that_answers_garbage_is_as_good_as_empty() {
+async fn a_cache_that_answers_garbage_is_as_good_as_empty() {
     let world = World::new();
     world.vault.set_fault(Some(Fault::Garbage));
     assert_clean(&ask_all(&world.replicas(3)).await);
@@ -1188,7 +1188,7 @@ async fn a_vault_that_answers_garbage_is_as_good_as_empty() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_vault_costs_the_sharing_only() {
+async fn a_full_cache_costs_the_sharing_only() {
     let world = World::new();
     world.vault.set_fault(Some(Fault::Full));
     assert_clean(&ask_all(&world.replicas(3)).await);
@@ -1196,7 +1196,7 @@ async fn a_full_vault_costs_the_sharing_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vault_that_comes_back_is_used_again() {
+async fn a_cache_that_comes_back_is_used_again() {
     let world = World::new();
     let replicas = world.replicas(4);
     assert_clean(&ask_all(&replicas).await);
@@ -1207,7 +1207,7 @@ async fn a_vault_that_comes_back_is_used_again() {
     world.vault.set_fault(None);
     tokio::time::advance(Duration::from_secs(4)).await;
     world.valid.revoke_all();
-    // The vault has the token from before its outage still; those who saw it die know better.
+    // The cache has the token from before its outage still; those who saw it die know better.
     assert_clean(&ask_all(&replicas).await);
     assert_eq!(world.attempts(), 1 + 4 + 1);
 }
@@ -1232,7 +1232,7 @@ async fn a_token_got_in_an_outage_is_shared_once_it_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_alone_does_not_take_what_may_be_as_dead_as_its_own() {
+async fn after_an_outage_no_replica_takes_a_token_that_may_be_as_dead_as_its_own() {
     let world = World::new();
     let alone = world.replica();
     world.vault.set_fault(Some(Fault::Fails));
@@ -1250,7 +1250,7 @@ async fn who_was_alone_does_not_take_what_may_be_as_dead_as_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_alone_takes_nothing_as_dead_under_any_key() {
+async fn after_an_outage_no_replica_takes_a_token_as_dead_under_any_key() {
     let world = World::new();
     let alone = world.replica_with(PASSWORD, &format!("{KEY},{OTHER_KEY}"));
     world.vault.set_fault(Some(Fault::Fails));
@@ -1267,7 +1267,7 @@ async fn who_was_alone_takes_nothing_as_dead_under_any_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_replaced_in_an_outage_is_not_handed_out_after_it_whatever_was_said_of_it() {
+async fn a_token_replaced_in_an_outage_is_not_handed_out_after_it() {
     for dead in [INVALID, support::REQUIRED] {
         let world = World::new();
         let replica = replica_before(&world, dead);
@@ -1284,7 +1284,7 @@ async fn a_token_replaced_in_an_outage_is_not_handed_out_after_it_whatever_was_s
     }
 }
 
-/// The vault hangs while a login runs and the lock should be given back, and is well soon after.
+/// The cache hangs while a login runs and the lock should be given back, and is well soon after.
 async fn hiccup(world: &World) {
     tokio::time::sleep(Duration::from_millis(100)).await;
     world.vault.set_fault(Some(Fault::Hangs));
@@ -1293,11 +1293,11 @@ async fn hiccup(world: &World) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_the_vault_did_not_hear_of_is_told_again() {
+async fn a_token_that_the_cache_did_not_get_is_written_again() {
     let world = World::new();
     let replica = world.replica();
-    let (told, ()) = tokio::join!(ask(&replica), hiccup(&world));
-    assert!(told.is_clean());
+    let (answered, ()) = tokio::join!(ask(&replica), hiccup(&world));
+    assert!(answered.is_clean());
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(ask(&world.replica()).await.is_clean());
     assert_eq!(world.attempts(), 1);
@@ -1305,7 +1305,7 @@ async fn a_token_that_the_vault_did_not_hear_of_is_told_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_that_the_vault_did_not_hear_of_is_told_again() {
+async fn a_refusal_that_the_cache_did_not_get_is_written_again() {
     let world = World::new();
     let replicas: Vec<_> = (0..5).map(|_| world.replica_with("wrong", KEY)).collect();
     tokio::join!(ask(&replicas[0]), hiccup(&world));
@@ -1317,11 +1317,11 @@ async fn a_refusal_that_the_vault_did_not_hear_of_is_told_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_vault_hears_of_late_is_not_written_over_what_came_since() {
+async fn what_the_cache_gets_late_is_not_written_over_what_came_since() {
     let world = World::new();
     let replica = world.replica();
-    let (told, ()) = tokio::join!(ask(&replica), hiccup(&world));
-    assert!(told.is_clean());
+    let (answered, ()) = tokio::join!(ask(&replica), hiccup(&world));
+    assert!(answered.is_clean());
     // Its lease ends before it is heard, and another logs in.
     world.vault.end_leases();
     assert!(ask(&world.replica()).await.is_clean());
@@ -1334,7 +1334,7 @@ async fn what_the_vault_hears_of_late_is_not_written_over_what_came_since() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vault_that_forgets_everything_costs_a_login_at_most() {
+async fn a_cache_that_forgets_everything_costs_a_login_at_most() {
     let world = World::new();
     let replicas = world.replicas(4);
     assert_clean(&ask_all(&replicas).await);
@@ -1346,7 +1346,7 @@ async fn a_vault_that_forgets_everything_costs_a_login_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vault_that_goes_in_the_middle_of_a_login_costs_no_second_one() {
+async fn a_cache_that_goes_in_the_middle_of_a_login_costs_no_second_one() {
     let world = World::taking(Duration::from_secs(8));
     let replica = world.replica();
     let asked = tokio::spawn(async move { ask(&replica).await.is_clean() });
@@ -1359,7 +1359,7 @@ async fn a_vault_that_goes_in_the_middle_of_a_login_costs_no_second_one() {
 // --- a server that says no for ever
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_takes_no_token_is_not_hammered_through_the_vault() {
+async fn a_server_that_takes_no_token_is_not_hammered_through_the_cache() {
     let world = World::new();
     let replicas: Vec<_> = (0..3)
         .map(|_| {
@@ -1375,8 +1375,8 @@ async fn a_server_that_takes_no_token_is_not_hammered_through_the_vault() {
     let mut attempts = Vec::new();
     for _minute in 0..20 {
         for _ in 0..60 {
-            for told in ask_all(&replicas).await {
-                assert!(!told.is_clean());
+            for answered in ask_all(&replicas).await {
+                assert!(!answered.is_clean());
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -1446,7 +1446,7 @@ async fn replicas_log_in_once_at_a_portal_for_all_its_servers() {
 }
 
 #[tokio::test]
-async fn who_took_its_token_from_the_vault_and_signs_out_ends_the_portals_login_too() {
+async fn a_sign_out_with_a_token_from_the_cache_ends_the_portals_login_too() {
     let portal = Portal::start().await.unwrap();
     let server = StandIn::builder().federated_with(&portal).start().await;
     let server = server.unwrap();
@@ -1488,7 +1488,7 @@ async fn a_wrong_password_at_a_portal_is_tried_once_by_all_replicas_for_all_its_
 }
 
 #[tokio::test]
-async fn a_portals_token_that_died_in_the_vault_is_made_good_by_who_comes_later() {
+async fn a_portals_token_that_died_in_the_cache_is_replaced_by_the_next_replica() {
     let portal = Portal::start().await.unwrap();
     let servers = members(&portal).await;
     let vault = MemoryVault::default();

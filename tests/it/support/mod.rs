@@ -271,19 +271,19 @@ pub fn get(uri: &str) -> Request<Full<Bytes>> {
 }
 
 /// An answer, read to its end.
-pub struct Told {
+pub struct Answered {
     pub body: Bytes,
     pub outcome: AuthOutcome,
     pub parts: http::response::Parts,
 }
 
-impl Told {
+impl Answered {
     pub fn is_clean(&self) -> bool {
         self.body == CLEAN
     }
 }
 
-pub async fn send<S>(service: &ArcgisAuth<S>, request: Request<Full<Bytes>>) -> Told
+pub async fn send<S>(service: &ArcgisAuth<S>, request: Request<Full<Bytes>>) -> Answered
 where
     ArcgisAuth<S>: Service<
             Request<Full<Bytes>>,
@@ -295,7 +295,7 @@ where
     let (parts, body) = response.into_parts();
     let outcome = body.outcome().clone();
     let body = body.collect().await.unwrap().to_bytes();
-    Told {
+    Answered {
         body,
         outcome,
         parts,
