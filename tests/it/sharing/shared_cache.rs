@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::support::shared_cache::{Fault, MemoryCache};
-use crate::support::{Fake, INVALID, ROADS, ROOT, Told, ValidTokens, answer, get, send};
+use crate::support::{Fake, INVALID, ROADS, ROOT, Answered, ValidTokens, answer, get, send};
 use arcgis_stand_in::{PASSWORD as STAND_IN_PASSWORD, Portal, StandIn, USERNAME};
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -130,16 +130,16 @@ impl World {
     }
 }
 
-async fn ask(replica: &ArcgisAuth<Fake>) -> Told {
+async fn ask(replica: &ArcgisAuth<Fake>) -> Answered {
     send(replica, get(ROADS)).await
 }
 
-async fn ask_all(replicas: &[ArcgisAuth<Fake>]) -> Vec<Told> {
+async fn ask_all(replicas: &[ArcgisAuth<Fake>]) -> Vec<Answered> {
     join_all(replicas.iter().map(ask)).await
 }
 
 #[track_caller]
-fn assert_clean(told: &[Told]) {
+fn assert_clean(told: &[Answered]) {
     for told in told {
         assert!(told.is_clean(), "{}", told.outcome);
     }
