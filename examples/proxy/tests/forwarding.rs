@@ -186,6 +186,8 @@ async fn tunnels_and_traces_are_refused() {
     for line in [
         format!("CONNECT {} HTTP/1.1", arcgis.addr()),
         format!("TRACE {PARCELS} HTTP/1.1"),
+        format!("TRACK {PARCELS} HTTP/1.1"),
+        format!("trace {PARCELS} HTTP/1.1"),
     ] {
         let answer = proxy.raw(&format!("{line}\r\nHost: x")).await;
         assert!(answer.starts_with("HTTP/1.1 405 "), "{line}: {answer}");
