@@ -64,26 +64,25 @@ mod tests {
 
     /// The code of the library, without comments, its strings each on one line.
     fn library() -> String {
-        fn read(folder: &Path, code: &mut String) {
+        let mut code = String::new();
+        let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src")];
+        while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
-                    read(&path, code);
-                } else {
-                    let text = fs::read_to_string(&path).unwrap();
-                    let lines = text.lines().map(str::trim_start);
-                    for line in lines.filter(|line| !line.starts_with("//")) {
-                        match line.strip_suffix('\\') {
-                            Some(line) => code.push_str(line),
-                            None => *code += &format!("{line}\n"),
-                        }
+                    folders.push(path);
+                    continue;
+                }
+                let text = fs::read_to_string(&path).unwrap();
+                let lines = text.lines().map(str::trim_start);
+                for line in lines.filter(|line| !line.starts_with("//")) {
+                    match line.strip_suffix('\\') {
+                        Some(line) => code.push_str(line),
+                        None => code.push_str(&format!("{line}\n")),
                     }
                 }
             }
         }
-        let mut code = String::new();
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src");
-        read(&folder, &mut code);
         code
     }
 
