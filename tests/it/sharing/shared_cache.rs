@@ -723,17 +723,17 @@ fn replica_before(world: &World, dead: &'static str) -> ArcgisAuth<Fake> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_died_unnoticed_costs_one_request_its_answer() {
+async fn a_token_that_died_unnoticed_costs_one_more_sending() {
     for dead in [INVALID, support::REQUIRED] {
         let world = World::new();
         assert!(ask(&replica_before(&world, dead)).await.is_clean());
         world.valid.revoke_all();
         let late = replica_before(&world, dead);
-        let told = ask(&late).await;
-        assert!(told.outcome.returned_challenge().is_some());
+        assert!(ask(&late).await.is_clean());
         assert_eq!(
-            late.get_ref().tokens(),
-            [None, Some("secret-token-1".to_owned())]
+            late.get_ref().tokens().len(),
+            3,
+            "without, with the dead one, with one of a login"
         );
         for _ in 0..5 {
             assert!(ask(&late).await.is_clean());
@@ -748,7 +748,7 @@ async fn a_token_that_died_unnoticed_costs_one_request_its_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_replicas_token_that_is_as_dead_costs_one_request_its_answer() {
+async fn another_replicas_token_that_is_as_dead_costs_one_more_sending() {
     let world = World::new();
     let ahead = ArcgisAuthLayer::builder()
         .add_site(world.site(PASSWORD).shared_token_cache(&world.sealed(KEY)))
@@ -765,13 +765,12 @@ async fn another_replicas_token_that_is_as_dead_costs_one_request_its_answer() {
     ahead.handle().site(ROOT).unwrap().renew().await.unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
     world.valid.revoke_all();
-    assert!(!ask(&behind).await.is_clean());
     assert!(ask(&behind).await.is_clean());
     assert_eq!(world.attempts(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_takes_no_token_is_left_alone_once_a_login_did_not_help() {
+async fn a_service_that_takes_no_token_sees_three_sendings_and_is_then_left_alone() {
     let world = World::new();
     assert!(ask(&world.replica()).await.is_clean());
     let site = world.site(PASSWORD).shared_token_cache(&world.sealed(KEY));
@@ -780,17 +779,16 @@ async fn a_service_that_takes_no_token_is_left_alone_once_a_login_did_not_help()
         .token_client(world.token_client());
     let fake = Fake::new(|_| answer(support::REQUIRED));
     let late = layer.build().unwrap().layer(fake.clone());
-    // Without, and with the token from the cache; with that, and with one of a login; and then once each.
-    for sendings in [2, 4, 5, 6, 7, 8] {
+    for requests in 0..10 {
         let told = ask(&late).await;
         assert!(told.outcome.returned_challenge().is_some());
-        assert_eq!(fake.count(), sendings);
+        assert_eq!(fake.count(), 3 + requests);
     }
     assert_eq!(world.attempts(), 2);
 }
 
 #[tokio::test]
-async fn a_body_is_sent_again_whole_after_a_token_from_the_cache_that_died() {
+async fn a_body_is_sent_a_third_time_whole() {
     let server = StandIn::start().await.unwrap();
     let cache = MemoryCache::default();
     let replica = || {
@@ -812,22 +810,19 @@ async fn a_body_is_sent_again_whole_after_a_token_from_the_cache_that_died() {
             let answer = replica.oneshot(request).await.unwrap();
             let outcome = answer.body().outcome().clone();
             answer.into_body().collect().await.unwrap();
-            outcome.returned_challenge().is_none()
+            assert!(outcome.returned_challenge().is_none(), "{outcome}");
         }
     };
-    assert!(apply_edits(replica()).await);
+    apply_edits(replica()).await;
     server.revoke_all_tokens();
     server.clear_received();
-    let late = replica();
-    assert!(!apply_edits(late.clone()).await);
-    assert_eq!(server.counters().edits, 1);
-    assert!(apply_edits(late).await);
+    apply_edits(replica()).await;
     assert_eq!(server.counters().edits, 2);
     let sendings = server.received();
     let sendings = sendings
         .iter()
         .filter(|seen| seen.path_and_query.contains("applyEdits"));
-    assert_eq!(sendings.count(), 4);
+    assert_eq!(sendings.count(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -1258,10 +1253,7 @@ async fn a_cache_that_comes_back_is_used_again() {
     world.cache.set_fault(None);
     tokio::time::advance(Duration::from_secs(4)).await;
     world.valid.revoke_all();
-    // The cache has the token from before its outage still, which may be as good as the others' by its end.
-    for told in ask_all(&replicas).await {
-        assert!(told.outcome.returned_challenge().is_some());
-    }
+    // The cache has the token from before its outage still; those who saw it die know better.
     assert_clean(&ask_all(&replicas).await);
     assert_eq!(world.attempts(), 1 + 4 + 1);
 }
@@ -1278,12 +1270,12 @@ async fn a_token_got_in_an_outage_stays_in_its_process_and_the_next_login_is_sha
     assert!(ask(&late).await.is_clean());
     assert_eq!(world.attempts(), 2);
     world.valid.revoke_all();
-    assert_clean(&[ask(&late).await, ask(&replica).await]);
+    assert_clean(&ask_all(&[replica, late]).await);
     assert_eq!(world.attempts(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_replaced_in_an_outage_costs_one_request_its_answer() {
+async fn a_token_replaced_in_an_outage_costs_the_next_replica_one_more_sending() {
     for dead in [INVALID, support::REQUIRED] {
         let world = World::new();
         let replica = replica_before(&world, dead);
@@ -1293,10 +1285,10 @@ async fn a_token_replaced_in_an_outage_costs_one_request_its_answer() {
         assert!(ask(&replica).await.is_clean());
         world.cache.set_fault(None);
         tokio::time::sleep(Duration::from_secs(10)).await;
-        let late = replica_before(&world, dead);
-        assert!(!ask(&late).await.is_clean());
-        assert!(ask(&late).await.is_clean());
-        assert!(ask(&world.replica()).await.is_clean());
+        for (late, sendings) in [(replica_before(&world, dead), 3), (world.replica(), 2)] {
+            assert!(ask(&late).await.is_clean());
+            assert_eq!(late.get_ref().tokens().len(), sendings);
+        }
         assert_eq!(world.attempts(), 3);
     }
 }
