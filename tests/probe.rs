@@ -268,7 +268,7 @@ async fn errors_name_the_probes_own_options() {
     ] {
         let ran = run(&[&asking[..], &[option, value]].concat(), &user).await;
         assert_eq!(ran.code, 2, "{}{}", ran.out, ran.progress);
-        assert_names_options(&ran, &[&format!("{option} `{value}`")]);
+        assert_names_options(&ran, &[&format!("{option} `")]);
     }
 }
 
