@@ -289,8 +289,6 @@ pub(super) mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(400))]
-
         #[test]
         fn what_was_encoded_comes_out_up_to_the_look(
             body in plain(),
