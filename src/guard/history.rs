@@ -267,7 +267,8 @@ enum Room {
     None,
 }
 
-/// Of those that count: one at a time until the credential has worked; then as many as could all fail.
+/// Of those that count: one at a time until the credential has worked; then as many as could all fail without reaching the
+/// limit.
 fn room<'a>(counted: impl Iterator<Item = &'a Attempt>, limit: usize, works: bool) -> Room {
     let (mut failed, mut under_way) = (0, 0);
     for attempt in counted {
@@ -276,9 +277,10 @@ fn room<'a>(counted: impl Iterator<Item = &'a Attempt>, limit: usize, works: boo
             Outcome::Unknown | Outcome::Refused { .. } => failed += 1,
         }
     }
+    let is_crowded = under_way > 0 && (!works || failed + under_way + 1 >= limit);
     if failed >= limit {
         Room::None
-    } else if failed + under_way >= limit || (under_way > 0 && !works) {
+    } else if is_crowded {
         Room::Later
     } else {
         Room::Now

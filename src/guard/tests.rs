@@ -272,17 +272,17 @@ fn until_a_credential_has_worked_one_login_is_under_way() {
         Decision::Wait
     ));
     history.end(1, &Verdict::Succeeded, WINDOW);
-    for number in 5..9 {
+    for number in 5..8 {
         assert!(
             matches!(begin(&mut history, number), Decision::Go),
             "{number}"
         );
     }
-    assert!(matches!(begin(&mut history, 9), Decision::Wait));
+    assert!(matches!(begin(&mut history, 8), Decision::Wait));
     history.end(5, &Verdict::Unknown, WINDOW);
-    assert!(matches!(begin(&mut history, 9), Decision::Wait));
+    assert!(matches!(begin(&mut history, 8), Decision::Wait));
     history.end(6, &Verdict::Succeeded, WINDOW);
-    assert!(matches!(begin(&mut history, 9), Decision::Go));
+    assert!(matches!(begin(&mut history, 8), Decision::Go));
 }
 
 #[test]

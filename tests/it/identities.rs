@@ -522,7 +522,7 @@ async fn an_identity_whose_time_ends_during_its_login_is_evicted_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn counted_refusals_outlive_their_session() {
+async fn refusals_that_the_token_service_counts_outlive_their_session() {
     let server = StandIn::start().await.unwrap();
     let guesses = Arc::new(AtomicUsize::new(0));
     let counted = Arc::new(Mutex::new(Vec::new()));
@@ -554,7 +554,7 @@ async fn counted_refusals_outlive_their_session() {
     handle.sessions();
     assert!(handle.renew_identity(&alice).await.is_err());
 
-    assert_eq!(*counted.lock().unwrap(), [0, 1, 2, 3, 3]);
+    assert_eq!(*counted.lock().unwrap(), [0, 1, 2, 3, 0]);
     assert_eq!(server.login_failures(USERNAME), 3);
 }
 
@@ -625,7 +625,7 @@ fn to_remember_no_identity_is_an_error_and_to_remember_for_ever_is_none() {
         let site = site(&mint).remember_identities(most, longest_idle);
         let error = ArcgisAuthLayer::try_new(site).unwrap_err();
         assert!(
-            error.to_string().contains("remembers no callers"),
+            error.to_string().contains("remembers no identities"),
             "{error}"
         );
     }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use crate::support::shared_cache::{Fault, MemoryCache};
-use crate::support::{Fake, INVALID, ROADS, ROOT, Answered, ValidTokens, answer, get, send};
+use crate::support::{Answered, Fake, INVALID, ROADS, ROOT, ValidTokens, answer, get, send};
 use arcgis_stand_in::{PASSWORD as STAND_IN_PASSWORD, Portal, StandIn, USERNAME};
 use bytes::Bytes;
 use futures_util::future::join_all;
