@@ -42,7 +42,6 @@ struct TokenErrorInner {
     kind: Kind,
     remembered_until: Option<Instant>,
     is_only_here: bool,
-    is_from_memory: bool,
     message: Cow<'static, str>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -74,7 +73,6 @@ impl TokenError {
                 kind,
                 remembered_until: None,
                 is_only_here: false,
-                is_from_memory: false,
                 message,
                 source: None,
             }),
@@ -130,16 +128,6 @@ impl TokenError {
     /// Whether the token service refused the credential, as against being broken.
     pub fn is_refused(&self) -> bool {
         matches!(self.inner.kind, Kind::Refused | Kind::NotGiven)
-    }
-
-    /// The same, told from memory: the token service was not asked, and has nothing to count.
-    pub(crate) fn from_memory(mut self) -> Self {
-        Arc::make_mut(&mut self.inner).is_from_memory = true;
-        self
-    }
-
-    pub(crate) fn is_from_memory(&self) -> bool {
-        self.inner.is_from_memory
     }
 
     pub(crate) fn is_not_given(&self) -> bool {

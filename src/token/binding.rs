@@ -40,6 +40,15 @@ impl TokenBinding {
             })
     }
 
+    /// Tells bindings apart, as no shown text does: a `Referer` may differ in its query alone.
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Self::Referer(text) => format!("referer {text}"),
+            Self::Ip(address) => format!("ip {address}"),
+            Self::RequestIp => "requestip".to_owned(),
+        }
+    }
+
     /// Whether such a token is of use on other machines.
     pub(crate) fn is_portable(&self) -> bool {
         matches!(self, Self::Referer(_))

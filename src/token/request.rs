@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -18,6 +18,7 @@ use crate::{
     error::TokenError,
     guard::{LockoutGuard, LoginAttempt, LoginKey},
     identity::Identity,
+    lock::lock,
     token::Token,
     url::Origin,
 };
@@ -113,6 +114,8 @@ pub struct TokenRequest {
     deadline: Option<Instant>,
     /// A credential went out in answer to this.
     credential_sent: Arc<AtomicBool>,
+    /// What the credential is recognised by that a login was attempted with; it may have changed since the login began.
+    attempted: Arc<Mutex<Option<u64>>>,
 }
 
 impl TokenRequest {
@@ -129,6 +132,7 @@ impl TokenRequest {
             guard,
             deadline: None,
             credential_sent: Arc::default(),
+            attempted: Arc::default(),
         }
     }
 
@@ -229,6 +233,7 @@ impl TokenRequest {
         service: &str,
         fingerprint: Fingerprint,
     ) -> Result<LoginAttempt, TokenError> {
+        *lock(&self.attempted) = fingerprint.hashed();
         let deadline = self
             .deadline
             .unwrap_or_else(|| Instant::now() + DEFAULT_PATIENCE);
@@ -251,6 +256,11 @@ impl TokenRequest {
     /// The guard that the login of this request asks.
     pub(crate) fn guard(&self) -> &LockoutGuard {
         &self.guard
+    }
+
+    /// What the credential is recognised by that a login was attempted with last.
+    pub(crate) fn attempted_credential(&self) -> Option<u64> {
+        *lock(&self.attempted)
     }
 
     /// Whether a credential went out in answer to this request.

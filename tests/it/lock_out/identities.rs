@@ -76,7 +76,7 @@ async fn a_refusal_outlives_the_memory_of_its_identity() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn counted_refusals_outlive_the_memory_of_their_identity() {
+async fn refusals_that_the_token_service_counts_outlive_their_session() {
     let server = StandIn::start().await.unwrap();
     let guesses = Arc::new(AtomicUsize::new(0));
     let counted = Arc::new(Mutex::new(Vec::new()));
@@ -108,7 +108,7 @@ async fn counted_refusals_outlive_the_memory_of_their_identity() {
     handle.sessions();
     assert!(handle.renew_identity(&alice).await.is_err());
 
-    assert_eq!(*counted.lock().unwrap(), [0, 1, 2, 3, 3]);
+    assert_eq!(*counted.lock().unwrap(), [0, 1, 2, 3, 0]);
     assert_eq!(server.login_failures(USERNAME), 3);
 }
 

@@ -5,11 +5,10 @@ mod changed_credentials;
 #[cfg(feature = "identities")]
 mod concurrent_logins;
 mod credential_fn;
+mod dropped_runtimes;
 #[cfg(feature = "identities")]
 mod identities;
 mod own_sources;
-mod pauses;
 mod refusals;
 mod sign_out;
 mod unanswered;
-mod undriven_runtimes;

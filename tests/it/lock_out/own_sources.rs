@@ -47,17 +47,17 @@ async fn a_source_that_is_never_answered_makes_at_most_four_logins_in_15_minutes
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_of_the_users_own_says_that_it_was_answered() {
-    for (is_answered, most) in [(false, 4), (true, 100)] {
+async fn a_source_of_the_users_own_says_what_came_of_its_login() {
+    for (says_no_verdict, most) in [(false, 4), (true, 100)] {
         let logins = Arc::new(AtomicUsize::new(0));
         let count = logins.clone();
-        let source = token_source_fn(move |request: TokenRequest| {
+        let source = token_source_fn(move |request| {
             let count = count.clone();
             async move {
-                let mut attempt = request.login_attempt(ROOT, "ada", "secret").await?;
-                attempt.sent();
+                let mut attempt = request.login_attempt(ROOT, "robot", "secret").await?;
                 count.fetch_add(1, Ordering::SeqCst);
-                if is_answered {
+                attempt.sent();
+                if says_no_verdict {
                     attempt.no_verdict();
                 }
                 Err(TokenError::fault("it does not make sense"))

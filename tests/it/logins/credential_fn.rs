@@ -19,7 +19,7 @@ fn client(site: Site, service: &TokenService) -> ArcgisAuth<Upstream> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_function_is_asked_once_however_many_requests_wait() {
+async fn a_person_is_asked_once_however_many_requests_wait() {
     let service = TokenService::new().knows("right");
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
@@ -39,7 +39,7 @@ async fn the_function_is_asked_once_however_many_requests_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_function_that_cancels_is_not_asked_again_at_once() {
+async fn a_person_who_cancels_is_not_asked_again_at_once() {
     let service = TokenService::new().knows("right");
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
@@ -76,7 +76,7 @@ async fn the_time_limit_of_a_login_begins_when_the_function_has_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_function_that_does_not_answer_in_five_minutes_has_not_answered() {
+async fn a_person_who_does_not_answer_in_five_minutes_has_not_answered() {
     let service = TokenService::new().knows("right");
     let site = named_site().credential_fn(|_| std::future::pending());
     let begun = Instant::now();
@@ -92,7 +92,7 @@ async fn a_function_that_does_not_answer_in_five_minutes_has_not_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn how_long_the_function_may_take_can_be_set() {
+async fn how_long_a_person_has_to_answer_can_be_set() {
     let service = TokenService::new();
     let site = named_site()
         .credential_fn(|_| std::future::pending())

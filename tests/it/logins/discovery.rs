@@ -80,7 +80,7 @@ async fn a_guessed_token_url_is_given_up_once_the_server_names_its_own() {
     let site = Site::new("https://gis.test/portal").credential(reader());
     let client = layer(site, &service).layer(Upstream::open_to_any_token());
     let item = "https://gis.test/portal/sharing/rest/content/items/1?f=json";
-    send(&client, get(item)).await;
+    assert!(!send(&client, get(item)).await.is_clean());
     is_up.store(true, Ordering::SeqCst);
     // A day, with a request every quarter of an hour.
     for _ in 0..96 {

@@ -8,7 +8,7 @@ use crate::support::loopback::{
 };
 
 #[tokio::test]
-async fn a_server_with_nothing_newer_is_asked_for_a_legacy_token() {
+async fn a_server_with_nothing_newer_is_asked_at_the_old_token_service() {
     let server = server_like(Personality::Legacy).await;
     let service = client_for(Site::new(server.root()).credential(user()));
     assert_open(&fetch(&service, server.url(PARCELS)).await);
@@ -54,7 +54,7 @@ async fn a_refusal_of_the_legacy_token_service_is_a_refusal() {
 }
 
 #[tokio::test]
-async fn credentials_go_into_the_url_only_if_that_is_set() {
+async fn credentials_go_into_the_url_only_where_that_is_set() {
     let server = server_like(Personality::Legacy).await;
     server.set_legacy_post_allowed(false);
     let client = || TokenClient::platform().unwrap();

@@ -72,7 +72,7 @@ async fn a_named_portal_is_the_one_that_is_used() {
 }
 
 #[tokio::test]
-async fn a_server_that_the_portal_makes_no_tokens_for_gets_the_portals_own_only_if_that_is_set() {
+async fn a_server_the_portal_makes_no_tokens_for_gets_the_portals_own_only_where_that_is_set() {
     let portal = Portal::start().await.unwrap();
     let stranger = StandIn::start().await.unwrap();
     stranger.set_owning_system_url(Some(portal.root()));
@@ -84,7 +84,7 @@ async fn a_server_that_the_portal_makes_no_tokens_for_gets_the_portals_own_only_
     portal.reset_counters();
     let service = client_for(member(&stranger, &portal).send_portal_token());
     let outcome = fetch(&service, stranger.url(PARCELS)).await.outcome;
-    // This one does not take it, and says so: no login is made again and again for that.
+    // This one does not take it, and says so: that causes no login after login.
     assert!(outcome.resent(), "{outcome}");
     // One for all its servers, and one with this server's own Referer.
     assert_eq!(portal.counters().logins, 2);

@@ -46,7 +46,7 @@ async fn a_standalone_server_is_reported_with_its_version_and_its_token_service(
 }
 
 #[tokio::test]
-async fn a_server_before_10_1_has_only_a_legacy_token_service() {
+async fn a_server_before_10_1_leaves_only_the_old_token_service() {
     let server = server_like(Personality::Legacy).await;
     let report = report_on(Site::new(server.root()).credential(user())).await;
     assert_eq!(report.info_url(), None);
@@ -56,7 +56,7 @@ async fn a_server_before_10_1_has_only_a_legacy_token_service() {
 }
 
 #[tokio::test]
-async fn the_token_service_of_the_administrator_is_reported() {
+async fn the_administrators_token_service_is_reported() {
     let server = server_like(Personality::AdminOnly).await;
     let report = report_on(Site::new(server.root())).await;
     let url = server.url("admin/generateToken");
@@ -68,8 +68,7 @@ async fn the_token_service_of_the_administrator_is_reported() {
 }
 
 #[tokio::test]
-async fn a_portal_that_is_not_trusted_is_the_reason_why_there_is_no_source_and_the_origin_to_trust()
-{
+async fn a_portal_that_is_not_listed_is_the_reason_why_there_is_no_source_and_the_origin_to_list() {
     let (portal, server) = federated().await;
     let report = report_on(Site::new(server.root()).credential(user())).await;
     assert_eq!(report.owning_portal(), Some(portal.root().as_str()));

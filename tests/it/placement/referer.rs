@@ -5,7 +5,7 @@ use http_body_util::Full;
 use tower_arcgis_auth::TokenPlacement;
 
 use super::{arrived, get, site};
-use crate::support::{ROADS, TokenService, Upstream, over, send};
+use crate::support::ROADS;
 
 #[tokio::test]
 async fn the_sites_referer_is_on_every_signed_request() {
@@ -32,14 +32,10 @@ async fn the_sites_referer_is_on_every_signed_request() {
 
 #[tokio::test]
 async fn a_source_of_the_users_own_leaves_the_referer_of_the_request() {
-    let source = TokenService::new();
-    let upstream = Upstream::secured_by(&source);
-    let service = over(upstream.clone(), &source);
     let request = Request::get(ROADS)
         .header("referer", "https://app.example/")
         .body(Full::default())
         .unwrap();
-    send(&service, request).await;
-    let last = upstream.last_request();
-    assert_eq!(last.headers["referer"], "https://app.example/");
+    let arrived = arrived(site(TokenPlacement::Query), request).await;
+    assert_eq!(arrived.headers["referer"], "https://app.example/");
 }

@@ -84,7 +84,7 @@ async fn no_debug_shows_a_secret() {
 }
 
 #[tokio::test]
-async fn a_source_that_prints_its_request_prints_no_secret() {
+async fn a_source_that_prints_its_requests_prints_no_secret() {
     let printed = Arc::new(Mutex::new(String::new()));
     let prints = printed.clone();
     let logins = Mutex::new(0);
@@ -117,7 +117,7 @@ async fn a_source_that_prints_its_request_prints_no_secret() {
 #[test]
 fn a_password_in_a_url_is_in_no_debug() {
     let site = Site::new("https://ada:hunter2@gis.test/arcgis")
-        .token_url("https://x/tokens?password=hunter2");
+        .token_url("https://gis.test/tokens?password=hunter2");
     let debug = format!("{site:?}");
     assert!(!debug.contains("hunter2"), "{debug}");
 }

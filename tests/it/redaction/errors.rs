@@ -46,6 +46,7 @@ async fn a_password_that_is_cut_off_in_a_servers_words_is_in_no_error() {
         format!("{}{password}", "x".repeat(180))
     })
     .await;
+    assert!(error.contains("they repeat a secret"), "{error}");
     assert!(!error.contains("correct-horse-batter"), "{error}");
 }
 
@@ -56,12 +57,14 @@ async fn a_password_in_escapes_of_json_is_in_no_error() {
         format!("bad: {password}")
     })
     .await;
+    assert!(error.contains("they repeat a secret"), "{error}");
     assert!(!error.contains("lines of p/w"), "{error}");
 }
 
 #[tokio::test]
 async fn a_form_that_a_server_repeats_is_in_no_error() {
     let error = error_saying("p&ss word", |form, _| format!("bad request: {form}")).await;
+    assert!(error.contains("they repeat a secret"), "{error}");
     assert!(!error.contains("p%26ss+word"), "{error}");
 }
 

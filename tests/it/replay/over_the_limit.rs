@@ -159,7 +159,7 @@ async fn a_body_over_the_limit_is_sent_unsigned_if_the_login_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_an_invalid_token_the_next_long_body_waits_for_a_new_one() {
+async fn after_a_rejected_token_the_next_long_body_waits_for_another() {
     let mut stage = Stage::holding_logins();
     stage.log_in().await;
 

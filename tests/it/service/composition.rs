@@ -38,12 +38,12 @@ fn nothing_but_what_is_needed_is_asked_of_bodies_and_services() {
     }
     let source = TokenService::new();
     let valid = source.tokens();
-    let answered = String::from(CLEAN);
+    let got = String::from(CLEAN);
     let challenge = String::from(REQUIRED);
     let inner = service_fn(|request: Request<ReplayBody<Local<'static>>>| {
         let (parts, body) = request.into_parts();
         let good = token_of(&parts).is_some_and(|token| valid.contains(&token));
-        let text = if good { &answered } else { &challenge };
+        let text = if good { &got } else { &challenge };
         async move {
             body.collect().await.unwrap();
             Ok::<_, Infallible>(Response::new(Local(Rc::new(RefCell::new(text.as_str())))))

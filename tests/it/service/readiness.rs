@@ -30,7 +30,7 @@ use crate::support::{
     get, over, site,
 };
 
-/// Forgets on `clone` that it was ready, and counts calls made without being ready.
+/// Forgets on `clone` that it was ready, and counts calls without readiness.
 struct Probe<S> {
     inner: S,
     ready: bool,

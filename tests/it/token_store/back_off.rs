@@ -36,7 +36,7 @@ async fn a_token_service_that_was_down_for_a_moment_heals_within_seconds() {
     while !send(&service, get(ROADS)).await.is_clean() {
         advance(Duration::from_millis(100)).await;
     }
-    assert!(begun.elapsed() < Duration::from_secs(4));
+    assert!(begun.elapsed() < 4 * SECOND);
     assert_eq!(source.attempts(), 3);
 }
 
@@ -48,7 +48,7 @@ async fn a_token_service_that_was_down_for_hours_heals_within_two_minutes() {
     let service = over(upstream, &source);
     for _ in 0..2_000 {
         send(&service, get(ROADS)).await;
-        advance(Duration::from_secs(5)).await;
+        advance(5 * SECOND).await;
     }
     source.always(Reply::Token);
     let recovered = Instant::now();

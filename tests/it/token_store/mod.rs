@@ -1,8 +1,8 @@
 //! The current token of a session: how it is got, kept and replaced.
 
 mod back_off;
+mod budget;
 mod refused_services;
 mod renewal;
-mod revocation;
 mod runtimes;
 mod single_flight;

@@ -27,7 +27,7 @@ async fn a_thousand_requests_on_a_cold_start_cost_one_login() {
 
     let answers = join_all((0..1000).map(|_| send(&service, get(ROADS)))).await;
 
-    assert!(answers.iter().all(|answer| answer.is_clean()));
+    assert!(answers.iter().all(|got| got.is_clean()));
     assert_eq!(source.attempts(), 1);
 }
 
@@ -40,18 +40,18 @@ async fn a_thousand_requests_with_a_revoked_token_cost_one_login() {
 
     let answers = join_all((0..1000).map(|_| send(&service, get(ROADS)))).await;
 
-    assert!(answers.iter().all(|answer| answer.is_clean()));
+    assert!(answers.iter().all(|got| got.is_clean()));
     assert!(
         answers
             .iter()
-            .all(|answer| answer.outcome.challenge() == Some(Challenge::TokenInvalid))
+            .all(|got| got.outcome.challenge() == Some(Challenge::TokenInvalid))
     );
     assert_eq!(source.attempts(), 2);
     assert_eq!(source.reasons()[1], TokenReason::Rejected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn late_challenges_to_requests_without_a_token_cost_no_login() {
+async fn answers_to_an_old_token_that_come_late_cost_no_login() {
     let source = TokenService::new();
     let (late, mut handle) = tower_test::mock::pair::<Request<ReplayBody<Full<Bytes>>>, Answer>();
     let service = over(late, &source);
@@ -82,7 +82,7 @@ async fn late_challenges_to_requests_without_a_token_cost_no_login() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_hangs_up_during_the_login_does_not_harm_the_waiters() {
+async fn a_caller_that_hangs_up_during_the_login_harms_no_other() {
     let source = TokenService::new().takes(SOME_TIME);
     let service = over(Upstream::secured_by(&source), &source);
     {
@@ -94,12 +94,12 @@ async fn a_leader_that_hangs_up_during_the_login_does_not_harm_the_waiters() {
 
     let answers = join_all((0..10).map(|_| send(&service, get(ROADS)))).await;
 
-    assert!(answers.iter().all(|answer| answer.is_clean()));
+    assert!(answers.iter().all(|got| got.is_clean()));
     assert_eq!(source.attempts(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_is_no_longer_polled_does_not_stall_the_waiters() {
+async fn a_caller_that_is_not_polled_any_more_stalls_no_other() {
     let source = TokenService::new().takes(SOME_TIME);
     let service = over(Upstream::secured_by(&source), &source);
     let mut leader = pin!(send(&service, get(ROADS)));
@@ -119,13 +119,13 @@ async fn a_source_that_panics_fails_this_login_and_not_the_next() {
     let service = over(Upstream::secured_by(&source), &source);
 
     let answers = join_all((0..10).map(|_| send(&service, get(ROADS)))).await;
-    for answer in &answers {
+    for got in &answers {
         assert_eq!(
-            answer.outcome.returned_challenge(),
+            got.outcome.returned_challenge(),
             Some(Challenge::TokenRequired)
         );
         assert!(matches!(
-            answer.outcome.skip_reason(),
+            got.outcome.skip_reason(),
             Some(SkipReason::LoginFailed(_))
         ));
     }
@@ -142,10 +142,10 @@ async fn a_login_that_never_ends_is_given_up_after_thirty_seconds() {
     let service = over(Upstream::secured_by(&source), &source);
     let begun = Instant::now();
 
-    let answer = send(&service, get(ROADS)).await;
+    let got = send(&service, get(ROADS)).await;
 
     assert_eq!(begun.elapsed().as_secs(), 30);
-    let error = answer.outcome.skip_reason().unwrap().token_error().unwrap();
+    let error = got.outcome.skip_reason().unwrap().token_error().unwrap();
     assert!(error.to_string().contains("30 seconds"), "{error}");
     advance(2 * SECOND).await;
     assert!(send(&service, get(ROADS)).await.is_clean());
@@ -159,7 +159,7 @@ async fn a_failed_login_is_the_result_of_all_its_waiters() {
 
     let answers = join_all((0..100).map(|_| send(&service, get(ROADS)))).await;
 
-    assert!(answers.iter().all(|answer| answer.body == REQUIRED));
+    assert!(answers.iter().all(|got| got.body == REQUIRED));
     assert_eq!(source.attempts(), 1);
 }
 
@@ -176,17 +176,17 @@ async fn clones_and_services_of_one_layer_share_the_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_challenge_waits_for_the_login_under_way() {
+async fn an_answer_that_comes_late_waits_for_the_login_under_way() {
     let source = TokenService::new().takes(SECOND);
     let tokens = source.tokens();
-    let hold = Arc::new(Semaphore::new(0));
-    let held = hold.clone();
+    let answers_slowly = Arc::new(Semaphore::new(0));
+    let permits = answers_slowly.clone();
     let upstream = Upstream::slow(move |request| {
-        let (token, tokens, held) = (token_of(request), tokens.clone(), held.clone());
-        let is_held = request.uri.path().contains("Slow") && token.as_deref() == Some("secret-1");
+        let (token, tokens, permits) = (token_of(request), tokens.clone(), permits.clone());
+        let is_slow = request.uri.path().contains("Slow") && token.as_deref() == Some("secret-1");
         async move {
-            if is_held {
-                held.acquire().await.unwrap().forget();
+            if is_slow {
+                permits.acquire().await.unwrap().forget();
             }
             answer(match token {
                 None => REQUIRED,
@@ -204,14 +204,16 @@ async fn a_late_challenge_waits_for_the_login_under_way() {
     let slow = ask(map_server("Slow"));
     tokio::task::yield_now().await;
     source.revoke_all();
-    // The second token works, and dies as well.
+    // The second token works, and is revoked as well.
     assert!(send(&service, get(ROADS)).await.is_clean());
     source.revoke_all();
     let third = ask(ROADS.to_owned());
     sleep(Duration::from_millis(100)).await;
-    // The third login is under way.
-    hold.add_permits(1);
+    assert_eq!(source.attempts(), 3, "the third login is under way");
+    answers_slowly.add_permits(1);
+
     let slow = slow.await.unwrap();
-    assert!(third.await.unwrap().is_clean());
     assert!(slow.is_clean(), "{}", slow.outcome);
+    assert!(third.await.unwrap().is_clean());
+    assert_eq!(source.attempts(), 3);
 }
