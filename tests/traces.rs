@@ -2,7 +2,8 @@
 //! for the whole process who was interested first.
 #![cfg(feature = "tracing")]
 
-#[path = "it/old_support/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "the other tests use the rest")]
+#[path = "it/support/mod.rs"]
 mod support;
 
 use std::{
@@ -10,10 +11,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use support::secrets::{PASSWORD, assert_silent, token_client};
-use support::{Fake, get};
+use support::{
+    Upstream, get, layer,
+    secrets::{PASSWORD, assert_silent, token_service},
+    send,
+};
 use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site};
+use tower_arcgis_auth::{Credential, Site};
 
 /// Where `tracing` writes, for reading.
 #[derive(Clone, Default)]
@@ -46,30 +50,14 @@ async fn traces_tell_of_logins_with_one_span_each_and_of_no_secret() {
 
     let site =
         Site::new("https://gis.test/arcgis").credential(Credential::user("reader", PASSWORD));
-    let layer = ArcgisAuthLayer::builder()
-        .add_site(site)
-        .token_client(token_client())
-        .build()
-        .unwrap();
-    let fake = Fake::new(|request| {
-        support::answer(match support::token_of(request) {
-            Some(_) if !request.uri.path().contains("Secret") => support::CLEAN,
-            _ => support::REQUIRED,
-        })
-    });
-    let service = layer.layer(fake);
+    let upstream = Upstream::open_to_any_token().refusing("Secret");
+    let service = layer(site, &token_service()).layer(upstream);
     for _ in 0..50 {
-        support::send(
-            &service,
-            get("https://gis.test/arcgis/rest/services/A/MapServer"),
-        )
-        .await;
+        let uri = "https://gis.test/arcgis/rest/services/A/MapServer";
+        send(&service, get(uri)).await;
     }
-    support::send(
-        &service,
-        get("https://gis.test/arcgis/rest/services/Secret/MapServer"),
-    )
-    .await;
+    let secret = "https://gis.test/arcgis/rest/services/Secret/MapServer";
+    send(&service, get(secret)).await;
 
     let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
     assert_silent("trace", &text);
@@ -104,7 +92,11 @@ async fn traces_tell_of_logins_with_one_span_each_and_of_no_secret() {
 
 #[cfg(feature = "shared-cache")]
 async fn log_in_through_a_cache_that_fails_for_a_while() {
-    use support::shared_cache::{Fault, MemoryCache};
+    use support::{
+        MINUTE,
+        shared_cache::{Fault, MemoryCache},
+    };
+    use tokio::time::sleep;
     use tower_arcgis_auth::{SealedTokenCache, TokenCacheKeys};
 
     let memory = MemoryCache::default();
@@ -115,24 +107,14 @@ async fn log_in_through_a_cache_that_fails_for_a_while() {
     memory.set_fault(Some(Fault::Fails));
     let root = "https://gis.test/arcgis";
     let site = Site::new(root).credential(Credential::user("reader", PASSWORD));
-    let layer = ArcgisAuthLayer::builder()
-        .add_site(site.shared_token_cache(&sealed))
-        .token_client(token_client())
-        .build()
-        .unwrap();
-    let fake = Fake::new(|request| {
-        support::answer(match support::token_of(request) {
-            Some(_) => support::CLEAN,
-            None => support::REQUIRED,
-        })
-    });
-    let service = layer.layer(fake);
+    let layer = layer(site.shared_token_cache(&sealed), &token_service());
+    let service = layer.layer(Upstream::open_to_any_token());
     let secured = format!("{root}/rest/services/A/MapServer");
-    support::send(&service, get(&secured)).await;
+    send(&service, get(&secured)).await;
     let handle = layer.handle().sites().remove(0);
-    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    sleep(MINUTE).await;
     handle.renew().await.unwrap();
     memory.set_fault(None);
-    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    sleep(MINUTE).await;
     handle.renew().await.unwrap();
 }

@@ -1,8 +1,12 @@
 //! What is returned holds no token of ours, and no session that is not of the request.
 
-use http::{HeaderMap, header};
-use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, Site, token_source_fn};
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt, Full};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, ReplayBody, Site, token_source_fn};
 
 use crate::support::{
     CLEAN, REQUIRED, ROADS, ROOT, TokenService, Upstream, answer, get, over, send, token_of,
@@ -10,8 +14,18 @@ use crate::support::{
 
 const TOKEN: &str = "Zm9v_YmFy-abc..";
 
+fn site_with(token: &'static str) -> Site {
+    Site::new(ROOT).token_source(token_source_fn(move |_| async move {
+        IssuedToken::try_new(token)
+    }))
+}
+
 /// What is returned of these headers, from an answer to a request signed with `token`.
 async fn cleaned(token: &'static str, headers: &[(&'static str, &str)]) -> HeaderMap {
+    cleaned_for(site_with(token), headers).await
+}
+
+async fn cleaned_for(site: Site, headers: &[(&'static str, &str)]) -> HeaderMap {
     let headers: Vec<_> = headers
         .iter()
         .map(|(name, value)| (*name, value.to_string()))
@@ -26,9 +40,6 @@ async fn cleaned(token: &'static str, headers: &[(&'static str, &str)]) -> Heade
         }
         answer
     });
-    let site = Site::new(ROOT).token_source(token_source_fn(move |_| async move {
-        IssuedToken::try_new(token)
-    }));
     let service = ArcgisAuthLayer::try_new(site).unwrap().layer(upstream);
     send(&service, get(ROADS)).await.parts.headers
 }
@@ -182,4 +193,100 @@ async fn answers_to_unsigned_requests_are_not_touched() {
     let service = over(upstream, &source);
     let answer = send(&service, get(ROADS)).await;
     assert_eq!(answer.parts.headers["set-cookie"], "agstoken=theirs");
+}
+
+#[tokio::test]
+async fn a_link_with_the_token_in_mixed_encodings_is_returned_without_it() {
+    for name in ["location", "content-location", "link", "refresh"] {
+        for (before, after) in [
+            ("/x?token=%25%35Am9v_YmFy-abc..&f", Some("/x?token=&f")),
+            ("/x?token=%255Am9v%5fYmFy-abc%252e.", Some("/x?token=")),
+            (
+                "/l?r=%2Fx%3Ftoken%3D%25255Am9v_YmFy-abc..%26f",
+                Some("/l?r=%2Fx%3Ftoken%3D%26f"),
+            ),
+            ("/x?token=%u005am9v_YmFy-abc..", Some("/x?token=")),
+            // Cut out, it would be a link to another host.
+            ("/Zm9v_YmFy-abc../evil.test", None),
+            ("https://gis.test\t/x?token=Zm9v_YmFy-abc..", None),
+            // None of ours to change.
+            (
+                "https://gis.test\t/x?a=%41",
+                Some("https://gis.test\t/x?a=%41"),
+            ),
+        ] {
+            let headers = cleaned(TOKEN, &[(name, before)]).await;
+            let left = headers.get(name).map(|value| value.as_bytes());
+            assert_eq!(left, after.map(str::as_bytes), "{name}: {before}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn trailers_are_returned_without_the_token() {
+    // Decided by its head, by its first bytes, and not before its end.
+    for (content_type, body) in [
+        ("image/png", "\u{89}PNG"),
+        ("application/json", CLEAN),
+        ("application/json", "{"),
+    ] {
+        let layer = ArcgisAuthLayer::try_new(site_with(TOKEN)).unwrap();
+        let service = layer.layer(service_fn(
+            move |request: Request<ReplayBody<Full<Bytes>>>| async move {
+                let (parts, _) = request.into_parts();
+                let (body, content_type) = match token_of(&parts) {
+                    Some(_) => (body, content_type),
+                    None => (REQUIRED, "application/json"),
+                };
+                let url = format!("{}&x=1", parts.uri);
+                let mut trailers = HeaderMap::new();
+                trailers.append("x-url", url.parse().unwrap());
+                trailers.append("x-sum", HeaderValue::from_static("12"));
+                let body =
+                    Full::<Bytes>::from(body).with_trailers(std::future::ready(Some(Ok(trailers))));
+                let mut response = Response::new(body);
+                let headers = response.headers_mut();
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+                Ok::<_, Infallible>(response)
+            },
+        ));
+        let response = service.oneshot(get(ROADS)).await.unwrap();
+        assert!(response.body().outcome().signed());
+        let collected = response.into_body().collect().await.unwrap();
+        let trailers = collected.trailers().cloned().unwrap();
+        assert_eq!(collected.to_bytes(), body);
+        assert_eq!(trailers["x-sum"], "12");
+        assert_eq!(trailers["x-url"], format!("{}&token=&x=1", ROADS));
+    }
+}
+
+#[tokio::test]
+async fn a_private_answer_is_kept_out_of_every_shared_http_cache() {
+    let site = site_with(TOKEN).private_answers(true);
+    let headers = cleaned_for(
+        site,
+        &[
+            ("cache-control", "public, max-age=60"),
+            ("connection", "Cache-Control, keep-alive"),
+            ("cdn-cache-control", "max-age=60"),
+            ("cloudflare-cdn-cache-control", "max-age=60"),
+            ("akamai-cache-control", "max-age=60"),
+            ("edge-control", "!no-store, max-age=60"),
+            ("surrogate-control", "max-age=60"),
+            ("x-accel-expires", "60"),
+        ],
+    )
+    .await;
+    let mut left: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+        .collect();
+    left.sort_unstable();
+    assert_eq!(
+        left,
+        [
+            ("cache-control", "private, max-age=60"),
+            ("connection", "keep-alive")
+        ]
+    );
 }

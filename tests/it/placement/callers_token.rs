@@ -1,10 +1,11 @@
 //! A token that the request brings along.
 
+use http::{HeaderValue, header};
 use tower::Layer;
 use tower_arcgis_auth::{ArcgisAuthLayer, CallerToken, SkipReason, TokenPlacement};
 
-use super::{ENCODED, TOKEN, arrived, get, site};
-use crate::support::{INVALID, Upstream, answer, send};
+use super::{ENCODED, PLAIN, TOKEN, arrived, get, plain_site, site};
+use crate::support::{CLEAN, INVALID, REQUIRED, ROADS, Upstream, answer, send, token_of};
 
 #[tokio::test]
 async fn a_token_of_the_request_wins_and_the_request_passes_untouched() {
@@ -97,4 +98,78 @@ async fn an_empty_token_in_the_query_does_not_stay_beside_a_header() {
     let request = get("/rest/services/A/MapServer?token=&f=json");
     let arrived = arrived(site(TokenPlacement::EsriHeader), request).await;
     assert_eq!(arrived.uri.query(), Some("f=json"));
+}
+
+#[tokio::test]
+async fn a_token_of_the_request_in_any_spelling_wins() {
+    for path in [
+        "/rest?Token=mine",
+        "/rest?PLAIN=mine&f=json",
+        "/rest?f=json&%74oken=mine",
+        "/rest?f=json&tok%2565n=mine",
+        "/rest?token=&token=mine",
+    ] {
+        let request = get(path);
+        let upstream = Upstream::new(|_| answer(INVALID));
+        let layer = ArcgisAuthLayer::try_new(plain_site()).unwrap();
+        let got = send(&layer.layer(upstream.clone()), request.clone()).await;
+        assert!(
+            matches!(got.outcome.skip_reason(), Some(SkipReason::CallersToken)),
+            "{path}"
+        );
+        assert_eq!(upstream.requests().len(), 1);
+        assert_eq!(upstream.requests()[0].uri, *request.uri());
+    }
+}
+
+#[tokio::test]
+async fn a_browsers_token_cookie_is_no_choice_and_goes_where_it_is_not_taken() {
+    let upstream = Upstream::new(|request| {
+        answer(match token_of(request).as_deref() {
+            Some(PLAIN) => CLEAN,
+            Some(_) => INVALID,
+            None => REQUIRED,
+        })
+    });
+    let layer = ArcgisAuthLayer::try_new(plain_site()).unwrap();
+    let mut request = crate::support::get(ROADS);
+    let cookies = HeaderValue::from_static("a=1; agstoken=stale; b=2");
+    request.headers_mut().insert(header::COOKIE, cookies);
+    let got = send(&layer.layer(upstream.clone()), request.clone()).await;
+    assert!(got.is_clean());
+    let seen = upstream.requests();
+    assert_eq!(seen.len(), 2);
+    assert_eq!(seen[0].uri, *request.uri());
+    assert_eq!(seen[0].headers, *request.headers());
+    assert_eq!(seen[1].headers[header::COOKIE], "a=1; b=2");
+    assert_eq!(token_of(&seen[1]).as_deref(), Some(PLAIN));
+}
+
+#[tokio::test]
+async fn a_replaced_token_leaves_none_in_any_spelling() {
+    let path = "/rest?Token=mine&f=json&%74oken=mine&x=%20&PLAIN=";
+    for placement in [TokenPlacement::Query, TokenPlacement::EsriHeader] {
+        let site = plain_site()
+            .placement(placement)
+            .caller_token(CallerToken::Replace);
+        let request = arrived(site, get(path)).await;
+        let query = match placement {
+            TokenPlacement::Query => format!("f=json&x=%20&token={PLAIN}"),
+            _ => "f=json&x=%20".to_owned(),
+        };
+        assert_eq!(request.uri.query(), Some(query.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn an_empty_token_in_any_spelling_is_replaced_where_it_stands() {
+    for (before, after) in [
+        ("/rest?PLAIN=&f=json", "/rest?token=T&f=json"),
+        ("/rest?f=json&%74oken=&x='", "/rest?f=json&token=T&x='"),
+        ("/rest?Token&f=json&token=", "/rest?token=T&f=json"),
+    ] {
+        let request = arrived(plain_site(), get(before)).await;
+        let wanted = format!("http://gis.test/arcgis{after}").replace("=T", &format!("={PLAIN}"));
+        assert_eq!(request.uri.to_string(), wanted);
+    }
 }

@@ -11,7 +11,7 @@ use http_body_util::Full;
 use tower::Layer;
 use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, Site, TokenPlacement, token_source_fn};
 
-use crate::support::{CLEAN, REQUIRED, ROOT, Upstream, answer, send};
+use crate::support::{CLEAN, REQUIRED, ROOT, Upstream, answer, send, token_of};
 
 const TOKEN: &str = "a.b_c-d~e+f/g=";
 const ENCODED: &str = "a.b_c-d~e%2Bf%2Fg%3D";
@@ -22,10 +22,18 @@ fn site(placement: TokenPlacement) -> Site {
         .placement(placement)
 }
 
+/// A token that is the same in a query and in a header.
+const PLAIN: &str = "Zm9v_YmFy-abc..";
+
+fn plain_site() -> Site {
+    Site::new(ROOT).token_source(token_source_fn(|_| async { IssuedToken::try_new(PLAIN) }))
+}
+
 /// Challenges everything that is not signed; the second sending is what is looked at.
 fn picky() -> Upstream {
     Upstream::new(|request| {
         let signed = request.uri.to_string().contains(ENCODED)
+            || token_of(request).as_deref() == Some(PLAIN)
             || request.headers.values().any(|value| {
                 let value = String::from_utf8_lossy(value.as_bytes());
                 value.contains(TOKEN) || value.contains(ENCODED)

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tower_arcgis_auth::TokenPlacement;
 
-use super::{ENCODED, arrived, get, site};
+use super::{ENCODED, PLAIN, arrived, get, plain_site, site};
 use crate::support::{ROADS, ROOT, TokenService, Upstream, over, send, token_of};
 
 #[tokio::test]
@@ -106,4 +106,37 @@ proptest! {
             .collect();
         prop_assert_eq!(others, wanted, "{} became {}", text, signed);
     }
+}
+
+#[tokio::test]
+async fn a_query_that_only_the_token_makes_too_long_for_iis_keeps_it_out() {
+    for (length, in_query) in [(1900, true), (2040, false), (2048, false), (2049, true)] {
+        let query = format!("where={}", "x".repeat(length - "where=".len()));
+        let path = format!("/rest?{query}");
+        let request = arrived(plain_site(), get(&path)).await;
+        let signed = if in_query {
+            format!("{query}&token={PLAIN}")
+        } else {
+            query
+        };
+        assert_eq!(request.uri.query(), Some(signed.as_str()), "{length}");
+        assert_eq!(
+            request.headers.contains_key("x-esri-authorization"),
+            !in_query,
+            "{length}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_second_sending_still_has_one_token() {
+    let source = TokenService::new();
+    let upstream = Upstream::secured_by(&source);
+    let service = over(upstream.clone(), &source);
+    let path = "/rest?%74oken=&f=json";
+    send(&service, get(path)).await;
+    source.revoke_all();
+    send(&service, get(path)).await;
+    let last = upstream.last_request();
+    assert_eq!(last.uri.query(), Some("token=secret-2&f=json"));
 }

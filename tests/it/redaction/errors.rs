@@ -1,7 +1,7 @@
 //! Errors repeat no secret, whatever a server says.
 
 use serde_json::json;
-use tower_arcgis_auth::{Credential, GenerateToken, RenewError, Site, TokenError};
+use tower_arcgis_auth::{ArcgisAuthLayer, Credential, GenerateToken, RenewError, Site, TokenError};
 
 use crate::support::{Reply, TokenService, answer, layer, reader};
 
@@ -92,5 +92,49 @@ fn an_error_of_a_setting_repeats_no_credential_of_a_url() {
     ] {
         let error = GenerateToken::try_new(url, credential.clone(), client.clone()).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn no_setting_shows_a_part_of_a_password_or_a_query() {
+    let urls = [
+        "https://reader:hunter2@gis.test/arcgis",
+        "https://reader:hunter2#x@gis.test/arcgis",
+        "https://reader:x?hunter2@gis.test/arcgis",
+        "https://reader:x/hunter2@gis.test/arcgis",
+        "https://reader:x@hunter2@gis.test/arcgis",
+        "https://reader:hunter2\u{0}\n@gis.test/arcgis",
+        "https://gis.test/arcgis?token=hunter2",
+        "https://gis.test/arcgis#hunter2",
+        "reader:hunter2@gis.test",
+        "https://reader:hunter2",
+    ];
+    for url in urls {
+        let good = || Site::new("https://gis.test/arcgis").credential(Credential::user("u", "p"));
+        let sites = [
+            Site::new(url),
+            good().add_root(url),
+            good().token_url(url),
+            good().portal(url),
+            good().trust_token_service(url),
+            good().referer(url),
+            good().referer(format!("{url}\n")),
+        ];
+        for site in sites {
+            let shown = format!("{site:?} {site:#?}");
+            assert!(!shown.contains("hunter2"), "{shown}");
+            let client = TokenService::new().client();
+            let layer = ArcgisAuthLayer::builder()
+                .add_site(site)
+                .token_client(client)
+                .build();
+            if let Err(error) = layer {
+                let shown = format!("{error} {error:?}");
+                assert!(!shown.contains("hunter2"), "{shown}");
+            }
+        }
+        if let Err(error) = Site::of_service(url) {
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Requests to a site that are not signed.
 
 use http::Method;
+use tower_arcgis_auth::EndPoint;
 
 use super::is_signed;
 use crate::support::{ROADS, TokenService, Upstream, get, over, send};
@@ -62,4 +63,58 @@ async fn trace_is_not_signed() {
     *request.method_mut() = Method::TRACE;
     send(&service, request).await;
     assert_eq!(upstream.tokens().last().unwrap(), &None);
+}
+
+#[tokio::test]
+async fn end_points_for_tokens_and_logins_are_never_signed_in_any_spelling() {
+    for path in [
+        "/tokens/generate%54oken?request=getToken",
+        "/tokens//generateToken",
+        "/tokens;x=1/generateToken",
+        "/tokens%2FgenerateToken",
+        "/tokens%252FgenerateToken",
+        "/%74okens/generateToken",
+        "/rest/generateToken",
+        "/REST/Info",
+        "/rest//info",
+        "/rest/inf%6F",
+        "/rest;%2Fservices%2F/generateToken",
+        "/sharing/rest/oauth2;x/token",
+        "/admin/log%69n",
+    ] {
+        let uri = format!("https://gis.test/arcgis{path}");
+        assert!(!is_signed("https://gis.test/arcgis", &uri).await, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn services_and_folders_called_like_end_points_are_signed() {
+    for path in [
+        "/rest/services/tokens/MapServer",
+        "/rest/services/tokens",
+        "/rest//services/oauth2/generateToken/FeatureServer/0",
+        "/rest/services/generate%54oken/MapServer;x=1",
+        "/services/tokens/MapServer/WMSServer",
+        "/admin/services",
+    ] {
+        let uri = format!("https://gis.test/arcgis{path}");
+        assert!(is_signed("https://gis.test/arcgis", &uri).await, "{path}");
+    }
+}
+
+#[test]
+fn a_proxy_can_tell_which_paths_are_end_points() {
+    for (path, found) in [
+        ("/tokens", Some(EndPoint::Token)),
+        ("/admin%2Fservices", Some(EndPoint::Administration)),
+        ("/manager/", Some(EndPoint::Administration)),
+        ("/portaladmin;x/security", Some(EndPoint::Administration)),
+        ("/rest/login", Some(EndPoint::Login)),
+        ("/sharing/rest/oauth2/authorize", Some(EndPoint::OAuth)),
+        ("/rest/info", Some(EndPoint::Information)),
+        ("/rest/services/admin/MapServer", None),
+        ("/rest/services", None),
+    ] {
+        assert_eq!(EndPoint::of(path), found, "{path}");
+    }
 }

@@ -248,3 +248,30 @@ async fn requests_to_a_site_without_a_credential_pass_untouched() {
         Some(SkipReason::NoCredential)
     ));
 }
+
+#[tokio::test]
+async fn among_a_thousand_sites_each_request_gets_its_own_sites_token() {
+    let sites = (0..1000).map(|number| {
+        let (host, folder) = (number % 100, number / 100);
+        let root = format!("https://host{host}.test/folder{folder}");
+        Site::new(root).token_source(token_source_fn(move |_| async move {
+            IssuedToken::try_new(format!("token-{host}-{folder}"))
+        }))
+    });
+    let builder = sites.fold(ArcgisAuthLayer::builder(), |builder, site| {
+        builder.add_site(site)
+    });
+    let upstream = Upstream::open_to_any_token();
+    let service = builder.build().unwrap().layer(upstream.clone());
+    for (uri, token) in [
+        ("https://host0.test/folder0/rest", Some("token-0-0")),
+        ("https://HOST99.test:443/Folder9/rest", Some("token-99-9")),
+        ("https://host42.test/folder7", Some("token-42-7")),
+        ("https://host42.test/folder10/rest", None),
+        ("https://host100.test/folder0/rest", None),
+        ("http://host42.test/folder7/rest", None),
+    ] {
+        send(&service, get(uri)).await;
+        assert_eq!(upstream.tokens().pop().flatten().as_deref(), token, "{uri}");
+    }
+}

@@ -3,6 +3,7 @@
 mod exempt;
 mod membership;
 mod settings;
+mod spellings;
 
 use http::Request;
 use http_body_util::Full;

@@ -80,3 +80,16 @@ fn settings_that_cannot_work_are_named_when_the_layer_is_built() {
         assert!(error.to_string().contains(words), "{error}");
     }
 }
+
+#[test]
+fn a_root_that_is_given_twice_among_many_is_named() {
+    let sites = (0..1000).map(|number| Site::new(format!("https://host{number}.test/arcgis")));
+    let builder = sites
+        .chain([Site::new("https://HOST7.test:443/ArcGIS/")])
+        .fold(ArcgisAuthLayer::builder(), |builder, site| {
+            builder.add_site(site)
+        });
+    let error = builder.build().unwrap_err().to_string();
+    assert!(error.contains("https://host7.test/ArcGIS"), "{error}");
+    assert!(error.contains("twice"), "{error}");
+}

@@ -173,6 +173,7 @@ struct Script {
     asks_for_leave: bool,
     account: Option<String>,
     secret: Option<String>,
+    when_answered: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 // --- the script
@@ -193,6 +194,7 @@ impl TokenService {
             asks_for_leave: false,
             account: None,
             secret: None,
+            when_answered: None,
         };
         Self {
             shared: Arc::new(Shared {
@@ -265,8 +267,17 @@ impl TokenService {
 
     /// How long each login takes.
     pub(crate) fn takes(self, time: Duration) -> Self {
-        self.script().takes = time;
+        self.set_takes(time);
         self
+    }
+
+    pub(crate) fn set_takes(&self, time: Duration) {
+        self.script().takes = time;
+    }
+
+    /// Done each time when an attempt over HTTP is answered.
+    pub(crate) fn when_answered(&self, does: impl Fn() + Send + Sync + 'static) {
+        self.script().when_answered = Some(Arc::new(does));
     }
 
     /// Each login waits until it is [released](Self::release).
@@ -471,6 +482,10 @@ impl TokenService {
         let reply = self.settle(user.as_deref(), Some(&asked));
         let answer = self.deliver(reply, &asked, &token).await;
         self.shared.answered.fetch_add(1, Ordering::SeqCst);
+        let when_answered = self.script().when_answered.clone();
+        if let Some(does) = when_answered {
+            does();
+        }
         answer
     }
 
@@ -527,8 +542,16 @@ impl TokenSource for TokenService {
         };
         let mut leave = None;
         if asks_for_leave {
-            let user = identity.as_deref().unwrap_or("reader");
-            let mut attempt = request.login_attempt(ROOT, user, "secret").await?;
+            let (account, secret) = {
+                let script = self.script();
+                (script.account.clone(), script.secret.clone())
+            };
+            let user = identity.clone().or(account);
+            let (user, secret) = (
+                user.as_deref().unwrap_or("reader"),
+                secret.as_deref().unwrap_or("secret"),
+            );
+            let mut attempt = request.login_attempt(ROOT, user, secret).await?;
             attempt.sent();
             leave = Some(attempt);
         }

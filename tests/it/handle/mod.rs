@@ -1,0 +1,6 @@
+//! The handle on a running layer: listing, signing out, renewing, counting.
+
+mod renew;
+mod sign_out;
+mod sources;
+mod status;
