@@ -16,11 +16,11 @@ use http_body_util::{BodyExt, Full, Limited};
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::{answer::Failure, endpoint::Endpoint};
+use super::answer::Failure;
 use crate::{
-    credential::Fingerprint,
     error::{BoxError, TokenError},
-    token::{TokenBinding, TokenRequest},
+    guard::LoginAttempt,
+    token::TokenBinding,
     url::redact,
 };
 
@@ -86,17 +86,14 @@ impl TokenClient {
             .map_err(|failure| failure.error)
     }
 
-    /// Makes one login: waits for the guard's leave, sends `request`, in which the credential of this `fingerprint` is, and
-    /// tells the guard what came of it. `read` takes the token out of the answer.
+    /// Makes one login: sends `request`, in which the credential of the `attempt` is, and says there what came of it. `read`
+    /// takes the token out of the answer.
     pub(super) async fn log_in<T>(
         &self,
-        wanted: &TokenRequest,
-        endpoint: &Endpoint,
-        fingerprint: Fingerprint,
+        mut attempt: LoginAttempt,
         request: Request<Full<Bytes>>,
         read: impl FnOnce(&Response<Bytes>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let mut attempt = wanted.attempt(&endpoint.origin(), fingerprint).await?;
         attempt.sent();
         let started = Instant::now();
         let answer = match self.client.send(request).await {

@@ -273,7 +273,12 @@ impl Discovery {
                 |origin| format!("{}{url}", origin.to_url()),
             );
         }
-        if url.contains("://") {
+        // A colon before any slash ends a scheme: `javascript:` is no path.
+        if url
+            .split('/')
+            .next()
+            .is_some_and(|first| first.contains(':'))
+        {
             url.to_owned()
         } else {
             format!("{}/{url}", self.root)

@@ -18,7 +18,7 @@ use super::{
     setters::{binding_setters, insecure_http_setter, lifetime_setter},
 };
 use crate::{
-    credential::{Credential, Fingerprint},
+    credential::{Credential, Fingerprint, User},
     error::{ConfigError, TokenError},
     token::{IssuedToken, TokenBinding, TokenRequest, TokenSource},
     url::redact,
@@ -110,7 +110,11 @@ impl GenerateToken {
     ) -> Result<IssuedToken, Failure> {
         let uri = self.endpoint.checked()?;
         let asked = redact(&uri);
-        let user = self.credential.read_user()?;
+        let origin = self.endpoint.origin();
+        let read_user = || self.credential.read_user();
+        let (attempt, user) = request
+            .attempt_with(&origin, read_user, User::fingerprint)
+            .await?;
         let form = Form::default()
             .pair("username", user.name())
             .pair("password", user.password());
@@ -121,10 +125,7 @@ impl GenerateToken {
         let mut login = post_form(uri, form.pair("f", "json").bound_to(&self.binding));
         bind(&mut login, &self.binding)?;
         let read = |answer: &Response<Bytes>| read_token(answer, &asked, &[user.password()]);
-        let endpoint = &self.endpoint;
-        self.client
-            .log_in(request, endpoint, user.fingerprint(), login, read)
-            .await
+        self.client.log_in(attempt, login, read).await
     }
 
     /// The old way of asking the same token service, where it may have one.

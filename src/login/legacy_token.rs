@@ -14,7 +14,7 @@ use super::{
     setters::{binding_setters, insecure_http_setter, lifetime_setter},
 };
 use crate::{
-    credential::{Credential, Fingerprint},
+    credential::{Credential, Fingerprint, User},
     error::{ConfigError, TokenError},
     token::{IssuedToken, TokenBinding, TokenRequest, TokenSource},
     url::redact,
@@ -90,7 +90,11 @@ impl TokenSource for LegacyToken {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         let uri = self.endpoint.checked()?;
         let asked = redact(&uri);
-        let user = self.credential.read_user()?;
+        let origin = self.endpoint.origin();
+        let read_user = || self.credential.read_user();
+        let (attempt, user) = request
+            .attempt_with(&origin, read_user, User::fingerprint)
+            .await?;
         let form = Form::default()
             .pair("request", "getToken")
             .pair("username", user.name())
@@ -114,12 +118,7 @@ impl TokenSource for LegacyToken {
             let token = read(answer, &asked, &[user.password()])?;
             Ok(token.valid_for(self.lifetime))
         };
-        let endpoint = &self.endpoint;
-        let token = self
-            .client
-            .log_in(&request, endpoint, user.fingerprint(), login, read)
-            .await;
-        Ok(token?)
+        Ok(self.client.log_in(attempt, login, read).await?)
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {

@@ -92,7 +92,14 @@ impl TokenSource for OAuthApp {
                 "OAuth logs applications in here, and the credential is no application's; give `Credential::app`",
             ));
         };
-        let (id, secret) = (id.read()?, secret.read()?);
+        let origin = self.endpoint.origin();
+        let read = || Ok((id.read()?, secret.read()?));
+        let fingerprint = |_: &_| {
+            let mut fingerprint = Fingerprint::empty();
+            self.credential.fingerprint(&mut fingerprint);
+            fingerprint
+        };
+        let (attempt, (id, secret)) = request.attempt_with(&origin, read, fingerprint).await?;
         let minutes = in_minutes(self.lifetime);
         let parameters = [
             ("grant_type", "client_credentials"),
@@ -101,13 +108,10 @@ impl TokenSource for OAuthApp {
             ("expiration", &minutes),
         ];
         let question = Question::new(&self.endpoint, &parameters)?;
-        let mut fingerprint = Fingerprint::empty();
-        self.credential.fingerprint(&mut fingerprint);
-        let (endpoint, login) = (&self.endpoint, question.request());
         let read = |answer: &Response<Bytes>| question.grant(answer);
         let grant = self
             .client
-            .log_in(&request, endpoint, fingerprint, login, read)
+            .log_in(attempt, question.request(), read)
             .await?;
         Ok(grant.access)
     }

@@ -253,6 +253,25 @@ impl TokenRequest {
         }
     }
 
+    /// Waits for the turn of a login with the credential that `read` gives. It is read anew once the turn has come: it may
+    /// have changed meanwhile, and then it has another turn.
+    pub(crate) async fn attempt_with<C>(
+        &self,
+        service: &str,
+        read: impl Fn() -> Result<C, TokenError>,
+        fingerprint: impl Fn(&C) -> Fingerprint,
+    ) -> Result<(LoginAttempt, C), TokenError> {
+        let mut credential = read()?;
+        loop {
+            let attempt = self.attempt(service, fingerprint(&credential)).await?;
+            let now = read()?;
+            if fingerprint(&now).hashed() == fingerprint(&credential).hashed() {
+                return Ok((attempt, now));
+            }
+            credential = now;
+        }
+    }
+
     /// The guard that the login of this request asks.
     pub(crate) fn guard(&self) -> &LockoutGuard {
         &self.guard
