@@ -1,9 +1,9 @@
-//! One source after another.
+//! Two sources: the second is asked where the first gives no token.
 
 use super::{IssuedToken, SignOut, TokenRequest, TokenSource};
 use crate::{credential::Fingerprint, error::TokenError};
 
-/// What [`TokenSource::or_else`] makes.
+/// Two sources, of which the second is asked where the first gives no token. Made by [`TokenSource::or_else`].
 #[derive(Clone, Debug)]
 pub struct OrElse<A, B> {
     first: A,
