@@ -161,7 +161,7 @@ impl Portal {
     }
 }
 
-/// The identities that used a portal's token lately: several may share one account there.
+/// The identities that used a portal's token in the last hour: several may share one account there.
 #[derive(Default)]
 struct Users(Mutex<HashMap<Option<Identity>, Instant>>);
 
