@@ -57,7 +57,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         replica(&server, &url)?,
     ];
 
-    println!("\nThree replicas start at once, and nobody is logged in:");
+    println!("\nThree replicas start at once, and none is logged in:");
     ask_all(&server, 1, &replicas).await?;
     println!("\nThe same again, each with the token it has:");
     ask_all(&server, 1, &replicas).await?;

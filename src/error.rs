@@ -43,7 +43,6 @@ struct TokenErrorInner {
     kind: Kind,
     remembered_until: Option<Instant>,
     is_only_here: bool,
-    is_from_memory: bool,
     message: Cow<'static, str>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -75,7 +74,6 @@ impl TokenError {
                 kind,
                 remembered_until: None,
                 is_only_here: false,
-                is_from_memory: false,
                 message,
                 source: None,
             }),
@@ -131,16 +129,6 @@ impl TokenError {
     /// Whether it is a refusal, and no fault.
     pub fn is_refused(&self) -> bool {
         matches!(self.inner.kind, Kind::Refused | Kind::NotGiven)
-    }
-
-    /// The same, repeated from memory: the token service was not asked, and counts nothing.
-    pub(crate) fn from_memory(mut self) -> Self {
-        Arc::make_mut(&mut self.inner).is_from_memory = true;
-        self
-    }
-
-    pub(crate) fn is_from_memory(&self) -> bool {
-        self.inner.is_from_memory
     }
 
     pub(crate) fn is_not_given(&self) -> bool {

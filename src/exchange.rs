@@ -76,6 +76,8 @@ pub(crate) struct Exchange<S, B> {
 enum Stage {
     /// No login has been made for it.
     First,
+    /// Sent again with a token of another process's login, which may have died since: a login of its own may follow.
+    WithSharedToken,
     /// Sent again with the token of a login.
     AfterLogin,
     /// Sent again without a token, because the service called a fresh one invalid.
@@ -413,6 +415,10 @@ impl<S, B> Exchange<S, B> {
         }
         match self.stage {
             Stage::First => self.challenged_at_first(challenge),
+            Stage::WithSharedToken => {
+                let is_replayable = self.pause();
+                self.log_in(challenge, is_replayable)
+            }
             Stage::AfterLogin => self.challenged_after_login(challenge),
             Stage::TriedUnsigned => {
                 if let Some(service) = self.service {
@@ -429,12 +435,11 @@ impl<S, B> Exchange<S, B> {
         S: Clone,
     {
         let session = Arc::clone(&self.session);
-        match self.no_second_sending.take() {
-            Some(reason @ (SkipReason::LoginRefused(_) | SkipReason::ServiceRefused)) => {
-                self.outcome.skip_reason = Some(reason);
-                return Reaction::Answer;
-            }
-            Some(_) | None => {}
+        if let Some(reason @ (SkipReason::LoginRefused(_) | SkipReason::ServiceRefused)) =
+            self.no_second_sending.take()
+        {
+            self.outcome.skip_reason = Some(reason);
+            return Reaction::Answer;
         }
         self.warn_of_root();
         let is_replayable = self.pause();
@@ -453,6 +458,15 @@ impl<S, B> Exchange<S, B> {
                 return self.send_again(token, Stage::First);
             }
         }
+        self.log_in(challenge, is_replayable)
+    }
+
+    /// Gets a token newer than the one that was challenged.
+    fn log_in(&mut self, challenge: Challenge, is_replayable: bool) -> Reaction<S, B>
+    where
+        S: Clone,
+    {
+        let session = Arc::clone(&self.session);
         let reason = match &self.token {
             None => TokenReason::Missing,
             Some(token) if challenge == Challenge::TokenInvalid => {
@@ -572,8 +586,13 @@ impl<S, B> Exchange<S, B> {
             return Reaction::Answer;
         };
         callers_token::remove_token_cookie(resend.request.headers_mut());
+        self.stage = match (self.stage, stage) {
+            (Stage::First, Stage::AfterLogin) if token.is_from_shared_cache() => {
+                Stage::WithSharedToken
+            }
+            _ => stage,
+        };
         self.sign(&mut resend.request, token);
-        self.stage = stage;
         Reaction::SendAgain(resend)
     }
 

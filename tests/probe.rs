@@ -3,6 +3,8 @@
 #[path = "../examples/probe/steps/mod.rs"]
 mod steps;
 
+use std::{fs, path::Path};
+
 use arcgis_stand_in::{ChallengeShape, PASSWORD, Personality, Portal, Received, StandIn, USERNAME};
 use bytes::Bytes;
 use http::{
@@ -93,7 +95,7 @@ async fn without_a_url_it_probes_a_stand_in_and_says_all_there_is_to_say() {
 }
 
 #[tokio::test]
-async fn every_server_of_its_own_is_told_for_what_it_is_and_logged_in_to_once() {
+async fn every_server_of_its_own_is_recognised_and_logged_in_to_once() {
     for (kind, named, source, url) in [
         (
             Personality::Standalone,
@@ -111,24 +113,27 @@ async fn every_server_of_its_own_is_told_for_what_it_is_and_logged_in_to_once() 
     ] {
         let server = personality(kind).await;
         let alone = run(&[&server.url(PARCELS), "--json"], &[]).await;
-        let told = alone.json();
-        assert_eq!(alone.code, 1, "nobody to log in: {told:#}");
-        assert_eq!(told["server"]["kind"], named, "{told:#}");
-        assert_eq!(told["source"]["kind"], source, "{told:#}");
-        assert_eq!(told["source"]["url"], server.url(url), "{told:#}");
-        assert_eq!(told["without_login"]["kind"], "token_required", "{told:#}");
-        assert_eq!(told["login"], Value::Null, "{told:#}");
+        let printed = alone.json();
+        assert_eq!(alone.code, 1, "no login: {printed:#}");
+        assert_eq!(printed["server"]["kind"], named, "{printed:#}");
+        assert_eq!(printed["source"]["kind"], source, "{printed:#}");
+        assert_eq!(printed["source"]["url"], server.url(url), "{printed:#}");
+        assert_eq!(
+            printed["without_login"]["kind"], "token_required",
+            "{printed:#}"
+        );
+        assert_eq!(printed["login"], Value::Null, "{printed:#}");
         assert_eq!(server.counters().logins, 0);
         server.reset_counters();
 
         // As people copy it from a browser, without `f=json`.
         let url = server.url("rest/services/Parcels/MapServer");
         let ran = as_user(&url, PASSWORD, &[]).await;
-        let told = ran.json();
-        assert_eq!(ran.code, 0, "{told:#}");
-        assert_eq!(told["root"], server.root());
-        assert_eq!(told["login"]["works"], true, "{told:#}");
-        assert_eq!(told["with_login"]["kind"], "open", "{told:#}");
+        let printed = ran.json();
+        assert_eq!(ran.code, 0, "{printed:#}");
+        assert_eq!(printed["root"], server.root());
+        assert_eq!(printed["login"]["works"], true, "{printed:#}");
+        assert_eq!(printed["with_login"]["kind"], "open", "{printed:#}");
         assert_eq!(server.counters().logins, 1);
         ran.assert_silent(&[PASSWORD], &[server.received()]);
     }
@@ -144,10 +149,10 @@ async fn a_wrong_password_is_tried_once_and_nowhere_to_be_read() {
     ] {
         let server = personality(kind).await;
         let ran = as_user(&server.url(PARCELS), WRONG, &[]).await;
-        let told = ran.json();
-        assert_eq!(ran.code, 1, "{told:#}");
-        assert_eq!(told["login"]["tried"], true, "{told:#}");
-        assert_eq!(told["login"]["refused"], true, "{told:#}");
+        let printed = ran.json();
+        assert_eq!(ran.code, 1, "{printed:#}");
+        assert_eq!(printed["login"]["tried"], true, "{printed:#}");
+        assert_eq!(printed["login"]["refused"], true, "{printed:#}");
         assert_eq!(server.counters_of(USERNAME).login_attempts, 1);
         assert_eq!(server.login_failures(USERNAME), 1);
         ran.assert_silent(&[WRONG], &[]);
@@ -164,38 +169,161 @@ async fn a_wrong_password_is_tried_once_and_nowhere_to_be_read() {
 async fn a_portal_that_is_not_listed_is_named_and_gets_nothing_until_it_is() {
     let (portal, server) = federated().await;
     let ran = as_user(&server.url(PARCELS), PASSWORD, &[]).await;
-    let told = ran.json();
-    assert_eq!(ran.code, 1, "{told:#}");
-    assert_eq!(told["server"]["kind"], "federated_server");
-    assert_eq!(told["owning_portal"], portal.root());
-    assert_eq!(told["source"], Value::Null);
-    assert_eq!(told["unlisted_origin"], portal.origin());
-    assert_eq!(told["login"]["tried"], false, "{told:#}");
+    let printed = ran.json();
+    assert_eq!(ran.code, 1, "{printed:#}");
+    assert_eq!(printed["server"]["kind"], "federated_server");
+    assert_eq!(printed["owning_portal"], portal.root());
+    assert_eq!(printed["source"], Value::Null);
+    assert_eq!(printed["unlisted_origin"], portal.origin());
+    assert_eq!(printed["login"]["tried"], false, "{printed:#}");
+    let error = printed["source_error"].as_str().unwrap();
+    assert!(error.contains("list it with --trust ORIGIN"), "{error}");
     let setting = format!(".trust_token_service(\"{}\")", portal.origin());
     assert!(
-        told["code"].as_str().unwrap().contains(&setting),
-        "{told:#}"
+        printed["code"].as_str().unwrap().contains(&setting),
+        "{printed:#}"
     );
     assert_eq!(portal.counters().login_attempts, 0);
 
     for more in [["--trust", &portal.origin()], ["--portal", &portal.root()]] {
         portal.reset_counters();
         let ran = as_user(&server.url(PARCELS), PASSWORD, &more).await;
-        let told = ran.json();
-        assert_eq!(ran.code, 0, "{told:#}");
-        assert_eq!(told["source"]["kind"], "federated_server");
+        let printed = ran.json();
+        assert_eq!(ran.code, 0, "{printed:#}");
+        assert_eq!(printed["source"]["kind"], "federated_server");
         assert_eq!(portal.counters().logins, 1);
         ran.assert_silent(&[PASSWORD], &[server.received(), portal.received()]);
     }
+}
+
+/// The settings of the library, as it writes them.
+const SETTINGS: [&str; 6] = [
+    "`trust_token_service`",
+    "`token_url`",
+    "`portal`",
+    "`allow_insecure_http`",
+    "`send_portal_token`",
+    "`login_timeout`",
+];
+
+fn assert_names_options(ran: &Ran, options: &[&str]) {
+    let all = format!("{}{}", ran.out, ran.progress);
+    for setting in SETTINGS {
+        assert!(!all.contains(setting), "{setting} in {all}");
+    }
+    for option in options {
+        assert!(all.contains(option), "{option} not in {all}");
+    }
+}
+
+#[tokio::test]
+async fn errors_name_the_probes_own_options() {
+    let (portal, server) = federated().await;
+    let user = [("ARCGIS_PASSWORD", PASSWORD)];
+    let as_user = ["--username", USERNAME];
+    let parcels = server.url(PARCELS);
+    let ran = run(&[&[parcels.as_str()], &as_user[..]].concat(), &user).await;
+    assert_names_options(&ran, &["list it with --trust ORIGIN"]);
+
+    let stranger = StandIn::start().await.unwrap();
+    stranger.set_owning_system_url(Some(portal.root()));
+    let (parcels, origin) = (stranger.url(PARCELS), portal.origin());
+    let trusting = [&[parcels.as_str(), "--trust", &origin], &as_user[..]].concat();
+    let ran = run(&trusting, &user).await;
+    assert_eq!(ran.code, 1);
+    assert_names_options(&ran, &["--send-portal-token lets"]);
+    let ran = run(&[&trusting[..], &["--send-portal-token"]].concat(), &user).await;
+    assert_names_options(
+        &ran,
+        &[
+            ".send_portal_token()",
+            "arcgis-proxy",
+            " --send-portal-token",
+        ],
+    );
+    assert!(stranger.counters().signed_requests > 0, "{}", ran.out);
+
+    let server = StandIn::start().await.unwrap();
+    server.set_token_services_url(Some("http://[".to_owned()));
+    let parcels = server.url(PARCELS);
+    let asking = [&[parcels.as_str()], &as_user[..]].concat();
+    let ran = run(&asking, &user).await;
+    assert_names_options(&ran, &["--token-url URL"]);
+    let url = server.url("tokens");
+    let ran = run(&[&asking[..], &["--token-url", &url]].concat(), &user).await;
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    assert_names_options(
+        &ran,
+        &[
+            &format!(".token_url(\"{url}\")"),
+            &format!("--token-url {url}"),
+        ],
+    );
+
+    for (option, value) in [
+        ("--token-url", "tokens/generateToken"),
+        ("--trust", "portal.example.com"),
+        ("--portal", "portal.example.com"),
+        ("--referer", "a\u{7f}b"),
+    ] {
+        let ran = run(&[&asking[..], &[option, value]].concat(), &user).await;
+        assert_eq!(ran.code, 2, "{}{}", ran.out, ran.progress);
+        assert_names_options(&ran, &[&format!("{option} `")]);
+    }
+}
+
+#[test]
+fn every_setting_that_the_library_names_has_an_option() {
+    // What only the library's own users meet, and a parameter of sign-ins.
+    const UNREACHABLE: [&str; 2] = ["identity_fn", "state"];
+    let code = library();
+    let settings = code
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub fn "))
+        .map(|line| line.split(['(', '<']).next().unwrap());
+    for setting in settings.chain(["Credential::user", "Credential::app"]) {
+        let quoted = format!("`{setting}`");
+        if code.contains(&quoted) && !UNREACHABLE.contains(&setting) {
+            let named = steps::option_names::in_options(&quoted);
+            assert!(!named.contains('`'), "{setting}");
+        }
+    }
+    for (words, _) in steps::option_names::NAMES {
+        assert!(code.contains(words), "the library no longer writes {words}");
+    }
+}
+
+/// The code of the library, without comments, its strings each on one line.
+fn library() -> String {
+    let mut code = String::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let lines = text.lines().map(str::trim_start);
+            for line in lines.filter(|line| !line.starts_with("//")) {
+                match line.strip_suffix('\\') {
+                    Some(line) => code.push_str(line),
+                    None => code.push_str(&format!("{line}\n")),
+                }
+            }
+        }
+    }
+    code
 }
 
 #[tokio::test]
 async fn a_portal_is_asked_as_one_and_applications_log_in_there() {
     let portal = Portal::start().await.unwrap();
     let ran = as_user(&portal.root(), PASSWORD, &[]).await;
-    let told = ran.json();
-    assert_eq!(ran.code, 0, "{told:#}");
-    assert_eq!(told["server"]["kind"], "portal");
+    let printed = ran.json();
+    assert_eq!(ran.code, 0, "{printed:#}");
+    assert_eq!(printed["server"]["kind"], "portal");
     assert_eq!(portal.counters().logins, 1);
 
     portal.set_app("mapApp", "the app's secret");
@@ -208,9 +336,9 @@ async fn a_portal_is_asked_as_one_and_applications_log_in_there() {
         &app,
     )
     .await;
-    let told = ran.json();
-    assert_eq!(ran.code, 0, "{told:#}");
-    assert_eq!(told["environment"][0], "ARCGIS_CLIENT_SECRET");
+    let printed = ran.json();
+    assert_eq!(ran.code, 0, "{printed:#}");
+    assert_eq!(printed["environment"][0], "ARCGIS_CLIENT_SECRET");
     ran.assert_silent(&["the app's secret"], &[portal.received()]);
 }
 
@@ -221,10 +349,10 @@ async fn a_key_that_is_not_taken_is_said_to_be_that() {
     let item = portal.url("sharing/rest/content/items/abc?f=json");
     for (key, code) in [("AAPK-good-0123456789", 0), ("AAPK-dead-0123456789", 1)] {
         let ran = run(&[&item, "--json"], &[("ARCGIS_API_KEY", key)]).await;
-        let told = ran.json();
-        assert_eq!(ran.code, code, "{told:#}");
-        assert_eq!(told["source"]["kind"], "static_token");
-        assert_eq!(told["login"]["works"], code == 0, "{told:#}");
+        let printed = ran.json();
+        assert_eq!(ran.code, code, "{printed:#}");
+        assert_eq!(printed["source"]["kind"], "static_token");
+        assert_eq!(printed["login"]["works"], code == 0, "{printed:#}");
         ran.assert_silent(&[key], &[]);
     }
     assert_eq!(portal.counters().login_attempts, 0);
@@ -234,16 +362,12 @@ async fn a_key_that_is_not_taken_is_said_to_be_that() {
 async fn a_key_is_not_proven_where_nothing_asks_for_one() {
     let server = StandIn::start().await.unwrap();
     let key = [("ARCGIS_API_KEY", "AAPK-made-up-0123456789")];
-    let told = run(&[&server.root(), "--json"], &key).await.json();
-    assert_eq!(told["login"]["works"], Value::Null, "{told:#}");
+    let printed = run(&[&server.root(), "--json"], &key).await.json();
+    assert_eq!(printed["login"]["works"], Value::Null, "{printed:#}");
     let ran = run(&[&server.root()], &key).await;
     assert!(ran.out.contains("not proven"), "{}", ran.out);
     assert!(ran.out.contains("URL of a secured service"), "{}", ran.out);
-    assert!(
-        ran.progress.contains("nobody has to log in"),
-        "{}",
-        ran.progress
-    );
+    assert!(ran.progress.contains("takes no login"), "{}", ran.progress);
 }
 
 #[tokio::test]
@@ -254,9 +378,9 @@ async fn a_key_that_is_taken_works_whatever_else_is_wrong_with_the_url() {
     let server = server.unwrap();
     let url = server.url("rest/services/Parcels/MapServer/nonsense?f=json");
     let key = [("ARCGIS_API_KEY", "AAPK-good-0123456789")];
-    let told = run(&[&url, "--json"], &key).await.json();
-    assert_eq!(told["with_login"]["kind"], "error", "{told:#}");
-    assert_eq!(told["login"]["works"], true, "{told:#}");
+    let printed = run(&[&url, "--json"], &key).await.json();
+    assert_eq!(printed["with_login"]["kind"], "error", "{printed:#}");
+    assert_eq!(printed["login"]["works"], true, "{printed:#}");
 }
 
 #[tokio::test]
@@ -316,28 +440,32 @@ async fn every_shape_of_a_challenge_is_seen_and_answered() {
     ] {
         server.set_challenge("Parcels/MapServer", shape);
         let ran = as_user(&server.url(PARCELS), PASSWORD, &[]).await;
-        let told = ran.json();
-        assert_eq!(told["without_login"]["kind"], kind, "{told:#}");
-        assert_eq!(ran.code, 0, "{told:#}");
+        let printed = ran.json();
+        assert_eq!(printed["without_login"]["kind"], kind, "{printed:#}");
+        assert_eq!(ran.code, 0, "{printed:#}");
     }
 }
 
 #[tokio::test]
-async fn a_service_the_account_may_not_use_is_told_from_a_login_that_fails() {
+async fn a_service_the_account_may_not_use_is_distinguished_from_a_login_that_fails() {
     let server = StandIn::start().await.unwrap();
     server.refuse_user_on(USERNAME, "Parcels/MapServer");
     let ran = as_user(&server.url(PARCELS), PASSWORD, &[]).await;
-    let told = ran.json();
-    assert_eq!(ran.code, 1, "{told:#}");
-    assert_eq!(told["login"]["works"], true, "{told:#}");
-    assert_eq!(told["with_login"]["kind"], "token_required", "{told:#}");
-    let advice = told["advice"][0].as_str().unwrap();
+    let printed = ran.json();
+    assert_eq!(ran.code, 1, "{printed:#}");
+    assert_eq!(printed["login"]["works"], true, "{printed:#}");
+    assert_eq!(
+        printed["with_login"]["kind"], "token_required",
+        "{printed:#}"
+    );
+    let advice = printed["advice"][0].as_str().unwrap();
     assert!(advice.contains("may not use this service"), "{advice}");
     assert_eq!(server.counters().login_attempts, 1);
 }
 
 #[tokio::test]
-async fn a_web_servers_own_login_is_told_from_arcgis_and_no_password_goes_to_what_is_no_arcgis() {
+async fn a_web_servers_own_login_is_distinguished_from_arcgis_and_no_password_goes_to_what_is_no_arcgis()
+ {
     let server = StandIn::start().await.unwrap();
     server.publish("Intranet/MapServer");
     let mut windows = Response::new("401 - Unauthorized".into());
@@ -346,7 +474,7 @@ async fn a_web_servers_own_login_is_told_from_arcgis_and_no_password_goes_to_wha
         .headers_mut()
         .insert(WWW_AUTHENTICATE, "Negotiate".parse().unwrap());
     server.set_answer("Intranet/MapServer", Some(windows));
-    let told = run(
+    let ran = run(
         &[
             &server.url("rest/services/Intranet/MapServer?f=json"),
             "--json",
@@ -354,17 +482,17 @@ async fn a_web_servers_own_login_is_told_from_arcgis_and_no_password_goes_to_wha
         &[],
     )
     .await;
-    assert_eq!(told.code, 1);
-    assert_eq!(told.json()["without_login"]["kind"], "web_server_login");
+    assert_eq!(ran.code, 1);
+    assert_eq!(ran.json()["without_login"]["kind"], "web_server_login");
 
     server.set_info_present(false);
     let elsewhere = format!("{}/blog", server.origin());
     let ran = as_user(&elsewhere, PASSWORD, &[]).await;
-    let told = ran.json();
-    assert_eq!(ran.code, 1, "{told:#}");
-    assert_eq!(told["server"]["kind"], "unknown", "{told:#}");
-    assert_eq!(told["login"]["tried"], false, "{told:#}");
-    assert_eq!(told["code"], Value::Null);
+    let printed = ran.json();
+    assert_eq!(ran.code, 1, "{printed:#}");
+    assert_eq!(printed["server"]["kind"], "unknown", "{printed:#}");
+    assert_eq!(printed["login"]["tried"], false, "{printed:#}");
+    assert_eq!(printed["code"], Value::Null);
     assert_eq!(server.counters().login_attempts, 0);
 }
 
@@ -434,17 +562,17 @@ async fn a_server_that_repeats_a_secret_has_no_part_of_it_printed() {
         server.set_answer("Parcels/MapServer", Some(answer));
         let ran = as_user(&server.url(PARCELS), secret, &[]).await;
         ran.assert_silent(&[part, secret], &[]);
-        let told = ran.json();
+        let printed = ran.json();
         for answer in ["without_login", "with_login"] {
-            let says = told[answer]["says"].as_str().unwrap();
-            assert!(says.contains("repeat a secret"), "{secret}: {told:#}");
+            let says = printed[answer]["says"].as_str().unwrap();
+            assert!(says.contains("repeat a secret"), "{secret}: {printed:#}");
         }
-        assert_eq!(told["login"]["works"], true, "{told:#}");
+        assert_eq!(printed["login"]["works"], true, "{printed:#}");
     }
 }
 
 #[tokio::test]
-async fn a_command_line_that_cannot_work_is_told_without_its_secrets() {
+async fn a_command_line_that_cannot_work_is_refused_without_its_secrets() {
     let password = ("ARCGIS_PASSWORD", "hunter2");
     for (arguments, environment) in [
         (&["--password", "hunter2"][..], &[][..]),
@@ -482,19 +610,22 @@ async fn plain_http_and_servers_that_are_down_are_said_to_be_that() {
     let url = server.url(PARCELS);
     server.set_token_services_url(Some("http://tokens.example.com/tokens/".to_owned()));
     let ran = as_user(&url, PASSWORD, &["--trust", "http://tokens.example.com"]).await;
-    let told = ran.json();
-    assert_eq!(ran.code, 1, "{told:#}");
+    let printed = ran.json();
+    assert_eq!(ran.code, 1, "{printed:#}");
     assert!(
-        told["advice"][0]
+        printed["advice"][0]
             .as_str()
             .unwrap()
             .contains("--allow-insecure-http"),
-        "{told:#}"
+        "{printed:#}"
     );
     server.stop().await;
     let ran = as_user(&url, PASSWORD, &[]).await;
-    let told = ran.json();
-    assert_eq!(ran.code, 1, "{told:#}");
-    assert_eq!(told["without_login"]["kind"], "unreachable", "{told:#}");
-    assert_eq!(told["login"]["tried"], false, "{told:#}");
+    let printed = ran.json();
+    assert_eq!(ran.code, 1, "{printed:#}");
+    assert_eq!(
+        printed["without_login"]["kind"], "unreachable",
+        "{printed:#}"
+    );
+    assert_eq!(printed["login"]["tried"], false, "{printed:#}");
 }

@@ -136,7 +136,7 @@ impl Replica {
         self.hear().await
     }
 
-    /// Without a word to anybody.
+    /// As a crash does.
     async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
@@ -166,7 +166,7 @@ async fn assert_all_clean(replicas: &mut [Replica]) {
     }
 }
 
-/// All tokens die, and everybody asks. How many logins that took.
+/// All tokens die, and all replicas ask. How many logins that took.
 async fn logins_for_all(server: &StandIn, replicas: &mut [Replica]) -> u64 {
     let before = server.counters().logins;
     server.revoke_all_tokens();

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! It asks the server what it is and the URL without a token, and, given a credential, logs in once and asks again.
-//! What it does is told on stderr, what it found on stdout. It ends with 0 if the URL can be used with what it was
-//! given, 1 if not, 2 for a command line that cannot work. `--help` tells of the options.
+//! What it does goes to stderr, its report to stdout. It ends with 0 if the URL can be used with what it was
+//! given, 1 if not, 2 for a command line that cannot work. `--help` lists the options.
 //!
 //! `--json` prints one object:
 //!
@@ -17,10 +17,10 @@
 //! | --- | --- |
 //! | `url` | what was asked, without its query |
 //! | `root` | the site's root |
-//! | `server` | `kind`: `server`, `federated_server`, `portal`, `silent` (it answers like ArcGIS and says nothing of itself), `unknown`; `current_version`, `full_version`, `token_based_security`, `info_url`, each null if not told |
+//! | `server` | `kind`: `server`, `federated_server`, `portal`, `silent` (it answers like ArcGIS and says nothing of itself), `unknown`; `current_version`, `full_version`, `token_based_security`, `info_url`, null where the server does not say |
 //! | `token_service`, `owning_portal` | URLs the server names, or null |
-//! | `source` | `kind` (`generate_token`, `legacy_token`, `portal`, `federated_server`, `ready_token`) and the `url` that gets the credential; null if no way fits |
-//! | `source_error` | why no way fits, or null |
+//! | `source` | `kind` (`generate_token`, `legacy_token`, `portal`, `federated_server`, `ready_token`) and the `url` that gets the credential; null if no login fits |
+//! | `source_error` | why no login fits, or null |
 //! | `unlisted_origin` | what `--trust` would have to name, or null |
 //! | `without_login` | the answer without a token: `kind`, `status`, `says` |
 //! | `login` | null without a credential; else `as`, `tried`, `works` (a token was had, and taken if it was given; null where nothing asked for that), `refused`, `says` |

@@ -75,7 +75,7 @@ impl LoginAttempt {
         };
         if error.is_only_here() {
             // It is about this machine: others may try.
-            self.end_shared(Verdict::NoVerdict);
+            self.end_shared(Verdict::None);
         }
         self.end(refused);
     }
@@ -83,7 +83,7 @@ impl LoginAttempt {
     /// The token service said nothing of the credential, or did not get it: it has nothing to count. A page that is not
     /// there (404, 405), a limit (429), a server that is down (5xx) or that talks nonsense.
     pub fn no_verdict(mut self) {
-        self.end(Verdict::NoVerdict);
+        self.end(Verdict::None);
     }
 
     fn end(&mut self, verdict: Verdict) {
@@ -109,7 +109,7 @@ impl Drop for LoginAttempt {
             let verdict = if self.is_sent {
                 Verdict::Unknown
             } else {
-                Verdict::NoVerdict
+                Verdict::None
             };
             self.end(verdict);
         }

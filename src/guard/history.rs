@@ -84,7 +84,7 @@ pub(crate) enum Verdict {
     /// The credential was sent, and what the token service made of it is unknown.
     Unknown,
     /// The token service said nothing of the credential, or never got it.
-    NoVerdict,
+    None,
 }
 
 impl History {
@@ -123,7 +123,7 @@ impl History {
         };
         let login = self.attempts[at].login;
         match verdict {
-            Verdict::NoVerdict => {
+            Verdict::None => {
                 self.attempts.remove(at);
             }
             Verdict::Succeeded => {
@@ -177,9 +177,7 @@ impl History {
         if let Some((message, at)) = refusal {
             let left = (at + WINDOW).saturating_sub(now);
             return Decision::Denied(
-                TokenError::refused(message.clone())
-                    .remember_for(Duration::from_millis(left))
-                    .from_memory(),
+                TokenError::refused(message.clone()).remember_for(Duration::from_millis(left)),
             );
         }
         let at_account = |attempt: &&Attempt| {
@@ -269,7 +267,8 @@ enum Room {
     None,
 }
 
-/// Of those that count: one at a time until the credential has worked; then as many as could all fail.
+/// Of those that count: one at a time until the credential has worked; then as many as could all fail without reaching the
+/// limit.
 fn room<'a>(counted: impl Iterator<Item = &'a Attempt>, limit: usize, works: bool) -> Room {
     let (mut failed, mut under_way) = (0, 0);
     for attempt in counted {
@@ -278,9 +277,10 @@ fn room<'a>(counted: impl Iterator<Item = &'a Attempt>, limit: usize, works: boo
             Outcome::Unknown | Outcome::Refused { .. } => failed += 1,
         }
     }
+    let is_crowded = under_way > 0 && (!works || failed + under_way + 1 >= limit);
     if failed >= limit {
         Room::None
-    } else if failed + under_way >= limit || (under_way > 0 && !works) {
+    } else if is_crowded {
         Room::Later
     } else {
         Room::Now

@@ -52,7 +52,7 @@ impl RefusedSessions {
         let until = error
             .remembered_until()
             .map_or(longest, |until| until.min(longest));
-        let error = error.clone().remember_until(until).from_memory();
+        let error = error.clone().remember_until(until);
         let refused = Refused {
             until,
             error,

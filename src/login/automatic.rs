@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     DEFAULT_LIFETIME,
-    discovery::{Discovery, Found, Login, PortalLogin},
+    discovery::{Discovery, Found, Login, PortalLogin, Untrusted},
     endpoint::Endpoint,
     generate_token::GenerateToken,
     legacy_token::LegacyToken,
@@ -42,7 +42,7 @@ impl Portals {
     ) -> Portal {
         let key = (
             url.to_ascii_lowercase(),
-            format!("{binding:?}"),
+            binding.key(),
             credential.identity(),
         );
         let mut portals = lock(&self.0);
@@ -85,7 +85,7 @@ struct Chosen {
     /// The server does not know `X-Esri-Authorization`.
     is_before_10_6: bool,
     /// The token service that the server names, and that does not get the credential.
-    untrusted: Option<String>,
+    untrusted: Option<Untrusted>,
 }
 
 impl Automatic {
@@ -234,10 +234,12 @@ impl TokenSource for Automatic {
             Err(error) => {
                 self.doubt(&error, chosen.is_certain);
                 Err(match &chosen.untrusted {
-                    Some(named) if !error.is_refused() => TokenError::fault(format!(
-                        "{error}; the server names {named} as its token service: if that is right, list its origin with \
+                    Some(Untrusted { named, .. }) if !error.is_refused() => {
+                        TokenError::fault(format!(
+                            "{error}; the server names {named} as its token service: if that is right, list its origin with \
                          `trust_token_service`"
-                    )),
+                        ))
+                    }
                     _ => error,
                 })
             }

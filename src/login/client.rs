@@ -4,7 +4,6 @@ use std::{
     error::Error,
     fmt,
     io::{self, ErrorKind},
-    net::IpAddr,
     pin::Pin,
     sync::Arc,
     time::Duration,
@@ -283,13 +282,4 @@ pub(super) fn post_form(uri: Uri, form: Form) -> Request<Full<Bytes>> {
     );
     *request.body_mut() = Full::new(Bytes::from(form));
     request
-}
-
-/// Whether `host`, as an authority spells it, is this machine.
-pub(super) fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || address
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }

@@ -197,7 +197,10 @@ impl TokenSource for AskedCredential {
                     self.keep(None, sign_outs);
                     refused += 1;
                     if refused >= MOST_ANSWERS {
-                        return Err(error);
+                        // After a sign-out the function is called again; the guard remembers what was sent.
+                        return Err(TokenError::not_given(format!(
+                            "no credential was given for the site that is not refused: {error}"
+                        )));
                     }
                 }
                 // After a fault the credential may be right: it is kept for the next login.

@@ -81,7 +81,16 @@ pub(super) struct Found {
     /// The server does not know `X-Esri-Authorization`.
     pub(super) is_before_10_6: bool,
     /// The token service that the server names, and that does not get the credential.
-    pub(super) untrusted: Option<String>,
+    pub(super) untrusted: Option<Untrusted>,
+}
+
+/// A token service that the server names, and that does not get the credential.
+#[derive(Clone, Debug)]
+pub(super) struct Untrusted {
+    /// Its URL, redacted.
+    pub(super) named: String,
+    /// The origin that must be listed to use it.
+    pub(super) origin: Option<String>,
 }
 
 impl Found {
@@ -386,7 +395,10 @@ impl Discovery {
         let (named, asked) = (redact(url), endpoint.shown());
         trace::token_service_elsewhere(&self.root, &named, &asked);
         Ok(Found {
-            untrusted: Some(named),
+            untrusted: Some(Untrusted {
+                named,
+                origin: untrusted.unlisted,
+            }),
             ..Found::certain(generate_token(endpoint)?)
         })
     }

@@ -4,8 +4,7 @@ use http::Uri;
 
 use crate::{
     error::{ConfigError, TokenError},
-    login::client::is_loopback,
-    url::{Origin, redact},
+    url::{Origin, is_loopback, redact},
 };
 
 /// The URL of a token service, without a query: credentials and parameters go in the body.

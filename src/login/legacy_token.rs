@@ -7,6 +7,7 @@ use http::{Response, StatusCode, Uri};
 
 use super::{
     DEFAULT_LIFETIME,
+    answer::{neither, read_json},
     client::{Form, TokenClient, bind, get, post_form},
     endpoint::Endpoint,
     in_minutes,
@@ -112,7 +113,7 @@ impl TokenSource for LegacyToken {
         };
         bind(&mut login, &self.binding)?;
         let read = |answer: &Response<Bytes>| {
-            let token = read(answer, &asked)?;
+            let token = read(answer, &asked, &[user.password()])?;
             Ok(token.valid_for(self.lifetime))
         };
         let endpoint = &self.endpoint;
@@ -129,8 +130,17 @@ impl TokenSource for LegacyToken {
 }
 
 /// The body is the token and nothing else; a page is never accepted as one.
-fn read(answer: &Response<Bytes>, place: &str) -> Result<IssuedToken, TokenError> {
+fn read(
+    answer: &Response<Bytes>,
+    place: &str,
+    secrets: &[&str],
+) -> Result<IssuedToken, TokenError> {
     let status = answer.status();
+    // This service never answers in JSON: another service does, and its error says more.
+    if serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(answer.body()).is_ok() {
+        let json = read_json(answer, place, secrets);
+        return Err(json.map_or_else(TokenError::from, |_| neither(answer, place)));
+    }
     let text = String::from_utf8_lossy(answer.body());
     if status.is_success() {
         if let Ok(token) = IssuedToken::try_new(text.trim()) {

@@ -177,8 +177,9 @@ impl SiteReport {
         self.source.as_ref()
     }
 
-    /// The origin that must be listed with [`Site::trust_token_service`](crate::Site::trust_token_service) before the site can
-    /// log in: the server names it, and the site does not. List it only if you know yourself that it is right.
+    /// The origin of a token service or portal that the server names and the site does not trust. Without it the site cannot
+    /// log in, or, at a standalone server, logs in below its own root. List it with
+    /// [`Site::trust_token_service`](crate::Site::trust_token_service) only if you know yourself that it is right.
     #[must_use]
     pub fn unlisted_origin(&self) -> Option<&str> {
         self.unlisted.as_deref()
@@ -214,16 +215,19 @@ pub(crate) async fn report(discovery: &Discovery, root: String, wanted: Wanted) 
 async fn ask(discovery: &Discovery, wanted: Wanted) -> SiteReport {
     let said = discovery.server_info().await;
     let decision = match wanted {
-        Wanted::StaticToken => Ok(ChosenSource::StaticToken),
-        Wanted::Given => Ok(ChosenSource::Given),
+        Wanted::StaticToken => Ok((ChosenSource::StaticToken, None)),
+        Wanted::Given => Ok((ChosenSource::Given, None)),
         Wanted::User | Wanted::App => {
             let is_app = matches!(wanted, Wanted::App);
             let found = discovery.decide(is_app, future::ready(said.clone())).await;
-            found.map(|found| ChosenSource::of(&found.login))
+            found.map(|found| {
+                let unlisted = found.untrusted.and_then(|untrusted| untrusted.origin);
+                (ChosenSource::of(&found.login), unlisted)
+            })
         }
     };
     let (source, unlisted) = match decision {
-        Ok(source) => (Ok(source), None),
+        Ok((source, unlisted)) => (Ok(source), unlisted),
         Err(no_login) => (Err(no_login.error), no_login.unlisted),
     };
     SiteReport {

@@ -22,7 +22,6 @@ use super::{
     status::{SessionState, TokenState},
 };
 use crate::{
-    credential::Fingerprint,
     error::TokenError,
     guard::{LockoutGuard, SessionId},
     lock::lock,
@@ -387,9 +386,8 @@ impl LoginTask {
         };
         self.spend(&mut state, self.request.is_credential_sent());
         if is_refused {
-            store
-                .guard
-                .refuse_session(store.id, self.credential, &error);
+            let credential = self.request.attempted_credential().or(self.credential);
+            store.guard.refuse_session(store.id, credential, &error);
             store.may_be_refused.store(true, Ordering::Relaxed);
         }
         drop(state);

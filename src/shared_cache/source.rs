@@ -21,6 +21,8 @@ use crate::{
 /// How soon the cache is asked again while another process logs in; doubles up to the longest.
 const FIRST_POLL: Duration = Duration::from_millis(50);
 const LONGEST_POLL: Duration = Duration::from_millis(500);
+/// Two ends of tokens that are nearer than this may be the same.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
 /// How long another process's login is waited for where the request names no deadline.
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(25);
 
@@ -202,15 +204,17 @@ impl<S: TokenSource> SharedSource<S> {
 
 /// The token of `record` if it is of use for `request`.
 fn fit(record: &TokenRecord, request: &TokenRequest) -> Option<IssuedToken> {
-    let token = record.token.as_ref()?;
-    let is_previous = request
-        .previous_token()
-        .is_some_and(|previous| previous.expose() == token.expose());
-    if is_previous {
-        None
-    } else {
-        token.issue(now())
-    }
+    let token = record.token.as_ref()?.issue(now())?;
+    let Some(previous) = request.previous_token() else {
+        return Some(token);
+    };
+    // One that ends sooner than the token it would replace is older: left over from before the cache was out of reach, and
+    // mostly as dead.
+    let is_older = match (token.lifetime(), previous.expires_in()) {
+        (Some(left), Some(previous)) => left + CLOCKS_DIFFER < previous,
+        _ => false,
+    };
+    (!is_older && token.expose() != previous.expose()).then_some(token)
 }
 
 /// Whether a server called the token of this text invalid, so that it is of use to no process.

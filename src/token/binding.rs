@@ -41,6 +41,15 @@ impl TokenBinding {
             })
     }
 
+    /// A text that differs for different bindings. The redacted one does not: a `Referer` may differ only in its query.
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Self::Referer(text) => format!("referer {text}"),
+            Self::Ip(address) => format!("ip {address}"),
+            Self::RequestIp => "requestip".to_owned(),
+        }
+    }
+
     /// Whether such a token works on other machines.
     pub(crate) fn is_portable(&self) -> bool {
         matches!(self, Self::Referer(_))

@@ -1,7 +1,6 @@
 //! Tokens, and the open trait for where they come from.
 
 mod binding;
-mod or_else;
 mod request;
 mod source;
 #[allow(clippy::module_inception, reason = "the file of the type")]
@@ -9,9 +8,8 @@ mod token;
 
 pub use self::{
     binding::TokenBinding,
-    or_else::OrElse,
     request::{SignOut, TokenReason, TokenRequest},
-    source::{TokenSource, TokenSourceFn, token_source_fn},
+    source::{OrElse, TokenSource, TokenSourceFn, token_source_fn},
     token::{IssuedToken, Token},
 };
 pub(crate) use self::{request::Owner, source::DynTokenSource, token::Freshness};

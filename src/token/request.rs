@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -18,6 +18,7 @@ use crate::{
     error::TokenError,
     guard::{LockoutGuard, LoginAttempt, LoginKey},
     identity::Identity,
+    lock::lock,
     token::Token,
     url::Origin,
 };
@@ -113,6 +114,9 @@ pub struct TokenRequest {
     deadline: Option<Instant>,
     /// A credential was sent for this request.
     credential_sent: Arc<AtomicBool>,
+    /// The hashed fingerprint of the credential that the last attempt was made with; it may differ from the one that the login
+    /// began with.
+    attempted: Arc<Mutex<Option<u64>>>,
 }
 
 impl TokenRequest {
@@ -129,6 +133,7 @@ impl TokenRequest {
             guard,
             deadline: None,
             credential_sent: Arc::default(),
+            attempted: Arc::default(),
         }
     }
 
@@ -231,6 +236,7 @@ impl TokenRequest {
         service: &str,
         fingerprint: Fingerprint,
     ) -> Result<LoginAttempt, TokenError> {
+        *lock(&self.attempted) = fingerprint.hashed();
         let deadline = self
             .deadline
             .unwrap_or_else(|| Instant::now() + DEFAULT_PATIENCE);
@@ -253,6 +259,11 @@ impl TokenRequest {
     /// The guard that the login of this request asks.
     pub(crate) fn guard(&self) -> &LockoutGuard {
         &self.guard
+    }
+
+    /// The hashed fingerprint of the credential that the last attempt was made with.
+    pub(crate) fn attempted_credential(&self) -> Option<u64> {
+        *lock(&self.attempted)
     }
 
     /// Whether a credential was sent for this request.

@@ -13,7 +13,7 @@ pub use self::paths::EndPoint;
 pub(crate) use self::{
     decode::Decoded,
     dots::has_dot_segments,
-    origin::{Origin, Root, is_https, is_same_text},
+    origin::{Origin, Root, is_https, is_loopback, is_same_text},
     paths::{is_exempt, is_login_page},
     redact::redact,
     service_url::{root_of_service, server_of},

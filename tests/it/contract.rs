@@ -28,7 +28,7 @@ use tower_arcgis_auth::{
     TokenPlacement, token_source_fn,
 };
 
-/// Forgets on `clone` that it was ready, and counts calls that nobody was ready for.
+/// Forgets on `clone` that it was ready, and counts calls without readiness.
 struct Probe<S> {
     inner: S,
     ready: bool,

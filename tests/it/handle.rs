@@ -60,7 +60,7 @@ async fn sites_and_their_tokens_are_listed_without_the_tokens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_signs_out_logs_in_anew() {
+async fn the_first_request_after_a_sign_out_logs_in_anew() {
     let source = Source::new();
     let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
     let fake = Fake::secured(&source.valid);
@@ -70,8 +70,8 @@ async fn whoever_signs_out_logs_in_anew() {
     layer.handle().sign_out().await.unwrap();
 
     assert!(layer.handle().sites()[0].sessions()[0].token().is_none());
-    let told = send(&service, get(ROADS)).await;
-    assert!(told.is_clean());
+    let answered = send(&service, get(ROADS)).await;
+    assert!(answered.is_clean());
     assert_eq!(fake.tokens()[2], None, "the old token is not used again");
     assert_eq!(source.logins(), 2);
     let token = layer.handle().sites()[0].sessions()[0].token().cloned();
@@ -79,7 +79,7 @@ async fn whoever_signs_out_logs_in_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_caller_signs_out_and_nobody_else() {
+async fn one_identity_signs_out_and_no_other() {
     let caller = |head: &Parts| {
         let name = head.headers.get("x-caller")?.to_str().ok()?;
         Some(Identity::from(name))
@@ -126,19 +126,16 @@ async fn signing_out_ends_a_login_under_way() {
         assert!(handle.sites()[0].sessions()[0].is_logging_in());
         handle.sign_out().await.unwrap();
     };
-    let (told, ()) = tokio::join!(waiting, signing_out);
+    let (answered, ()) = tokio::join!(waiting, signing_out);
 
     assert!(matches!(
-        told.outcome.skip_reason(),
+        answered.outcome.skip_reason(),
         Some(SkipReason::SignedOut)
     ));
-    assert!(told.outcome.returned_challenge().is_some());
+    assert!(answered.outcome.returned_challenge().is_some());
     tokio::time::sleep(Duration::from_secs(60)).await;
     let account = &handle.sites()[0].sessions()[0];
-    assert!(
-        account.token().is_none(),
-        "the login's token comes to nobody"
-    );
+    assert!(account.token().is_none(), "the login's token is dropped");
     assert!(!account.is_logging_in());
     assert_eq!(handle.counters().failed_logins(), 0);
 }
@@ -169,7 +166,7 @@ async fn a_login_under_way_is_broken_off_and_not_only_ignored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn somebody_who_signs_out_is_asked_again() {
+async fn a_person_who_signs_out_is_asked_again() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let server = StandIn::start().await.unwrap();
@@ -190,7 +187,7 @@ async fn somebody_who_signs_out_is_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_token_can_be_ordered_before_the_first_request_and_after_any() {
+async fn the_handle_renews_before_the_first_request_and_after_any() {
     let source = Source::new();
     let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
     let fake = Fake::secured(&source.valid);
@@ -212,7 +209,7 @@ async fn a_new_token_can_be_ordered_before_the_first_request_and_after_any() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_waits_for_no_pause_but_respects_a_refusal() {
+async fn a_forced_renewal_ignores_back_off_but_respects_a_refusal() {
     let source = Source::new();
     let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
     let handle = layer.handle().sites().remove(0);
@@ -250,7 +247,7 @@ async fn why_there_is_no_token_is_an_error_that_tells_its_cause_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_for_nobody_says_so() {
+async fn a_renewal_without_a_credential_or_identity_says_so() {
     let layer = ArcgisAuthLayer::builder()
         .add_site(Site::new("http://open.test"))
         .add_site(site(&Source::new()).identity_fn(|_| None))
@@ -274,7 +271,7 @@ async fn an_order_for_nobody_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_may_be_logged_in_before_the_first_request() {
+async fn an_identity_may_be_logged_in_before_the_first_request() {
     let source = Source::new();
     let caller = |_: &Parts| Some(Identity::from("alice"));
     let layer = ArcgisAuthLayer::try_new(site(&source).identity_fn(caller)).unwrap();
@@ -327,12 +324,12 @@ async fn logins_and_challenges_are_counted_by_site_and_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn orders_do_not_count_as_fruitless() {
+async fn forced_renewals_leave_the_budget_to_challenges() {
     let source = Source::new();
     let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
     let service = layer.layer(Fake::secured(&source.valid));
     let handle = layer.handle().sites().remove(0);
-    // All night long, and nobody sends a request.
+    // All night long, without a request.
     for _ in 0..12 {
         handle.renew().await.unwrap();
         tokio::time::advance(Duration::from_secs(600)).await;
@@ -352,8 +349,8 @@ async fn a_sign_out_lifts_no_refusal() {
         let renewed = handle.renew().await;
         assert!(matches!(renewed, Err(RenewError::Refused(_))));
         handle.sign_out().await.unwrap();
-        let told = send(&service, get(ROADS)).await;
-        let skip_reason = told.outcome.skip_reason();
+        let answered = send(&service, get(ROADS)).await;
+        let skip_reason = answered.outcome.skip_reason();
         assert!(matches!(skip_reason, Some(SkipReason::LoginRefused(_))));
     }
     assert_eq!(source.logins(), 1);
@@ -382,7 +379,7 @@ async fn a_sign_out_lifts_no_cap_on_logins_without_an_answer() {
 }
 
 #[tokio::test]
-async fn whoever_guesses_and_signs_out_and_guesses_again_locks_no_account() {
+async fn guesses_with_sign_outs_in_between_lock_no_account() {
     let server = StandIn::start().await.unwrap();
     let guesses = AtomicUsize::new(0);
     let site = Site::new(server.root()).credential_fn(move |_| {
@@ -401,7 +398,7 @@ async fn whoever_guesses_and_signs_out_and_guesses_again_locks_no_account() {
 }
 
 #[tokio::test]
-async fn whoever_cancelled_is_asked_again_after_signing_out() {
+async fn a_person_who_cancelled_is_asked_again_after_a_sign_out() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let server = StandIn::start().await.unwrap();
@@ -453,7 +450,7 @@ impl TokenSource for Revoking {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_login_is_made_until_the_source_knows_of_the_sign_out() {
+async fn no_login_is_made_until_the_source_has_signed_out() {
     let source = Revoking {
         takes: Duration::from_secs(2),
         ..Revoking::default()
@@ -469,10 +466,10 @@ async fn no_login_is_made_until_the_source_knows_of_the_sign_out() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         send(&service, get(ROADS)).await
     };
-    let (signed_out, told) = tokio::join!(handle.sign_out(), meanwhile);
+    let (signed_out, answered) = tokio::join!(handle.sign_out(), meanwhile);
     signed_out.unwrap();
     assert!(matches!(
-        told.outcome.skip_reason(),
+        answered.outcome.skip_reason(),
         Some(SkipReason::SignedOut)
     ));
     let live = source.live.lock().unwrap().clone();
@@ -505,7 +502,7 @@ async fn signing_out_many_goes_on_at_once_and_to_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_never_hears_of_a_sign_out_holds_nobody_up_for_long() {
+async fn a_source_that_hangs_at_a_sign_out_delays_logins_for_seconds_only() {
     let source = Revoking {
         takes: Duration::from_secs(24 * 60 * 60),
         ..Revoking::default()
@@ -519,7 +516,7 @@ async fn a_source_that_never_hears_of_a_sign_out_holds_nobody_up_for_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sources_that_never_hear_of_a_sign_out_hold_those_after_them_up_for_a_second() {
+async fn sources_that_hang_at_a_sign_out_delay_the_next_by_a_second() {
     let source = Revoking {
         takes: Duration::from_secs(24 * 60 * 60),
         ..Revoking::default()
@@ -540,7 +537,7 @@ async fn sources_that_never_hear_of_a_sign_out_hold_those_after_them_up_for_a_se
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_who_was_forgotten_logs_in_after_the_sign_out_and_not_during_it() {
+async fn an_identity_that_was_evicted_logs_in_after_the_sign_out_and_not_during_it() {
     let source = Revoking {
         takes: Duration::from_secs(10),
         ..Revoking::default()
@@ -561,7 +558,7 @@ async fn a_caller_who_was_forgotten_logs_in_after_the_sign_out_and_not_during_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_signs_out_during_the_first_login_ends_that_at_the_portal_too() {
+async fn a_sign_out_during_the_first_login_ends_that_at_the_portal_too() {
     let ended = Arc::new(AtomicUsize::new(0));
     let count = ended.clone();
     let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
@@ -595,7 +592,7 @@ async fn whoever_signs_out_during_the_first_login_ends_that_at_the_portal_too() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_who_was_forgotten_is_signed_out_all_the_same() {
+async fn an_identity_that_was_evicted_is_signed_out_all_the_same() {
     let source = Revoking::default();
     let site = Site::new(ROOT)
         .token_source(source.clone())
@@ -619,7 +616,7 @@ fn signing_out_without_a_runtime_forgets_and_says_what_it_could_not_do() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn a_login_that_ends_as_somebody_signs_out_leaves_no_credential_behind() {
+async fn a_login_that_ends_during_a_sign_out_leaves_no_credential_behind() {
     const INFO: &str = r#"{"currentVersion":11,"authInfo":{"tokenServicesUrl":"http://127.0.0.1:1/arcgis/tokens/"}}"#;
     let (entering, entered) = std::sync::mpsc::channel();
     let (leave, leaving) = std::sync::mpsc::channel::<()>();
@@ -666,6 +663,6 @@ async fn a_login_that_ends_as_somebody_signs_out_leaves_no_credential_behind() {
     assert_eq!(
         asked.load(Ordering::SeqCst),
         2,
-        "whoever signed out is asked"
+        "the person who signed out is asked"
     );
 }

@@ -1,4 +1,4 @@
-//! A token for each caller: nobody gets another's, and nobody's trouble is another's.
+//! A token for each identity: none gets another's, and none suffers from another's trouble.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::support::{
-    CLEAN, Fake, REQUIRED, ROADS, ROOT, Told, answer, get,
+    Answered, CLEAN, Fake, REQUIRED, ROADS, ROOT, answer, get,
     logins::{caller, get_as},
     send, token_of,
 };
@@ -24,7 +24,7 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_arcgis_auth::{
     ArcgisAuth, ArcgisAuthHandle, ArcgisAuthLayer, Cancelled, Challenge, Credential, Identity,
-    IssuedToken, RefreshToken, ReplayBody, Site, SkipReason, TokenClient, TokenError, TokenRequest,
+    IssuedToken, RefreshToken, Site, SkipReason, TokenClient, TokenError, TokenRequest,
     TokenSource, token_source_fn,
 };
 
@@ -46,7 +46,7 @@ impl Mint {
         self.logins.lock().unwrap().values().sum()
     }
 
-    /// Takes every token of the mint that names somebody.
+    /// Takes every token of the mint.
     fn server(&self) -> Fake {
         Fake::new(|request| match token_of(request) {
             Some(token) if token.contains('-') => answer(CLEAN),
@@ -59,7 +59,7 @@ impl TokenSource for Mint {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         let name = request
             .identity()
-            .map_or("nobody", Identity::as_str)
+            .map_or("shared", Identity::as_str)
             .to_owned();
         let login = {
             let mut logins = self.logins.lock().unwrap();
@@ -88,7 +88,7 @@ fn over(fake: &Fake, site: Site) -> ArcgisAuth<Fake> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_caller_gets_a_token_of_its_own_and_keeps_it() {
+async fn each_identity_gets_a_token_of_its_own_and_keeps_it() {
     let mint = Mint::default();
     let fake = mint.server();
     let service = over(&fake, site(&mint));
@@ -102,17 +102,17 @@ async fn each_caller_gets_a_token_of_its_own_and_keeps_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_nobodys_is_not_signed() {
+async fn a_request_without_an_identity_is_not_signed() {
     let mint = Mint::default();
     let fake = mint.server();
     let service = over(&fake, site(&mint));
     send(&service, get_as("alice")).await;
 
-    let told = send(&service, get(ROADS)).await;
+    let answered = send(&service, get(ROADS)).await;
 
-    assert_eq!(told.body, REQUIRED);
+    assert_eq!(answered.body, REQUIRED);
     assert!(matches!(
-        told.outcome.skip_reason(),
+        answered.outcome.skip_reason(),
         Some(SkipReason::NoIdentity)
     ));
     assert_eq!(fake.tokens().last(), Some(&None));
@@ -120,29 +120,29 @@ async fn a_request_that_is_nobodys_is_not_signed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_nobodys_is_signed_with_nobodys_token_where_that_is_wanted() {
+async fn a_request_without_an_identity_is_signed_with_a_token_for_all_such_where_that_is_set() {
     let mint = Mint::default();
     let fake = mint.server();
     let service = over(&fake, site(&mint).sign_without_identity());
 
     assert!(send(&service, get(ROADS)).await.is_clean());
 
-    assert_eq!(fake.tokens().last(), Some(&Some("nobody-1".to_owned())));
+    assert_eq!(fake.tokens().last(), Some(&Some("shared-1".to_owned())));
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_callers_wrong_password_touches_nobody_else() {
+async fn one_identitys_wrong_password_touches_no_other() {
     let mint = Mint::default();
     let service = over(&mint.server(), site(&mint));
 
     for _ in 0..20 {
-        let told = send(&service, get_as("mallory")).await;
+        let answered = send(&service, get_as("mallory")).await;
         assert_eq!(
-            told.outcome.returned_challenge(),
+            answered.outcome.returned_challenge(),
             Some(Challenge::TokenRequired)
         );
         assert!(matches!(
-            told.outcome.skip_reason(),
+            answered.outcome.skip_reason(),
             Some(SkipReason::LoginRefused(_))
         ));
         assert!(send(&service, get_as("alice")).await.is_clean());
@@ -153,7 +153,7 @@ async fn one_callers_wrong_password_touches_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_sending_is_for_whom_the_first_was_whatever_is_said_meanwhile() {
+async fn a_second_sending_is_for_the_identity_of_the_first() {
     let mint = Mint {
         takes: Duration::from_secs(1),
         ..Mint::default()
@@ -171,15 +171,15 @@ async fn a_second_sending_is_for_whom_the_first_was_whatever_is_said_meanwhile()
         tokio::time::sleep(Duration::from_millis(500)).await;
         *now.lock().unwrap() = "bob";
     };
-    let (told, ()) = tokio::join!(first, meanwhile);
+    let (answered, ()) = tokio::join!(first, meanwhile);
 
-    assert!(told.outcome.resent());
+    assert!(answered.outcome.resent());
     assert_eq!(fake.tokens(), [None, Some("alice-1".to_owned())]);
     assert_eq!(mint.logins_of("bob"), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hundred_requests_of_each_of_ten_callers_cost_ten_logins() {
+async fn a_hundred_requests_for_each_of_ten_identities_cost_ten_logins() {
     let mint = Mint {
         takes: Duration::from_millis(200),
         ..Mint::default()
@@ -190,19 +190,19 @@ async fn a_hundred_requests_of_each_of_ten_callers_cost_ten_logins() {
     let requests = (0..1000).map(|request| send(&service, get_as(&names[request % 10])));
     let answers = join_all(requests).await;
 
-    assert!(answers.iter().all(Told::is_clean));
+    assert!(answers.iter().all(Answered::is_clean));
     assert_eq!(mint.logins(), 10);
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_callers_are_remembered() {
+async fn ten_thousand_identities_are_remembered() {
     let mint = Mint::default();
     let layer = ArcgisAuthLayer::try_new(site(&mint)).unwrap();
     let service = layer.layer(mint.server());
     for _ in 0..2 {
         for caller in 0..10_000 {
-            let told = send(&service, get_as(format!("caller{caller}"))).await;
-            assert!(told.is_clean());
+            let answered = send(&service, get_as(format!("caller{caller}"))).await;
+            assert!(answered.is_clean());
         }
     }
     assert_eq!(mint.logins(), 10_000);
@@ -210,7 +210,7 @@ async fn ten_thousand_callers_are_remembered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_above_the_bound_are_forgotten_the_longest_idle_first() {
+async fn identities_above_the_bound_are_evicted_the_longest_idle_first() {
     let mint = Mint::default();
     let layer = ArcgisAuthLayer::try_new(site(&mint).remember_identities(10, HOUR)).unwrap();
     let service = layer.layer(mint.server());
@@ -227,7 +227,19 @@ async fn callers_above_the_bound_are_forgotten_the_longest_idle_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_caller_is_forgotten() {
+async fn identities_whose_logins_are_refused_take_no_room_above_the_bound() {
+    let refusing = token_source_fn(|_| async { Err(TokenError::refused("wrong password")) });
+    let site = Site::new(ROOT).token_source(refusing).identity_fn(caller);
+    let layer = ArcgisAuthLayer::try_new(site.remember_identities(10, HOUR)).unwrap();
+    let service = layer.layer(Mint::default().server());
+    for caller in 0..1000 {
+        send(&service, get_as(format!("caller{caller}"))).await;
+    }
+    assert!(layer.handle().sites()[0].sessions().len() <= 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_identity_is_evicted() {
     let mint = Mint::default();
     let layer =
         ArcgisAuthLayer::try_new(site(&mint).remember_identities(10, Duration::from_nanos(1)))
@@ -240,7 +252,7 @@ async fn an_idle_caller_is_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_outlives_the_memory_of_its_caller() {
+async fn a_refusal_outlives_its_session() {
     for (most, longest_idle) in [(1, HOUR), (10, Duration::from_nanos(1))] {
         let mint = Mint::default();
         let site = site(&mint).remember_identities(most, longest_idle);
@@ -253,9 +265,9 @@ async fn a_refusal_outlives_the_memory_of_its_caller() {
                 layer.handle().sites()[0].sessions();
             }
         }
-        let told = send(&service, get_as("mallory")).await;
+        let answered = send(&service, get_as("mallory")).await;
         assert!(matches!(
-            told.outcome.skip_reason(),
+            answered.outcome.skip_reason(),
             Some(SkipReason::LoginRefused(_))
         ));
         assert_eq!(mint.logins_of("mallory"), 1);
@@ -267,31 +279,7 @@ async fn a_refusal_outlives_the_memory_of_its_caller() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_forgotten_during_its_login_logs_in_once() {
-    let mint = Mint {
-        takes: Duration::from_secs(1),
-        ..Mint::default()
-    };
-    let layer = ArcgisAuthLayer::try_new(site(&mint).remember_identities(1, HOUR)).unwrap();
-    let service = layer.layer(mint.server());
-    let first = send(&service, get_as("alice"));
-    let second = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        let crowding_out = send(&service, get_as("bob"));
-        let back_again = async {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            layer.handle().sites()[0].sessions();
-            send(&service, get_as("alice")).await
-        };
-        tokio::join!(crowding_out, back_again).1
-    };
-    let (first, second) = tokio::join!(first, second);
-    assert!(first.is_clean() && second.is_clean());
-    assert_eq!(mint.logins_of("alice"), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn no_shared_cache_may_keep_what_a_caller_got() {
+async fn no_http_cache_may_keep_the_answer_to_one_identity() {
     let mint = Mint::default();
     let fake = Fake::new(|request| {
         let body = match token_of(request) {
@@ -304,49 +292,49 @@ async fn no_shared_cache_may_keep_what_a_caller_got() {
         answer.headers_mut().insert(CACHE_CONTROL, cacheable);
         answer
     });
-    let cache_control = |told: &Told| told.parts.headers[CACHE_CONTROL].clone();
+    let cache_control = |answered: &Answered| answered.parts.headers[CACHE_CONTROL].clone();
     let each = over(&fake, site(&mint));
 
     let mut open = get_as("alice");
     *open.uri_mut() = ROADS.replace("Roads", "Open").parse().unwrap();
-    let told = send(&each, open).await;
+    let answered = send(&each, open).await;
     assert_eq!(
-        cache_control(&told),
+        cache_control(&answered),
         "public, max-age=300",
         "unsigned, and open to all"
     );
-    let told = send(&each, get_as("alice")).await;
-    assert_eq!(cache_control(&told), "private, max-age=300");
-    let told = send(&each, get_as("mallory")).await;
-    assert_eq!(told.body, REQUIRED);
+    let answered = send(&each, get_as("alice")).await;
+    assert_eq!(cache_control(&answered), "private, max-age=300");
+    let answered = send(&each, get_as("mallory")).await;
+    assert_eq!(answered.body, REQUIRED);
     assert_eq!(
-        cache_control(&told),
+        cache_control(&answered),
         "private, max-age=300",
         "a challenge is mallory's alone"
     );
 
-    let told = send(
+    let answered = send(
         &over(&fake, site(&mint).private_answers(false)),
         get_as("alice"),
     )
     .await;
-    assert_eq!(cache_control(&told), "public, max-age=300");
+    assert_eq!(cache_control(&answered), "public, max-age=300");
     let one = Site::new(ROOT).token_source(mint.clone());
-    let told = send(&over(&fake, one.clone()), get(ROADS)).await;
-    assert_eq!(cache_control(&told), "public, max-age=300");
-    let told = send(&over(&fake, one.private_answers(true)), get(ROADS)).await;
-    assert_eq!(cache_control(&told), "private, max-age=300");
+    let answered = send(&over(&fake, one.clone()), get(ROADS)).await;
+    assert_eq!(cache_control(&answered), "public, max-age=300");
+    let answered = send(&over(&fake, one.private_answers(true)), get(ROADS)).await;
+    assert_eq!(cache_control(&answered), "private, max-age=300");
 }
 
 #[test]
-fn settings_for_callers_nobody_tells_apart_are_an_error() {
+fn settings_for_identities_without_an_identity_fn_are_an_error() {
     let site = Site::new(ROOT).token_source(Mint::default());
     let error = ArcgisAuthLayer::try_new(site.sign_without_identity()).unwrap_err();
     assert!(error.to_string().contains("identity_fn"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_caller_may_have_a_source_of_its_own() {
+async fn each_identity_may_have_a_source_of_its_own() {
     let mint = Mint::default();
     let made = Arc::new(Mutex::new(Vec::new()));
     let log = made.clone();
@@ -393,7 +381,7 @@ fn rotating_portal() -> TokenClient {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rotated_refresh_token_says_whose_it_is_and_outlives_the_memory_of_its_caller() {
+async fn a_rotated_refresh_token_says_whose_it_is_and_outlives_its_session() {
     let kept = Arc::new(Mutex::new(HashMap::new()));
     let keep = Arc::clone(&kept);
     let client = rotating_portal();
@@ -431,7 +419,7 @@ async fn a_rotated_refresh_token_says_whose_it_is_and_outlives_the_memory_of_its
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_token_that_is_nobodys_is_rotated_for_nobody() {
+async fn a_refresh_token_without_an_identity_is_rotated_without_one() {
     let whose = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&whose);
     let client = rotating_portal();
@@ -451,7 +439,7 @@ async fn a_refresh_token_that_is_nobodys_is_rotated_for_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_callers_at_once_have_a_thousand_tokens_and_one_wrong_password() {
+async fn a_thousand_identities_at_once_have_a_thousand_tokens_and_one_wrong_password() {
     let name = |caller: usize| format!("caller{caller}");
     let server = StandIn::start().await.unwrap();
     let users: Vec<_> = (0..1000)
@@ -500,7 +488,7 @@ async fn a_thousand_callers_at_once_have_a_thousand_tokens_and_one_wrong_passwor
                 assert_eq!(outcome.returned_challenge(), Some(Challenge::TokenRequired));
             } else {
                 let user = format!(r#""user":"{}""#, name(caller));
-                assert!(body.contains(&user), "{caller} is somebody else: {body}");
+                assert!(body.contains(&user), "{caller} is another user: {body}");
             }
         }
     }
@@ -516,7 +504,7 @@ async fn a_thousand_callers_at_once_have_a_thousand_tokens_and_one_wrong_passwor
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_whose_time_ends_during_its_login_is_forgotten_after_it() {
+async fn an_identity_whose_time_ends_during_its_login_is_evicted_after_it() {
     let mint = Mint {
         takes: Duration::from_secs(1),
         ..Mint::default()
@@ -534,23 +522,7 @@ async fn a_caller_whose_time_ends_during_its_login_is_forgotten_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_callers_are_let_go_when_their_time_is_over() {
-    // Mallory and a thousand of that ilk.
-    let refusing = token_source_fn(|_| async { Err(TokenError::refused("wrong password")) });
-    let site = Site::new(ROOT).token_source(refusing).identity_fn(caller);
-    let layer = ArcgisAuthLayer::try_new(site.remember_identities(10, HOUR)).unwrap();
-    let service = layer.layer(Mint::default().server());
-    for caller in 0..1000 {
-        send(&service, get_as(format!("caller{caller}"))).await;
-    }
-    let handle = layer.handle().sites().remove(0);
-    assert_eq!(handle.sessions().len(), 1000);
-    tokio::time::advance(Duration::from_secs(15 * 60)).await;
-    assert!(handle.sessions().len() <= 10);
-}
-
-#[tokio::test(start_paused = true)]
-async fn counted_refusals_outlive_the_memory_of_their_caller() {
+async fn refusals_that_the_token_service_counts_outlive_their_session() {
     let server = StandIn::start().await.unwrap();
     let guesses = Arc::new(AtomicUsize::new(0));
     let counted = Arc::new(Mutex::new(Vec::new()));
@@ -582,91 +554,34 @@ async fn counted_refusals_outlive_the_memory_of_their_caller() {
     handle.sessions();
     assert!(handle.renew_identity(&alice).await.is_err());
 
-    assert_eq!(*counted.lock().unwrap(), [0, 1, 2, 3, 3]);
+    assert_eq!(*counted.lock().unwrap(), [0, 1, 2, 3, 0]);
     assert_eq!(server.login_failures(USERNAME), 3);
 }
 
-/// Notices two logins of one caller at once.
-#[derive(Clone, Default)]
-struct Alone {
-    under_way: Arc<Mutex<HashSet<String>>>,
-    twice: Arc<AtomicUsize>,
-    logins: Arc<AtomicUsize>,
-}
-
-impl TokenSource for Alone {
-    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let name = request.identity().unwrap().as_str().to_owned();
-        if !self.under_way.lock().unwrap().insert(name.clone()) {
-            self.twice.fetch_add(1, Ordering::SeqCst);
-        }
-        for _ in 0..3 {
-            tokio::task::yield_now().await;
-        }
-        self.under_way.lock().unwrap().remove(&name);
-        let login = self.logins.fetch_add(1, Ordering::SeqCst);
-        IssuedToken::try_new(format!("{name}-{login}"))
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_caller_who_is_forgotten_again_and_again_never_logs_in_twice_at_once() {
-    let alone = Alone::default();
-    let site = Site::new(ROOT)
-        .token_source(alone.clone())
-        .identity_fn(caller)
-        .remember_identities(1, HOUR);
-    let layer = ArcgisAuthLayer::try_new(site).unwrap();
-    let tasks = (0..8).map(|task| {
-        let service = layer.layer(Mint::default().server());
-        let handle = layer.handle().sites().remove(0);
-        tokio::spawn(async move {
-            for request in 0..500 {
-                let name = format!("caller{}", (request + task) % 3);
-                assert!(send(&service, get_as(&name)).await.is_clean());
-                handle.sessions();
-            }
-        })
-    });
-    for task in join_all(tasks).await {
-        task.unwrap();
-    }
-    assert_eq!(alone.twice.load(Ordering::SeqCst), 0);
-    assert!(
-        alone.logins.load(Ordering::SeqCst) > 3,
-        "they were forgotten"
-    );
-}
-
 #[tokio::test(start_paused = true)]
-async fn a_caller_crowded_out_during_its_request_keeps_its_token() {
-    let mint = Mint::default();
-    let fake = mint.server();
-    let slow = service_fn(move |request: Request<ReplayBody<Full<Bytes>>>| {
-        let answer = fake.clone().oneshot(request);
-        async move {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            answer.await
-        }
-    });
+async fn a_request_under_way_is_served_though_its_session_is_evicted() {
+    let mint = Mint {
+        takes: Duration::from_secs(1),
+        ..Mint::default()
+    };
     let layer = ArcgisAuthLayer::try_new(site(&mint).remember_identities(1, HOUR)).unwrap();
-    let service = layer.layer(slow);
-    assert!(send(&service, get_as("alice")).await.is_clean());
+    let service = layer.layer(mint.server());
     let handle = layer.handle().sites().remove(0);
-    let crowding_out = async {
+    let evicting = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let bob = Identity::from("bob");
         handle.renew_identity(&bob).await.unwrap();
-        handle.sessions();
-        send(&service, get_as("alice")).await
+        assert_eq!(handle.sessions().len(), 1);
     };
-    let (under_way, again) = tokio::join!(send(&service, get_as("alice")), crowding_out);
-    assert!(under_way.is_clean() && again.is_clean());
-    assert_eq!(mint.logins_of("alice"), 1);
+    let (under_way, ()) = tokio::join!(send(&service, get_as("alice")), evicting);
+    assert!(under_way.is_clean());
+    // With its session its token is gone.
+    assert!(send(&service, get_as("alice")).await.is_clean());
+    assert_eq!(mint.logins_of("alice"), 2);
 }
 
 #[test]
-fn whoever_makes_sources_may_use_the_handle() {
+fn the_function_that_makes_sources_may_use_the_handle() {
     let handle = Arc::new(OnceLock::<ArcgisAuthHandle>::new());
     let other = handle.clone();
     let site = Site::new(ROOT)
@@ -688,93 +603,29 @@ fn whoever_makes_sources_may_use_the_handle() {
     receiver.recv_timeout(Duration::from_secs(60)).unwrap();
 }
 
-/// A source that does something when it is dropped.
-struct Dropped<F: Fn() + Send + Sync + 'static>(F);
-
-impl<F: Fn() + Send + Sync + 'static> TokenSource for Dropped<F> {
-    async fn token(&self, _: TokenRequest) -> Result<IssuedToken, TokenError> {
-        IssuedToken::try_new("some-token")
-    }
-}
-
-impl<F: Fn() + Send + Sync + 'static> Drop for Dropped<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
-/// A thousand callers come where one is remembered, each with a source that does `on_drop` when it is forgotten. Returns
-/// how many accounts there are then.
-fn after_a_thousand_callers<F>(handle_to: &OnceLock<ArcgisAuthHandle>, on_drop: F) -> usize
-where
-    F: Fn() + Clone + Send + Sync + 'static,
-{
-    let site = Site::new(ROOT)
-        .identity_fn(caller)
-        .remember_identities(1, HOUR)
-        .token_source_for(move |_| Dropped(on_drop.clone()));
-    let layer = ArcgisAuthLayer::try_new(site).unwrap();
-    handle_to.set(layer.handle()).unwrap();
-    let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let service = layer.layer(Mint::default().server());
-            for number in 0..1000 {
-                let service = service.clone();
-                let sent = async move { send(&service, get_as(format!("c{number}"))).await };
-                // One that panics is one that panics.
-                let _ = tokio::spawn(sent).await;
-            }
-        });
-        sender.send(layer.handle().sites()[0].sessions().len())
-    });
-    // A minute is for ever: it is locked, or it is not.
-    receiver.recv_timeout(Duration::from_secs(60)).unwrap()
-}
-
-#[test]
-fn a_source_may_use_the_handle_when_it_is_dropped() {
-    let handle = Arc::new(OnceLock::<ArcgisAuthHandle>::new());
-    let other = Arc::downgrade(&handle);
-    let looks = move || {
-        if let Some(handle) = other.upgrade() {
-            handle.get().unwrap().sites()[0].sessions();
-        }
-    };
-    assert!(after_a_thousand_callers(&handle, looks) <= 1);
-}
-
-#[test]
-fn a_source_that_panics_when_it_is_dropped_does_not_end_forgetting() {
-    let panics = Arc::new(AtomicUsize::new(0));
-    let once = move || assert!(panics.fetch_add(1, Ordering::SeqCst) > 0, "once");
-    assert!(after_a_thousand_callers(&OnceLock::new(), once) <= 1);
-}
-
 #[tokio::test(start_paused = true)]
-async fn no_shared_cache_may_keep_what_nobody_was_told() {
+async fn no_http_cache_may_keep_the_challenge_to_a_request_without_an_identity() {
     let fake = Fake::new(|_| {
         let mut answer = answer(REQUIRED);
         let cacheable = HeaderValue::from_static("public, max-age=300");
         answer.headers_mut().insert(CACHE_CONTROL, cacheable);
         answer
     });
-    let told = send(&over(&fake, site(&Mint::default())), get(ROADS)).await;
-    assert_eq!(told.parts.headers[CACHE_CONTROL], "private, max-age=300");
+    let answered = send(&over(&fake, site(&Mint::default())), get(ROADS)).await;
+    assert_eq!(
+        answered.parts.headers[CACHE_CONTROL],
+        "private, max-age=300"
+    );
 }
 
 #[test]
-fn to_remember_nobody_is_an_error_and_to_remember_for_ever_is_none() {
+fn to_remember_no_identity_is_an_error_and_to_remember_for_ever_is_none() {
     let mint = Mint::default();
     for (most, longest_idle) in [(0, HOUR), (10, Duration::ZERO)] {
         let site = site(&mint).remember_identities(most, longest_idle);
         let error = ArcgisAuthLayer::try_new(site).unwrap_err();
         assert!(
-            error.to_string().contains("remembers no callers"),
+            error.to_string().contains("remembers no identities"),
             "{error}"
         );
     }
@@ -783,7 +634,7 @@ fn to_remember_nobody_is_an_error_and_to_remember_for_ever_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn logins_without_an_answer_outlive_the_memory_of_their_caller() {
+async fn logins_without_an_answer_outlive_their_session() {
     let attempts = Arc::new(AtomicUsize::new(0));
     let count = attempts.clone();
     let source = token_source_fn(move |request: TokenRequest| {

@@ -2,11 +2,9 @@
 
 mod contract;
 mod detection;
-mod edges;
 mod end_to_end;
 mod handle;
 mod house;
-#[cfg(feature = "identities")]
 mod identities;
 mod lock_out;
 mod logins;

@@ -306,3 +306,29 @@ proptest! {
         prop_assert_eq!(others, wanted, "{} became {}", text, signed);
     }
 }
+
+#[tokio::test]
+async fn a_token_key_in_escapes_is_replaced_as_well() {
+    let site = site(TokenPlacement::Query).caller_token(CallerToken::Replace);
+    let arrived = arrived(site, get("/rest/services/A/MapServer?%74oken=mine&f=json")).await;
+    let query = arrived.uri.query().unwrap();
+    let keys = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == "token");
+    assert_eq!(keys.count(), 1, "{query}");
+}
+
+#[tokio::test]
+async fn an_empty_token_in_the_query_does_not_stay_beside_a_header() {
+    let request = get("/rest/services/A/MapServer?token=&f=json");
+    let arrived = arrived(site(TokenPlacement::EsriHeader), request).await;
+    assert_eq!(arrived.uri.query(), Some("f=json"));
+}
+
+#[tokio::test]
+async fn a_source_of_the_users_own_leaves_the_callers_referer() {
+    let request = Request::get(support::ROADS)
+        .header("referer", "https://app.example/")
+        .body(Full::default())
+        .unwrap();
+    let arrived = arrived(site(TokenPlacement::Query), request).await;
+    assert_eq!(arrived.headers["referer"], "https://app.example/");
+}

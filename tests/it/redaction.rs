@@ -4,7 +4,7 @@ use crate::support;
 use std::sync::{Arc, Mutex};
 
 use crate::support::secrets::{PASSWORD, TOKEN, assert_silent, token_client};
-use crate::support::{Fake, ROADS, get};
+use crate::support::{Fake, ROADS, get, logins};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
@@ -85,9 +85,9 @@ async fn no_debug_shows_a_secret() {
 }
 
 #[tokio::test]
-async fn a_source_that_prints_what_it_is_told_prints_no_secret() {
-    let told = Arc::new(Mutex::new(String::new()));
-    let heard = told.clone();
+async fn a_source_that_prints_its_requests_prints_no_secret() {
+    let printed = Arc::new(Mutex::new(String::new()));
+    let heard = printed.clone();
     let logins = Mutex::new(0);
     let source = token_source_fn(move |request: TokenRequest| {
         heard.lock().unwrap().push_str(&format!("{request:?}"));
@@ -111,7 +111,72 @@ async fn a_source_that_prints_what_it_is_told_prints_no_secret() {
     tokio::time::pause();
     tokio::time::advance(std::time::Duration::from_secs(600)).await;
     support::send(&service, get(ROADS)).await;
-    let told = told.lock().unwrap().clone();
-    assert!(told.contains("generation: 1"), "{told}");
-    assert_silent("token request", &told);
+    let printed = printed.lock().unwrap().clone();
+    assert!(printed.contains("generation: 1"), "{printed}");
+    assert_silent("token request", &printed);
+}
+
+/// The error of a login at a token service that answers each form with `answer`.
+async fn error_of(password: &'static str, answer: fn(&str) -> support::Answer) -> String {
+    let client = logins::client(move |_, form| async move { answer(&form) });
+    let site = logins::site().credential(Credential::user("reader", password));
+    let layer = logins::layer(site, client);
+    let error = layer.handle().sites()[0].renew().await.unwrap_err();
+    error.to_string()
+}
+
+/// ArcGIS's error with this message.
+fn saying(message: impl Into<String>) -> support::Answer {
+    let error = serde_json::json!({"error": {"code": 400, "message": message.into()}});
+    support::answer(error.to_string())
+}
+
+#[tokio::test]
+async fn a_password_cut_off_in_a_servers_words_is_in_no_error() {
+    let error = error_of("correct-horse-battery-staple", |_| {
+        saying(format!("{}correct-horse-battery-staple", "x".repeat(180)))
+    });
+    let error = error.await;
+    assert!(error.contains("they repeat a secret"), "{error}");
+    assert!(!error.contains("correct-horse-batter"), "{error}");
+}
+
+#[tokio::test]
+async fn a_password_in_jsons_escapes_is_in_no_error() {
+    // `serde_json` writes the line break as an escape; a server may write any character as one.
+    let error = error_of("two\nlines of p/w", |_| saying("bad: two\nlines of p/w")).await;
+    assert!(error.contains("they repeat a secret"), "{error}");
+    assert!(!error.contains("lines of p/w"), "{error}");
+}
+
+#[tokio::test]
+async fn a_form_a_server_repeats_is_in_no_error() {
+    let error = error_of("p&ss word", |form| saying(format!("bad request: {form}"))).await;
+    assert!(error.contains("they repeat a secret"), "{error}");
+    assert!(!error.contains("p%26ss+word"), "{error}");
+}
+
+#[tokio::test]
+async fn a_password_in_a_content_type_is_in_no_error() {
+    let error = error_of("correct-horse-battery-staple", |_| {
+        let mut page = support::answer("<html>");
+        let kind = format!(
+            "text/html; of={}correct-horse-battery-staple",
+            "x".repeat(30)
+        );
+        page.headers_mut()
+            .insert("content-type", kind.parse().unwrap());
+        page
+    });
+    let error = error.await;
+    assert!(error.contains("which is no JSON"), "{error}");
+    assert!(!error.contains("correct-horse"), "{error}");
+}
+
+#[test]
+fn a_password_in_a_url_is_in_no_debug() {
+    let site = Site::new("https://ada:hunter2@gis.test/arcgis")
+        .token_url("https://gis.test/tokens?password=hunter2");
+    let debug = format!("{site:?}");
+    assert!(!debug.contains("hunter2"), "{debug}");
 }

@@ -166,3 +166,18 @@ async fn answers_to_unsigned_requests_are_not_touched() {
     let answer = send(&service, get(ROADS)).await;
     assert_eq!(answer.parts.headers["set-cookie"], "agstoken=theirs");
 }
+
+#[tokio::test]
+async fn a_location_of_escapes_upon_escapes_is_cleaned_in_one_pass() {
+    // Decoded layer by layer, this takes minutes.
+    let nested = format!("/x?%{}41", "25".repeat(200_000));
+    let headers = cleaned(TOKEN, &[("location", &nested)]).await;
+    assert_eq!(headers["location"], nested);
+}
+
+#[tokio::test]
+async fn escapes_in_lower_case_are_cut_out_cleanly() {
+    let location = "/login?redirect=%2fx%3ftoken%3dAB%2bc%2fd&x=1";
+    let headers = cleaned("AB+c/d", &[("location", location)]).await;
+    assert_eq!(headers["location"], "/login?redirect=%2fx%3ftoken%3d&x=1");
+}

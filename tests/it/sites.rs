@@ -339,3 +339,31 @@ async fn a_site_without_a_credential_passes_untouched() {
         Some(tower_arcgis_auth::SkipReason::NoCredential)
     ));
 }
+
+#[tokio::test]
+async fn a_folder_called_tokens_holds_services() {
+    for (root, uri) in [
+        (
+            "http://gis.test/arcgis",
+            "http://gis.test/arcgis/services/tokens/MapServer",
+        ),
+        (
+            "http://gis.test",
+            "http://gis.test/arcgis/rest/services/tokens/Parks/MapServer",
+        ),
+    ] {
+        assert!(is_signed(root, uri).await, "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn a_trace_is_not_signed() {
+    let source = Source::new();
+    let fake = Fake::secured(&source.valid);
+    let service = support::over(fake.clone(), &source);
+    send(&service, get(support::ROADS)).await;
+    let mut trace = get(support::ROADS);
+    *trace.method_mut() = http::Method::TRACE;
+    send(&service, trace).await;
+    assert_eq!(fake.tokens().last(), Some(&None));
+}

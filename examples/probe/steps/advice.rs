@@ -32,24 +32,22 @@ pub(crate) fn of(report: &Report) -> Advice {
 
 fn sentences(report: &Report) -> Vec<String> {
     let mut all = Vec::new();
-    let findings = &report.findings;
-    if let Some(origin) = findings.unlisted_origin() {
+    let site_report = &report.site_report;
+    if let Some(origin) = site_report.unlisted_origin() {
         all.push(format!(
             "The server sends logins to {origin}. If you know that to be right, add `--trust {origin}`; the code below \
              has it."
         ));
     }
-    if let Err(error) = findings.source() {
-        // The words are the layer's, and so name its settings.
-        let error = error.to_string();
-        if error.contains("`allow_insecure_http`") {
+    if let Some(error) = report.source_error() {
+        if error.contains("--allow-insecure-http") {
             all.push("Ask at https, or add `--allow-insecure-http`.".to_owned());
         }
-        if error.contains("`portal`") {
+        if error.contains("--portal URL") {
             all.push("Name the portal with `--portal URL`.".to_owned());
         }
     }
-    if findings.token_based_security() == Some(false) {
+    if site_report.token_based_security() == Some(false) {
         all.push(
             "The server says that it does not go by tokens: its web server logs people in."
                 .to_owned(),
@@ -108,7 +106,7 @@ fn about(answer: &Answer, report: &Report) -> Option<&'static str> {
                  ARCGIS_CLIENT_SECRET, ARCGIS_API_KEY, ARCGIS_TOKEN).",
         ),
         Kind::Open if report.server() == Server::Unknown => Some(
-            "There is an answer, and no ArcGIS behind it that can be told. The root of one looks like \
+            "There is an answer, and nothing that looks like an ArcGIS behind it. The root of one looks like \
              https://gis.example.com/arcgis.",
         ),
         Kind::Open if report.who.is_none() => {
@@ -123,9 +121,9 @@ fn about(answer: &Answer, report: &Report) -> Option<&'static str> {
             "The key or token may not be used for this, or not from here: it may be limited to another `Referer` \
              (`--referer`).",
         ),
-        Kind::Forbidden => {
-            Some("The account, or nobody, may not use this. See what the service is shared with.")
-        }
+        Kind::Forbidden => Some(
+            "This account may not use this, or no account may. See what the service is shared with.",
+        ),
         Kind::Error | Kind::Page => Some(
             "Check the URL: a service's is like https://gis.example.com/arcgis/rest/services/Roads/MapServer?f=json, with \
              the web adaptor's name, mostly `arcgis`, behind the host.",
@@ -145,11 +143,17 @@ fn code(report: &Report) -> String {
     if let Some(portal) = &report.arguments.portal {
         settings.push(format!(".portal({portal:?})"));
     }
+    if let Some(url) = &report.arguments.token_url {
+        settings.push(format!(".token_url({url:?})"));
+    }
     for origin in trusted(report) {
         settings.push(format!(".trust_token_service({origin:?})"));
     }
     if let Some(referer) = &report.arguments.referer {
         settings.push(format!(".referer({referer:?})"));
+    }
+    if report.arguments.sends_portal_token {
+        settings.push(".send_portal_token()".to_owned());
     }
     if report.arguments.insecure_http {
         settings.push(".allow_insecure_http()".to_owned());
@@ -159,14 +163,14 @@ fn code(report: &Report) -> String {
         "use tower_arcgis_auth::{{ArcgisAuthLayer, Credential, Secret, Site}};\n\n\
          let site = Site::new({:?})\n    {};\n\
          let layer = ArcgisAuthLayer::try_new(site)?;",
-        report.findings.root(),
+        report.site_report.root(),
         settings.join("\n    ")
     )
 }
 
 /// The proxy's command line. None for a root without a path, which the proxy takes for `/arcgis`.
 fn proxy(report: &Report) -> Option<String> {
-    let root = report.findings.root();
+    let root = report.site_report.root();
     root.split_once("://")?.1.split_once('/')?;
     let mut words = vec![
         "arcgis-proxy".to_owned(),
@@ -176,11 +180,17 @@ fn proxy(report: &Report) -> Option<String> {
     if let Some(portal) = &report.arguments.portal {
         words.extend(["--portal".to_owned(), portal.clone()]);
     }
+    if let Some(url) = &report.arguments.token_url {
+        words.extend(["--token-url".to_owned(), url.clone()]);
+    }
     for origin in trusted(report) {
         words.extend(["--trust-token-service".to_owned(), origin]);
     }
     if let Some(referer) = &report.arguments.referer {
         words.extend(["--referer".to_owned(), referer.clone()]);
+    }
+    if report.arguments.sends_portal_token {
+        words.push("--send-portal-token".to_owned());
     }
     if report.arguments.insecure_http {
         words.push("--allow-insecure-http".to_owned());
@@ -194,7 +204,7 @@ fn proxy(report: &Report) -> Option<String> {
 
 /// The origins listed, and the one that has to be.
 fn trusted(report: &Report) -> Vec<String> {
-    let unlisted = report.findings.unlisted_origin().map(str::to_owned);
+    let unlisted = report.site_report.unlisted_origin().map(str::to_owned);
     report
         .arguments
         .trusted

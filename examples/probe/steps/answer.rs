@@ -107,27 +107,27 @@ impl Answer {
     }
 }
 
-/// What a server said, and what of it is told. Secrets are looked for in all of it: of one that a cut goes through,
+/// What a server said, and what of it is shown. Secrets are looked for in all of it: of one that a cut goes through,
 /// what is left is still a secret.
 struct Said {
     whole: String,
-    told: String,
+    shown: String,
 }
 
 impl Said {
     fn all(words: String) -> Self {
         Self {
-            told: words.clone(),
+            shown: words.clone(),
             whole: words,
         }
     }
 
     /// A server's words, fit for a terminal.
     fn in_one_line(self, secrets: &[String]) -> String {
-        if repeat_one_of(&self.whole, secrets) || repeat_one_of(&self.told, secrets) {
+        if repeat_one_of(&self.whole, secrets) || repeat_one_of(&self.shown, secrets) {
             return LEFT_OUT.to_owned();
         }
-        without_controls(&self.told).chars().take(200).collect()
+        without_controls(&self.shown).chars().take(200).collect()
     }
 }
 
@@ -159,14 +159,14 @@ fn judge(
         if !schemes.is_empty() {
             let said = Said {
                 whole: asks.join(", "),
-                told: schemes.join(", "),
+                shown: schemes.join(", "),
             };
             return (Kind::WebServerLogin, Some(said));
         }
     }
     if status.is_redirection() {
         let said = text(headers, header::LOCATION).map(|location| Said {
-            told: without_query(&location),
+            shown: without_query(&location),
             whole: location,
         });
         return (Kind::Redirect, said);

@@ -9,14 +9,16 @@ probe [URL] [OPTIONS]
                          Without one it probes a stand-in of its own, as the stand-in's user.
   --username NAME        the user to log in as
   --portal URL           the portal to log in at, in place of what the server says
+  --token-url URL        where to log in, in place of what the server says: https://gis.example.com/arcgis/tokens
   --trust ORIGIN         another origin the server may name as its token service's; repeatable
   --referer URL          what tokens are bound to, where it is not the site's root and a slash
+  --send-portal-token    send the portal's own token where the portal makes none for the server; it opens all of it
   --allow-insecure-http  let the password travel over plain http
   --json                 one JSON object in place of text
   --help
 
 Secrets come from the environment only: ARCGIS_USERNAME and ARCGIS_PASSWORD, or ARCGIS_CLIENT_ID and
-ARCGIS_CLIENT_SECRET, or ARCGIS_API_KEY, or ARCGIS_TOKEN. Without any, nobody is logged in.
+ARCGIS_CLIENT_SECRET, or ARCGIS_API_KEY, or ARCGIS_TOKEN. Without any, there is no login.
 
 It ends with 0 if the URL can be used with what was given, 1 if not, 2 for a command line that cannot work.
 ";
@@ -33,8 +35,10 @@ pub(crate) struct Arguments {
     pub(crate) url: Option<String>,
     pub(crate) username: Option<String>,
     pub(crate) portal: Option<String>,
+    pub(crate) token_url: Option<String>,
     pub(crate) trusted: Vec<String>,
     pub(crate) referer: Option<String>,
+    pub(crate) sends_portal_token: bool,
     pub(crate) insecure_http: bool,
     pub(crate) json: bool,
 }
@@ -59,8 +63,10 @@ pub(crate) fn read(mut given: impl Iterator<Item = String>) -> Result<Wanted, St
             "--help" | "-h" if is_flag => return Ok(Wanted::Help),
             "--json" if is_flag => read.json = true,
             "--allow-insecure-http" if is_flag => read.insecure_http = true,
+            "--send-portal-token" if is_flag => read.sends_portal_token = true,
             "--username" => read.username = Some(value()?),
             "--portal" => read.portal = Some(value()?),
+            "--token-url" => read.token_url = Some(value()?),
             "--trust" => read.trusted.push(value()?),
             "--referer" => read.referer = Some(value()?),
             _ if option.starts_with('-') => {
@@ -80,6 +86,8 @@ pub(crate) fn read(mut given: impl Iterator<Item = String>) -> Result<Wanted, St
     }
     let is_about_a_site = read.username.is_some()
         || read.portal.is_some()
+        || read.token_url.is_some()
+        || read.sends_portal_token
         || read.referer.is_some()
         || read.insecure_http
         || !read.trusted.is_empty();

@@ -22,7 +22,10 @@ use tokio::time::timeout;
 use tower::{Layer, Service, ServiceExt};
 use tower_arcgis_auth::{ArcgisAuthLayer, ReplayBody, RequestFacts, Site, SiteReport, SkipReason};
 
-use super::answer::{Answer, Kind, without};
+use super::{
+    answer::{Answer, Kind, without},
+    option_names::in_options,
+};
 
 type Http<B> = Client<HttpsConnector<HttpConnector>, B>;
 
@@ -37,20 +40,20 @@ pub(crate) struct Login {
     pub(crate) works: bool,
     /// The token service refused the credential.
     pub(crate) refused: bool,
-    /// The layer's own words.
+    /// The layer's own words, with the probe's options.
     pub(crate) says: String,
 }
 
-/// What to ask: the URL, without a token of somebody's; or, where it names nothing that wants one, something at its
+/// What to ask: the URL, without the token in it; or, where it names nothing that wants one, something at its
 /// site that may.
-pub(crate) fn target(url: &str, findings: &SiteReport) -> Uri {
+pub(crate) fn target(url: &str, site_report: &SiteReport) -> Uri {
     let url = url.split('#').next().unwrap_or_default();
     let (place, query) = url.split_once('?').unwrap_or((url, ""));
     let query: Vec<&str> = query
         .split('&')
         .filter(|pair| !pair.is_empty() && !pair.to_ascii_lowercase().starts_with("token="))
         .collect();
-    let root = findings.root();
+    let root = site_report.root();
     let path = |url: &str| url.parse::<Uri>().map(|uri| uri.path().to_owned());
     let path_of_root = path(root).unwrap_or_default();
     let path = path(place).unwrap_or_default();
@@ -61,7 +64,7 @@ pub(crate) fn target(url: &str, findings: &SiteReport) -> Uri {
             return uri;
         }
     }
-    let something = if is_portal(findings) {
+    let something = if is_portal(site_report) {
         "sharing/rest/portals/self"
     } else {
         "rest/services"
@@ -71,9 +74,9 @@ pub(crate) fn target(url: &str, findings: &SiteReport) -> Uri {
         .unwrap_or_default()
 }
 
-/// Whether the server told of itself where portals do.
-pub(crate) fn is_portal(findings: &SiteReport) -> bool {
-    let at = findings.info_url().unwrap_or_default();
+/// Whether the server describes itself where portals do.
+pub(crate) fn is_portal(site_report: &SiteReport) -> bool {
+    let at = site_report.info_url().unwrap_or_default();
     at.ends_with("/sharing/rest/info")
 }
 
@@ -101,7 +104,7 @@ pub(crate) fn shown(uri: &Uri) -> String {
         .to_owned()
 }
 
-/// Asks without a token. What REST answers with a page for browsers is asked again for JSON, which tells more.
+/// Asks without a token. What REST answers with a page for browsers is asked again for JSON, which says more.
 pub(crate) async fn without_token(uri: &Uri, secrets: &[String]) -> Answer {
     let answer = ask_plainly(uri, secrets).await;
     match in_json(uri) {
@@ -175,7 +178,7 @@ pub(crate) async fn with_login(
     let failed = |says: String| Login {
         works: false,
         refused: false,
-        says: without(says, &secrets),
+        says: without(in_options(&says), &secrets),
     };
     let (outcome, parts, body) = match asked {
         Ok(Ok(asked)) => asked,

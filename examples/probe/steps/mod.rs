@@ -4,6 +4,7 @@ mod advice;
 mod answer;
 mod arguments;
 mod ask;
+pub(crate) mod option_names;
 mod report;
 mod who;
 
@@ -14,6 +15,7 @@ use tower_arcgis_auth::Site;
 
 use self::{
     arguments::{Arguments, HELP, Wanted},
+    option_names::in_options,
     report::Report,
     who::Who,
 };
@@ -23,7 +25,7 @@ const USABLE: u8 = 0;
 const NOT_USABLE: u8 = 1;
 const WRONG_COMMAND_LINE: u8 = 2;
 
-/// Probes what `arguments` name. What is found goes to `out`, what is done to `progress`.
+/// Probes what `arguments` name. The report goes to `out`, what is done to `progress`.
 pub(crate) async fn run(
     arguments: impl Iterator<Item = String>,
     variable: &dyn Fn(&str) -> Option<String>,
@@ -76,7 +78,8 @@ pub(crate) async fn run(
 }
 
 fn refused(wrong: &str, progress: &mut dyn Write) -> io::Result<u8> {
-    writeln!(progress, "probe: {wrong}\n`--help` tells of the options.")?;
+    let wrong = in_options(wrong);
+    writeln!(progress, "probe: {wrong}\n`--help` lists the options.")?;
     Ok(WRONG_COMMAND_LINE)
 }
 
@@ -87,6 +90,12 @@ fn site(arguments: &Arguments, url: &str, who: Option<&Who>) -> Result<Site, Str
     }
     if let Some(portal) = &arguments.portal {
         site = site.portal(portal);
+    }
+    if let Some(url) = &arguments.token_url {
+        site = site.token_url(url);
+    }
+    if arguments.sends_portal_token {
+        site = site.send_portal_token();
     }
     if let Some(referer) = &arguments.referer {
         site = site.referer(referer);
@@ -112,24 +121,21 @@ async fn probe(
         progress,
         "Asking the server what it is, with no credential …"
     )?;
-    let findings = match tower_arcgis_auth::site_report(&site, None).await {
-        Ok(findings) => findings,
+    let site_report = match tower_arcgis_auth::site_report(&site, None).await {
+        Ok(site_report) => site_report,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let target = ask::target(url, &findings);
+    let target = ask::target(url, &site_report);
     writeln!(progress, "Asking {} without a token …", ask::shown(&target))?;
     let secrets = who
         .as_ref()
         .map_or_else(Vec::new, |who| who.secrets.clone());
     let without_login = ask::without_token(&target, &secrets).await;
     let target_in_json = ask::in_json(&target).unwrap_or(target.clone());
-    let mut report = Report::new(findings, &target, without_login, who, arguments);
+    let mut report = Report::new(site_report, &target, without_login, who, arguments);
     if let Some(who) = report.who_logs_in() {
         if who.is_ready_token {
-            writeln!(
-                progress,
-                "Asking again as {who}: nobody has to log in for that …"
-            )?;
+            writeln!(progress, "Asking again as {who}: that takes no login …")?;
         } else {
             writeln!(
                 progress,

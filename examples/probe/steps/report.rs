@@ -1,4 +1,4 @@
-//! What was found, for people and for machines.
+//! The report, for people and for machines.
 
 use std::fmt;
 
@@ -11,11 +11,12 @@ use super::{
     answer::{Answer, Kind},
     arguments::Arguments,
     ask::{self, Login},
+    option_names::in_options,
     who::Who,
 };
 
 pub(crate) struct Report {
-    pub(crate) findings: SiteReport,
+    pub(crate) site_report: SiteReport,
     url: String,
     pub(crate) without_login: Answer,
     pub(crate) who: Option<Who>,
@@ -24,7 +25,7 @@ pub(crate) struct Report {
     pub(crate) arguments: Arguments,
 }
 
-/// What kind of server it is, by what it told and how it answers.
+/// What kind of server it is, by what it says of itself and how it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Server {
     Alone,
@@ -37,14 +38,14 @@ pub(crate) enum Server {
 
 impl Report {
     pub(crate) fn new(
-        findings: SiteReport,
+        site_report: SiteReport,
         url: &Uri,
         without_login: Answer,
         who: Option<Who>,
         arguments: Arguments,
     ) -> Self {
         Self {
-            findings,
+            site_report,
             url: ask::shown(url),
             without_login,
             who,
@@ -59,23 +60,29 @@ impl Report {
         self.with_login = answer;
     }
 
-    /// Who to log in, if there is a way.
+    /// Who to log in, if a login fits.
     pub(crate) fn who_logs_in(&self) -> Option<&Who> {
         self.who.as_ref().filter(|_| self.why_no_login().is_none())
     }
 
-    /// Why nobody is logged in. Five logins that fail lock an account, and a password is not for servers that are no
+    /// Why there is no login. Five logins that fail lock an account, and a password is not for servers that are no
     /// ArcGIS.
     fn why_no_login(&self) -> Option<&'static str> {
         if self.without_login.kind == Kind::Unreachable {
             Some("it cannot be reached")
-        } else if self.findings.source().is_err() {
-            Some("there is no way to a token")
+        } else if self.site_report.source().is_err() {
+            Some("no login fits")
         } else if self.server() == Server::Unknown {
-            Some("a password is not sent to what cannot be told to be an ArcGIS")
+            Some("a password is not sent to what does not look like an ArcGIS")
         } else {
             None
         }
+    }
+
+    /// Why no login fits, or none where one does.
+    pub(crate) fn source_error(&self) -> Option<String> {
+        let error = self.site_report.source().err()?;
+        Some(in_options(&error.to_string()))
     }
 
     /// Whether the login works, where that is known: a token made elsewhere proves itself only where one is asked for.
@@ -107,11 +114,11 @@ impl Report {
     }
 
     pub(crate) fn server(&self) -> Server {
-        if ask::is_portal(&self.findings) {
+        if ask::is_portal(&self.site_report) {
             Server::Portal
-        } else if self.findings.owning_portal().is_some() {
+        } else if self.site_report.owning_portal().is_some() {
             Server::Federated
-        } else if self.findings.info_url().is_some() {
+        } else if self.site_report.info_url().is_some() {
             Server::Alone
         } else if self.without_login.is_arcgis {
             Server::Silent
@@ -121,8 +128,7 @@ impl Report {
     }
 
     pub(crate) fn to_json(&self) -> Value {
-        let findings = &self.findings;
-        let source = findings.source();
+        let site_report = &self.site_report;
         let Advice {
             sentences,
             code,
@@ -141,22 +147,22 @@ impl Report {
         });
         json!({
             "url": self.url,
-            "root": findings.root(),
+            "root": site_report.root(),
             "server": {
                 "kind": self.server().as_str(),
-                "current_version": findings.current_version(),
-                "full_version": findings.full_version(),
-                "token_based_security": findings.token_based_security(),
-                "info_url": findings.info_url(),
+                "current_version": site_report.current_version(),
+                "full_version": site_report.full_version(),
+                "token_based_security": site_report.token_based_security(),
+                "info_url": site_report.info_url(),
             },
-            "token_service": findings.token_service(),
-            "owning_portal": findings.owning_portal(),
-            "source": source.ok().map(|source| json!({
+            "token_service": site_report.token_service(),
+            "owning_portal": site_report.owning_portal(),
+            "source": site_report.source().ok().map(|source| json!({
                 "kind": source.as_str(),
                 "url": source.url(),
             })),
-            "source_error": source.err().map(ToString::to_string),
-            "unlisted_origin": findings.unlisted_origin(),
+            "source_error": self.source_error(),
+            "unlisted_origin": site_report.unlisted_origin(),
             "without_login": self.without_login.to_json(),
             "login": login,
             "with_login": self.with_login.as_ref().map(Answer::to_json),
@@ -196,28 +202,31 @@ impl Server {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let findings = &self.findings;
-        let version = findings.full_version().or(findings.current_version());
+        let site_report = &self.site_report;
+        let version = site_report.full_version().or(site_report.current_version());
         let version = version.map_or_else(String::new, |version| format!(" {version}"));
         let server = match self.server() {
             Server::Alone => format!("ArcGIS Server{version}, on its own"),
             Server::Federated => format!("ArcGIS Server{version}, federated with a portal"),
             Server::Portal => format!("a portal{version}"),
             Server::Silent => "an ArcGIS that says nothing of itself: before 10.1?".to_owned(),
-            Server::Unknown => "nothing that can be told to be an ArcGIS".to_owned(),
+            Server::Unknown => "nothing that looks like an ArcGIS".to_owned(),
         };
-        let source = match findings.source() {
+        let source = match site_report.source() {
             Ok(source) => source.to_string(),
-            Err(error) => format!("none: {error}"),
+            Err(_) => format!("none: {}", self.source_error().unwrap_or_default()),
         };
         let lines = [
             ("asked", Some(self.url.clone())),
-            ("site's root", Some(findings.root().to_owned())),
+            ("site's root", Some(site_report.root().to_owned())),
             ("server", Some(server)),
-            ("token service", findings.token_service().map(str::to_owned)),
-            ("portal", findings.owning_portal().map(str::to_owned)),
+            (
+                "token service",
+                site_report.token_service().map(str::to_owned),
+            ),
+            ("portal", site_report.owning_portal().map(str::to_owned)),
             ("without login", Some(self.without_login.in_words())),
-            ("way to a token", Some(source)),
+            ("login method", Some(source)),
             ("login", self.login_in_words()),
             ("with login", self.with_login.as_ref().map(Answer::in_words)),
         ];

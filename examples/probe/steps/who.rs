@@ -11,11 +11,11 @@ pub(crate) struct Who {
     name: String,
     /// As Rust, the secrets read from the environment.
     pub(crate) code: String,
-    /// What `arcgis-proxy` is told of it on its command line.
+    /// What `arcgis-proxy` takes of it on its command line.
     pub(crate) options: Vec<String>,
     /// The variables that code and proxy read.
     pub(crate) variables: Vec<&'static str>,
-    /// An API key or a token made elsewhere: nobody logs in.
+    /// An API key or a token made elsewhere: there is no login.
     pub(crate) is_ready_token: bool,
     /// An account that failures lock.
     pub(crate) is_user: bool,
@@ -58,7 +58,7 @@ impl Who {
         Self {
             credential: Credential::token(text),
             secrets: vec![text.to_owned()],
-            name: format!("whoever {variable} belongs to"),
+            name: format!("the owner of {variable}"),
             code: format!("Credential::token(Secret::env(\"{variable}\"))"),
             options: Vec::new(),
             variables: vec![variable],

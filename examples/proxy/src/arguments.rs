@@ -8,9 +8,10 @@ use std::{
 use clap::{Parser, ValueEnum};
 use http::Uri;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
-use tower_arcgis_auth::{CallerToken, TokenPlacement};
+use tower_arcgis_auth::{CallerToken, Site, TokenPlacement};
 
 use crate::{
+    forward::Passing,
     login::{Login, Named},
     origin::Upstream,
     shared_cache::{Sharing, shared_cache},
@@ -113,18 +114,44 @@ pub(crate) struct Arguments {
     caller_token: Callers,
 
     /// The Referer that tokens are bound to, sent with logins and signed requests; the site's root and a slash unless set
+    ///
+    /// Without any credential it is sent with every request, for tokens of the callers' own.
     #[arg(long, value_name = "URL")]
     referer: Option<String>,
 
+    /// Bind tokens to this machine's address, as the server sees it, in place of a Referer
+    ///
+    /// Callers' addresses are not passed on then, for servers that go by `X-Forwarded-For`.
+    #[arg(long, conflicts_with = "referer")]
+    bind_to_address: bool,
+
+    /// Let requests wait for the login where there is no token yet, in place of sending them unsigned
+    ///
+    /// For lists of services and searches: they leave out what needs a token, and never ask for one.
+    #[arg(long)]
+    login_first: bool,
+
     /// Pass the callers' `Authorization` headers on; they are left out otherwise
     #[arg(long)]
-    pub(crate) forward_authorization: bool,
+    forward_authorization: bool,
+
+    /// Send the portal's own token to a server that the portal makes none for
+    ///
+    /// That token opens all of the portal: only for servers you trust with it, such as the portal's hosting server.
+    #[arg(long, requires = "upstream")]
+    send_portal_token: bool,
+
+    /// Send user name and password in the URL where the server is ArcGIS 10.2 or older
+    ///
+    /// Every log on the way has them then. Needed only where such a server takes no login by POST.
+    #[arg(long, requires = "upstream")]
+    credentials_in_url: bool,
 
     /// Certificates (PEM) to trust besides the platform's, for requests and logins
     #[arg(long, value_name = "PEM", requires = "upstream")]
     ca_file: Option<PathBuf>,
 
-    /// Let the password or secret travel over plain http: whoever listens on the way has it
+    /// Let the password or secret travel over plain http, where everyone on the way can read it
     #[arg(long, requires = "upstream")]
     allow_insecure_http: bool,
 }
@@ -160,10 +187,12 @@ pub(crate) struct Target {
     pub(crate) certificates: Vec<CertificateDer<'static>>,
     pub(crate) sharing: Option<Sharing>,
     pub(crate) insecure_http: bool,
+    pub(crate) sends_portal_token: bool,
+    pub(crate) credentials_in_url: bool,
 }
 
 impl Arguments {
-    pub(crate) fn placement(&self) -> TokenPlacement {
+    fn placement(&self) -> TokenPlacement {
         match self.token_placement {
             Placement::Query => TokenPlacement::Query,
             Placement::Cookie => TokenPlacement::Cookie,
@@ -172,15 +201,38 @@ impl Arguments {
         }
     }
 
-    pub(crate) fn caller_token(&self) -> CallerToken {
+    fn caller_token(&self) -> CallerToken {
         match self.caller_token {
             Callers::Keep => CallerToken::Keep,
             Callers::Replace => CallerToken::Replace,
         }
     }
 
-    pub(crate) fn referer(&self) -> Option<&str> {
-        self.referer.as_deref()
+    /// What the command line says of signing, on `site`.
+    pub(crate) fn signing(&self, site: Site) -> Site {
+        let site = site
+            .placement(self.placement())
+            .caller_token(self.caller_token())
+            .login_first(self.login_first);
+        match &self.referer {
+            Some(referer) => site.referer(referer),
+            None if self.bind_to_address => site.bind_to_address(),
+            None => site,
+        }
+    }
+
+    /// What every request passed on is changed by, where it is sent with this login or none.
+    pub(crate) fn passing(&self, login: Option<&Login>) -> Passing {
+        Passing {
+            // The layer puts it on what it signs.
+            referer: self
+                .referer
+                .as_deref()
+                .filter(|_| login.is_none())
+                .and_then(|referer| referer.parse().ok()),
+            authorization: self.forward_authorization,
+            callers_address: !self.bind_to_address,
+        }
     }
 
     /// The upstream and the login there; `None` where the made-up ArcGIS is asked for.
@@ -236,6 +288,8 @@ impl Arguments {
             },
             sharing: shared_cache(redis, self.cache_key_file.as_deref())?,
             insecure_http: self.allow_insecure_http,
+            sends_portal_token: self.send_portal_token,
+            credentials_in_url: self.credentials_in_url,
         }))
     }
 }

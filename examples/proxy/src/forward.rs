@@ -7,6 +7,7 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{
         ALLOW, AUTHORIZATION, CONTENT_LOCATION, CONTENT_TYPE, EXPECT, HOST, HeaderName, LOCATION,
+        REFERER,
     },
     request,
 };
@@ -19,7 +20,7 @@ use tower::ServiceExt;
 use tower_arcgis_auth::ResponseBody;
 
 use crate::{
-    headers::{remove_hop_by_hop, set_forwarded, set_no_store},
+    headers::{X_FORWARDED_FOR, remove_hop_by_hop, set_forwarded, set_no_store},
     origin::Upstream,
     upstream::{SigningClient, chain},
 };
@@ -35,19 +36,26 @@ pub(crate) type Body = Either<ResponseBody<Incoming>, Full<Bytes>>;
 pub(crate) struct Forward {
     client: SigningClient,
     upstream: Arc<Upstream>,
-    forward_authorization: bool,
+    passing: Passing,
+}
+
+/// What the user wants of requests that are passed on.
+#[derive(Clone, Debug)]
+pub(crate) struct Passing {
+    /// Put on every request.
+    pub(crate) referer: Option<HeaderValue>,
+    /// The callers' `Authorization` stays.
+    pub(crate) authorization: bool,
+    /// `X-Forwarded-For` says who asked.
+    pub(crate) callers_address: bool,
 }
 
 impl Forward {
-    pub(crate) fn new(
-        client: SigningClient,
-        upstream: Upstream,
-        forward_authorization: bool,
-    ) -> Self {
+    pub(crate) fn new(client: SigningClient, upstream: Upstream, passing: Passing) -> Self {
         Self {
             client,
             upstream: Arc::new(upstream),
-            forward_authorization,
+            passing,
         }
     }
 
@@ -90,8 +98,7 @@ impl Forward {
         mut parts: request::Parts,
         caller: IpAddr,
     ) -> Result<request::Parts, Refusal> {
-        // The answer to TRACE is the request as the server got it, and the proxy's token with it.
-        if matches!(parts.method, Method::CONNECT | Method::TRACE) {
+        if is_refused(&parts.method) {
             return Err(Refusal::Method);
         }
         // The authority of an absolute request target (`GET http://elsewhere/`) has no say.
@@ -105,12 +112,18 @@ impl Forward {
         let headers = &mut parts.headers;
         remove_hop_by_hop(headers);
         set_forwarded(headers, &parts.uri, caller);
+        if !self.passing.callers_address {
+            headers.remove(X_FORWARDED_FOR);
+        }
         // The client writes the upstream's.
         headers.remove(HOST);
         // Kept by the server side already: it tells the caller to go on when the body is wanted.
         headers.remove(EXPECT);
-        if !self.forward_authorization {
+        if !self.passing.authorization {
             headers.remove(AUTHORIZATION);
+        }
+        if let Some(referer) = &self.passing.referer {
+            headers.insert(REFERER, referer.clone());
         }
         parts.uri = uri;
         // The client speaks what it agrees on with the upstream.
@@ -162,6 +175,14 @@ impl Forward {
     }
 }
 
+/// The answer to `TRACE`, and to the `TRACK` of IIS, is the request as the server got it, with what the web servers on the
+/// way have added. Servers read methods in any case.
+fn is_refused(method: &Method) -> bool {
+    ["CONNECT", "TRACE", "TRACK"]
+        .iter()
+        .any(|refused| method.as_str().eq_ignore_ascii_case(refused))
+}
+
 /// A request the upstream never sees.
 enum Refusal {
     Method,
@@ -175,7 +196,7 @@ impl Refusal {
                 let mut answer = error(
                     StatusCode::METHOD_NOT_ALLOWED,
                     "This method is not allowed here.",
-                    "The proxy serves one ArcGIS; it opens no tunnels and answers no TRACE.",
+                    "The proxy serves one ArcGIS; it opens no tunnels and answers neither TRACE nor TRACK.",
                 );
                 answer
                     .headers_mut()

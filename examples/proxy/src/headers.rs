@@ -7,7 +7,7 @@ use http::{
     header::{self, CACHE_CONTROL, CONNECTION, HOST, TE},
 };
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -24,6 +24,10 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::UPGRADE,
 ];
 
+/// Headers that concern everyone on the way, whatever `Connection` says (RFC 9110, 7.6.1): neither side may have them taken
+/// off. One says where the body ends, the other that a cache must not keep the answer.
+const NEVER_HOP_BY_HOP: [HeaderName; 2] = [header::CONTENT_LENGTH, CACHE_CONTROL];
+
 /// Takes off what belongs to one connection: the headers above, and those `Connection` names. `TE: trailers` stays.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
@@ -31,8 +35,7 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        // A caller must not have a header taken off that says where the body ends.
-        .filter(|name| *name != header::CONTENT_LENGTH)
+        .filter(|name| !NEVER_HOP_BY_HOP.contains(name))
         .collect();
     let trailers = headers
         .get_all(TE)
@@ -104,7 +107,7 @@ mod tests {
     #[test]
     fn headers_of_one_connection_stay_on_it() {
         let mut headers = map(&[
-            ("connection", "close, X-Mine,,content-length"),
+            ("connection", "close, X-Mine,,content-length, Cache-Control"),
             ("connection", "x-other"),
             ("x-mine", "1"),
             ("x-other", "1"),
@@ -116,6 +119,7 @@ mod tests {
             ("upgrade", "websocket"),
             ("trailer", "x-sum"),
             ("content-length", "3"),
+            ("cache-control", "private"),
             ("accept", "*/*"),
         ]);
         remove_hop_by_hop(&mut headers);
@@ -125,6 +129,7 @@ mod tests {
                 ("te", "trailers"),
                 ("trailer", "x-sum"),
                 ("content-length", "3"),
+                ("cache-control", "private"),
                 ("accept", "*/*"),
             ])
         );

@@ -6,6 +6,7 @@ mod arguments;
 mod forward;
 mod headers;
 mod login;
+mod option_names;
 mod origin;
 mod serve;
 mod shared_cache;
@@ -27,6 +28,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     arguments::{Arguments, Target},
     forward::Forward,
+    option_names::{InOptions, in_options},
     serve::{StopSignals, serve},
     try_out::TryOut,
     upstream::{SigningClient, client, tls},
@@ -40,7 +42,7 @@ fn main() -> ExitCode {
             .error(ErrorKind::ValueValidation, message)
             .exit(),
         Err(Failure::Machine(message)) => {
-            // Nobody may be there to read it.
+            // An error is a reader that went away.
             let _ = writeln!(io::stderr(), "error: {message}");
             ExitCode::FAILURE
         }
@@ -57,7 +59,7 @@ enum Failure {
 
 impl Failure {
     fn arguments(message: impl fmt::Display) -> Self {
-        Self::Arguments(message.to_string())
+        Self::Arguments(in_options(&message.to_string()))
     }
 }
 
@@ -82,7 +84,7 @@ fn start_logging() -> Result<(), Failure> {
     })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(|| InOptions(io::stderr()))
         .init();
     Ok(())
 }
@@ -109,7 +111,8 @@ async fn run(arguments: &Arguments, target: Option<Target>) -> Result<(), Failur
     if let Some(sharing) = target.sharing {
         tokio::spawn(async move { sharing.check().await });
     }
-    let forward = Forward::new(client, target.upstream, arguments.forward_authorization);
+    let passing = arguments.passing(target.login.as_ref());
+    let forward = Forward::new(client, target.upstream, passing);
     let stop = StopSignals::listen()
         .map_err(|error| Failure::Machine(format!("signals cannot be listened to: {error}")))?;
 
@@ -148,7 +151,7 @@ fn announce(target: &Target) {
     }
     if !upstream.is_https() && !upstream.is_loopback() {
         tracing::warn!(
-            "the upstream is plain http: whoever listens on the way can read tokens and answers{}",
+            "the upstream is plain http: everyone on the way can read tokens and answers{}",
             if login.is_ready_token() {
                 ""
             } else if target.insecure_http {
@@ -171,16 +174,12 @@ fn signing_client(arguments: &Arguments, target: &Target) -> Result<SigningClien
             .any(|url| url.starts_with("https:"));
     let tls = tls(&target.certificates, needs_tls).map_err(Failure::Arguments)?;
 
-    let mut site = Site::new(target.upstream.root_url())
-        .placement(arguments.placement())
-        .caller_token(arguments.caller_token())
-        // Whoever may come to the proxy may see it; a cache on the way lets others see it too.
+    let site = Site::new(target.upstream.root_url())
+        // All callers of the proxy may see an answer; a cache on the way lets others see it too.
         .private_answers(true);
+    let mut site = arguments.signing(site);
     if let Some(login) = &target.login {
         site = site.credential(login.credential());
-    }
-    if let Some(referer) = arguments.referer() {
-        site = site.referer(referer);
     }
     if let Some(url) = &target.token_url {
         site = site.token_url(url);
@@ -193,6 +192,12 @@ fn signing_client(arguments: &Arguments, target: &Target) -> Result<SigningClien
     }
     if target.insecure_http {
         site = site.allow_insecure_http();
+    }
+    if target.sends_portal_token {
+        site = site.send_portal_token();
+    }
+    if target.credentials_in_url {
+        site = site.credentials_in_url();
     }
     if let Some(sharing) = &target.sharing {
         site = site.shared_token_cache(&sharing.cache);

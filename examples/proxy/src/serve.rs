@@ -11,13 +11,13 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::forward::Forward;
 
-/// How long requests may go on once the proxy is told to stop.
+/// How long requests may go on once the proxy is to stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(30);
 /// A pause where no connection can be taken, most often for want of file descriptors.
 const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(100);
 
-/// Serves until told to stop, then lets the requests under way finish. Being told a second time, or
-/// [`LAST_REQUESTS`], ends them.
+/// Serves until the first signal, then lets the requests under way finish. A second signal, or [`LAST_REQUESTS`], ends
+/// them.
 pub(crate) async fn serve(listener: TcpListener, forward: Forward, mut stop: StopSignals) {
     let mut server = auto::Builder::new(TokioExecutor::new());
     // With a timer, callers have limited time to send their headers.
@@ -47,7 +47,7 @@ pub(crate) async fn serve(listener: TcpListener, forward: Forward, mut stop: Sto
     );
     tokio::select! {
         () = connections.shutdown() => tracing::info!("stopped"),
-        () = stop.next() => tracing::warn!("told twice: stopped with requests under way"),
+        () = stop.next() => tracing::warn!("second signal: stopped with requests under way"),
         () = tokio::time::sleep(LAST_REQUESTS) => {
             tracing::warn!("stopped with requests under way: they took too long");
         }
@@ -106,7 +106,7 @@ impl StopSignals {
         })
     }
 
-    /// The next time the proxy is told.
+    /// Returns at the next signal.
     async fn next(&mut self) {
         #[cfg(unix)]
         tokio::select! {

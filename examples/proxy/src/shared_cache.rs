@@ -6,7 +6,7 @@ use tower_arcgis_auth::{
     RedisTokenCache, SealedTokenCache, Secret, SharedTokenCache, TokenCacheKeys,
 };
 
-use crate::login::Kept;
+use crate::{login::Kept, option_names::in_options};
 
 const KEY: &str = "ARCGIS_CACHE_KEY";
 
@@ -52,8 +52,8 @@ pub(crate) fn shared_cache(
 }
 
 fn sealed(url: &str, key: Secret) -> Result<Sharing, String> {
-    let redis = || RedisTokenCache::try_new(url).map_err(|error| error.to_string());
-    let keys = TokenCacheKeys::try_new(key).map_err(|error| error.to_string())?;
+    let redis = || RedisTokenCache::try_new(url).map_err(|error| in_options(&error.to_string()));
+    let keys = TokenCacheKeys::try_new(key).map_err(|error| in_options(&error.to_string()))?;
     Ok(Sharing {
         cache: SealedTokenCache::new(redis()?, keys),
         redis: redis()?,

@@ -32,13 +32,15 @@ impl TryOut {
             certificates: Vec::new(),
             sharing: None,
             insecure_http: false,
+            sends_portal_token: false,
+            credentials_in_url: false,
         })
     }
 
     pub(crate) fn say_what_to_try(&self, listening: SocketAddr) {
         let proxy = format!("http://{}", reachable(listening));
         let root = self.arcgis.root();
-        // Nobody may be there to read it.
+        // An error is a reader that went away.
         let _ = write!(
             io::stderr(),
             "\

@@ -126,6 +126,20 @@ async fn arguments_that_cannot_work_are_refused_with_a_reason() {
             "--ca-file cannot be trusted",
         ),
         (vec!["--ca-file", no_pem.path()], "--upstream <URL>"),
+        (vec!["--send-portal-token"], "--upstream <URL>"),
+        (vec!["--credentials-in-url"], "--upstream <URL>"),
+        (
+            vec![
+                "--bind-to-address",
+                "--referer",
+                "https://maps.example.com/",
+            ],
+            "cannot be used with",
+        ),
+        (
+            [&UPSTREAM[..], &["--referer", "a\u{7f}b"]].concat(),
+            "--referer",
+        ),
         (
             vec!["--token-placement", "form"],
             "[possible values: query, cookie, header, bearer]",
@@ -143,12 +157,15 @@ async fn arguments_that_cannot_work_are_refused_with_a_reason() {
 #[tokio::test]
 async fn settings_of_the_login_that_cannot_work_are_refused_with_a_reason() {
     for (more, words) in [
-        (["--token-url", "tokens/generateToken"], "token URL"),
+        (
+            ["--token-url", "tokens/generateToken"],
+            "--token-url `tokens",
+        ),
         (
             ["--trust-token-service", "portal.example.com"],
-            "write it like https://portal.example.com",
+            "--trust-token-service `portal.example.com` is not an origin",
         ),
-        (["--referer", "a\u{7f}b"], "referer"),
+        (["--referer", "a\u{7f}b"], "--referer `"),
     ] {
         let arguments = [&UPSTREAM[..], &["--username", "ada"], &more].concat();
         let said = refused(&arguments, &[("ARCGIS_PASSWORD", "hunter2")]).await;

@@ -4,7 +4,7 @@ mod support;
 
 use arcgis_stand_in::StandIn;
 use http::StatusCode;
-use support::{Got, PARCELS, Parrot, Proxy, nobody};
+use support::{Got, PARCELS, Parrot, Proxy, unused_address};
 
 fn is_bad_gateway(got: &Got) {
     assert_eq!(got.status, StatusCode::BAD_GATEWAY);
@@ -21,7 +21,7 @@ fn is_bad_gateway(got: &Got) {
 
 #[tokio::test]
 async fn an_upstream_that_cannot_be_reached_is_a_bad_gateway() {
-    let upstream = format!("http://{}/arcgis", nobody().await);
+    let upstream = format!("http://{}/arcgis", unused_address().await);
     let proxy = Proxy::at(&upstream, &[]).await;
     is_bad_gateway(&proxy.get(PARCELS).await);
     let log = proxy.terminate().await.log;

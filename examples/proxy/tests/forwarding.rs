@@ -186,6 +186,8 @@ async fn tunnels_and_traces_are_refused() {
     for line in [
         format!("CONNECT {} HTTP/1.1", arcgis.addr()),
         format!("TRACE {PARCELS} HTTP/1.1"),
+        format!("TRACK {PARCELS} HTTP/1.1"),
+        format!("trace {PARCELS} HTTP/1.1"),
     ] {
         let answer = proxy.raw(&format!("{line}\r\nHost: x")).await;
         assert!(answer.starts_with("HTTP/1.1 405 "), "{line}: {answer}");
@@ -272,6 +274,53 @@ async fn signed_answers_are_kept_out_of_shared_caches() {
         .get("/arcgis/rest/services/Basemap/MapServer?f=json")
         .await;
     assert_eq!(got.header("cache-control"), "private, max-age=300");
+}
+
+#[tokio::test]
+async fn an_upstreams_connection_header_does_not_open_answers_to_shared_caches() {
+    for caching in ["", "Cache-Control: public, max-age=300\r\n"] {
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\n{caching}Connection: cache-control, close\r\nContent-Length: 2\r\n\r\n{{}}"
+        );
+        let upstream = Parrot::start(answer.leak()).await;
+        let url = upstream.url();
+        let arguments = ["--upstream", url.as_str()];
+        let signing = [&arguments[..], &["--login-first"]].concat();
+        let proxy = Proxy::start(&signing, &[("ARCGIS_API_KEY", "AAPK-a-key")]).await;
+        let got = proxy.get(PARCELS).await;
+        let value = got.header("cache-control");
+        assert!(value.starts_with("private"), "{caching}: {value}");
+
+        // What is not signed is the server's own affair: its Cache-Control stays.
+        let proxy = Proxy::start(&arguments, &[]).await;
+        let got = proxy.get(PARCELS).await;
+        assert_eq!(
+            got.headers.contains_key("cache-control"),
+            !caching.is_empty()
+        );
+    }
+}
+
+#[tokio::test]
+async fn trailers_give_no_token_away() {
+    let upstream = Parrot::start(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: location, x-sum, x-url\r\n\r\n2\r\n{}\r\n0\r\n\
+         Location: /a?token=AAPK-a-key&b=c\r\nX-Url: /a?%2574oken=AAPK-a-key\r\nX-Sum: 7\r\n\r\n",
+    )
+    .await;
+    let url = upstream.url();
+    let variables = [("ARCGIS_API_KEY", "AAPK-a-key")];
+    let proxy = Proxy::start(&["--upstream", &url, "--login-first"], &variables).await;
+    for client in [http1(), http2()] {
+        let request = Request::get(proxy.url(PARCELS))
+            .header("te", "trailers")
+            .body(Full::default())
+            .unwrap();
+        let got = Got::from(client.request(request).await.unwrap()).await;
+        let trailers = got.trailers.unwrap();
+        assert_eq!(trailers["x-sum"], "7");
+        assert!(!format!("{trailers:?}").contains("AAPK"), "{trailers:?}");
+    }
 }
 
 #[tokio::test]

@@ -135,6 +135,82 @@ async fn a_callers_token_is_replaced_where_that_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_head_request_that_is_challenged_by_its_status_or_redirected_to_a_login_is_answered() {
+    let arcgis = StandIn::start().await.unwrap();
+    let proxy = Proxy::before(&arcgis, &[]).await;
+    for shape in [ChallengeShape::HttpStatus, ChallengeShape::LoginRedirect] {
+        arcgis.set_challenge("Parcels/MapServer", shape);
+        for _ in 0..2 {
+            let request = Request::head(proxy.url(PARCELS));
+            let got = proxy.send(request.body(Full::default()).unwrap()).await;
+            assert_eq!(got.status, StatusCode::OK, "{shape:?}");
+            arcgis.revoke_all_tokens();
+        }
+    }
+}
+
+fn form(proxy: &Proxy, body: &str) -> Request<Full<Bytes>> {
+    Request::post(proxy.url(ECHO))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Full::from(body.to_owned()))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_callers_token_in_a_form_is_kept() {
+    let arcgis = StandIn::start().await.unwrap();
+    let proxy = Proxy::before(&arcgis, &["--login-first"]).await;
+    assert!(proxy.get(PARCELS).await.is_the_service());
+    let sent = tokens(&arcgis).len();
+    let callers = arcgis.issue_token(USERNAME, None);
+    let body = format!("f=json&token={callers}&where=1%3D1");
+    let echo = proxy.send(form(&proxy, &body)).await;
+    assert_eq!(echo.json()["body"], body);
+    assert_eq!(echo.echoed_target(), ECHO);
+    assert_eq!(tokens(&arcgis).len(), sent, "none of the proxy's own");
+    assert_eq!(arcgis.counters().conflicting_tokens, 0);
+
+    let got = proxy.send(form(&proxy, "f=json&token=dead")).await;
+    assert_eq!(got.json()["error"]["code"], 498, "the caller's affair");
+    assert_eq!(arcgis.counters().login_attempts, 1);
+}
+
+#[tokio::test]
+async fn a_callers_token_in_a_form_is_replaced_where_that_is_asked_for() {
+    let arcgis = StandIn::start().await.unwrap();
+    let proxy = Proxy::before(&arcgis, &["--caller-token", "replace"]).await;
+    let echo = proxy.send(form(&proxy, "f=json&token=theirs&a=b")).await;
+    assert_eq!(echo.json()["body"], "f=json&a=b");
+    assert!(echo.echoed_target().contains("?token="));
+}
+
+#[tokio::test]
+async fn a_callers_token_counts_in_any_spelling_of_its_name() {
+    let arcgis = StandIn::start().await.unwrap();
+    let proxy = Proxy::before(&arcgis, &["--login-first"]).await;
+    for name in ["Token", "TOKEN", "%74oken"] {
+        let target = format!("{PUBLIC_ECHO}?{name}=theirs");
+        proxy.get(&target).await;
+        let received = arcgis.received();
+        assert_eq!(received.last().unwrap().path_and_query, target);
+    }
+    assert_eq!(arcgis.counters().login_attempts, 0);
+}
+
+#[tokio::test]
+async fn a_browsers_stale_token_cookie_is_replaced() {
+    let arcgis = StandIn::start().await.unwrap();
+    let proxy = Proxy::before(&arcgis, &[]).await;
+    for _ in 0..2 {
+        let headers = [("cookie", "theme=dark; agstoken=stale")];
+        let echo = proxy.get_with(ECHO, &headers).await;
+        assert_eq!(echo.json()["user"], USERNAME);
+        assert_eq!(echo.echoed("cookie").as_deref(), Some("theme=dark"));
+    }
+    assert_eq!(arcgis.counters().logins, 1);
+}
+
+#[tokio::test]
 async fn tokens_are_bound_to_the_referer_that_is_named() {
     let arcgis = StandIn::start().await.unwrap();
     let proxy = Proxy::before(&arcgis, &["--referer", "https://maps.example.com/"]).await;
@@ -256,8 +332,11 @@ async fn a_token_service_elsewhere_gets_the_password_only_if_it_is_trusted() {
     arcgis.set_token_services_url(Some(portal.token_services_url()));
 
     let proxy = Proxy::before(&arcgis, &[]).await;
-    assert_eq!(proxy.get(PARCELS).await.json()["error"]["code"], 499);
+    // The server's own token service is asked in its place.
+    assert!(proxy.get(PARCELS).await.is_the_service());
     assert_eq!(portal.counters().requests, 0);
+    let log = proxy.terminate().await.log;
+    assert!(log.contains("--trust-token-service ORIGIN"), "{log}");
 
     let proxy = Proxy::before(&arcgis, &["--trust-token-service", &portal.origin()]).await;
     let got = proxy.get(PARCELS).await;

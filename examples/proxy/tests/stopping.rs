@@ -65,7 +65,7 @@ async fn a_second_signal_ends_requests_under_way() {
     proxy.signal("INT").await;
     let ended = proxy.ended().await;
     assert_eq!(ended.status.code(), Some(0));
-    assert!(ended.log.contains("told twice"), "{}", ended.log);
+    assert!(ended.log.contains("second signal"), "{}", ended.log);
     let mut rest = Vec::new();
     // Closed or reset: either way there is no answer.
     let _ = caller.read_to_end(&mut rest).await;

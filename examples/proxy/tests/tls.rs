@@ -1,4 +1,4 @@
-//! An upstream over https, with a certificate nobody but its owner trusts.
+//! An upstream over https, with a certificate that the platform does not trust.
 #![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
 
 mod support;

@@ -13,8 +13,8 @@ const MAX_WINDOW: u32 = 23;
 /// The buffer that is used in its place, as a power of two: as long as the look, for it ends where the buffer is full.
 const BUFFER: u32 = LOOK.ilog2();
 /// How much is decoded at a time. Pieces of always the same bytes, because what the decoder has put out when it meets
-/// broken data depends on how they came.
-const PIECE: usize = 64;
+/// broken data depends on how they came; short ones, because what is not yet a piece waits for more.
+const PIECE: usize = 16;
 /// How much of each kind of memory is handed out for one body, in bytes. Tables for 256 codes of each kind, which the
 /// format allows, would be more than 1 MiB; what encoders make of answers takes a tenth of this.
 const MAX_BYTES: usize = 96 << 10;

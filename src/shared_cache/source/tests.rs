@@ -239,6 +239,29 @@ async fn a_token_that_was_replaced_is_not_taken_from_the_cache() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_older_than_the_one_it_would_replace_is_not_taken_from_the_cache() {
+    let lifetime = 3600 * SECOND;
+    for (age, is_taken) in [(60 * SECOND, false), (SECOND, true)] {
+        for reason in [TokenReason::Expiring, TokenReason::Rejected] {
+            let cache = MemoryCache::default();
+            let process = |gives: &'static str| {
+                sealed(cache.clone()).wrap(token_source_fn(move |_| async move {
+                    Ok(IssuedToken::try_new(gives)?.valid_for(lifetime))
+                }))
+            };
+            process("old").token(missing()).await.unwrap();
+            sleep(age).await;
+            // Got while the cache was out of reach.
+            let own = IssuedToken::try_new("own").unwrap().valid_for(lifetime);
+            let own = Arc::new(Token::new(own, 1, Instant::now()).unwrap());
+            let request = TokenRequest::new(owner(), reason, Some(own), LockoutGuard::new());
+            let token = text(process("new").token(request)).await;
+            assert_eq!(token, if is_taken { "old" } else { "new" }, "{reason}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rejected_token_is_removed_though_no_login_succeeds() {
     let cache = MemoryCache::default();
     let process = |gives: Option<&'static str>| {

@@ -160,7 +160,7 @@ fn an_administrator_error_is_known_whatever_the_order_of_its_keys() {
     ] {
         let body = format!("{{{}}}", order.map(|at| keys[at]).join(","));
         assert_eq!(ok(&body).verdict(), REQUIRED, "{body}");
-        // All three, or it is somebody else's.
+        // All three, or it is another product's.
         for without in 0..3 {
             let rest: Vec<_> = order.iter().filter(|at| **at != without).collect();
             let body = format!("{{{},{}}}", keys[*rest[0]], keys[*rest[1]]);

@@ -55,7 +55,7 @@ async fn a_wrong_password_is_tried_once_whatever_the_number_of_sites() {
     assert_eq!(attempts.load(Ordering::SeqCst), 1);
 }
 
-/// Takes its time to tell somebody of a login that failed.
+/// Takes its time to report a login that failed.
 struct Telling {
     inner: GenerateToken,
     takes: Duration,
@@ -75,8 +75,8 @@ impl TokenSource for Telling {
     }
 }
 
-/// The attempts in 14 minutes in which requests come all the time, and whoever sent one signs out, or waits.
-async fn attempts_while_told_of(takes: Duration, signs_out: bool) -> usize {
+/// The attempts in 14 minutes of steady requests, each followed by a sign-out or waited for.
+async fn attempts_while_reported(takes: Duration, signs_out: bool) -> usize {
     let attempts = Arc::new(AtomicUsize::new(0));
     let inner = generate_token(&attempts, || async { answer(WRONG) });
     let site = Site::new(ROOT).token_source(Telling { inner, takes });
@@ -100,12 +100,12 @@ async fn attempts_while_told_of(takes: Duration, signs_out: bool) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_within_a_source_that_is_then_too_slow_is_remembered() {
-    assert_eq!(attempts_while_told_of(40 * SECOND, false).await, 1);
+    assert_eq!(attempts_while_reported(40 * SECOND, false).await, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_within_a_source_that_is_signed_out_of_is_remembered() {
-    assert_eq!(attempts_while_told_of(2 * SECOND, true).await, 1);
+    assert_eq!(attempts_while_reported(2 * SECOND, true).await, 1);
 }
 
 /// Tries again after a fault.
@@ -159,9 +159,8 @@ fn a_password_that_is_put_right_is_tried_though_the_refused_login_never_ended() 
         let service = ArcgisAuthLayer::try_new(site)
             .unwrap()
             .layer(open_to_any_token());
-        // Left standing in the midst of telling.
-        let standing = paused_runtime();
-        standing.block_on(async {
+        // Dropped in the midst of telling.
+        paused_runtime().block_on(async {
             let sent = tokio::time::timeout(SECOND, send(&service, get(ROADS)));
             assert!(sent.await.is_err());
         });
@@ -175,11 +174,11 @@ fn a_password_that_is_put_right_is_tried_though_the_refused_login_never_ended() 
             sleep(5 * SECOND).await;
             send(&service, get(ROADS)).await;
             sleep(5 * SECOND).await;
-            let told = send(&service, get(ROADS)).await;
+            let answered = send(&service, get(ROADS)).await;
             assert!(
-                told.is_clean(),
+                answered.is_clean(),
                 "asks before: {asks_before}: {}",
-                told.outcome
+                answered.outcome
             );
         });
     }

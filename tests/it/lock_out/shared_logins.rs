@@ -39,7 +39,7 @@ fn over(site: Site, client: TokenClient) -> ArcgisAuth<Fake> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_account_has_four_logins_without_an_answer_whoever_calls() {
+async fn one_account_has_four_logins_without_an_answer_whatever_the_identities() {
     let passwords = Arc::new(AtomicUsize::new(0));
     let count = passwords.clone();
     let client = client(move |path, _| {
@@ -148,7 +148,12 @@ async fn a_password_that_worked_lets_three_in_at_once_and_a_changed_one_fails_no
     let service = layer.layer(open_to_any_token());
     let started = Instant::now();
     let answers = (0..31).map(|number| send(&service, get_as(format!("caller{number}"))));
-    assert!(join_all(answers).await.iter().all(|told| told.is_clean()));
+    assert!(
+        join_all(answers)
+            .await
+            .iter()
+            .all(|answered| answered.is_clean())
+    );
     // One alone, then thirty by threes.
     assert_eq!(started.elapsed().as_secs(), 11);
 
@@ -192,7 +197,12 @@ async fn two_hundred_callers_of_a_server_that_says_nothing_of_itself_all_get_in(
         });
     let service = over(site, client);
     let answers = (0..200).map(|number| send(&service, get_as(format!("caller{number}"))));
-    assert!(join_all(answers).await.iter().all(|told| told.is_clean()));
+    assert!(
+        join_all(answers)
+            .await
+            .iter()
+            .all(|answered| answered.is_clean())
+    );
     assert_eq!(
         questions.load(Ordering::SeqCst),
         2,
@@ -201,7 +211,7 @@ async fn two_hundred_callers_of_a_server_that_says_nothing_of_itself_all_get_in(
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_lost_answer_holds_nobody_up_for_longer_than_it_takes_to_ask_again() {
+async fn one_lost_answer_delays_others_no_longer_than_it_takes_to_ask_again() {
     let questions = Arc::new(AtomicUsize::new(0));
     let count = questions.clone();
     let client = client(move |path, _| {
@@ -226,7 +236,7 @@ async fn one_lost_answer_holds_nobody_up_for_longer_than_it_takes_to_ask_again()
             ))
         });
     let service = over(site, client);
-    // A new caller every half second: somebody always waits.
+    // A new caller every half second: one always waits.
     let answers = (0..200).map(|number| {
         let service = service.clone();
         async move {
@@ -235,9 +245,16 @@ async fn one_lost_answer_holds_nobody_up_for_longer_than_it_takes_to_ask_again()
         }
     });
     let answers = join_all(answers).await;
-    let first_clean = answers.iter().position(|told| told.is_clean()).unwrap();
+    let first_clean = answers
+        .iter()
+        .position(|answered| answered.is_clean())
+        .unwrap();
     assert!(first_clean <= 40, "within 20 seconds: {first_clean}");
-    assert!(answers[first_clean..].iter().all(|told| told.is_clean()));
+    assert!(
+        answers[first_clean..]
+            .iter()
+            .all(|answered| answered.is_clean())
+    );
     assert_eq!(questions.load(Ordering::SeqCst), 2);
 }
 
@@ -371,7 +388,7 @@ async fn the_last_caller_of_a_portals_login_ends_it_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_portals_fault_that_is_told_again_is_no_login_of_its_servers() {
+async fn a_portals_fault_that_is_repeated_is_no_login_of_its_servers() {
     let passwords = Arc::new(AtomicUsize::new(0));
     let count = passwords.clone();
     let client = client(move |_, form| {
@@ -504,8 +521,8 @@ async fn refused_after_a_change(file: &Mounted) -> ArcgisAuth<Fake> {
         sleep(SECOND).await;
         file.hold("wrong");
     };
-    let (told, ()) = tokio::join!(send(&service, get(ROADS)), changes);
-    assert!(!told.is_clean());
+    let (answered, ()) = tokio::join!(send(&service, get(ROADS)), changes);
+    assert!(!answered.is_clean());
     sleep(5 * SECOND).await;
     service
 }
@@ -527,7 +544,7 @@ async fn a_password_that_came_late_and_was_wrong_does_not_hold_off_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_who_wait_in_vain_for_their_turn_have_made_no_login() {
+async fn identities_that_wait_too_long_for_their_turn_have_made_no_login() {
     let passwords = Arc::new(AtomicUsize::new(0));
     let count = passwords.clone();
     let client = client(move |_, _| {
@@ -541,8 +558,11 @@ async fn callers_who_wait_in_vain_for_their_turn_have_made_no_login() {
     let service = over(site.identity_fn(caller).credential(reader()), client);
     let crowd = || async {
         let answers = (0..40).map(|number| send(&service, get_as(format!("caller{number}"))));
-        let told = join_all(answers).await;
-        told.iter().filter(|told| told.is_clean()).count()
+        let answered = join_all(answers).await;
+        answered
+            .iter()
+            .filter(|answered| answered.is_clean())
+            .count()
     };
     let clean = crowd().await;
     assert!((10..40).contains(&clean), "{clean}");

@@ -1,4 +1,4 @@
-//! Where credentials come from, what happens when they change, and asking somebody for them.
+//! Where credentials come from, what happens when they change, and asking a person for them.
 
 use crate::support;
 use std::{
@@ -75,9 +75,9 @@ async fn a_mounted_secret_that_changes_lifts_a_remembered_refusal() {
     let credential = Credential::user("reader", file.secret());
     let service = over(Site::new(ROOT).credential(credential), &door);
     for _ in 0..10 {
-        let told = send(&service, get(ROADS)).await;
+        let answered = send(&service, get(ROADS)).await;
         assert!(matches!(
-            told.outcome.skip_reason(),
+            answered.outcome.skip_reason(),
             Some(SkipReason::LoginRefused(_))
         ));
         tokio::time::advance(Duration::from_secs(10)).await;
@@ -104,8 +104,8 @@ async fn a_secret_that_is_not_there_is_a_fault_that_names_its_place() {
             Site::new(ROOT).credential(Credential::user("reader", secret)),
             &door,
         );
-        let told = send(&service, get(ROADS)).await;
-        let error = told
+        let answered = send(&service, get(ROADS)).await;
+        let error = answered
             .outcome
             .skip_reason()
             .unwrap()
@@ -119,7 +119,7 @@ async fn a_secret_that_is_not_there_is_a_fault_that_names_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn somebody_is_asked_once_however_many_requests_wait() {
+async fn a_person_is_asked_once_however_many_requests_wait() {
     let door = Door::default();
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
@@ -133,7 +133,7 @@ async fn somebody_is_asked_once_however_many_requests_wait() {
     });
     let service = over(site, &door);
     let answers = join_all((0..1000).map(|_| send(&service, get(ROADS)))).await;
-    assert!(answers.iter().all(|told| told.is_clean()));
+    assert!(answers.iter().all(|answered| answered.is_clean()));
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     assert_eq!(door.attempts(), 1);
 }
@@ -141,8 +141,8 @@ async fn somebody_is_asked_once_however_many_requests_wait() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_answer_is_asked_for_again_with_the_number_of_refusals() {
     let door = Door::default();
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let heard = told.clone();
+    let answered = Arc::new(Mutex::new(Vec::new()));
+    let heard = answered.clone();
     let site = Site::new(ROOT).credential_fn(move |request| {
         heard.lock().unwrap().push(request.refused());
         let password = if request.refused() < 2 {
@@ -153,7 +153,7 @@ async fn a_refused_answer_is_asked_for_again_with_the_number_of_refusals() {
         async move { Ok(Credential::user("reader", password)) }
     });
     assert!(send(&over(site, &door), get(ROADS)).await.is_clean());
-    assert_eq!(*told.lock().unwrap(), [0, 1, 2]);
+    assert_eq!(*answered.lock().unwrap(), [0, 1, 2]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,8 +188,8 @@ async fn a_wrong_answer_given_again_is_one_failure_and_a_right_one_is_taken_afte
         .build()
         .unwrap();
     let service = layer.layer(open_to_any_token());
-    let told = send(&service, get(ROADS)).await;
-    let skip_reason = told.outcome.skip_reason().unwrap().to_string();
+    let answered = send(&service, get(ROADS)).await;
+    let skip_reason = answered.outcome.skip_reason().unwrap().to_string();
     assert!(skip_reason.contains("Invalid username"), "{skip_reason}");
     assert!(!send(&service, get(ROADS)).await.is_clean());
     assert_eq!((door.attempts(), asked.load(Ordering::SeqCst)), (1, 4));
@@ -200,7 +200,7 @@ async fn a_wrong_answer_given_again_is_one_failure_and_a_right_one_is_taken_afte
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_cancels_is_not_asked_again_at_once() {
+async fn a_person_who_cancels_is_not_asked_again_at_once() {
     let door = Door::default();
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
@@ -210,8 +210,8 @@ async fn who_cancels_is_not_asked_again_at_once() {
     });
     let service = over(site, &door);
     for _ in 0..5 {
-        let told = send(&service, get(ROADS)).await;
-        assert_eq!(told.body, REQUIRED);
+        let answered = send(&service, get(ROADS)).await;
+        assert_eq!(answered.body, REQUIRED);
     }
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     assert_eq!(door.attempts(), 0);
@@ -257,14 +257,15 @@ async fn a_login_knows_how_long_it_has_after_a_person_took_long_to_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_answer_in_five_minutes_has_not_answered() {
+async fn a_person_who_does_not_answer_in_five_minutes_has_not_answered() {
     let door = Door::default();
     let site = Site::new(ROOT).credential_fn(|_| std::future::pending());
     let begun = tokio::time::Instant::now();
-    let told = send(&over(site, &door), get(ROADS)).await;
+    let answered = send(&over(site, &door), get(ROADS)).await;
     assert_eq!(begun.elapsed().as_secs(), 300);
     assert!(
-        told.outcome
+        answered
+            .outcome
             .skip_reason()
             .unwrap()
             .to_string()
@@ -273,13 +274,13 @@ async fn who_does_not_answer_in_five_minutes_has_not_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn how_long_somebody_has_to_answer_can_be_set() {
+async fn how_long_a_person_has_to_answer_can_be_set() {
     let site = Site::new(ROOT)
         .credential_fn(|_| std::future::pending())
         .credential_deadline(Duration::from_secs(20));
     let begun = tokio::time::Instant::now();
-    let told = send(&over(site, &Door::default()), get(ROADS)).await;
-    assert!(!told.is_clean());
+    let answered = send(&over(site, &Door::default()), get(ROADS)).await;
+    assert!(!answered.is_clean());
     assert_eq!(begun.elapsed().as_secs(), 20);
 }
 
@@ -342,10 +343,10 @@ async fn a_ready_token_is_used_until_it_dies_and_then_its_challenge_goes_up() {
 
     alive.store(false, Ordering::SeqCst);
     for _ in 0..3 {
-        let told = send(&ready, get(support::ROADS)).await;
-        assert_eq!(told.body, INVALID);
+        let answered = send(&ready, get(support::ROADS)).await;
+        assert_eq!(answered.body, INVALID);
         assert!(matches!(
-            told.outcome.skip_reason(),
+            answered.outcome.skip_reason(),
             Some(SkipReason::LoginRefused(_))
         ));
     }
@@ -421,9 +422,9 @@ async fn a_refusal_another_site_met_first_is_remembered_no_longer_than_there() {
 
     send(&service, get(ROADS)).await;
     tokio::time::advance(10 * MINUTE).await;
-    let told = send(&service, get(ELSEWHERE)).await;
+    let answered = send(&service, get(ELSEWHERE)).await;
     assert!(matches!(
-        told.outcome.skip_reason(),
+        answered.outcome.skip_reason(),
         Some(SkipReason::LoginRefused(_))
     ));
     tokio::time::advance(4 * MINUTE).await;

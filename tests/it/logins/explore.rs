@@ -56,7 +56,7 @@ async fn a_server_of_its_own_tells_its_version_and_its_token_service() {
 }
 
 #[tokio::test]
-async fn a_server_before_10_1_leaves_only_the_old_way() {
+async fn a_server_before_10_1_leaves_only_the_old_token_service() {
     let server = personality(Personality::Legacy).await;
     let findings = explore(Site::new(server.root()).credential(user())).await;
     assert_eq!(findings.info_url(), None);
@@ -69,7 +69,7 @@ async fn a_server_before_10_1_leaves_only_the_old_way() {
 }
 
 #[tokio::test]
-async fn the_administrators_token_service_is_told() {
+async fn the_administrators_token_service_is_reported() {
     let server = personality(Personality::AdminOnly).await;
     let findings = explore(Site::new(server.root())).await;
     let url = server.url("admin/generateToken");
@@ -81,7 +81,7 @@ async fn the_administrators_token_service_is_told() {
 }
 
 #[tokio::test]
-async fn a_portal_nobody_listed_is_the_reason_why_there_is_no_way_and_the_origin_to_list() {
+async fn a_portal_that_is_not_listed_is_the_reason_why_there_is_no_source_and_the_origin_to_list() {
     let (portal, server) = federated().await;
     let findings = explore(Site::new(server.root()).credential(user())).await;
     assert_eq!(findings.owning_portal(), Some(portal.root().as_str()));
@@ -160,7 +160,7 @@ async fn what_the_user_named_wins_over_what_the_server_says() {
 }
 
 #[tokio::test]
-async fn plain_http_to_another_machine_is_the_reason_why_there_is_no_way() {
+async fn plain_http_to_another_machine_is_the_reason_why_there_is_no_source() {
     let server = StandIn::start().await.unwrap();
     server.set_token_services_url(Some("http://tokens.example.com/arcgis/tokens/".into()));
     let findings = explore(Site::new(server.root())).await;

@@ -1,8 +1,11 @@
 //! How tokens are got, kept and renewed.
 
+mod budget;
 mod credentials;
 mod explore;
 mod generate_token;
+mod portal;
+mod refused_services;
 mod single_flight;
 mod sources;
 mod token_store;

@@ -1,12 +1,21 @@
-//! However many requests want a token, one login is made, and nobody can spoil it for the others.
+//! However many requests want a token, one login is made, and no request can spoil it for the others.
 
 use crate::support;
-use std::{pin::pin, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    sync::{Arc, Mutex},
+    task::{Context, Wake, Waker},
+    time::Duration,
+};
 
-use crate::support::{Fake, ROADS, Scripted, Source, get, over, send};
+use crate::support::{Fake, ROADS, Scripted, Source, get, logins::paused_runtime, over, send};
+use bytes::Bytes;
 use futures_util::{FutureExt, future::join_all};
-use tower::ServiceExt;
-use tower_arcgis_auth::{Challenge, SkipReason, TokenReason};
+use http::Request;
+use http_body_util::Full;
+use tokio::sync::Semaphore;
+use tower::{Service, ServiceExt, service_fn};
+use tower_arcgis_auth::{Challenge, ReplayBody, SkipReason, TokenReason};
 
 const SOME_TIME: Duration = Duration::from_millis(200);
 
@@ -22,7 +31,7 @@ async fn a_thousand_requests_on_a_cold_start_cost_one_login() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_requests_meeting_a_dead_token_cost_one_login() {
+async fn a_thousand_requests_with_a_revoked_token_cost_one_login() {
     let source = Source::new().takes(SOME_TIME);
     let service = over(Fake::secured(&source.valid), &source);
     assert!(send(&service, get(ROADS)).await.is_clean());
@@ -77,7 +86,7 @@ async fn answers_to_an_old_token_that_come_late_cost_no_login() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_hangs_up_during_the_login_harms_nobody() {
+async fn a_caller_that_hangs_up_during_the_login_harms_no_other() {
     let source = Source::new().takes(SOME_TIME);
     let service = over(Fake::secured(&source.valid), &source);
     {
@@ -94,13 +103,13 @@ async fn a_caller_that_hangs_up_during_the_login_harms_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_is_not_polled_any_more_stalls_nobody() {
+async fn a_caller_that_is_not_polled_any_more_stalls_no_other() {
     let source = Source::new().takes(SOME_TIME);
     let service = over(Fake::secured(&source.valid), &source);
     let mut leader = pin!(send(&service, get(ROADS)));
     assert!(leader.as_mut().now_or_never().is_none());
 
-    // The leader is alive, and nobody polls it.
+    // The leader is alive, and is not polled.
     assert!(send(&service, get(ROADS)).await.is_clean());
 
     assert!(leader.await.is_clean());
@@ -189,4 +198,104 @@ fn a_runtime_that_goes_away_during_a_login_leaves_the_store_usable() {
     });
     assert_eq!(source.logins(), 2);
     assert!(answer.is_clean());
+}
+
+#[test]
+fn a_token_whose_runtime_is_gone_is_used_until_a_server_rejects_it() {
+    let source = Source::new().lifetime(Duration::from_secs(3));
+    let fake = Fake::secured(&source.valid);
+    let service = over(fake.clone(), &source);
+    paused_runtime().block_on(async {
+        assert!(send(&service, get(ROADS)).await.is_clean());
+    });
+    let before = fake.count();
+    paused_runtime().block_on(async {
+        tokio::time::advance(Duration::from_secs(5)).await;
+        source.valid.revoke_all();
+        assert!(send(&service, get(ROADS)).await.is_clean());
+    });
+    let tokens = [Some("secret-1".to_owned()), Some("secret-2".to_owned())];
+    assert_eq!(fake.tokens()[before..], tokens);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_late_waits_for_the_login_under_way() {
+    let source = Source::new().takes(Duration::from_secs(1));
+    let fake = Fake::secured(&source.valid);
+    let answers_slowly = Arc::new(Semaphore::new(0));
+    let permits = Arc::clone(&answers_slowly);
+    let inner = service_fn(move |request: Request<ReplayBody<Full<Bytes>>>| {
+        let (mut fake, permits) = (fake.clone(), Arc::clone(&permits));
+        async move {
+            let uri = request.uri().to_string();
+            if uri.contains("Slow") && uri.contains("secret-1") {
+                permits.acquire().await.unwrap().forget();
+            }
+            Service::call(&mut fake, request).await
+        }
+    });
+    let service = over(inner, &source);
+    assert!(send(&service, get(ROADS)).await.is_clean());
+    let slow = {
+        let service = service.clone();
+        let slow = ROADS.replace("Roads", "Slow");
+        tokio::spawn(async move { send(&service, get(&slow)).await })
+    };
+    tokio::task::yield_now().await;
+    source.valid.revoke_all();
+    assert!(send(&service, get(ROADS)).await.is_clean());
+    source.valid.revoke_all();
+    let third = {
+        let service = service.clone();
+        tokio::spawn(async move { send(&service, get(ROADS)).await })
+    };
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(source.logins(), 3, "the third login is under way");
+    answers_slowly.add_permits(1);
+
+    let slow = slow.await.unwrap();
+    assert!(slow.is_clean(), "{}", slow.outcome);
+    assert!(third.await.unwrap().is_clean());
+    assert_eq!(source.logins(), 3);
+}
+
+#[test]
+fn a_waker_that_polls_at_once_meets_no_lock() {
+    type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// An executor that polls right from the wake-up.
+    struct Inline(Mutex<Option<Task>>);
+
+    impl Wake for Inline {
+        fn wake(self: Arc<Self>) {
+            let waker = Waker::from(Arc::clone(&self));
+            let task = self.0.lock().unwrap().take();
+            if let Some(mut task) = task {
+                let polled = task.as_mut().poll(&mut Context::from_waker(&waker));
+                if polled.is_pending() {
+                    *self.0.lock().unwrap() = Some(task);
+                }
+            }
+        }
+    }
+
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        paused_runtime().block_on(async {
+            let source = Source::new().takes(SOME_TIME);
+            let service = over(Fake::secured(&source.valid), &source);
+            let mut task: Task = Box::pin(async move {
+                let answer = send(&service, get(ROADS)).await;
+                sender.send(answer.is_clean()).unwrap();
+            });
+            let executor = Arc::new(Inline(Mutex::new(None)));
+            let waker = Waker::from(Arc::clone(&executor));
+            let polled = task.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+            *executor.0.lock().unwrap() = Some(task);
+            tokio::time::sleep(2 * SOME_TIME).await;
+        });
+    });
+    // A minute is for ever: it is locked, or it is not.
+    assert_eq!(receiver.recv_timeout(Duration::from_secs(60)), Ok(true));
 }

@@ -1,4 +1,4 @@
-//! Every way ArcGIS issues tokens, over loopback.
+//! Every token service of ArcGIS, over loopback.
 
 use std::{
     sync::{Arc, Mutex},
@@ -54,7 +54,7 @@ const ECHO: &str = "rest/services/Water/FeatureServer/0/echo?f=json";
 // --- ArcGIS 9.3 to 10.2
 
 #[tokio::test]
-async fn a_server_with_nothing_newer_is_asked_the_old_way() {
+async fn a_server_with_nothing_newer_is_asked_at_the_old_token_service() {
     let server = StandIn::builder()
         .personality(Personality::Legacy)
         .start()
@@ -112,7 +112,7 @@ async fn the_old_services_refusal_is_a_refusal() {
 }
 
 #[tokio::test]
-async fn credentials_go_into_the_url_only_when_told() {
+async fn credentials_go_into_the_url_only_where_that_is_set() {
     let server = StandIn::builder()
         .personality(Personality::Legacy)
         .start()
@@ -232,7 +232,7 @@ async fn one_portal_login_serves_all_its_servers() {
 }
 
 #[tokio::test]
-async fn a_portal_nobody_listed_gets_no_password() {
+async fn a_portal_that_is_not_listed_gets_no_password() {
     let portal = Portal::start().await.unwrap();
     let server = federated(&portal).await;
     let service = with(Site::new(server.root()).credential(user()));
@@ -263,7 +263,7 @@ async fn a_named_portal_is_the_one_that_is_used() {
 }
 
 #[tokio::test]
-async fn a_server_the_portal_makes_no_tokens_for_gets_the_portals_own_only_when_told() {
+async fn a_server_the_portal_makes_no_tokens_for_gets_the_portals_own_only_where_that_is_set() {
     let portal = Portal::start().await.unwrap();
     let stranger = StandIn::start().await.unwrap();
     stranger.set_owning_system_url(Some(portal.root()));
@@ -275,7 +275,7 @@ async fn a_server_the_portal_makes_no_tokens_for_gets_the_portals_own_only_when_
     portal.reset_counters();
     let service = with(member(&stranger, &portal).send_portal_token());
     let (outcome, _) = get(&service, stranger.url(PARCELS)).await;
-    // This one does not take it, and says so: nobody is logged in over and over for that.
+    // This one does not take it, and says so: that causes no login after login.
     assert!(outcome.resent(), "{outcome}");
     // One for all its servers, and one with this server's own Referer.
     assert_eq!(portal.counters().logins, 2);

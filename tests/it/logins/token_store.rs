@@ -6,15 +6,11 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{
-    Fake, REQUIRED, ROADS, ROOT, Scripted, Source, answer, get, over, send, token_of,
-};
-use futures_util::future::join_all;
+use crate::support::{Fake, REQUIRED, ROADS, ROOT, Scripted, Source, answer, get, over, send};
+use http::{HeaderValue, Method, StatusCode};
 use tokio::time::{Instant, advance};
 use tower::Layer;
-use tower_arcgis_auth::{
-    ArcgisAuthLayer, Challenge, Site, SkipReason, TokenReason, token_source_fn,
-};
+use tower_arcgis_auth::{ArcgisAuthLayer, Site, SkipReason, TokenReason, token_source_fn};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -109,160 +105,6 @@ async fn a_token_service_that_was_down_for_hours_heals_within_two_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_refuses_the_account_costs_two_sendings_then_one() {
-    let source = Source::new();
-    let valid = source.valid.clone();
-    let fake = Fake::new(move |request| {
-        let refuses = request.uri.path().contains("/Secret/");
-        match token_of(request) {
-            Some(token) if valid.contains(&token) && !refuses => answer(support::CLEAN),
-            _ => answer(REQUIRED),
-        }
-    });
-    let service = over(fake.clone(), &source);
-    let secret = "http://gis.test/arcgis/rest/services/Secret/MapServer/3/query?f=json";
-    let elsewhere = "http://gis.test/arcgis/rest/services/Secret/MapServer/7?f=json";
-    assert!(send(&service, get(ROADS)).await.is_clean());
-    let before = fake.count();
-
-    let first = send(&service, get(secret)).await;
-    assert!(first.outcome.resent());
-    assert_eq!(
-        first.outcome.returned_challenge(),
-        Some(Challenge::TokenRequired)
-    );
-    assert_eq!(fake.count() - before, 2);
-    let logins = source.logins();
-    assert_eq!(logins, 2, "some servers say 499 for a dead token");
-
-    for uri in [secret, elsewhere, secret] {
-        let again = send(&service, get(uri)).await;
-        assert!(!again.outcome.resent());
-        assert!(again.outcome.signed());
-        assert!(matches!(
-            again.outcome.skip_reason(),
-            Some(SkipReason::ServiceRefused)
-        ));
-    }
-    assert_eq!(fake.count() - before, 5);
-    assert_eq!(source.logins(), logins);
-    assert!(send(&service, get(ROADS)).await.is_clean(), "others go on");
-
-    advance(5 * MINUTE + Duration::from_secs(1)).await;
-    let later = send(&service, get(secret)).await;
-    assert!(later.outcome.resent(), "it is tried again in time");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refused_service_that_comes_back_clean_is_forgotten() {
-    let source = Source::new();
-    let open = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let (valid, opened) = (source.valid.clone(), open.clone());
-    let fake = Fake::new(move |request| match token_of(request) {
-        Some(token)
-            if valid.contains(&token) && opened.load(std::sync::atomic::Ordering::SeqCst) =>
-        {
-            answer(support::CLEAN)
-        }
-        _ => answer(REQUIRED),
-    });
-    let service = over(fake, &source);
-    assert!(send(&service, get(ROADS)).await.outcome.resent());
-    open.store(true, std::sync::atomic::Ordering::SeqCst);
-    assert!(send(&service, get(ROADS)).await.is_clean());
-    // Revoked now, it heals like any other.
-    source.valid.revoke_all();
-    advance(MINUTE).await;
-    assert!(send(&service, get(ROADS)).await.is_clean());
-}
-
-#[tokio::test(start_paused = true)]
-async fn logins_that_bear_no_fruit_back_off_whatever_the_paths() {
-    let source = Source::new();
-    source.always(Some(Scripted::Useless));
-    let service = over(Fake::secured(&source.valid), &source);
-
-    // Ten requests a second to ever new services, for an hour.
-    for number in 0..36_000 {
-        let uri = format!("http://gis.test/arcgis/rest/services/S{number}/MapServer");
-        send(&service, get(&uri)).await;
-        advance(Duration::from_millis(100)).await;
-    }
-    // 1 + 2 + … + 256 seconds are 9 logins in 511 seconds; then one every five minutes.
-    assert!(
-        (15..=25).contains(&source.logins()),
-        "{} logins",
-        source.logins()
-    );
-    // The first clean answer ends it.
-    source.always(None);
-    advance(5 * MINUTE).await;
-    let fresh = |number| format!("http://gis.test/arcgis/rest/services/New{number}/MapServer");
-    assert!(send(&service, get(&fresh(0))).await.is_clean());
-    let logins = source.logins();
-    for number in 1..10 {
-        source.valid.revoke_all();
-        assert!(send(&service, get(&fresh(number))).await.is_clean());
-    }
-    assert_eq!(source.logins(), logins + 9);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_service_that_calls_every_token_invalid_does_not_make_others_log_in_for_ever() {
-    let source = Source::new();
-    let valid = source.valid.clone();
-    let fake = Fake::new(move |request| {
-        let foreign = request.uri.path().contains("/Foreign/");
-        match token_of(request) {
-            None if foreign => answer(support::CLEAN),
-            None => answer(REQUIRED),
-            Some(token) if valid.contains(&token) && !foreign => answer(support::CLEAN),
-            Some(_) => answer(support::INVALID),
-        }
-    });
-    let service = over(fake, &source);
-    assert!(send(&service, get(ROADS)).await.is_clean());
-    for _ in 0..600 {
-        send(
-            &service,
-            get("http://gis.test/arcgis/rest/services/Foreign/MapServer"),
-        )
-        .await;
-        assert!(send(&service, get(ROADS)).await.is_clean());
-        advance(Duration::from_secs(1)).await;
-    }
-    // Ten minutes: pauses of 1, 2, 4 … seconds to five minutes.
-    assert!(source.logins() <= 12, "{} logins", source.logins());
-}
-
-#[tokio::test(start_paused = true)]
-async fn tokens_revoked_twice_a_second_under_load_end_well() {
-    let source = Source::new().takes(Duration::from_millis(30));
-    let service = over(Fake::secured(&source.valid), &source);
-    let revoking = {
-        let valid = source.valid.clone();
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(Duration::from_millis(500)).await;
-                valid.revoke_all();
-            }
-        })
-    };
-    let load = join_all((0..50).map(|worker| {
-        let service = service.clone();
-        async move {
-            for turn in 0..200u64 {
-                tokio::time::sleep(Duration::from_millis(20 + (worker * 7 + turn * 13) % 40)).await;
-                assert!(send(&service, get(ROADS)).await.is_clean());
-            }
-        }
-    }));
-    load.await;
-    revoking.abort();
-    assert!(source.logins() >= 10, "{} logins", source.logins());
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_token_near_its_end_still_signs_while_the_next_is_fetched() {
     let source = Source::new()
         .lifetime(60 * MINUTE)
@@ -327,6 +169,60 @@ async fn a_token_past_its_end_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_past_its_end_is_tried_where_no_login_gives_a_better_one() {
+    let source = Source::new().lifetime(60 * MINUTE);
+    let service = over(Fake::secured(&source.valid), &source);
+    assert!(send(&service, get(ROADS)).await.is_clean());
+    source.always(Some(Scripted::Refuse));
+    advance(61 * MINUTE).await;
+    tokio::task::yield_now().await;
+    for _ in 0..2 {
+        let answer = send(&service, get(ROADS)).await;
+        assert!(answer.is_clean(), "{}", answer.outcome);
+    }
+    assert_eq!(source.logins(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_answer_but_a_challenge_and_a_servers_error_proves_the_token() {
+    for (status, header, is_proven) in [
+        (200, None, true),
+        (204, None, true),
+        (206, Some(("content-range", "bytes 0-1/2")), true),
+        (302, Some(("location", "/arcgis/rest/services")), true),
+        (304, None, true),
+        (400, None, true),
+        (404, None, true),
+        (401, Some(("www-authenticate", "Negotiate")), false),
+        (500, None, false),
+        (502, None, false),
+        (503, None, false),
+    ] {
+        for method in [Method::GET, Method::HEAD] {
+            let source = Source::new();
+            let fake = Fake::new(move |_| {
+                let mut answer = answer("");
+                *answer.status_mut() = StatusCode::from_u16(status).unwrap();
+                if let Some((name, value)) = header {
+                    answer
+                        .headers_mut()
+                        .insert(name, HeaderValue::from_static(value));
+                }
+                answer
+            });
+            let layer = ArcgisAuthLayer::try_new(support::site(&source)).unwrap();
+            let handle = layer.handle().sites().remove(0);
+            assert!(!handle.renew().await.unwrap().is_proven());
+            let mut request = get(ROADS);
+            *request.method_mut() = method;
+            send(&layer.layer(fake), request).await;
+            let session = handle.sessions().remove(0);
+            assert_eq!(session.token().unwrap().is_proven(), is_proven, "{status}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn tokens_of_a_few_seconds_are_not_renewed_all_the_time() {
     let source = Source::new().lifetime(Duration::from_secs(10));
     let service = over(Fake::secured(&source.valid), &source);
@@ -351,21 +247,6 @@ async fn a_token_of_unknown_lifetime_is_used_until_a_server_refuses_it() {
     advance(30 * 24 * 60 * MINUTE).await;
     assert!(send(&service, get(ROADS)).await.is_clean());
     assert_eq!(source.logins(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_second_499_is_handed_to_the_caller() {
-    let source = Source::new();
-    let fake = Fake::new(|_| answer(REQUIRED));
-    let service = over(fake.clone(), &source);
-    let answer = send(&service, get(ROADS)).await;
-    assert_eq!(answer.body, REQUIRED);
-    assert!(answer.outcome.resent());
-    assert_eq!(
-        answer.outcome.returned_challenge(),
-        Some(Challenge::TokenRequired)
-    );
-    assert_eq!(fake.count(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -574,7 +574,7 @@ async fn a_body_over_the_limit_is_sent_unsigned_where_no_token_is_to_be_had() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_dead_token_the_next_long_body_waits_for_a_living_one() {
+async fn after_a_rejected_token_the_next_long_body_waits_for_another() {
     let mut stage = Stage::gated();
     stage.log_in().await;
 
@@ -930,7 +930,7 @@ async fn large_frames_are_kept_without_a_copy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_woken_may_look_at_the_body_at_once() {
+async fn a_waker_may_look_at_the_body_at_once() {
     /// An executor that polls right from the wake-up.
     struct Looks(Mutex<Option<ReplayBody<Fed>>>, AtomicUsize);
     impl Wake for Looks {

@@ -3,6 +3,7 @@
 //! A replica is a layer with a cache handle of its own; the cache is in memory, and time is paused.
 
 use crate::support;
+
 use std::{
     convert::Infallible,
     sync::{
@@ -13,7 +14,7 @@ use std::{
 };
 
 use crate::support::shared_cache::{Fault, MemoryCache};
-use crate::support::{Fake, INVALID, ROADS, ROOT, Told, ValidTokens, answer, get, send};
+use crate::support::{Answered, Fake, INVALID, ROADS, ROOT, ValidTokens, answer, get, send};
 use arcgis_stand_in::{PASSWORD as STAND_IN_PASSWORD, Portal, StandIn, USERNAME};
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -130,16 +131,16 @@ impl World {
     }
 }
 
-async fn ask(replica: &ArcgisAuth<Fake>) -> Told {
+async fn ask(replica: &ArcgisAuth<Fake>) -> Answered {
     send(replica, get(ROADS)).await
 }
 
-async fn ask_all(replicas: &[ArcgisAuth<Fake>]) -> Vec<Told> {
+async fn ask_all(replicas: &[ArcgisAuth<Fake>]) -> Vec<Answered> {
     join_all(replicas.iter().map(ask)).await
 }
 
 #[track_caller]
-fn assert_clean(told: &[Told]) {
+fn assert_clean(told: &[Answered]) {
     for told in told {
         assert!(told.is_clean(), "{}", told.outcome);
     }
@@ -426,7 +427,7 @@ async fn two_wrong_passwords_make_two_attempts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_machine_that_is_not_let_in_shuts_nobody_else_out() {
+async fn one_machine_that_is_not_let_in_shuts_no_other_out() {
     let world = World::new();
     let shut_out = ArcgisAuthLayer::builder()
         .add_site(world.site(PASSWORD).shared_token_cache(&world.sealed(KEY)))
@@ -453,7 +454,7 @@ async fn one_machine_that_is_not_let_in_shuts_nobody_else_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_person_who_cancels_cancels_for_nobody_else() {
+async fn one_person_who_cancels_cancels_for_no_other() {
     let world = World::new();
     let person = |password: Option<&'static str>| {
         let site = Site::new(ROOT)
@@ -489,7 +490,7 @@ async fn a_refusal_of_a_source_that_tells_no_credential_is_its_own() {
 
 /// One process has exchanged the refresh token for the next; the other comes with the one before.
 #[tokio::test(start_paused = true)]
-async fn a_refresh_token_that_another_process_has_replaced_keeps_nobody_else_from_logging_in() {
+async fn a_refresh_token_that_another_process_has_replaced_keeps_no_other_from_logging_in() {
     let world = World::new();
     let alive = Arc::new(Mutex::new("refresh-0".to_owned()));
     let (logins, valid) = (Arc::new(AtomicUsize::new(0)), world.valid.clone());
@@ -585,11 +586,17 @@ async fn a_source_of_the_users_own_that_asks_before_it_logs_in_is_refused_once_f
         let site = Site::new(ROOT).token_source(Refuses(logins.clone()));
         site.shared_token_cache(&world.sealed(KEY))
     };
-    let sites: [&dyn Fn(&Arc<AtomicUsize>) -> Site; 2] = [&wrapped, &of_a_site];
-    for site in sites {
+    for is_wrapped in [true, false] {
         world.cache.forget_all();
         let logins = Arc::new(AtomicUsize::new(0));
-        let replicas: Vec<_> = (0..5).map(|_| world.over(site(&logins))).collect();
+        let replica = |_| {
+            world.over(if is_wrapped {
+                wrapped(&logins)
+            } else {
+                of_a_site(&logins)
+            })
+        };
+        let replicas: Vec<_> = (0..5).map(replica).collect();
         for told in ask_all(&replicas).await {
             assert!(matches!(
                 told.outcome.skip_reason(),
@@ -601,7 +608,7 @@ async fn a_source_of_the_users_own_that_asks_before_it_logs_in_is_refused_once_f
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sign_out_lifts_no_refusal_for_anybody() {
+async fn a_sign_out_lifts_no_refusal_of_a_users_own_source() {
     let world = World::new();
     let logins = Arc::new(AtomicUsize::new(0));
     for _ in 0..6 {
@@ -614,7 +621,7 @@ async fn a_sign_out_lifts_no_refusal_for_anybody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sign_out_lifts_no_refusal_of_a_password_for_anybody() {
+async fn a_sign_out_lifts_no_refusal_of_a_password() {
     let world = World::new();
     for _ in 0..6 {
         let wrong = world.site("wrong").shared_token_cache(&world.sealed(KEY));
@@ -673,7 +680,7 @@ async fn a_dead_token_costs_one_login_and_is_never_handed_out_again() {
     world.valid.revoke_all();
     assert_clean(&ask_all(&replicas).await);
     assert_eq!(world.attempts(), 2);
-    // Whoever comes now never sends the dead one.
+    // A replica that starts now never sends the dead one.
     let late = world.replica();
     assert!(ask(&late).await.is_clean());
     let sent = late.get_ref().tokens();
@@ -682,7 +689,7 @@ async fn a_dead_token_costs_one_login_and_is_never_handed_out_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_died_is_out_of_the_cache_though_nobody_can_log_in() {
+async fn a_token_that_died_is_out_of_the_cache_though_no_replica_can_log_in() {
     let world = World::new();
     let replica = world.replica();
     assert!(ask(&replica).await.is_clean());
@@ -716,7 +723,7 @@ fn replica_before(world: &World, dead: &'static str) -> ArcgisAuth<Fake> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_died_unnoticed_costs_who_takes_it_from_the_cache_one_more_sending() {
+async fn a_token_that_died_unnoticed_costs_one_more_sending() {
     for dead in [INVALID, support::REQUIRED] {
         let world = World::new();
         assert!(ask(&replica_before(&world, dead)).await.is_clean());
@@ -820,7 +827,7 @@ async fn a_body_is_sent_a_third_time_whole() {
 
 #[tokio::test(start_paused = true)]
 async fn a_fleet_makes_four_logins_without_an_answer() {
-    // The token service takes in every attempt, counts it, and answers when nobody waits any more.
+    // The token service takes in every attempt, counts it, and answers too late.
     let world = World::taking(Duration::from_secs(45));
     let replicas: Vec<_> = (0..10).map(|_| world.replica()).collect();
     let started = Instant::now();
@@ -866,7 +873,7 @@ async fn slow_once_answered(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_that_somebody_signs_out_of_once_it_is_answered_does_not_count() {
+async fn a_login_that_ends_with_a_sign_out_once_it_is_answered_does_not_count() {
     let world = World::new();
     slow_once_answered(&world, 6, async |layer| {
         // The cache may be too slow to be told in time.
@@ -907,7 +914,7 @@ async fn a_gateway_that_gives_up_on_the_token_service_counts_for_all_replicas() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_that_somebody_signs_out_of_as_it_is_written_down_is_remembered() {
+async fn a_refusal_that_is_written_as_a_user_signs_out_is_remembered() {
     let world = World::new();
     *world.password.lock().unwrap() = "changed".to_owned();
     slow_once_answered(&world, 6, async |layer| {
@@ -936,7 +943,7 @@ async fn a_refusal_just_in_time_is_remembered_whatever_the_cache_takes() {
         }
     }));
     let own = format!("{ROOT}/tokens/generateToken");
-    let own = GenerateToken::try_new(&own, Credential::user("somebody.else", "wrong"), client);
+    let own = GenerateToken::try_new(&own, Credential::user("another.user", "wrong"), client);
     let own = world.sealed(KEY).wrap(own.unwrap().allow_insecure_http());
     let replica = world.over(Site::new(ROOT).token_source(own));
     let started = Instant::now();
@@ -949,7 +956,7 @@ async fn a_refusal_just_in_time_is_remembered_whatever_the_cache_takes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_portals_own_token_service_is_one_whoever_names_it() {
+async fn a_portals_own_token_service_is_one_however_it_is_found() {
     let world = World::new();
     let at_portal = |site: Site| site.shared_token_cache(&world.sealed(KEY));
     let named = world
@@ -1007,7 +1014,7 @@ async fn a_refused_login_brings_no_token_back_that_died_meanwhile() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_login_brings_no_token_back_that_somebody_signed_out() {
+async fn a_refused_login_brings_no_token_back_that_was_signed_out() {
     let world = World::taking(Duration::from_secs(5));
     let goes = async |layer: &ArcgisAuthLayer, _: &ArcgisAuth<Fake>| {
         layer.handle().sign_out().await.unwrap();
@@ -1040,7 +1047,7 @@ async fn a_token_near_its_end_is_renewed_once_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_loses_the_lock_keeps_its_token_and_writes_nothing() {
+async fn a_replica_that_lost_the_lead_keeps_its_token_and_writes_nothing() {
     let world = World::taking(Duration::from_secs(5));
     let (held_up, next) = (world.replica(), world.replica());
     let late_writer = tokio::spawn(async move { ask(&held_up).await.is_clean() });
@@ -1219,7 +1226,7 @@ async fn a_cache_that_is_slow_within_its_limit_costs_two_seconds_for_all_levels_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cache_that_answers_garbage_is_as_good_as_empty() {
+async fn a_cache_that_answers_nonsense_is_as_good_as_empty() {
     let world = World::new();
     world.cache.set_fault(Some(Fault::Nonsense));
     assert_clean(&ask_all(&world.replicas(3)).await);
@@ -1268,7 +1275,7 @@ async fn a_token_got_in_an_outage_stays_in_its_process_and_the_next_login_is_sha
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_replaced_in_an_outage_costs_who_takes_it_from_the_cache_one_more_sending() {
+async fn a_token_replaced_in_an_outage_costs_the_next_replica_one_more_sending() {
     for dead in [INVALID, support::REQUIRED] {
         let world = World::new();
         let replica = replica_before(&world, dead);
@@ -1399,7 +1406,7 @@ async fn replicas_log_in_once_at_a_portal_for_all_its_servers() {
 }
 
 #[tokio::test]
-async fn who_took_its_token_from_the_cache_and_signs_out_ends_the_portals_login_too() {
+async fn a_sign_out_with_a_token_from_the_cache_ends_the_portals_login_too() {
     let portal = Portal::start().await.unwrap();
     let server = StandIn::builder().federated_with(&portal).start().await;
     let server = server.unwrap();
@@ -1440,7 +1447,7 @@ async fn a_wrong_password_at_a_portal_is_tried_once_by_all_replicas_for_all_its_
 }
 
 #[tokio::test]
-async fn a_portals_token_that_died_in_the_cache_is_made_good_by_who_comes_later() {
+async fn a_portals_token_that_died_in_the_cache_is_replaced_by_the_next_replica() {
     let portal = Portal::start().await.unwrap();
     let servers = members(&portal).await;
     let cache = MemoryCache::default();

@@ -59,7 +59,7 @@ impl Log {
         self.polled_after_end.load(Ordering::SeqCst)
     }
 
-    /// Wakes whoever polled last and was told to wait. False if nobody was.
+    /// Wakes the task that polled last and had to wait. False if there is none.
     pub(crate) fn ring(&self) -> bool {
         let waker = self.waker.lock().unwrap().take();
         waker.map(Waker::wake).is_some()
@@ -283,7 +283,7 @@ impl Body for Fed {
     }
 }
 
-/// Counts the buffers that are still held by somebody.
+/// Counts the buffers that are still held.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Buffers {
     held: Arc<AtomicUsize>,

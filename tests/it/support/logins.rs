@@ -46,7 +46,7 @@ pub fn reader() -> Credential {
     Credential::user("reader", "secret")
 }
 
-/// A site whose token service is named, so that nobody has to be asked for it.
+/// A site whose token service is named, so that no server has to be asked for it.
 pub fn site() -> Site {
     Site::new(ROOT)
         .allow_insecure_http()

@@ -97,6 +97,11 @@ impl Fake {
         })
     }
 
+    /// What it answers to a request with this head.
+    pub fn answer(&self, request: &Parts) -> Answer {
+        (self.rule)(request)
+    }
+
     pub fn seen(&self) -> Vec<Parts> {
         self.seen.lock().unwrap().clone()
     }
@@ -265,19 +270,19 @@ pub fn get(uri: &str) -> Request<Full<Bytes>> {
 }
 
 /// An answer, read to its end.
-pub struct Told {
+pub struct Answered {
     pub body: Bytes,
     pub outcome: AuthOutcome,
     pub parts: http::response::Parts,
 }
 
-impl Told {
+impl Answered {
     pub fn is_clean(&self) -> bool {
         self.body == CLEAN
     }
 }
 
-pub async fn send<S>(service: &ArcgisAuth<S>, request: Request<Full<Bytes>>) -> Told
+pub async fn send<S>(service: &ArcgisAuth<S>, request: Request<Full<Bytes>>) -> Answered
 where
     ArcgisAuth<S>: Service<
             Request<Full<Bytes>>,
@@ -289,7 +294,7 @@ where
     let (parts, body) = response.into_parts();
     let outcome = body.outcome().clone();
     let body = body.collect().await.unwrap().to_bytes();
-    Told {
+    Answered {
         body,
         outcome,
         parts,

@@ -1,4 +1,4 @@
-//! Secrets that must show nowhere, and a token service that deals in them.
+//! Secrets that must show nowhere, and a token service that gives one of them.
 #![allow(unreachable_pub, reason = "a module of the test binaries that use it")]
 
 use bytes::Bytes;

@@ -305,8 +305,8 @@ pub(crate) fn tokens(arcgis: &StandIn) -> Vec<String> {
     arcgis.received().iter().filter_map(token_of).collect()
 }
 
-/// An address of this machine where nobody listens.
-pub(crate) async fn nobody() -> SocketAddr {
+/// An address of this machine where nothing listens.
+pub(crate) async fn unused_address() -> SocketAddr {
     let arcgis = StandIn::start().await.unwrap();
     arcgis.stop().await;
     arcgis.addr()

@@ -8,98 +8,21 @@ use super::{
 /// Where the values of a length's code begin, and how many bits tell which one it is.
 type Lengths<const N: usize> = [(u32, u8); N];
 
+#[rustfmt::skip]
 const LITERALS: Lengths<36> = [
-    (0, 0),
-    (1, 0),
-    (2, 0),
-    (3, 0),
-    (4, 0),
-    (5, 0),
-    (6, 0),
-    (7, 0),
-    (8, 0),
-    (9, 0),
-    (10, 0),
-    (11, 0),
-    (12, 0),
-    (13, 0),
-    (14, 0),
-    (15, 0),
-    (16, 1),
-    (18, 1),
-    (20, 1),
-    (22, 1),
-    (24, 2),
-    (28, 2),
-    (32, 3),
-    (40, 3),
-    (48, 4),
-    (64, 6),
-    (128, 7),
-    (256, 8),
-    (512, 9),
-    (1024, 10),
-    (2048, 11),
-    (4096, 12),
-    (8192, 13),
-    (16384, 14),
-    (32768, 15),
-    (65536, 16),
+    (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (10, 0),
+    (11, 0), (12, 0), (13, 0), (14, 0), (15, 0), (16, 1), (18, 1), (20, 1), (22, 1), (24, 2),
+    (28, 2), (32, 3), (40, 3), (48, 4), (64, 6), (128, 7), (256, 8), (512, 9), (1024, 10),
+    (2048, 11), (4096, 12), (8192, 13), (16384, 14), (32768, 15), (65536, 16),
 ];
+#[rustfmt::skip]
 const MATCHES: Lengths<53> = [
-    (3, 0),
-    (4, 0),
-    (5, 0),
-    (6, 0),
-    (7, 0),
-    (8, 0),
-    (9, 0),
-    (10, 0),
-    (11, 0),
-    (12, 0),
-    (13, 0),
-    (14, 0),
-    (15, 0),
-    (16, 0),
-    (17, 0),
-    (18, 0),
-    (19, 0),
-    (20, 0),
-    (21, 0),
-    (22, 0),
-    (23, 0),
-    (24, 0),
-    (25, 0),
-    (26, 0),
-    (27, 0),
-    (28, 0),
-    (29, 0),
-    (30, 0),
-    (31, 0),
-    (32, 0),
-    (33, 0),
-    (34, 0),
-    (35, 1),
-    (37, 1),
-    (39, 1),
-    (41, 1),
-    (43, 2),
-    (47, 2),
-    (51, 3),
-    (59, 3),
-    (67, 4),
-    (83, 4),
-    (99, 5),
-    (131, 7),
-    (259, 8),
-    (515, 9),
-    (1027, 10),
-    (2051, 11),
-    (4099, 12),
-    (8195, 13),
-    (16387, 14),
-    (32771, 15),
-    (65539, 16),
+    (3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (10, 0), (11, 0), (12, 0), (13, 0),
+    (14, 0), (15, 0), (16, 0), (17, 0), (18, 0), (19, 0), (20, 0), (21, 0), (22, 0), (23, 0),
+    (24, 0), (25, 0), (26, 0), (27, 0), (28, 0), (29, 0), (30, 0), (31, 0), (32, 0), (33, 0),
+    (34, 0), (35, 1), (37, 1), (39, 1), (41, 1), (43, 2), (47, 2), (51, 3), (59, 3), (67, 4),
+    (83, 4), (99, 5), (131, 7), (259, 8), (515, 9), (1027, 10), (2051, 11), (4099, 12), (8195, 13),
+    (16387, 14), (32771, 15), (65539, 16),
 ];
 
 /// The counts that a block may refer to instead of giving its own.
@@ -251,26 +174,27 @@ impl<'a> Sequences<'a> {
             return None;
         }
 
-        let distance = match offset_value {
-            4.. => u32::try_from(offset_value - 3).ok()?,
-            // Without literals the newest offset would only go on with the copy before.
-            recent => match recent as usize - 1 + usize::from(literal_count == 0) {
-                3 => last[0].checked_sub(1)?,
-                index => last[index],
-            },
-        };
-        let keep = match offset_value {
-            4.. => 2,
-            recent => (recent as usize - 1 + usize::from(literal_count == 0)).min(2),
-        };
-        last.copy_within(..keep, 1);
-        last[0] = distance;
+        let offset = take_offset(last, offset_value, literal_count == 0)?;
         Some(Sequence {
             literals: literal_count as usize,
             copied: copied as usize,
-            offset: distance as usize,
+            offset: offset as usize,
         })
     }
+}
+
+/// What a value that stands for an offset means, and what becomes of the last ones by it (RFC 8878, 3.1.1.5).
+fn take_offset(last: &mut [u32; 3], value: u64, without_literals: bool) -> Option<u32> {
+    // Up to 3 it is one of the last ones. Without literals the newest would only go on with the copy before.
+    let recent = value as usize - 1 + usize::from(without_literals);
+    let (offset, moved) = match value {
+        4.. => (u32::try_from(value - 3).ok()?, 2),
+        _ if recent == 3 => (last[0].checked_sub(1)?, 2),
+        _ => (*last.get(recent)?, recent),
+    };
+    last.copy_within(..moved, 1);
+    last[0] = offset;
+    Some(offset)
 }
 
 /// Makes ready the table of one of the three codes, and gives what is behind its description.
@@ -299,5 +223,28 @@ fn table<'a, const N: usize>(
             bytes.get(used..)
         }
         _ => table.is_ready().then_some(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_is_new_or_one_of_the_last_three() {
+        for (value, without_literals, offset, last) in [
+            (1, false, 10, [10, 20, 30]),
+            (2, false, 20, [20, 10, 30]),
+            (3, false, 30, [30, 10, 20]),
+            (4, false, 1, [1, 10, 20]),
+            (1, true, 20, [20, 10, 30]),
+            (2, true, 30, [30, 10, 20]),
+            (3, true, 9, [9, 10, 20]),
+            (100, true, 97, [97, 10, 20]),
+        ] {
+            let mut history = [10, 20, 30];
+            let taken = take_offset(&mut history, value, without_literals);
+            assert_eq!((taken, history), (Some(offset), last), "{value}");
+        }
     }
 }
