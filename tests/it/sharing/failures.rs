@@ -10,10 +10,8 @@ use std::{
 
 use crate::support::vault::{Fault, MemoryVault};
 use crate::support::{
-    Mounted, ROADS, ROOT, answer, get,
-    logins::{
-        INFO, SECOND, TOKEN, WRONG, client, layer, open_to_any_token, paused_runtime, reader, site,
-    },
+    Answer, Mounted, ROADS, ROOT, Upstream, answer, get,
+    logins::{INFO, SECOND, TOKEN, WRONG, client, layer, paused_runtime, reader, site},
     send,
 };
 use bytes::Bytes;
@@ -53,7 +51,7 @@ async fn a_password_mounted_for_a_moment_refuses_the_good_one_to_the_whole_fleet
             .allow_insecure_http()
             .shared_token_cache(&sealed(vault.clone()))
             .credential(Credential::user("reader", password));
-        layer(site, client.clone()).layer(open_to_any_token())
+        layer(site, client.clone()).layer(Upstream::taking_any_token())
     };
     let service = replica(file.secret());
     let first = tokio::spawn(async move { send(&service, get(ROADS)).await });
@@ -81,7 +79,7 @@ fn a_refusal_on_a_runtime_that_is_dropped_is_remembered() {
     let site = site()
         .credential(reader())
         .shared_token_cache(&sealed(memory.clone()));
-    let service = layer(site, client).layer(open_to_any_token());
+    let service = layer(site, client).layer(Upstream::taking_any_token());
     for minute in 0..10u32 {
         paused_runtime().block_on(async {
             advance(minute * 60 * SECOND).await;
@@ -273,7 +271,7 @@ async fn a_fleet_with_a_named_source_makes_four_logins_without_an_answer() {
     let count = passwords.clone();
     let client = client(move |_, _| {
         count.fetch_add(1, Ordering::SeqCst);
-        std::future::pending()
+        std::future::pending::<Answer>()
     });
     let vault = MemoryVault::default();
     let replicas: Vec<_> = (0..10)
@@ -285,7 +283,7 @@ async fn a_fleet_with_a_named_source_makes_four_logins_without_an_answer() {
                 .shared_token_cache(&sealed(vault.clone()));
             ArcgisAuthLayer::try_new(site)
                 .unwrap()
-                .layer(open_to_any_token())
+                .layer(Upstream::taking_any_token())
         })
         .collect();
     let started = Instant::now();

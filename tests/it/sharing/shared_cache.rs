@@ -4,7 +4,6 @@
 
 use crate::support;
 use std::{
-    convert::Infallible,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -13,11 +12,14 @@ use std::{
 };
 
 use crate::support::vault::{Fault, MemoryVault};
-use crate::support::{Answered, Fake, INVALID, ROADS, ROOT, ValidTokens, answer, get, send};
+use crate::support::{
+    Answer, Answered, Asked, INVALID, ROADS, ROOT, TokenService, Upstream, ValidTokens, answer,
+    get, logins, send,
+};
 use arcgis_stand_in::{PASSWORD as STAND_IN_PASSWORD, Portal, StandIn, USERNAME};
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::{Request, Response};
+use http::Response;
 use http_body_util::{BodyExt, Full};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -74,23 +76,20 @@ impl World {
 
     fn token_client(&self) -> TokenClient {
         let world = self.clone();
-        TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
+        let service = TokenService::new(move |asked| {
             let world = world.clone();
-            async move { Ok::<_, Infallible>(world.log_in(request).await) }
-        }))
+            async move { world.log_in(asked).await }
+        });
+        service.client()
     }
 
-    async fn log_in(&self, request: Request<Full<Bytes>>) -> Response<Full<Bytes>> {
+    async fn log_in(&self, asked: Asked) -> Answer {
         let attempt = self.attempts.fetch_add(1, Ordering::SeqCst) + 1;
         tokio::time::sleep(self.takes).await;
-        let form = request.into_body().collect().await.unwrap().to_bytes();
-        let form = String::from_utf8(form.to_vec()).unwrap();
-        let right = format!("password={}&", self.password.lock().unwrap());
-        let is_exchange = form.contains("serverUrl=");
-        if !is_exchange && !form.contains(&right) {
-            return answer(
-                r#"{"error":{"code":400,"message":"Unable to generate token.","details":["Invalid username or password."]}}"#,
-            );
+        let right = self.password.lock().unwrap().clone();
+        let is_exchange = asked.field("serverUrl").is_some();
+        if !is_exchange && asked.field("password") != Some(right) {
+            return answer(logins::WRONG);
         }
         let token = format!("secret-token-{attempt}");
         self.valid.add(&token);
@@ -104,37 +103,37 @@ impl World {
             .allow_insecure_http()
     }
 
-    fn over(&self, site: Site) -> ArcgisAuth<Fake> {
+    fn over(&self, site: Site) -> ArcgisAuth<Upstream> {
         ArcgisAuthLayer::builder()
             .add_site(site)
             .token_client(self.token_client())
             .build()
             .unwrap()
-            .layer(Fake::secured(&self.valid))
+            .layer(Upstream::secured(&self.valid))
     }
 
     fn sealed(&self, key: &str) -> SealedTokenCache {
         SealedTokenCache::new(self.vault.clone(), keys(key))
     }
 
-    fn replica_with(&self, password: &str, key: &str) -> ArcgisAuth<Fake> {
+    fn replica_with(&self, password: &str, key: &str) -> ArcgisAuth<Upstream> {
         self.over(self.site(password).shared_token_cache(&self.sealed(key)))
     }
 
-    fn replica(&self) -> ArcgisAuth<Fake> {
+    fn replica(&self) -> ArcgisAuth<Upstream> {
         self.replica_with(PASSWORD, KEY)
     }
 
-    fn replicas(&self, count: usize) -> Vec<ArcgisAuth<Fake>> {
+    fn replicas(&self, count: usize) -> Vec<ArcgisAuth<Upstream>> {
         (0..count).map(|_| self.replica()).collect()
     }
 }
 
-async fn ask(replica: &ArcgisAuth<Fake>) -> Answered {
+async fn ask(replica: &ArcgisAuth<Upstream>) -> Answered {
     send(replica, get(ROADS)).await
 }
 
-async fn ask_all(replicas: &[ArcgisAuth<Fake>]) -> Vec<Answered> {
+async fn ask_all(replicas: &[ArcgisAuth<Upstream>]) -> Vec<Answered> {
     join_all(replicas.iter().map(ask)).await
 }
 
@@ -251,7 +250,7 @@ async fn ready_tokens_are_distinguished_whatever_comes_after_them() {
         for token in ["ada-s-token", "grace-s-token"] {
             world.valid.add(token);
             let source = StaticToken::new(token).or_else(NextBest { tells });
-            let fake = Fake::secured(&world.valid);
+            let fake = Upstream::secured(&world.valid);
             let site = Site::new(ROOT).token_source(world.sealed(KEY).wrap(source));
             let service = ArcgisAuthLayer::try_new(site).unwrap().layer(fake.clone());
             assert!(send(&service, get(ROADS)).await.is_clean());
@@ -277,19 +276,20 @@ async fn ready_tokens_with_a_next_are_accounts_of_their_own() {
 }
 
 /// A replica on a machine of its own, whose tokens work from there.
-fn at_address(world: &World, number: u8, password: &str) -> ArcgisAuth<Fake> {
+fn at_address(world: &World, number: u8, password: &str) -> ArcgisAuth<Upstream> {
     let (inner, attempts) = (world.clone(), Arc::clone(&world.attempts));
-    let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
+    let client = TokenService::new(move |asked| {
         let (inner, attempts) = (inner.clone(), Arc::clone(&attempts));
         async move {
-            let answer = inner.log_in(request).await;
+            let answer = inner.log_in(asked).await;
             let text = answer.into_body().collect().await.unwrap().to_bytes();
             let text = String::from_utf8(text.to_vec()).unwrap();
             let token = format!("secret-token-{}", attempts.load(Ordering::SeqCst));
             let bound = text.replace(&token, &format!("{token}-at-{number}"));
-            Ok::<_, Infallible>(support::answer(bound))
+            support::answer(bound)
         }
-    }));
+    })
+    .client();
     let site = world.site(password).bind_to_address();
     let its_own = format!("-at-{number}");
     ArcgisAuthLayer::builder()
@@ -297,7 +297,7 @@ fn at_address(world: &World, number: u8, password: &str) -> ArcgisAuth<Fake> {
         .token_client(client)
         .build()
         .unwrap()
-        .layer(Fake::new(move |head| match support::token_of(head) {
+        .layer(Upstream::new(move |head| match support::token_of(head) {
             None => answer(support::REQUIRED),
             Some(token) if token.ends_with(&its_own) => answer(support::CLEAN),
             Some(_) => answer(INVALID),
@@ -426,18 +426,17 @@ async fn two_wrong_passwords_make_two_attempts() {
 #[tokio::test(start_paused = true)]
 async fn one_machine_that_is_not_let_in_shuts_no_other_out() {
     let world = World::new();
+    let forbidding = TokenService::at_once(|_| {
+        let mut response = answer("<html>403 Forbidden</html>");
+        *response.status_mut() = http::StatusCode::FORBIDDEN;
+        response
+    });
     let shut_out = ArcgisAuthLayer::builder()
         .add_site(world.site(PASSWORD).shared_token_cache(&world.sealed(KEY)))
-        .token_client(TokenClient::new(tower::service_fn(
-            |_: Request<Full<Bytes>>| async {
-                let mut response = answer("<html>403 Forbidden</html>");
-                *response.status_mut() = http::StatusCode::FORBIDDEN;
-                Ok::<_, Infallible>(response)
-            },
-        )))
+        .token_client(forbidding.client())
         .build()
         .unwrap()
-        .layer(Fake::secured(&world.valid));
+        .layer(Upstream::secured(&world.valid));
     let answered = ask(&shut_out).await;
     assert!(
         matches!(
@@ -489,29 +488,23 @@ async fn a_refusal_of_a_source_without_a_fingerprint_is_its_own() {
 #[tokio::test(start_paused = true)]
 async fn a_refresh_token_that_another_process_has_replaced_keeps_no_other_from_logging_in() {
     let world = World::new();
-    let alive = Arc::new(Mutex::new("refresh-0".to_owned()));
-    let (logins, valid) = (Arc::new(AtomicUsize::new(0)), world.valid.clone());
-    let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
-        let (alive, logins, valid) = (Arc::clone(&alive), Arc::clone(&logins), valid.clone());
-        async move {
-            let form = request.into_body().collect().await.unwrap().to_bytes();
-            let form = String::from_utf8(form.to_vec()).unwrap();
-            let mut alive = alive.lock().unwrap();
-            if !form.contains(&format!("refresh_token={alive}&")) {
-                return Ok::<_, Infallible>(answer(
-                    r#"{"error":{"code":498,"message":"invalid refresh_token"}}"#,
-                ));
-            }
-            let login = logins.fetch_add(1, Ordering::SeqCst);
-            valid.add(&format!("access-{login}"));
-            if form.contains("exchange_refresh_token") {
-                *alive = format!("refresh-{login}-next");
-            }
-            Ok(answer(format!(
-                r#"{{"access_token":"access-{login}","expires_in":1800,"refresh_token":"{alive}","refresh_token_expires_in":1000000}}"#
-            )))
+    let alive = Mutex::new("refresh-0".to_owned());
+    let (logins, valid) = (AtomicUsize::new(0), world.valid.clone());
+    let portal = TokenService::at_once(move |asked| {
+        let mut alive = alive.lock().unwrap();
+        if asked.field("refresh_token").as_ref() != Some(&*alive) {
+            return answer(r#"{"error":{"code":498,"message":"invalid refresh_token"}}"#);
         }
-    }));
+        let login = logins.fetch_add(1, Ordering::SeqCst);
+        valid.add(&format!("access-{login}"));
+        if asked.field("grant_type").as_deref() == Some("exchange_refresh_token") {
+            *alive = format!("refresh-{login}-next");
+        }
+        answer(format!(
+            r#"{{"access_token":"access-{login}","expires_in":1800,"refresh_token":"{alive}","refresh_token_expires_in":1000000}}"#
+        ))
+    });
+    let client = portal.client();
     let replica = || {
         let source =
             RefreshToken::try_new("https://portal.test", "app", "refresh-0", client.clone());
@@ -660,7 +653,7 @@ async fn a_rejected_token_is_out_of_the_cache_though_no_replica_can_log_in() {
 }
 
 /// A replica before a server that says `dead` to a token that is.
-fn replica_before(world: &World, dead: &'static str) -> ArcgisAuth<Fake> {
+fn replica_before(world: &World, dead: &'static str) -> ArcgisAuth<Upstream> {
     let valid = world.valid.clone();
     let site = world.site(PASSWORD).shared_token_cache(&world.sealed(KEY));
     ArcgisAuthLayer::builder()
@@ -668,7 +661,7 @@ fn replica_before(world: &World, dead: &'static str) -> ArcgisAuth<Fake> {
         .token_client(world.token_client())
         .build()
         .unwrap()
-        .layer(Fake::new(move |head| match support::token_of(head) {
+        .layer(Upstream::new(move |head| match support::token_of(head) {
             Some(token) if valid.contains(&token) => answer(support::CLEAN),
             None => answer(support::REQUIRED),
             Some(_) => answer(dead),
@@ -710,7 +703,7 @@ async fn another_replicas_token_that_is_revoked_too_costs_one_challenge() {
         .unwrap();
     let behind = world.replica();
     assert!(
-        ask(&ahead.layer(Fake::secured(&world.valid)))
+        ask(&ahead.layer(Upstream::secured(&world.valid)))
             .await
             .is_clean()
     );
@@ -732,7 +725,7 @@ async fn a_service_that_takes_no_token_is_left_alone_after_a_login_and_not_after
     let layer = ArcgisAuthLayer::builder()
         .add_site(site)
         .token_client(world.token_client());
-    let fake = Fake::new(|_| answer(support::REQUIRED));
+    let fake = Upstream::new(|_| answer(support::REQUIRED));
     let late = layer.build().unwrap().layer(fake.clone());
     for sendings in [2, 4, 5, 6, 7] {
         let answered = ask(&late).await;
@@ -755,6 +748,21 @@ async fn a_fleet_makes_four_logins_without_an_answer() {
     assert_eq!(world.attempts(), 4);
 }
 
+/// Its token service, whose answer makes the cache slow.
+fn slow_cache_once_answered(world: &World) -> TokenClient {
+    let world = world.clone();
+    let service = TokenService::new(move |asked| {
+        let world = world.clone();
+        async move {
+            let answer = world.log_in(asked).await;
+            let slow = Fault::Slow(Duration::from_millis(900));
+            world.vault.set_fault(Some(slow));
+            answer
+        }
+    });
+    service.client()
+}
+
 /// Makes `logins` logins, each by a replica of its own, in which the cache becomes slow as soon as the token service has
 /// answered, and does `with` each replica as it writes down what came of it.
 async fn slow_once_answered(
@@ -764,15 +772,7 @@ async fn slow_once_answered(
 ) -> Vec<bool> {
     let mut renewed = Vec::new();
     for _ in 0..logins {
-        let (vault, client) = (world.vault.clone(), world.token_client());
-        let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
-            let (vault, client) = (vault.clone(), client.clone());
-            async move {
-                let answer = client.send(request).await?;
-                vault.set_fault(Some(Fault::Slow(Duration::from_millis(900))));
-                Ok::<_, TokenError>(answer.map(Full::new))
-            }
-        }));
+        let client = slow_cache_once_answered(world);
         let site = world.site(PASSWORD).shared_token_cache(&world.sealed(KEY));
         let layer = ArcgisAuthLayer::builder()
             .add_site(site)
@@ -811,16 +811,16 @@ async fn a_login_that_is_answered_just_in_time_was_answered_whatever_the_cache_t
 async fn a_gateway_that_gives_up_on_the_token_service_counts_for_all_replicas() {
     let world = World::new();
     let attempts = world.attempts.clone();
-    let client = TokenClient::new(tower::service_fn(move |_: Request<Full<Bytes>>| {
-        let attempts = attempts.clone();
-        async move {
-            attempts.fetch_add(1, Ordering::SeqCst);
+    let service = TokenService::new(move |_| {
+        attempts.fetch_add(1, Ordering::SeqCst);
+        async {
             tokio::time::sleep(Duration::from_secs(15)).await;
             let mut page = answer("<html>no answer</html>");
             *page.status_mut() = http::StatusCode::GATEWAY_TIMEOUT;
-            Ok::<_, Infallible>(page)
+            page
         }
-    }));
+    });
+    let client = service.client();
     for _ in 0..10 {
         let site = world.site(PASSWORD).shared_token_cache(&world.sealed(KEY));
         let layer = ArcgisAuthLayer::builder().add_site(site);
@@ -873,16 +873,8 @@ async fn a_refusal_just_in_time_is_remembered_whatever_the_cache_takes() {
     slow_once_answered(&world, 6, async |_| {}).await;
     assert_eq!(world.attempts(), 1);
     // One process, ordinary requests, a source of its own choice.
-    let vault = world.vault.clone();
-    let (answering, attempts) = (world.token_client(), world.attempts());
-    let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
-        let (vault, answering) = (vault.clone(), answering.clone());
-        async move {
-            let answer = answering.send(request).await?;
-            vault.set_fault(Some(Fault::Slow(Duration::from_millis(900))));
-            Ok::<_, TokenError>(answer.map(Full::new))
-        }
-    }));
+    let attempts = world.attempts();
+    let client = slow_cache_once_answered(&world);
     let own = format!("{ROOT}/tokens/generateToken");
     let own = GenerateToken::try_new(&own, Credential::user("somebody.else", "wrong"), client);
     let own = world.sealed(KEY).wrap(own.unwrap().allow_insecure_http());
@@ -914,7 +906,10 @@ async fn a_portals_own_token_service_is_one_however_it_is_named() {
 }
 
 /// A login is refused, slowly. Meanwhile the token that was in the cache when it began goes out of it.
-async fn refused_while(world: &World, goes: impl AsyncFnOnce(&ArcgisAuthLayer, &ArcgisAuth<Fake>)) {
+async fn refused_while(
+    world: &World,
+    goes: impl AsyncFnOnce(&ArcgisAuthLayer, &ArcgisAuth<Upstream>),
+) {
     let layer = || {
         ArcgisAuthLayer::builder()
             .add_site(world.site(PASSWORD).shared_token_cache(&world.sealed(KEY)))
@@ -924,8 +919,8 @@ async fn refused_while(world: &World, goes: impl AsyncFnOnce(&ArcgisAuthLayer, &
     };
     let (renewing, other) = (layer(), layer());
     let (client, other_client) = (
-        renewing.layer(Fake::secured(&world.valid)),
-        other.layer(Fake::secured(&world.valid)),
+        renewing.layer(Upstream::secured(&world.valid)),
+        other.layer(Upstream::secured(&world.valid)),
     );
     assert_clean(&ask_all(&[client, other_client.clone()]).await);
     *world.password.lock().unwrap() = "changed".to_owned();
@@ -942,7 +937,7 @@ async fn refused_while(world: &World, goes: impl AsyncFnOnce(&ArcgisAuthLayer, &
 #[tokio::test(start_paused = true)]
 async fn a_refused_login_brings_no_token_back_that_died_meanwhile() {
     let world = World::taking(Duration::from_secs(5));
-    let goes = async |layer: &ArcgisAuthLayer, client: &ArcgisAuth<Fake>| {
+    let goes = async |layer: &ArcgisAuthLayer, client: &ArcgisAuth<Upstream>| {
         world.valid.revoke_all();
         let client = client.clone();
         let asked = tokio::spawn(async move { ask(&client).await });
@@ -957,7 +952,7 @@ async fn a_refused_login_brings_no_token_back_that_died_meanwhile() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_login_brings_no_token_back_that_was_signed_out() {
     let world = World::taking(Duration::from_secs(5));
-    let goes = async |layer: &ArcgisAuthLayer, _: &ArcgisAuth<Fake>| {
+    let goes = async |layer: &ArcgisAuthLayer, _: &ArcgisAuth<Upstream>| {
         layer.handle().sign_out().await.unwrap();
     };
     refused_while(&world, goes).await;
@@ -1369,7 +1364,7 @@ async fn a_server_that_takes_no_token_is_not_hammered_through_the_cache() {
                 .token_client(world.token_client())
                 .build()
                 .unwrap()
-                .layer(Fake::new(|_| answer(INVALID)))
+                .layer(Upstream::new(|_| answer(INVALID)))
         })
         .collect();
     let mut attempts = Vec::new();
