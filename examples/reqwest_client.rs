@@ -26,7 +26,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     );
 
     let reqwest = reqwest::Client::builder()
-        // Redirects belong above the layer: below it a token would travel to wherever they lead.
+        // By default reqwest follows redirects by itself, to any host, and sends the URL it comes from as `Referer`: the
+        // token in that URL's query would reach the other host, and so would `X-Esri-Authorization`. The layer above cannot
+        // prevent it; these two settings do. To follow redirects, do it above the layer.
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .build()?;

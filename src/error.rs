@@ -1,4 +1,4 @@
-//! What can go wrong outside the request itself: a configuration that cannot work, a token that cannot be had.
+//! What can go wrong outside the request itself: a configuration that cannot work, a source that gives no token.
 
 use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
@@ -9,11 +9,12 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Why a token source gave no token.
 ///
-/// A *refusal* is the token service's considered answer about this account: trying again changes nothing and, at
-/// ArcGIS, locks the account after five tries in 15 minutes. It is remembered for 15 minutes. A *fault* is a token
-/// service that is down, slow, unreachable or answering nonsense: it is tried again, with growing pauses.
+/// A *refusal* is the token service's answer about this account: another try changes nothing and, at ArcGIS, five of them
+/// in 15 minutes lock the account. It is remembered for 15 minutes. A *fault* is a token service that is down, slow,
+/// unreachable or answers nonsense, or a login that was not made because it might lock the account: it is tried again, with
+/// pauses that double from 1 s to 2 minutes.
 ///
-/// Cheap to clone, because everyone who waited for a login gets the same error. Never holds a secret.
+/// Cheap to clone, because all requests that waited for a login get the same error. Never holds a secret.
 ///
 /// ```
 /// use tower_arcgis_auth::TokenError;
@@ -32,7 +33,7 @@ pub struct TokenError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Refused,
-    /// Somebody who was asked for a credential gave none: no token service was asked.
+    /// A `credential_fn` gave no credential: no token service was asked.
     NotGiven,
     Fault,
 }
@@ -47,8 +48,8 @@ struct TokenErrorInner {
 }
 
 impl TokenError {
-    /// The token service looked at the credential and said no: not tried again until the credential changes, or
-    /// 15 minutes have passed.
+    /// The token service looked at the credential and refused it: it is not tried again until it changes, or 15 minutes have
+    /// passed.
     ///
     /// `message` reaches users and logs: it says what failed and what to do, and holds no secret.
     pub fn refused(message: impl Into<Cow<'static, str>>) -> Self {
@@ -62,7 +63,7 @@ impl TokenError {
         Self::new(Kind::Fault, message.into())
     }
 
-    /// Nobody gave a credential. As good as a refusal, until somebody signs out.
+    /// A `credential_fn` gave no credential. It counts as a refusal until a sign-out.
     pub(crate) fn not_given(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::NotGiven, message.into())
     }
@@ -79,7 +80,7 @@ impl TokenError {
         }
     }
 
-    /// The same refusal, to be remembered for no longer than this: for a source that has known of it for a while.
+    /// The same refusal, remembered for no longer than `duration` instead of 15 minutes: for a source that knew of it before.
     #[must_use]
     pub fn remember_for(self, duration: Duration) -> Self {
         match Instant::now().checked_add(duration) {
@@ -97,9 +98,9 @@ impl TokenError {
         self.inner.remembered_until
     }
 
-    /// The same refusal, which is about this process or machine and not about the credential: other processes, with which
-    /// logins are shared ([`Site::shared_token_cache`](crate::Site)), are not told, and may try. So is one that a web server
-    /// in front of ArcGIS gives by address.
+    /// The same refusal, which is about this process or machine and not about the credential, as where a web server in front
+    /// of ArcGIS refuses by address. It is not shared: other processes with the same shared cache
+    /// ([`Site::shared_token_cache`](crate::Site)) may try.
     ///
     /// ```
     /// use tower_arcgis_auth::TokenError;
@@ -113,7 +114,7 @@ impl TokenError {
         self
     }
 
-    /// Whether it is about this process or machine, and no matter of others.
+    /// Whether it is about this process or machine, and does not concern others.
     pub(crate) fn is_only_here(&self) -> bool {
         self.inner.is_only_here
     }
@@ -125,7 +126,7 @@ impl TokenError {
         self
     }
 
-    /// Whether the token service refused the credential, as against being broken.
+    /// Whether it is a refusal, and no fault.
     pub fn is_refused(&self) -> bool {
         matches!(self.inner.kind, Kind::Refused | Kind::NotGiven)
     }
@@ -160,7 +161,8 @@ impl Error for TokenError {
     }
 }
 
-/// Why a layer could not be built from its settings.
+/// Why a layer, a token source or a shared cache could not be built from its settings. Names the setting, and holds no
+/// secret.
 ///
 /// ```
 /// use tower_arcgis_auth::{ArcgisAuthLayer, Site};

@@ -1,4 +1,4 @@
-//! A handle on a running layer: what it knows of its sites, signing out, renewing, counting.
+//! A handle on a running layer: lists its sites and sessions, signs out, renews, counts.
 
 use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
@@ -14,8 +14,8 @@ use crate::{
     url::Root,
 };
 
-/// A handle on a running layer and all services it made: lists sites and tokens, signs out, renews, counts. Never gives
-/// a token's text away. Cheap to clone.
+/// A handle on a running layer and all services it made: lists sites and sessions, signs out, renews, counts. Never shows
+/// a token's text. Cheap to clone.
 ///
 /// ```
 /// use http::Request;
@@ -36,8 +36,8 @@ use crate::{
 /// assert_eq!(token.generation(), 1);
 ///
 /// for site in handle.sites() {
-///     for account in site.sessions() {
-///         println!("{}: {account}", site.root());
+///     for session in site.sessions() {
+///         println!("{}: {session}", site.root());
 ///     }
 /// }
 /// handle.sign_out().await?;
@@ -81,7 +81,7 @@ impl ArcgisAuthHandle {
         Self { shared }
     }
 
-    /// All sites, in the order they were given.
+    /// All sites, in the order in which the builder got them.
     pub fn sites(&self) -> Vec<SiteHandle> {
         let sites = self.shared.known.iter();
         sites
@@ -91,7 +91,7 @@ impl ArcgisAuthHandle {
             .collect()
     }
 
-    /// The site with this root, in whatever spelling.
+    /// The site with this root, in any spelling of it; `None` if the layer has no such site.
     pub fn site(&self, root: &str) -> Option<SiteHandle> {
         let root = Root::parse(root).ok()?;
         let mut sites = self.shared.known.iter();
@@ -101,7 +101,7 @@ impl ArcgisAuthHandle {
         })
     }
 
-    /// What was counted at all sites together.
+    /// The counters of all sites together.
     pub fn counters(&self) -> Counters {
         let mut all = Counters::default();
         for site in &self.shared.known {
@@ -110,7 +110,7 @@ impl ArcgisAuthHandle {
         all
     }
 
-    /// Signs all callers out of all sites. See [`SiteHandle::sign_out`].
+    /// Signs all identities out of all sites. See [`SiteHandle::sign_out`].
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ pub struct SiteHandle {
 }
 
 impl SiteHandle {
-    /// The site's first root, by which it goes.
+    /// The site's first root, which is its name.
     pub fn root(&self) -> &str {
         self.site.urls.first().map_or("", String::as_str)
     }
@@ -146,8 +146,8 @@ impl SiteHandle {
         &self.site.urls
     }
 
-    /// The sessions requests are signed for: one, or one for each caller that came lately. None where the site has no
-    /// credential.
+    /// The sessions that requests are signed for: one, or one for each identity that is remembered. None where the site has
+    /// no credential.
     pub fn sessions(&self) -> Vec<SessionState> {
         let sessions = self.site.sessions.all();
         sessions
@@ -156,41 +156,41 @@ impl SiteHandle {
             .collect()
     }
 
-    /// The account of one caller; that of requests without a caller for `None`.
+    /// The session of one identity, or, for `None`, that of requests without one. `None` if there is no such session.
     pub fn session(&self, identity: Option<&Identity>) -> Option<SessionState> {
         let session = self.site.sessions.known(identity)?;
         Some(session.store.session_state())
     }
 
-    /// What was counted at this site.
+    /// The counters of this site.
     pub fn counters(&self) -> Counters {
         let mut counters = Counters::default();
         counters.add(&self.site.counters);
         counters
     }
 
-    /// Signs all callers out: ends logins under way, forgets tokens, and lets the token sources forget (who was asked
-    /// for a credential is asked again; a refresh token is revoked; a portal's login ends). With a credential that is at
-    /// hand the next request logs in again. A refused login stays refused for its time: that is what locks accounts.
+    /// Signs all identities out: ends logins under way, forgets tokens, and signs out at the token sources: a
+    /// `credential_fn` is called again for the next login, a refresh token is revoked, a portal's login ends. With a
+    /// credential that the site has, the next request logs in again. A refused login stays refused for its 15 minutes:
+    /// repeating it is what locks accounts.
     ///
-    /// Tokens in a shared cache are removed from it; other processes use the token they hold until its end, or until the
+    /// Tokens in a shared cache are removed from it; other processes use the token they hold until it expires, or until the
     /// server refuses it.
     ///
-    /// Until its source has been told, an account makes no login. Sources are told 32 at a time, have 15 seconds each, and
-    /// hold up the next for one at most. Telling goes on when this future is dropped. Callers whom the layer has forgotten
-    /// are nobody here; sign them out
-    /// [one by one](Self::sign_out_identity).
+    /// A session makes no login until its source has signed out, for 15 seconds at most. 32 sources sign out at a time, and
+    /// none delays the next for longer than a second. They go on when this future is dropped. Identities whose sessions were
+    /// evicted are not included; sign them out [one by one](Self::sign_out_identity).
     ///
     /// # Errors
     ///
-    /// The first error of a token source that could not tell whoever had to be told, and a fault where there is no tokio
-    /// runtime. The tokens are forgotten here all the same.
+    /// The first error of a token source's [`sign_out`](crate::TokenSource::sign_out), and a fault where there is no tokio
+    /// runtime. The tokens are forgotten here in either case.
     pub async fn sign_out(&self) -> Result<(), TokenError> {
         sign_out(self.site.sessions.all()).await
     }
 
-    /// Signs one caller out, one that has not come for long as well. Nobody else is touched: what callers share, one
-    /// portal login of one credential, ends with the last of them.
+    /// Signs one identity out, also one whose session was evicted. Other identities stay signed in: a portal login that
+    /// several share ends with the last of them.
     ///
     /// # Errors
     ///
@@ -200,8 +200,8 @@ impl SiteHandle {
         sign_out(session.into_iter().collect()).await
     }
 
-    /// Logs in now, whatever the age of the token, and whatever pause a broken token service has earned. A refused
-    /// login is not repeated before its time: that is what locks accounts.
+    /// Logs in now, whatever the age of the token, and without regard to back-off or the login budget. A refused login is
+    /// not repeated within its 15 minutes: repeating it is what locks accounts. Returns the state of the new token.
     ///
     /// # Errors
     ///
@@ -210,11 +210,11 @@ impl SiteHandle {
         self.renew_for(None).await
     }
 
-    /// As [`renew`](Self::renew), for one identity, which counts as having come by this.
+    /// As [`renew`](Self::renew), for one identity. It counts as a request of that identity.
     ///
     /// # Errors
     ///
-    /// As [`renew`](Self::renew), and [`RenewError::NoSuchIdentity`] if the site tells no identities apart.
+    /// As [`renew`](Self::renew), and [`RenewError::NoSuchIdentity`] if the site has no `identity_fn`.
     pub async fn renew_identity(&self, identity: &Identity) -> Result<TokenState, RenewError> {
         self.renew_for(Some(identity)).await
     }
@@ -238,7 +238,7 @@ impl fmt::Debug for SiteHandle {
     }
 }
 
-/// Forgets all tokens first: telling the sources may take its time. That goes on if the caller stops waiting.
+/// Forgets all tokens first: the sources may take a while to sign out. They go on if the caller stops waiting.
 async fn sign_out(sessions: Vec<Arc<Session>>) -> Result<(), TokenError> {
     let forgotten: Vec<_> = sessions.iter().map(|session| session.forget()).collect();
     let Ok(runtime) = Handle::try_current() else {
@@ -253,7 +253,7 @@ async fn sign_out(sessions: Vec<Arc<Session>>) -> Result<(), TokenError> {
         .map(|forgotten| {
             let turns = Arc::clone(&turns);
             runtime.spawn(async move {
-                // Closed by nobody.
+                // This semaphore is never closed.
                 let turn = turns.acquire().await;
                 let mut telling = pin!(forgotten.tell());
                 match timeout(LONGEST_TURN, telling.as_mut()).await {
@@ -270,7 +270,7 @@ async fn sign_out(sessions: Vec<Arc<Session>>) -> Result<(), TokenError> {
     for told in telling {
         let told = told.await.unwrap_or_else(|_| {
             Err(TokenError::fault(
-                "a token source panicked when it was told that somebody signed out",
+                "a token source panicked when it was told of the sign-out",
             ))
         });
         result = result.and(told);
@@ -278,12 +278,12 @@ async fn sign_out(sessions: Vec<Arc<Session>>) -> Result<(), TokenError> {
     result
 }
 
-/// Signing out ten thousand callers must not open as many connections.
+/// Signing out ten thousand identities must not open as many connections.
 const TOLD_AT_ONCE: usize = 32;
-/// Who takes longer to be told holds nobody up.
+/// A source that takes longer to sign out does not delay the next.
 const LONGEST_TURN: Duration = Duration::from_secs(1);
 
-/// What happened since the layer was made. Nothing is counted of requests that needed neither login nor second sending.
+/// What happened since the layer was made. Requests that needed neither login nor second sending are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     logins: u64,
@@ -304,17 +304,17 @@ impl Counters {
         self.sign_outs += counters.sign_outs.get();
     }
 
-    /// Times a token source gave a token.
+    /// How often a token source gave a token.
     pub fn logins(&self) -> u64 {
         self.logins
     }
 
-    /// Times it refused.
+    /// How often a token source refused.
     pub fn refused_logins(&self) -> u64 {
         self.refused_logins
     }
 
-    /// Times it could not be asked, gave nothing usable, or took too long.
+    /// How often a token source could not be asked, gave nothing usable, or took too long.
     pub fn failed_logins(&self) -> u64 {
         self.failed_logins
     }

@@ -1,4 +1,4 @@
-//! The layer and its builder: settings checked once, sites made ready, tokens shared by all services it makes.
+//! The layer and its builder: checks settings once, makes sessions of sites, shares tokens between all its services.
 
 use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
 };
 
 const DEFAULT_REPLAY_LIMIT: usize = 1024 * 1024;
-/// A day is for ever, and sums of it do not overflow.
+/// Longer time-outs serve no user, and sums of this one do not overflow.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 const DEFAULT_LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -46,7 +46,7 @@ pub struct ArcgisAuthLayer {
 }
 
 impl ArcgisAuthLayer {
-    /// A layer for one site, with every other setting as it comes.
+    /// A layer for one site, with the default of every other setting.
     ///
     /// # Errors
     ///
@@ -68,7 +68,7 @@ impl ArcgisAuthLayer {
         }
     }
 
-    /// A handle on the layer's sites and tokens, whatever services it makes.
+    /// A handle on the layer's sites and tokens, and those of all services it makes.
     pub fn handle(&self) -> ArcgisAuthHandle {
         ArcgisAuthHandle::new(Arc::clone(&self.shared))
     }
@@ -110,16 +110,16 @@ impl ArcgisAuthLayerBuilder {
         self
     }
 
-    /// A site that also gets the requests in origin form (`/arcgis/rest/…`, no host in the URI), as they come in an
-    /// HTTP/1 server's stack. The `Host` header is never looked at. HTTP/2 requests carry the public host in their URI:
-    /// take it off, or put the site's in its place, above this layer.
+    /// A site that also gets the requests in origin form (`/arcgis/rest/…`, no host in the URI), as they arrive in an
+    /// HTTP/1 server's stack. The layer never reads the `Host` header. HTTP/2 requests carry the public host in their URI:
+    /// remove it, or replace it with the site's, above this layer.
     #[must_use]
     pub fn default_site(mut self, site: Site) -> Self {
         self.default_site = Some(site);
         self
     }
 
-    /// The client that logs in, in place of the one the feature `client` brings.
+    /// The client that logs in, in place of the one that the feature `client` brings.
     #[must_use]
     pub fn token_client(mut self, client: TokenClient) -> Self {
         self.token_client = Some(client);
@@ -127,30 +127,32 @@ impl ArcgisAuthLayerBuilder {
     }
 
     /// How much of a request's body is kept for a second sending, in bytes; 1 MiB unless set. A longer body is sent
-    /// once. Where the token is known to be missing or dead, the login then comes before the sending.
+    /// once. Where such a body, or one of unknown length, has no token or one that is known to be dead, the login comes
+    /// before the sending.
     #[must_use]
     pub fn replay_limit(mut self, bytes: usize) -> Self {
         self.replay_limit = bytes;
         self
     }
 
-    /// How long a login may take, discovery included; 30 seconds unless set.
+    /// How long a login may take, discovery included, and how long a request waits for a login before its first sending; 30
+    /// seconds unless set, a day at most.
     #[must_use]
     pub fn login_timeout(mut self, timeout: Duration) -> Self {
         self.login_timeout = timeout.min(LONGEST_TIMEOUT);
         self
     }
 
-    /// The guard that keeps accounts from being locked, in place of one of this layer's own: for layers that log in with the
-    /// same accounts.
+    /// The guard that keeps accounts from being locked; each layer has its own unless set. Share one between layers that log
+    /// in with the same accounts.
     #[must_use]
     pub fn lockout_guard(mut self, guard: LockoutGuard) -> Self {
         self.lockout_guard = guard;
         self
     }
 
-    /// Puts an [`AuthOutcome`](crate::AuthOutcome) into the extensions of every answer to a site's request, the clean
-    /// ones included. Costs three allocations a request.
+    /// Whether an [`AuthOutcome`](crate::AuthOutcome) is in the extensions of every answer to a site's request, the clean
+    /// ones included. Off unless set; costs three allocations for each request.
     #[must_use]
     pub fn outcome_in_every_response(mut self, always: bool) -> Self {
         self.outcome_in_every_response = always;
@@ -161,8 +163,8 @@ impl ArcgisAuthLayerBuilder {
     ///
     /// # Errors
     ///
-    /// Where a setting cannot work: a root, referer or token URL that is none, two sites with one root, no client to
-    /// log in with. Nothing is sent yet: whether a credential is right shows with the first challenge.
+    /// Where a setting cannot work: an invalid root, referer, portal or token URL, one root twice, identity settings without
+    /// an `identity_fn`, no client to log in with. Nothing is sent: the first challenge shows whether a credential is right.
     pub fn build(self) -> Result<ArcgisAuthLayer, ConfigError> {
         let Self {
             sites,

@@ -3,18 +3,18 @@
 //! Secured ArcGIS services do not answer `401`. They answer `200 OK` with
 //! `{"error":{"code":499,"message":"Token Required"}}`, with a login page or with a redirect to one; the token comes
 //! from an end point of its own and travels with every request. [`ArcgisAuthLayer`] sees such answers, logs in once
-//! however many requests wait, signs, and sends again. Above it there are no logins.
+//! however many requests wait, signs, and sends again. Code above it never sees a login.
 //!
 //! ```text
 //!  request ─▶ site? ──none──▶ inner, untouched
-//!              │ some site, with a credential
+//!              │ a site with a credential; a token of the caller's own? ──yes──▶ inner, untouched
 //!              ▼
 //!            keep an unsigned copy ─▶ sign with the current token, if there is one ─▶ inner
 //!                                                                                       │
-//!  response ◀── pass on, body untouched ◀── clean ── challenge? (status, headers, a bounded look at the first bytes)
+//!  response ◀── pass on, body untouched ◀── scrub ── challenge? (status, headers, a bounded look at the first bytes)
 //!                                                      │ yes
 //!              one login however many wait ◀── renew ──┘
-//!                      │ new token                  └─ no token to be had: the challenge is the answer
+//!                      │ new token                  └─ no token: the challenge is the answer, with the reason
 //!                      ▼
 //!            sign the kept copy ─▶ inner, a second time ─▶ its answer is the answer
 //! ```
@@ -55,33 +55,40 @@
 //!
 //! # Order of layers
 //!
-//! Outside to inside: trace → timeout, retry → follow-redirect → **this layer** → decompression → client. Nothing below
-//! may change the URI's authority, and redirects are followed above, so that no token travels to where one leads. In a
-//! server's stack the layer sits below whatever rewrites the URI. The response future is ready once the first bytes of
-//! the answer are judged: a timeout above covers that too.
+//! Outside to inside: trace → timeout, concurrency limit, retry → follow-redirect → **this layer** → decompression →
+//! client. Nothing below may change the URI's authority. Redirects are followed above, so that no token travels to the host
+//! that a redirect names. In a server's stack the layer sits below all that rewrites the URI. The response future is ready
+//! once the first bytes of the answer are judged: a timeout above covers that too.
+//!
+//! Some clients follow redirects by themselves, below the layer, which cannot prevent it. With reqwest's defaults the token
+//! then travels to another host, in `Referer` or `X-Esri-Authorization`: turn both off with
+//! `redirect(reqwest::redirect::Policy::none())` and `referer(false)`.
+//!
+//! While the layer reads a short form body for a token of the caller's own ([`CallerToken`]), it holds the readiness of the
+//! inner service.
 //!
 //! # Features
 //!
 //! * `client` (default): the client that logs in, hyper-util over rustls with the platform's root certificates. Without
 //!   it give one with [`token_client`](ArcgisAuthLayerBuilder::token_client).
-//! * `identities` (default): [`Site::identity_fn`], a token for each caller. Brings the `moka` crate.
+//! * `identities` (default): [`Site::identity_fn`], a token for each identity. Brings the `moka` crate.
 //! * `redis`: `RedisTokenCache`, a shared cache in Redis. Brings the `redis` crate, and `shared-cache`.
-//! * `sign-in`: a person's sign-in at a portal, `begin_sign_in` and `redeem_code`. Brings the `oauth2` crate.
-//! * `shared-cache`: processes share tokens and the history of logins, sealed, through a `SharedTokenCache`: `SealedTokenCache`,
-//!   `Site::shared_token_cache`.
-//! * `tracing` (default): one span a login (`arcgis_login`) and events for what goes wrong, under the target
+//! * `sign-in`: a person's sign-in at a portal, `SignIn`. Brings the `oauth2` crate.
+//! * `shared-cache`: processes share tokens and the history of logins, sealed, through a `SharedTokenCache`:
+//!   `SealedTokenCache`, `Site::shared_token_cache`.
+//! * `tracing` (default): one span for each login (`arcgis_login`) and events for failures, under the target
 //!   `tower_arcgis_auth`; nothing per request, never a secret.
 //!
 //! # What stays out of reach
 //!
-//! With the token in the query ([`TokenPlacement::Query`], which works with every product and version) whoever prints
-//! URLs prints tokens: errors of some clients, logs on the way, bodies in which a server repeats the URL, extensions
-//! that layers below set. [`TokenPlacement::EsriHeader`] has none of that, from ArcGIS 10.6 on.
+//! With the token in the query ([`TokenPlacement::Query`], which works with every product and version), every program that
+//! prints URLs prints tokens: errors of some clients, logs of servers on the path, bodies in which a server repeats the
+//! URL, extensions that layers below set. [`TokenPlacement::EsriHeader`] keeps the token out of URLs, from ArcGIS 10.6 on.
 //!
-//! An HTTP/2 server that challenges without reading a request's body, and without resetting the stream, can hold up the
+//! An HTTP/2 server that challenges without reading a request's body, and without resetting the stream, can delay the
 //! second sending until the caller's timeout.
 
-// Links to what a feature brings lead nowhere without it; they are checked with all features on.
+// Links to what a feature brings are broken without the feature; they are checked with all features on.
 #![cfg_attr(
     not(all(feature = "identities", feature = "redis", feature = "sign-in")),
     allow(rustdoc::broken_intra_doc_links)
@@ -91,7 +98,7 @@
 #[cfg(all(test, feature = "shared-cache"))]
 extern crate self as tower_arcgis_auth;
 
-/// What README shows compiles.
+/// README's snippets compile.
 #[cfg(all(doctest, feature = "identities", feature = "redis"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -1,16 +1,15 @@
-//! What happened to a request, for those above the layer.
+//! What happened to a request, for the code above the layer.
 
 use std::{error::Error, fmt};
 
 use crate::{challenge::Challenge, error::TokenError};
 
-/// What the layer did with a request: signed or not, challenge seen, re-sent or why not. Never holds a secret.
+/// What the layer did with a request: signed or not, the challenge, sent again or why not. Never holds a secret.
 ///
-/// Found in the response's extensions whenever there is something to tell: a challenge was seen, or a request to a
-/// site went out unsigned for a reason. Every answer's [`ResponseBody::outcome`](crate::ResponseBody::outcome) has it
-/// too, and
+/// It is in the response's extensions where there is something to report: a challenge, or a request to a site that went
+/// out unsigned for a reason. Every answer's [`ResponseBody::outcome`](crate::ResponseBody::outcome) has it too, and
 /// [`outcome_in_every_response`](crate::ArcgisAuthLayerBuilder::outcome_in_every_response) puts it into the extensions
-/// of all answers (an extension costs allocations, which is why the common case, signed and clean, goes without).
+/// of all answers (an extension costs allocations, so the common case, signed and clean, has none).
 ///
 /// ```
 /// use tower_arcgis_auth::AuthOutcome;
@@ -39,7 +38,7 @@ impl AuthOutcome {
         self.signed
     }
 
-    /// The first challenge met on the way, answered or not.
+    /// The first challenge that the request met, whether it was acted on or not.
     pub fn challenge(&self) -> Option<Challenge> {
         self.challenge
     }
@@ -83,36 +82,37 @@ impl fmt::Display for AuthOutcome {
     }
 }
 
-/// Why a request was not signed, or not sent again after a challenge, or why there is no new token.
+/// Why a request was not signed, or not sent again after a challenge.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SkipReason {
     /// The site has no credential.
     NoCredential,
-    /// The caller placed a token itself, and the site lets it keep it.
+    /// The caller placed a token itself, and the site keeps it ([`CallerToken::Keep`](crate::CallerToken::Keep)).
     CallersToken,
     /// A token, sign-in or information end point: never signed.
     Exempt,
-    /// The request's body is longer than the replay limit, broke off, or is unknown to the layer by now.
+    /// The request's body is longer than the replay limit, broke off, or is no longer known to the layer.
     BodyNotReplayable,
-    /// This service refused the account after a fresh login; for some minutes its challenges go up.
+    /// This service challenged a request with a fresh token; for 5 minutes at most its challenges are returned to the caller.
     ServiceRefused,
-    /// The token service refused the credential; not tried again for 15 minutes.
+    /// The token service refused the credential; it is not tried again for 15 minutes, or until it changes.
     LoginRefused(TokenError),
-    /// The token service is broken or out of reach; tried again after a pause.
+    /// The token service is down or cannot be reached, or a login might lock the account; tried again after a pause of 1 s to
+    /// 2 minutes.
     LoginFailed(TokenError),
-    /// Somebody signed out while the request waited for a login.
+    /// A sign-out ended the login that the request waited for.
     SignedOut,
-    /// The site has a token for each caller, and the request does not say whose it is.
+    /// The site has a token for each identity, and nothing says for which one the request is made.
     NoIdentity,
-    /// Challenges have caused 20 logins in a short time; from then on one every 30 seconds is made for them.
+    /// Challenges have caused 20 logins in a short time; from then on they cause one every 30 seconds.
     LoginBudgetSpent,
     /// The service called a fresh token invalid, and answers without one: for 5 minutes its requests are not signed.
     ServiceIsOpen,
 }
 
 impl SkipReason {
-    /// The token source's own error, if it is what stood in the way.
+    /// The token source's own error, if that is the reason.
     pub fn token_error(&self) -> Option<&TokenError> {
         match self {
             Self::LoginRefused(error) | Self::LoginFailed(error) => Some(error),
@@ -133,7 +133,7 @@ impl fmt::Display for SkipReason {
             ),
             Self::LoginRefused(error) => write!(f, "login refused: {error}"),
             Self::LoginFailed(error) => write!(f, "login failed: {error}"),
-            Self::SignedOut => f.write_str("somebody signed out meanwhile"),
+            Self::SignedOut => f.write_str("a sign-out came meanwhile"),
             Self::NoIdentity => f.write_str("nothing says which caller the request is made for"),
             Self::LoginBudgetSpent => f.write_str(
                 "challenges have caused too many logins in a short time; the next is made within 30 seconds",
@@ -147,7 +147,7 @@ impl fmt::Display for SkipReason {
 
 impl Error for SkipReason {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        // Its own words are told already.
+        // `Display` has its own words already.
         self.token_error()?.source()
     }
 }
@@ -158,13 +158,13 @@ impl Error for SkipReason {
 pub enum RenewError {
     /// The site has no credential.
     NoCredential,
-    /// The site has a token for each identity, and none was named; or it has one for all, and one was.
+    /// The site has a token for each identity, and the call names none; or it has one token for all, and the call names one.
     NoSuchIdentity,
     /// The token service refused the credential; it is not tried again for 15 minutes.
     Refused(TokenError),
-    /// The token service is broken or out of reach.
+    /// The token service is down or cannot be reached, or the login might lock the account.
     Failed(TokenError),
-    /// Somebody signed out meanwhile.
+    /// A sign-out ended the login.
     SignedOut,
 }
 
@@ -174,7 +174,7 @@ impl From<SkipReason> for RenewError {
             SkipReason::LoginRefused(error) => Self::Refused(error),
             SkipReason::LoginFailed(error) => Self::Failed(error),
             SkipReason::SignedOut => Self::SignedOut,
-            // No other stands in the way of a login that is forced.
+            // No other reason prevents a forced login.
             other => Self::Failed(TokenError::fault(other.to_string())),
         }
     }
@@ -198,7 +198,7 @@ impl fmt::Display for RenewError {
 impl Error for RenewError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            // Its own words are told already.
+            // `Display` has its own words already.
             Self::Refused(error) | Self::Failed(error) => error.source(),
             _ => None,
         }

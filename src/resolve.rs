@@ -1,4 +1,4 @@
-//! From what the user says of a site to its sessions: settings checked, token sources chosen.
+//! From a site's description to its sessions: checks the settings, makes the token sources.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     url::{Origin, Root, redact, server_of},
 };
 
-/// What the sites of a layer have in common.
+/// What the sites of a layer share while they are resolved.
 pub(crate) struct Resolver {
     pub(crate) token_client: Option<TokenClient>,
     pub(crate) portals: Portals,
@@ -28,7 +28,7 @@ pub(crate) struct Resolver {
 }
 
 impl Resolver {
-    /// What a site's requests are signed with: nothing, one session, or one for each identity.
+    /// The sessions of a site: none, one, or one for each identity.
     pub(crate) fn sessions(
         &mut self,
         site: &Site,
@@ -41,7 +41,7 @@ impl Resolver {
         check_identities(site, first)?;
         let binding = site.binding_at(first);
         let referer = match (&site.login, &site.binding) {
-            // A token source of the user's own binds its tokens to what it likes.
+            // A token source of the user's own chooses what its tokens are bound to.
             (Login::Sources(_), None) => None,
             _ => binding.referer()?,
         };
@@ -82,7 +82,7 @@ impl Resolver {
             None => self.guard.clone(),
         };
         let sharing = match &site.login {
-            // An API key comes from no login that could be shared.
+            // An API key needs no login that could be shared.
             Login::Credential(credential) if credential.is_static_token() => Sharing::default(),
             Login::Credential(_) | Login::Ask(..) if !binding.is_portable() => Sharing::default(),
             _ => site.sharing.clone(),
@@ -129,7 +129,7 @@ impl Resolver {
         })
     }
 
-    /// How the site's token service is found.
+    /// How the site's token service is found: the settings for discovery.
     pub(crate) fn discovery(&mut self, site: &Site, root: &Root) -> Result<Discovery, ConfigError> {
         let client = match &self.token_client {
             Some(client) => client.clone(),
@@ -238,7 +238,7 @@ fn platform_client() -> Result<TokenClient, ConfigError> {
     TokenClient::platform()
 }
 
-/// A machine without root certificates can still log in where no certificate is looked at.
+/// A machine without root certificates can still log in where no certificate is needed.
 #[cfg(feature = "client")]
 fn plain_client(site: &Site, root: &Root) -> Option<TokenClient> {
     let named_https = site

@@ -1,4 +1,4 @@
-//! Sites: what the user says of a secured ArcGIS, and finding the one a request is for.
+//! Sites: what the user says of a secured ArcGIS. A plain description; the layer makes sessions of it.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -7,7 +7,6 @@ use crate::{
     error::ConfigError,
     identity::Identity,
     login::{Cancelled, CredentialFn, CredentialRequest},
-    session::IdentityFn,
     sharing::Sharing,
     sign::{CallerToken, TokenPlacement},
     token::{DynTokenSource, TokenBinding, TokenSource},
@@ -15,15 +14,16 @@ use crate::{
 };
 
 #[cfg(feature = "identities")]
-use crate::session::IdentitySettings;
+use crate::session::{IdentityFn, IdentitySettings};
 
-/// One secured ArcGIS: its root or roots, and how to get and place its token.
+/// One secured ArcGIS: its root or roots, and how its token is obtained and placed.
 ///
 /// A root is an origin and a path prefix, `https://gis.example.com/arcgis`; every request whose URL lies under it, on
 /// whole path segments, belongs to the site. A site of several roots (ArcGIS Online spreads one account over many
 /// hosts) has one token for all of them.
 ///
-/// Settings that cannot work are reported when the layer is built.
+/// No setter fails: [`ArcgisAuthLayerBuilder::build`](crate::ArcgisAuthLayerBuilder::build) reports settings that cannot
+/// work.
 ///
 /// ```
 /// use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site, TokenPlacement};
@@ -61,7 +61,7 @@ pub struct Site {
     pub(crate) sharing: Sharing,
 }
 
-/// A day is for ever, and sums of it do not overflow.
+/// Longer deadlines serve no user, and sums of this one do not overflow.
 const LONGEST_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a person may take to answer.
 const CREDENTIAL_DEADLINE: Duration = Duration::from_secs(5 * 60);
@@ -72,14 +72,15 @@ pub(crate) enum Login {
     None,
     Credential(Credential),
     Ask(CredentialFn),
-    /// What gives each caller its source, or all the same.
+    /// A function that gives each identity its source, or all the same one.
     Sources(SourceFor),
 }
 
 pub(crate) type SourceFor = Arc<dyn Fn(Option<&Identity>) -> Arc<dyn DynTokenSource> + Send + Sync>;
 
 impl Site {
-    /// A site with this root, `https://host/arcgis`: the part of the services' URLs before `/rest`.
+    /// A site with this root, `https://host/arcgis`: the part of the services' URLs before `/rest`. Nothing is checked
+    /// until the layer is built.
     pub fn new(root: impl Into<String>) -> Self {
         Self {
             roots: vec![root.into()],
@@ -104,10 +105,10 @@ impl Site {
         }
     }
 
-    /// The site that the service at `url` belongs to: its root is the part before `/rest`, `/sharing` or `/services`, web
-    /// adaptor's name and all. A query and a fragment are left out. URLs of the administrator's end points (`/admin`), of
-    /// the token service (`/tokens`) and of a portal's pages (`/home/….html`) do as well; a URL with nothing of all
-    /// that is taken for the root itself.
+    /// The site that the service at `url` belongs to: its root is the part before `/rest`, `/sharing` or `/services`, with
+    /// the web adaptor's name. A query and a fragment are ignored. URLs of the administrator's end points (`/admin`), of
+    /// the token service (`/tokens`) and of a portal's pages (`/home/….html`) work as well; a URL with none of these parts
+    /// is taken for the root itself.
     ///
     /// # Errors
     ///
@@ -131,32 +132,34 @@ impl Site {
         })
     }
 
-    /// One more root under which the same token is good. Logins start from the first.
+    /// One more root whose services take the same token. Discovery asks the first root.
     #[must_use]
     pub fn add_root(mut self, root: impl Into<String>) -> Self {
         self.roots.push(root.into());
         self
     }
 
-    /// What to log in with. Without it, and without a [`token_source`](Self::token_source), requests to the site pass
-    /// untouched.
+    /// What to log in with. Without it, without a [`credential_fn`](Self::credential_fn) and without a
+    /// [`token_source`](Self::token_source), requests to the site pass untouched. The last of the three that is set counts.
     #[must_use]
     pub fn credential(mut self, credential: Credential) -> Self {
         self.login = Login::Credential(credential);
         self
     }
 
-    /// Asks `function` for the credential when one is wanted: once, however many requests wait, for at most five
-    /// minutes ([`credential_deadline`](Self::credential_deadline)), and again, told so, when the token service refuses
-    /// what it gave (at most four times in 15 minutes, for ArcGIS locks an account after five).
-    /// [`Cancelled`](crate::Cancelled) is remembered as a refusal is, and so are four answers of which some were refused
-    /// before; both until somebody [signs out](crate::SiteHandle::sign_out).
+    /// Calls `function` for the credential when a login needs one: once, however many requests wait, for at most five
+    /// minutes ([`credential_deadline`](Self::credential_deadline)). When the token service refuses the credential, it is
+    /// called again, four times for one login at most ([`CredentialRequest::refused`] counts them): ArcGIS locks an account
+    /// after five failures in 15 minutes.
+    ///
+    /// [`Cancelled`](crate::Cancelled), or no answer in time, is remembered like a refusal, for 15 minutes or until a
+    /// [sign-out](crate::SiteHandle::sign_out). A credential that was accepted is kept until it is refused or a sign-out.
     ///
     /// ```
     /// use tower_arcgis_auth::{Cancelled, Credential, Site};
     ///
     /// let site = Site::new("https://gis.example.com/arcgis").credential_fn(|request| async move {
-    ///     println!("{} wants a login ({} refused so far)", request.site(), request.refused());
+    ///     println!("{} needs a login ({} refused so far)", request.site(), request.refused());
     ///     // A prompt, a dialogue, a store of passwords.
     ///     if request.refused() > 0 { Err(Cancelled) } else { Ok(Credential::user("reader", "secret")) }
     /// });
@@ -172,8 +175,8 @@ impl Site {
         self
     }
 
-    /// How long the function of [`credential_fn`](Self::credential_fn) may take to answer each time; five minutes unless
-    /// set, a day at most. One that takes longer has given none.
+    /// How long the function of [`credential_fn`](Self::credential_fn) may take for each answer; five minutes unless set, a
+    /// day at most. A later answer counts as none.
     ///
     /// ```
     /// use std::time::Duration;
@@ -190,7 +193,8 @@ impl Site {
         self
     }
 
-    /// Where tokens come from, in place of a [`credential`](Self::credential).
+    /// The source that issues the site's tokens, in place of a [`credential`](Self::credential). With
+    /// [`identity_fn`](Self::identity_fn) it gets the identity with each request.
     #[must_use]
     pub fn token_source(mut self, source: impl TokenSource) -> Self {
         let source: Arc<dyn DynTokenSource> = Arc::new(source);
@@ -198,14 +202,14 @@ impl Site {
         self
     }
 
-    /// Where the tokens of each caller come from: `function` makes a source for each identity, when it first comes.
+    /// The source that issues each identity's tokens: `function` makes it when the identity's first request arrives.
     ///
     /// ```
     /// use http::request::Parts;
     /// use tower_arcgis_auth::{Identity, RefreshToken, Secret, Site, TokenClient};
     ///
-    /// fn kept_at(caller: Option<&Identity>) -> String {
-    ///     format!("/var/lib/app/{}.refresh", caller.map_or("nobody", Identity::as_str))
+    /// fn kept_at(identity: Option<&Identity>) -> String {
+    ///     format!("/var/lib/app/{}.refresh", identity.map_or("none", Identity::as_str))
     /// }
     ///
     /// # fn site(client: TokenClient) -> Result<Site, Box<dyn std::error::Error>> {
@@ -216,7 +220,7 @@ impl Site {
     ///     });
     /// let site = Site::new("https://services.arcgis.com")
     ///     .identity_fn(|head: &Parts| head.extensions.get::<Identity>().cloned())
-    ///     .token_source_for(move |caller| signed_in.clone().refresh_token(Secret::file(kept_at(caller))));
+    ///     .token_source_for(move |identity| signed_in.clone().refresh_token(Secret::file(kept_at(identity))));
     /// # Ok(site)
     /// # }
     /// ```
@@ -231,14 +235,15 @@ impl Site {
         self
     }
 
-    /// Gives each caller a token of its own: `function` reads from a request's head whom it is made for. Refusals and
-    /// pauses are each caller's own as well: one wrong password never touches another caller. A request that is nobody's
-    /// is not signed ([`SkipReason::NoIdentity`](crate::SkipReason::NoIdentity)).
+    /// Gives each identity a token of its own: `function` reads from a request's head for which identity it is made.
+    /// Refusals and pauses are separate as well: one identity's wrong password does not affect another. A request without an
+    /// identity is not signed ([`SkipReason::NoIdentity`](crate::SkipReason::NoIdentity)). The function is called once for
+    /// each request, on arrival.
     ///
-    /// Read the identity from what your own code put there, an extension, or from a header that whatever stands before
-    /// you sets and callers cannot. What it logs in with: [`credential_fn`](Self::credential_fn), told the identity;
-    /// [`token_source`](Self::token_source), told it too; [`token_source_for`](Self::token_source_for). With a
-    /// [`credential`](Self::credential) all callers are one account, each with a token of its own.
+    /// Read the identity from an extension that your own code sets, or from a header that the proxy in front of you sets
+    /// and callers cannot. [`credential_fn`](Self::credential_fn) and [`token_source`](Self::token_source) get the identity
+    /// with each request; [`token_source_for`](Self::token_source_for) makes a source for each. With a
+    /// [`credential`](Self::credential) all identities use one account, each with a token of its own.
     ///
     /// Answers get `Cache-Control: private` ([`private_answers`](Self::private_answers)).
     ///
@@ -250,9 +255,9 @@ impl Site {
     /// let site = Site::new("https://gis.example.com/arcgis")
     ///     .identity_fn(|head: &Parts| head.extensions.get::<Identity>().cloned())
     ///     .credential_fn(|request| async move {
-    ///         let caller = request.identity().ok_or(Cancelled)?.as_str();
-    ///         let password = password_of(caller).await.ok_or(Cancelled)?;
-    ///         Ok(Credential::user(caller, password))
+    ///         let user = request.identity().ok_or(Cancelled)?.as_str();
+    ///         let password = password_of(user).await.ok_or(Cancelled)?;
+    ///         Ok(Credential::user(user, password))
     ///     });
     /// # drop(site);
     /// ```
@@ -266,7 +271,7 @@ impl Site {
         self
     }
 
-    /// Signs requests that are nobody's as well, with a token of their own. Goes with
+    /// Signs requests without an identity as well, with one token for all of them. Needs an
     /// [`identity_fn`](Self::identity_fn).
     #[cfg(feature = "identities")]
     #[must_use]
@@ -275,16 +280,16 @@ impl Site {
         self
     }
 
-    /// How many callers are remembered, 10,000 unless set, and for how long without a request, an hour unless set. Who
-    /// is forgotten logs in again; a remembered refusal is never forgotten before its time. A source that
-    /// [`token_source_for`](Self::token_source_for) made is made anew for a caller who was forgotten: what it kept in
-    /// memory only, a rotated refresh token say, is gone ([`on_rotation`](crate::RefreshToken::on_rotation)). Goes with
-    /// [`identity_fn`](Self::identity_fn).
+    /// How many identities' sessions are kept, 10,000 unless set, and for how long without a request, an hour unless set,
+    /// ten years at most. An identity whose session was evicted logs in again; its refusal is remembered for the 15 minutes
+    /// all the same. [`token_source_for`](Self::token_source_for) makes a new source for it: what the old one kept only in
+    /// memory, such as a rotated refresh token, is lost ([`on_rotation`](crate::RefreshToken::on_rotation)). Needs an
+    /// [`identity_fn`](Self::identity_fn); neither value may be zero.
     #[cfg(feature = "identities")]
     #[must_use]
     pub fn remember_identities(mut self, most: u64, longest_idle: Duration) -> Self {
         self.identities.most = most;
-        // Ten years are for ever, and the cache takes no longer.
+        // The cache panics at durations above a thousand years.
         self.identities.longest_idle =
             longest_idle.min(Duration::from_secs(10 * 365 * 24 * 60 * 60));
         self
@@ -293,9 +298,10 @@ impl Site {
     /// Whether a request waits for a login where there is no token yet, at most
     /// [`login_timeout`](crate::ArcgisAuthLayerBuilder::login_timeout), instead of going out unsigned. Off unless set.
     ///
-    /// A catalogue, a folder or a search leaves out what needs a token, and never challenges: without this, what it shows
-    /// depends on what others asked before. Turn it on where callers list services or search a portal. It is not waited for
-    /// while a refusal or a pause stands; the request goes unsigned then. The login is made again after a sign-out.
+    /// A catalogue, a folder or a search leaves out what needs a token, and never challenges: without this, its answer
+    /// depends on the requests before it. Turn it on where callers list services or search a portal. While a refusal or a
+    /// back-off lasts, the request does not wait and goes out unsigned. After a sign-out the next request logs in again.
+    /// With it, no service is tried without a token once a token is there.
     ///
     /// ```
     /// use tower_arcgis_auth::{Credential, Site};
@@ -311,15 +317,15 @@ impl Site {
         self
     }
 
-    /// Whether answers to signed requests, and challenges, get `Cache-Control: private`, so that no cache on the way
-    /// hands them to somebody else. On with [`identity_fn`](Self::identity_fn), else off, unless set.
+    /// Whether answers to signed requests, and challenges, get `Cache-Control: private`, so that no shared cache gives them to
+    /// another client. On with [`identity_fn`](Self::identity_fn), else off, unless set.
     #[must_use]
     pub fn private_answers(mut self, private: bool) -> Self {
         self.private_answers = Some(private);
         self
     }
 
-    /// Where the token goes on a request. [`TokenPlacement::Query`] unless set.
+    /// Where the token stands on a request. [`TokenPlacement::Query`] unless set.
     #[must_use]
     pub fn placement(mut self, placement: TokenPlacement) -> Self {
         self.placement = placement;
@@ -347,32 +353,33 @@ impl Site {
         self.binding(TokenBinding::Referer(referer.into()))
     }
 
-    /// Binds tokens to the address the token service sees instead of to a `Referer`. Not for machines that leave
-    /// their network by changing addresses. Such tokens are of use on one machine only: through a
-    /// [shared cache](crate::SealedTokenCache) machines then share what was refused, and no tokens.
+    /// Binds tokens to the address that the token service sees instead of to a `Referer`. Not for machines whose public
+    /// address changes. Such tokens work on one machine only: through a [shared cache](crate::SealedTokenCache) machines then
+    /// share the history of logins, and no tokens.
     #[must_use]
     pub fn bind_to_address(self) -> Self {
         self.binding(TokenBinding::RequestIp)
     }
 
-    /// The URL of the token service, `…/tokens` or `…/generateToken`, in place of what the server's `rest/info` says. Named by you, it
-    /// may be on any origin.
+    /// The URL of the token service, `…/tokens` or `…/generateToken`, in place of what the server's `rest/info` says. It may
+    /// be on any origin, because you name it.
     #[must_use]
     pub fn token_url(mut self, url: impl Into<String>) -> Self {
         self.token_url = Some(url.into());
         self
     }
 
-    /// An origin, `https://portal.example.com`, that the server may advertise as its token service's. Without it only
-    /// the first root's own origin gets the credential, whatever the server advertises.
+    /// An origin, `https://portal.example.com`, that the server may advertise as its token service's; call it again for
+    /// another. Otherwise only the first root's own origin, the [`portal`](Self::portal)'s and the
+    /// [`token_url`](Self::token_url)'s get the credential, whatever the server advertises.
     #[must_use]
     pub fn trust_token_service(mut self, origin: impl Into<String>) -> Self {
         self.trusted_token_services.push(origin.into());
         self
     }
 
-    /// The portal, `https://portal.example.com/portal`, to log in at, in place of what the server says of its owning
-    /// system. Sites of one layer with the same portal and credential share the portal's login.
+    /// The portal to log in at, `https://portal.example.com/portal`, in place of what the server says of its owning
+    /// system (`owningSystemUrl` of `rest/info`). Sites of one layer with the same portal and credential share its login.
     #[must_use]
     pub fn portal(mut self, url: impl Into<String>) -> Self {
         self.portal = Some(url.into());
@@ -380,14 +387,14 @@ impl Site {
     }
 
     /// Sends this site the portal's own token where the portal makes none for it, as for services that ArcGIS Online
-    /// hosts. Such a token opens all of the portal: only for servers you trust with that.
+    /// hosts. That token opens all of the portal: set this only for servers that you trust with it.
     #[must_use]
     pub fn send_portal_token(mut self) -> Self {
         self.sends_portal_token = true;
         self
     }
 
-    /// What tokens are bound to, at a site whose first root this is.
+    /// What tokens are bound to, at a site with this first root.
     pub(crate) fn binding_at(&self, root: &Root) -> TokenBinding {
         let root_referer = || TokenBinding::Referer(format!("{}/", root.to_url()));
         self.binding.clone().unwrap_or_else(root_referer)
@@ -401,14 +408,14 @@ impl Site {
         self.private_answers.unwrap_or(by_default)
     }
 
-    /// Shares the site's tokens, and what the [`LockoutGuard`](crate::LockoutGuard) knows of its logins, with all processes
-    /// that have the same cache and key: one login for all of them. The login at the site's portal, too.
+    /// Shares the site's tokens, the login at its portal, and the [`LockoutGuard`](crate::LockoutGuard)'s history of logins
+    /// with all processes that have the same cache and key: one login for all of them.
     ///
     /// [Signing out](crate::SiteHandle::sign_out) removes the tokens from the cache. Other processes use the token they hold
-    /// until its end, or until the server refuses it.
+    /// until it expires, or until the server refuses it.
     ///
-    /// A [`credential_fn`](Self::credential_fn) or a [`token_source`](Self::token_source) whose account cannot be told
-    /// shares with all others of the site that cannot.
+    /// A [`credential_fn`](Self::credential_fn), and a [`token_source`](Self::token_source) that does not name its account in
+    /// its [`fingerprint`](TokenSource::fingerprint), share a token with all others of the site that do not.
     ///
     /// ```
     /// use tower_arcgis_auth::{Credential, SealedTokenCache, Secret, Site};
@@ -427,15 +434,15 @@ impl Site {
         self
     }
 
-    /// Sends user name and password in the URL where the server's token service is that of ArcGIS 9.3 to 10.2, and reads
-    /// them nowhere else. They will be in the logs of every server on the way.
+    /// Sends user name and password in the URL where the server's token service is that of ArcGIS 9.3 to 10.2, which may
+    /// read them nowhere else. Every server on the path may write them into its log.
     #[must_use]
     pub fn credentials_in_url(mut self) -> Self {
         self.credentials_in_url = true;
         self
     }
 
-    /// Lets the password travel over plain http. Whoever listens on the way has it. Not needed on loopback.
+    /// Lets the password travel over plain http, where everyone on the path can read it. Not needed on loopback.
     #[must_use]
     pub fn allow_insecure_http(mut self) -> Self {
         self.insecure_http = true;

@@ -1,4 +1,4 @@
-//! What the layer tells `tracing`: one span a login, events for what goes wrong, nothing per request, never a secret.
+//! What the layer sends to `tracing`: one span for each login, events for failures, nothing per request, never a secret.
 //! Without the feature `tracing` every function here does nothing.
 
 #[cfg(feature = "tracing")]
@@ -29,7 +29,7 @@ mod enabled {
         token::{Token, TokenReason},
     };
 
-    /// What users filter by, whatever the modules are called.
+    /// Users filter by this name, so it does not depend on the names of modules.
     const TARGET: &str = "tower_arcgis_auth";
 
     /// `login` in a root span of its own: it outlives the request that began it and serves many others.
@@ -44,7 +44,7 @@ mod enabled {
         tracing::info!(
             target: TARGET,
             generation = token.generation(),
-            // Another process's login gave it.
+            // Another process logged in.
             from_shared_cache = token.is_from_shared_cache(),
             valid_for_seconds = token.expires_in().map(|left| left.as_secs()),
             took_milliseconds = took.as_millis() as u64,
@@ -56,7 +56,7 @@ mod enabled {
         tracing::warn!(target: TARGET, site, refused = error.is_refused(), %error, "login failed");
     }
 
-    /// Once a site, while what the server said is believed.
+    /// Once for each discovery.
     pub(crate) fn token_service_elsewhere(site: &str, named: &str, asked: &str) {
         tracing::info!(
             target: TARGET,
@@ -68,7 +68,7 @@ mod enabled {
         );
     }
 
-    /// Once a session.
+    /// Once for each session.
     pub(crate) fn outside_root(site: &str, expected: &str) {
         tracing::warn!(
             target: TARGET,
@@ -99,7 +99,7 @@ mod enabled {
         );
     }
 
-    /// Once an outage.
+    /// Once for each outage.
     #[cfg(feature = "shared-cache")]
     pub(crate) fn shared_cache_unavailable(error: &crate::TokenCacheError) {
         tracing::warn!(target: TARGET, %error, "the shared cache cannot be asked: this process logs in by itself until it can");

@@ -7,8 +7,8 @@ use crate::challenge::{
     coding::{Coding, Decoder},
     head::{Content, Noted},
     redirect,
+    situation::Situation,
     sniff::Scan,
-    starts_with,
     words::Words,
 };
 
@@ -38,25 +38,6 @@ struct Look {
     left: u16,
     words: Words,
     scan: Scan,
-}
-
-/// What status, headers and request say about the body to come.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Situation {
-    /// The challenge if the body says nothing.
-    base: Option<Challenge>,
-    /// A token was on the request.
-    pub(super) token: bool,
-    /// The status is 498 or 499: a challenge from ArcGIS, "client closed request" from others.
-    code_status: bool,
-    /// An nginx sent a 499, which is its own invention, so the body must show that ArcGIS sent it.
-    nginx: bool,
-    /// The status is 401.
-    pub(super) unauthorized: bool,
-    /// The status is an error: such answers are short, so reading on is cheap.
-    pub(super) failed: bool,
-    /// The content type is HTML.
-    pub(super) html: bool,
 }
 
 impl Detector {
@@ -185,42 +166,6 @@ impl Look {
             return Verdict::Clean;
         }
         self.situation.base.into()
-    }
-}
-
-impl Situation {
-    fn new(status: StatusCode, headers: &HeaderMap, noted: Noted, facts: RequestFacts) -> Self {
-        let base = match status.as_u16() {
-            498 => Some(Challenge::TokenInvalid),
-            499 => Some(Challenge::TokenRequired),
-            // With `WWW-Authenticate` it is the web tier that asks, and no token will please it.
-            401 if !facts.token && !headers.contains_key(header::WWW_AUTHENTICATE) => {
-                Some(Challenge::TokenRequired)
-            }
-            _ => None,
-        };
-        Self {
-            base,
-            token: facts.token,
-            code_status: matches!(status.as_u16(), 498 | 499),
-            nginx: status.as_u16() == 499
-                && headers.get(header::SERVER).is_some_and(|server| {
-                    [&b"nginx"[..], b"openresty", b"tengine"]
-                        .iter()
-                        .any(|name| starts_with(server.as_bytes(), name))
-                }),
-            unauthorized: status == StatusCode::UNAUTHORIZED,
-            failed: status.as_u16() >= 400,
-            html: noted.content == Content::Html,
-        }
-    }
-
-    /// The verdict where there is no body, or one that has no say.
-    fn without_body(self) -> Verdict {
-        match self.nginx {
-            true => Verdict::Clean,
-            false => self.base.into(),
-        }
     }
 }
 

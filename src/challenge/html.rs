@@ -7,10 +7,10 @@
 use crate::challenge::{
     Challenge, Step,
     denial::Denial,
-    detector::Situation,
     json::Json,
-    markup::{Piece, Raw, Tag, unescape},
     redirect::{Target, asks_identity_provider},
+    situation::Situation,
+    tags::{Piece, Raw, Tag, unescape},
     words::{collapse, wording},
 };
 

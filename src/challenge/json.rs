@@ -4,7 +4,7 @@
 //! "messages":[…],"code":…}` is the Administrator's; `{"code":401,"description":…}` is the OGC
 //! API's. Only the top level counts: features, domains and per-edit results have codes, too.
 
-use crate::challenge::{Challenge, Step, Verdict, denial::Denial, detector::Situation};
+use crate::challenge::{Challenge, Step, Verdict, denial::Denial, situation::Situation};
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -14,7 +14,9 @@ mod html;
 mod json;
 mod markup;
 mod redirect;
+mod situation;
 mod sniff;
+mod tags;
 mod words;
 mod xml;
 

@@ -1,7 +1,7 @@
 //! Finds out from the first bytes what a body is. Content types are no help: ArcGIS Server sends
 //! JSON as `text/plain`, under an image's URL, or with no type at all.
 
-use crate::challenge::{Step, detector::Situation, json::Json, markup::Markup};
+use crate::challenge::{Step, json::Json, markup::Markup, situation::Situation};
 
 /// A callback's name is short; more than this before the parenthesis is prose.
 const CALLBACK: u16 = 512;

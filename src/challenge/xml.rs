@@ -3,7 +3,7 @@
 
 use crate::challenge::{
     Challenge, Step,
-    markup::{Piece, Tag, local, unescape},
+    tags::{Piece, Tag, local, unescape},
     words::wording,
 };
 

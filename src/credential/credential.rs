@@ -1,4 +1,4 @@
-//! What a login needs. Secret parts are wiped when dropped and shown by no `Debug`.
+//! What a login needs. Secret parts are wiped when dropped, and no `Debug` shows them.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::{
     error::TokenError,
 };
 
-/// What a login needs. Which way of getting a token it fits is found out from the server, unless you name one.
+/// What a login needs. The layer asks the server which token source it fits, unless you name a source.
 ///
 /// Every part may be a text, or a [`Secret`] read from the environment or from a file that may change.
 ///
@@ -49,7 +49,7 @@ impl Credential {
         }
     }
 
-    /// An API key, or a token made elsewhere. When it dies, its challenge goes up: nothing here can renew it.
+    /// An API key, or a token made elsewhere. When it dies, challenges are returned to the caller: nothing here can renew it.
     pub fn token(text: impl Into<Secret>) -> Self {
         Self {
             kind: CredentialKind::Token(text.into()),
@@ -91,14 +91,14 @@ impl Credential {
                 fingerprint.secret_of(secret);
             }
             (token, None) => {
-                // Whose it is, too: nothing else tells.
+                // The token is its own account: nothing else names one.
                 fingerprint.account_of(token);
                 fingerprint.secret_of(token);
             }
         }
     }
 
-    /// Tells credentials apart: by kind, and by the values or places they were made of.
+    /// A number that differs for different credentials: by kind, and by the values or places they were made of.
     pub(crate) fn identity(&self) -> (u8, u64, u64) {
         let (first, second) = self.parts();
         let kind = match &self.kind {
@@ -142,7 +142,7 @@ impl User {
     }
 }
 
-/// A token service for users was given something else.
+/// A token service for users got a credential of another kind.
 pub(crate) fn not_a_user() -> TokenError {
     TokenError::refused(
         "this token service logs users in, and the credential is no user's; give `Credential::user`",

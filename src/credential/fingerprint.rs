@@ -1,4 +1,4 @@
-//! What a credential is recognised by without being shown.
+//! What a credential is recognised by, without showing it.
 
 use std::{
     fmt,
@@ -10,8 +10,8 @@ use secrecy::{ExposeSecret, zeroize::Zeroizing};
 
 use crate::credential::Secret;
 
-/// What a credential is recognised by: gathered from a [`TokenSource`] to be hashed and compared, wiped when dropped,
-/// never stored or sent as it is.
+/// What a credential is recognised by: a [`TokenSource`](crate::TokenSource) writes it, and the layer hashes and compares it. Wiped when
+/// dropped; never stored or sent as it is.
 ///
 /// ```
 /// use tower_arcgis_auth::{Fingerprint, IssuedToken, TokenError, TokenRequest, TokenSource};
@@ -39,32 +39,32 @@ pub struct Fingerprint {
 impl Fingerprint {
     pub(crate) fn empty() -> Self {
         Self {
-            // Growing would leave copies behind that nobody wipes.
+            // Growing would leave copies in memory that are not wiped.
             account: Zeroizing::new(Vec::with_capacity(256)),
             secret: Zeroizing::new(Vec::with_capacity(1024)),
             is_known: true,
         }
     }
 
-    /// Adds whose credential it is: what stays when a password changes.
+    /// Adds the account: what stays the same when a password changes.
     pub fn account(&mut self, part: &str) {
         add(&mut self.account, part);
     }
 
-    /// Adds what proves it: what changes when the credential does.
+    /// Adds the secret: what changes when the credential does.
     pub fn secret(&mut self, part: &str) {
         add(&mut self.secret, part);
     }
 
-    /// Says that the credential cannot be told just now, or never: that counts as no change.
+    /// Says that the credential is unknown, now or always: that counts as no change.
     pub fn cannot_tell(&mut self) {
         self.is_known = false;
     }
 
-    /// Adds what another source tells of its credential: `tell` is handed a fingerprint to add that to. Where that source
-    /// [cannot tell](Self::cannot_tell), the whole cannot be told either, and counts as not changed: a source that tells
-    /// now and then does not look like a credential that changes each time. So with a source that never tells, a refusal
-    /// lasts its 15 minutes whatever becomes of the other parts.
+    /// Adds another source's credential: `tell` gets a fingerprint to write it to. Where that credential is
+    /// [unknown](Self::cannot_tell), the whole is unknown too and counts as not changed: otherwise a source that knows it only
+    /// now and then would look like a credential that changes each time. So with a source whose credential is always unknown,
+    /// a refusal lasts its 15 minutes, even if the other parts change.
     ///
     /// ```
     /// use tower_arcgis_auth::{Fingerprint, StaticToken, TokenSource};
@@ -82,7 +82,7 @@ impl Fingerprint {
     pub fn also(&mut self, tell: impl FnOnce(&mut Self)) {
         let mut other = Self::empty();
         tell(&mut other);
-        // An account that the source did not name must not look like one.
+        // An account that the source did not name must not look like an empty one.
         if !other.account.is_empty() {
             add_bytes(&mut self.account, &other.account);
         }
@@ -104,13 +104,13 @@ impl Fingerprint {
         }
     }
 
-    /// Whose credential it is, and what proves it.
+    /// The account and the secret.
     pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
         (&self.account, &self.secret)
     }
 
-    /// A number that changes with the credential, and tells nothing of it outside this process; `None` while the
-    /// credential cannot be told.
+    /// A number that changes with the credential, and means nothing outside this process; `None` while the credential is
+    /// unknown.
     pub(crate) fn hashed(&self) -> Option<u64> {
         static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         self.is_known

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::TokenError;
 
-/// Where a secret is read from, anew for every login: a mounted file that changes is believed at once.
+/// Where a secret is read from. It is read again for every login: a changed file counts with the next one.
 ///
 /// ```
 /// use tower_arcgis_auth::{Credential, Secret};
@@ -48,7 +48,7 @@ impl Secret {
         }
     }
 
-    /// What the file holds, less a line break at its end.
+    /// What the file holds, without line breaks at its end.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self {
             place: Place::File(path.into()),
@@ -59,7 +59,7 @@ impl Secret {
     ///
     /// # Errors
     ///
-    /// A fault that names the variable or file, where there is none or it holds nothing.
+    /// A fault that names the variable or file, where it is missing or empty. A value never fails.
     pub fn read(&self) -> Result<SecretString, TokenError> {
         let text = match &self.place {
             Place::Value(text) => return Ok(text.clone()),
@@ -91,7 +91,7 @@ impl Secret {
         Ok(SecretString::from(trimmed.to_owned()))
     }
 
-    /// Tells secrets of different places apart, whatever they hold just now.
+    /// A number that differs for secrets of different places, whatever they hold now.
     pub(crate) fn identity(&self) -> u64 {
         static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         match &self.place {

@@ -1,5 +1,5 @@
-//! Reading what a token service answers: a token, a refusal, or something broken. Every ArcGIS product has its own
-//! shape for it, all of them mostly under HTTP 200.
+//! Reads what a token service answers: a token, a refusal, or something broken. Every ArcGIS product has its own form of
+//! each, mostly under HTTP 200.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::{error::TokenError, token::IssuedToken, url::redact};
 
-/// How much of a server's own words an error repeats.
+/// How much of a server's own words an error repeats, in characters.
 const LONGEST_MESSAGE: usize = 200;
 
-/// The token in `answer`, or why there is none. `place` names the service in errors; `secrets` must not come up in
-/// them though the server should repeat them.
+/// The token in `answer`, or why there is none. `place` names the service in errors; errors must not hold the `secrets`,
+/// even if the server repeats them.
 pub(super) fn read_token(
     answer: &Response<Bytes>,
     place: &str,
@@ -45,7 +45,7 @@ pub(super) fn neither(answer: &Response<Bytes>, place: &str) -> TokenError {
     ))
 }
 
-/// The JSON object in `answer`, unless it tells of an error.
+/// The JSON object in `answer`, unless it is an error.
 pub(super) fn read_json(
     answer: &Response<Bytes>,
     place: &str,
@@ -89,20 +89,20 @@ pub(super) fn read_json(
     }
 }
 
-/// An answer that is no token, with the code ArcGIS gave it.
+/// An answer that is no token, with ArcGIS's code for it.
 pub(super) struct Failure {
     /// The answer's, if there was one.
     pub(super) status: Option<StatusCode>,
     pub(super) code: Option<i64>,
-    /// The lifetime that was asked for is what is refused, and not the credential.
+    /// The server refuses the lifetime that was asked for, and not the credential.
     pub(super) is_about_lifetime: bool,
-    /// A portal's word for a server it makes no tokens for.
+    /// A portal says that it makes no tokens for this server.
     pub(super) says_not_this_server: bool,
     pub(super) error: TokenError,
 }
 
 impl Failure {
-    /// Whether nothing is there that takes logins in this way.
+    /// Whether no such token service is there.
     pub(super) fn is_absent(&self) -> bool {
         let code = self
             .code
@@ -137,7 +137,7 @@ struct Refusal {
 impl Refusal {
     fn into_error(self, answer: &Response<Bytes>, place: &str, secrets: &[&str]) -> TokenError {
         let status = answer.status();
-        // As sent, and as JSON's own escapes resolve; before anything is cut off or made fit for a line.
+        // As sent, and with JSON's escapes resolved; before the words are cut or put on one line.
         let repeats = |secret: &&str| {
             repeats(answer.body(), secret) || repeats(self.words.as_bytes(), secret)
         };
@@ -159,13 +159,13 @@ impl Refusal {
                 "{place} refused the login: {code} {said}; check {check}"
             ))
         } else {
-            TokenError::fault(format!("{place} cannot log anyone in now: {code} {said}"))
+            TokenError::fault(format!("{place} makes no login now: {code} {said}"))
         }
     }
 }
 
-/// Some versions refuse a lifetime above their maximum, in words that are not documented: they name the parameter, or what
-/// it is about. The words of a refused credential do not.
+/// Some versions refuse a lifetime above their maximum, in words that are not documented: these name the parameter, or its
+/// subject. The words of a refused credential do not.
 fn is_about_lifetime(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
     [
@@ -179,7 +179,7 @@ fn is_about_lifetime(words: &str) -> bool {
     .any(|word| words.contains(word))
 }
 
-/// Whether `body` has `secret` in it, as it is or in an encoding that servers echo.
+/// Whether `body` holds `secret`, plain or in an encoding that servers echo.
 fn repeats(body: &[u8], secret: &str) -> bool {
     let in_form: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
     let in_url = percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC);
@@ -201,8 +201,8 @@ fn repeats(body: &[u8], secret: &str) -> bool {
 }
 
 /// 400 and 401 are wrong credentials (portal, server), 201 an account that cannot get tokens or a `client` without its
-/// address, 403 an account that may not. Other 4xx are taken for refusals as well, because a failed login too many locks
-/// the account; but for those that are about the service or the way of asking, and 400 for a URL that nothing is at.
+/// address, 403 an account without the right. Other 4xx count as refusals as well, because one failed login too many locks
+/// the account; but not those about the service or the request, nor 400 for a URL with nothing there.
 fn is_refusal(code: Option<i64>, words: &str, status: StatusCode) -> bool {
     match code {
         Some(400) => !words.starts_with("Invalid URL"),
@@ -212,7 +212,7 @@ fn is_refusal(code: Option<i64>, words: &str, status: StatusCode) -> bool {
     }
 }
 
-/// A redirect is not followed: the password would go where the server says.
+/// A redirect is not followed: the password would go to any host that the server names.
 pub(super) fn redirected(answer: &Response<Bytes>, place: &str) -> Failure {
     let location = answer.headers().get(header::LOCATION);
     let location = location.map_or_else(
@@ -236,7 +236,7 @@ fn no_json(answer: &Response<Bytes>, place: &str, secrets: &[&str]) -> TokenErro
             "{place} refused the login with {status}; check user name and password, and whether the web server in \
              front of it asks for a login of its own"
         ))
-        // It may let other machines through.
+        // It may let other machines pass.
         .only_here();
     }
     let kind = answer
@@ -244,7 +244,7 @@ fn no_json(answer: &Response<Bytes>, place: &str, secrets: &[&str]) -> TokenErro
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .map_or("no content type", |kind| {
-            // Before anything is cut off.
+            // Before it is cut.
             if secrets
                 .iter()
                 .any(|secret| repeats(kind.as_bytes(), secret))
@@ -259,8 +259,8 @@ fn no_json(answer: &Response<Bytes>, place: &str, secrets: &[&str]) -> TokenErro
     ))
 }
 
-/// Counted by the server's own clock, so that a wrong clock here or there changes nothing. `expires` is epoch
-/// milliseconds, a number or (ArcGIS Server's admin API) a string.
+/// How long the token is valid, by the server's own clock, so that a wrong clock on either side changes nothing. `expires`
+/// is epoch milliseconds, a number or (ArcGIS Server's admin API) a string.
 fn lifetime(json: &serde_json::Map<String, Value>, answer: &Response<Bytes>) -> Option<Duration> {
     let expires = Duration::from_millis(json.get("expires").and_then(integer)?.try_into().ok()?);
     let now = answer
@@ -270,7 +270,7 @@ fn lifetime(json: &serde_json::Map<String, Value>, answer: &Response<Bytes>) -> 
         .unwrap_or_else(SystemTime::now)
         .duration_since(SystemTime::UNIX_EPOCH)
         .ok()?;
-    // An end that has passed already is a clock gone wrong. The challenge is the truth.
+    // An expiry in the past is a wrong clock. The next challenge shows whether the token works.
     expires
         .checked_sub(now)
         .filter(|lifetime| !lifetime.is_zero())

@@ -1,4 +1,4 @@
-//! The login that fits a server and a credential, found by asking the server.
+//! The token source that fits a server and a credential. Discovery says which; this file makes it.
 
 use std::{
     collections::HashMap,
@@ -24,11 +24,11 @@ use crate::{
     token::{DynTokenSource, IssuedToken, SignOut, TokenBinding, TokenRequest, TokenSource},
 };
 
-/// A portal's URL, what its tokens are bound to, and whose they are.
+/// A portal's URL, what its tokens are bound to, and the credential's identity.
 type PortalKey = (String, String, (u8, u64, u64));
 
-/// The portals a layer's sites log in at, by URL and credential: one login serves all servers of a portal. A portal that
-/// no site uses any more is gone.
+/// The portals that a layer's sites log in at, by URL and credential: one login serves all servers of a portal. A portal
+/// that no site uses any more is dropped.
 #[derive(Clone, Default)]
 pub(crate) struct Portals(Arc<Mutex<HashMap<PortalKey, WeakPortal>>>);
 
@@ -56,19 +56,19 @@ impl Portals {
     }
 }
 
-/// What the sessions of a site have in common, but for the credential.
+/// What the logins of a site's sessions have in common, apart from the credential.
 pub(crate) struct LoginSettings {
     pub(crate) discovery: Arc<Discovery>,
-    /// The site may get the portal's own token where the portal makes none for it.
+    /// Whether the site gets the portal's own token where the portal makes none for it.
     pub(crate) sends_portal_token: bool,
     pub(crate) binding: TokenBinding,
-    /// Where only the old way of asking is known.
+    /// User name and password go in the URL where the server has only `getToken`.
     pub(crate) credentials_in_url: bool,
     pub(crate) portals: Portals,
     pub(crate) sharing: Sharing,
 }
 
-/// Asks the server once what it is, and then keeps to the source that fits.
+/// Asks the server once what it is, and then stays with the source that fits.
 pub(crate) struct Automatic {
     settings: Arc<LoginSettings>,
     credential: Credential,
@@ -80,11 +80,11 @@ pub(crate) struct Automatic {
 struct Chosen {
     source: Arc<dyn DynTokenSource>,
     is_certain: bool,
-    /// A login failed since: the server is asked again before the next. A sign-out still has to reach this one.
+    /// A login has failed since: the server is asked again before the next. A sign-out still has to reach this source.
     is_in_doubt: bool,
     /// The server does not know `X-Esri-Authorization`.
     is_before_10_6: bool,
-    /// The token service that the server names, and that the credential does not go to.
+    /// The token service that the server names, and that does not get the credential.
     untrusted: Option<Untrusted>,
 }
 
@@ -140,12 +140,12 @@ impl Automatic {
         })
     }
 
-    /// The server may have moved its token service, or not told of it while it was starting: looks again next time.
+    /// The server may have moved its token service, or not named it while it was starting: the next login asks it again.
     fn doubt(&self, error: &TokenError, is_certain: bool) {
         if let Some(chosen) = &mut *self.chosen() {
             chosen.is_in_doubt = true;
         }
-        // A token service that refuses is there; others need not ask the server anew for it.
+        // A token service that refuses is there: other sessions need not ask the server again.
         if !is_certain || !error.is_refused() {
             self.settings.discovery.forget();
         }
@@ -162,7 +162,7 @@ impl Automatic {
         })
     }
 
-    /// User and password at this end point, for tokens bound like this.
+    /// User and password at this end point, for tokens with this binding.
     fn generate_token(&self, endpoint: &Endpoint, binding: &TokenBinding) -> GenerateToken {
         let client = self.settings.discovery.client.clone();
         let source = GenerateToken::new(endpoint.clone(), self.credential.clone(), client)
@@ -178,7 +178,7 @@ impl Automatic {
         let settings = &*self.settings;
         let binding = match &settings.binding {
             own if login.is_site => own.clone(),
-            // One login serves servers with a `Referer` each: it has the portal's.
+            // One login serves servers with different `Referer`s: its token has the portal's.
             TokenBinding::Referer(_) => TokenBinding::Referer(format!("{}/", login.url)),
             other => other.clone(),
         };
@@ -254,7 +254,7 @@ impl TokenSource for Automatic {
         let chosen = self.chosen().take();
         let chosen = match chosen {
             Some(chosen) => chosen,
-            // Another process may have logged in, and what it shares of a portal's login goes too.
+            // Another process may have logged in at the portal, and shared that token: it is removed as well.
             None if self.settings.sharing.is_on() => self.choose().await?,
             None => return Ok(()),
         };

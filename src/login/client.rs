@@ -1,4 +1,4 @@
-//! The client logins use: any tower service of small requests, erased once; its answers bounded.
+//! The HTTP client that logins use: any tower service, its type erased, its answers bounded.
 
 use std::{
     error::Error,
@@ -16,24 +16,24 @@ use http_body_util::{BodyExt, Full, Limited};
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::{answer::Failure, endpoint::Endpoint};
+use super::answer::Failure;
 use crate::{
-    credential::Fingerprint,
     error::{BoxError, TokenError},
-    token::{TokenBinding, TokenRequest},
+    guard::LoginAttempt,
+    token::TokenBinding,
     url::redact,
 };
 
-/// Answers of token services are 100 to 2,000 bytes, `rest/info` likewise. What is longer is none.
+/// Answers of token services are 100 to 2,000 bytes, `rest/info` likewise. A longer one comes from something else.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Unanswered>> + Send>>;
 
-/// The HTTP client logins use, apart from the one the layer wraps.
+/// The HTTP client that logins use, apart from the one that the layer wraps.
 ///
-/// Without one of your own the layer makes one (feature `client`): rustls with the platform's root certificates, no
-/// redirects followed, no proxy taken from the environment. Yours must keep to the first two as well: a redirect
-/// followed is a password given away. It must not go through the layer it serves.
+/// Unless you give one, the layer makes one (feature `client`): rustls with the platform's root certificates; it follows no
+/// redirects and takes no proxy from the environment. Yours must verify certificates and must not follow redirects either: a
+/// redirect would take the password to another host. It must not send through the layer that it serves.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -59,7 +59,7 @@ pub struct TokenClient {
 }
 
 impl TokenClient {
-    /// A client from any tower service.
+    /// A client from any tower service. Each request gets a clone of it, which is polled ready first.
     pub fn new<C, B>(client: C) -> Self
     where
         C: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -74,11 +74,12 @@ impl TokenClient {
         }
     }
 
-    /// Sends one request and reads its answer whole, up to 64 KiB.
+    /// Sends one request and returns its answer with the whole body, of 64 KiB at most. It has no time limit of its own.
     ///
     /// # Errors
     ///
-    /// A [fault](TokenError::is_refused) that names the request's host, never its query or body.
+    /// A [fault](TokenError::fault) where the server cannot be reached, or its answer breaks off or is longer. It names the
+    /// request's URL without the query, never its body.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, TokenError> {
         self.client
             .send(request)
@@ -86,17 +87,14 @@ impl TokenClient {
             .map_err(|failure| failure.error)
     }
 
-    /// Makes one login: waits for the guard's leave, sends `request`, in which the credential of this `fingerprint` is, and
-    /// tells the guard what came of it. `read` takes the token out of the answer.
+    /// Makes one login: sends `request`, in which the credential of the `attempt` is, and says there what came of it. `read`
+    /// takes the token out of the answer.
     pub(super) async fn log_in<T>(
         &self,
-        wanted: &TokenRequest,
-        endpoint: &Endpoint,
-        fingerprint: Fingerprint,
+        mut attempt: LoginAttempt,
         request: Request<Full<Bytes>>,
         read: impl FnOnce(&Response<Bytes>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let mut attempt = wanted.attempt(&endpoint.origin(), fingerprint).await?;
         attempt.sent();
         let started = Instant::now();
         let answer = match self.client.send(request).await {
@@ -111,7 +109,7 @@ impl TokenClient {
         let token = read(&answer);
         match &token {
             Ok(_) => attempt.succeeded(),
-            // Dropped, the attempt is one of unknown outcome.
+            // A dropped attempt counts as one whose outcome is unknown.
             Err(_) if is_given_up(answer.status(), started.elapsed()) => drop(attempt),
             Err(failure) if failure.error.is_refused() && !failure.is_about_lifetime => {
                 attempt.refused(&failure.error);
@@ -122,8 +120,8 @@ impl TokenClient {
     }
 }
 
-/// Whether a gateway gave up on the token service behind it, which may have counted a failure by then. IIS and Apache say
-/// 502 for that too, and say it at once where nothing is behind them.
+/// Whether a gateway gave up on the token service behind it, which may have counted a failure by then. IIS and Apache
+/// answer 502 in that case too, and at once where nothing is behind them.
 fn is_given_up(status: StatusCode, after: Duration) -> bool {
     status == StatusCode::GATEWAY_TIMEOUT
         || (status == StatusCode::BAD_GATEWAY && after >= LONGER_THAN_AT_ONCE)
@@ -134,11 +132,11 @@ const LONGER_THAN_AT_ONCE: Duration = Duration::from_secs(2);
 /// Why there is no answer.
 struct Unanswered {
     error: TokenError,
-    /// The request has not left.
+    /// The request was not sent.
     is_unconnected: bool,
 }
 
-/// Whether a client's error is about making the connection. What cannot be told is not.
+/// Whether a client's error is about making the connection. An unknown error is not.
 fn is_unconnected(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! Credentials that are asked for: a function of the user's own gets one from a person or a store, once however many
+//! Credentials from a function of the user's own, which gets them from a person or a store. It is called once, however many
 //! requests wait.
 
 use std::{
@@ -18,10 +18,10 @@ use crate::{
     token::{DynTokenSource, IssuedToken, Owner, SignOut, TokenReason, TokenRequest, TokenSource},
 };
 
-/// Answers that are tried for one login. One more wrong one than this might lock the account.
+/// How many answers are tried for one login. One more wrong one might lock the account.
 const MOST_ANSWERS: u32 = 4;
 
-/// What a [`credential_fn`](crate::Site::credential_fn) is told.
+/// What a [`credential_fn`](crate::Site::credential_fn) gets with each call.
 #[derive(Clone, Debug)]
 pub struct CredentialRequest {
     owner: Owner,
@@ -35,25 +35,26 @@ impl CredentialRequest {
         &self.owner.site
     }
 
-    /// Whose credential is wanted, where the site has a token for each caller
+    /// The identity whose credential is needed, where the site has a token for each
     /// ([`identity_fn`](crate::Site::identity_fn)).
     pub fn identity(&self) -> Option<&Identity> {
         self.owner.identity.as_ref()
     }
 
-    /// Why a token, and with it a credential, is wanted.
+    /// Why a token, and with it a credential, is needed.
     pub fn reason(&self) -> TokenReason {
         self.reason
     }
 
-    /// How many answers to this login were refused already. One given again is refused from memory: the token service is
-    /// not asked twice.
+    /// How many answers to this login were refused before, from 0 to 3. A refused credential that is given again is refused
+    /// from memory: the token service does not get it twice.
     pub fn refused(&self) -> u32 {
         self.refused
     }
 }
 
-/// No credential was given.
+/// The error of a [`credential_fn`](crate::Site::credential_fn) that gives no credential: the person cancelled, or the store
+/// has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cancelled;
 
@@ -84,22 +85,22 @@ impl CredentialFn {
 /// Makes the source that logs in with a credential.
 type SourceMaker = Box<dyn Fn(Credential) -> Arc<dyn DynTokenSource> + Send + Sync>;
 
-/// Logs in with a credential that is asked for, and asks again when it is refused.
+/// Logs in with the credential that the function gives, and calls it again when that is refused.
 pub(crate) struct AskedCredential {
     function: CredentialFn,
     /// How long an answer may take.
     deadline: Duration,
-    /// How long each login with an answer may take.
+    /// How long the login with each answer may take.
     login_timeout: Duration,
     log_in_with: SourceMaker,
     given: Mutex<Given>,
 }
 
-/// What was given last.
+/// The credential that the function gave last, as a source.
 #[derive(Default)]
 struct Given {
     source: Option<Arc<dyn DynTokenSource>>,
-    /// A login that ends after a sign-out must not keep what it was given.
+    /// Counted, because a login that ends after a sign-out must not keep its credential.
     sign_outs: u64,
 }
 
@@ -119,7 +120,7 @@ impl AskedCredential {
         }
     }
 
-    /// How long all of it may take: every answer, and every login with one.
+    /// How long a login may take in all: every answer, and the login with it.
     pub(crate) fn longest(deadline: Duration, login_timeout: Duration) -> Duration {
         MOST_ANSWERS * (deadline + login_timeout)
     }
@@ -128,7 +129,7 @@ impl AskedCredential {
         lock(&self.given)
     }
 
-    /// Keeps `source` for the next login, or keeps none, unless there was a sign-out since `before`.
+    /// Keeps `source`, or none, for the next login, unless there was a sign-out since `before`.
     fn keep(&self, source: Option<Arc<dyn DynTokenSource>>, before: u64) {
         let mut given = self.given();
         if given.sign_outs == before {
@@ -196,7 +197,7 @@ impl TokenSource for AskedCredential {
                     self.keep(None, sign_outs);
                     refused += 1;
                     if refused >= MOST_ANSWERS {
-                        // After a sign-out another answer is asked for; what was sent, the guard remembers.
+                        // After a sign-out the function is called again; the guard remembers what was sent.
                         return Err(TokenError::not_given(format!(
                             "no credential was given for the site that is not refused: {error}"
                         )));
@@ -208,7 +209,7 @@ impl TokenSource for AskedCredential {
         }
     }
 
-    /// The next login asks again.
+    /// The next login calls the function again.
     async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
         let source = {
             let mut given = self.given();

@@ -1,5 +1,5 @@
-//! Discovery: asks a server what it is, and decides which login fits, before anything secret is sent. Asked once however
-//! many log in, and asked again after a while.
+//! Discovery: asks a server what it is, and decides which login fits, before anything secret is sent. It asks once, however
+//! many logins wait, and again after 15 minutes.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -27,14 +27,14 @@ use crate::{
     url::{Origin, Root, redact},
 };
 
-/// A server may move its token service.
+/// How long an answer is believed: a server may move its token service.
 const BELIEVED: Duration = Duration::from_secs(15 * 60);
-/// It may have been starting, and say more of itself soon.
+/// How long a guess is kept: the server may have been starting, and say more of itself soon.
 const SUPPOSED: Duration = Duration::from_secs(30);
-/// Within a login's limit, so that this error is told and not that one.
+/// Shorter than a login's limit, so that the error says what was slow.
 const ASKED_FOR: Duration = Duration::from_secs(20);
 
-/// Where a site's token service may be looked for, where it may be, and what was found.
+/// Where a site's token service is looked for, which origins it may have, and what was found.
 #[derive(Debug)]
 pub(crate) struct Discovery {
     /// The site's root, without a trailing slash: `https://host/arcgis`.
@@ -42,9 +42,9 @@ pub(crate) struct Discovery {
     /// Origins a credential may go to: the root's own, and those the user listed.
     pub(crate) trusted: Vec<Origin>,
     pub(crate) insecure_http: bool,
-    /// The `generateToken` the user named.
+    /// The `generateToken` that the user named.
     pub(crate) token_url: Option<Endpoint>,
-    /// The portal the user named.
+    /// The portal that the user named.
     pub(crate) portal: Option<String>,
     pub(crate) client: TokenClient,
     pub(crate) found: Answers,
@@ -71,25 +71,25 @@ pub(super) struct PortalLogin {
     pub(super) is_site: bool,
 }
 
-/// The login that fits, and whether the server or the user said so: what is only supposed is looked at again.
+/// The login that fits, and whether the server or the user said so: a guess is checked again.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) login: Arc<Login>,
     pub(super) is_certain: bool,
-    /// What a server's own token service grants at most.
+    /// The longest lifetime that a server's own token service grants.
     pub(super) longest_lifetime: Option<Duration>,
     /// The server does not know `X-Esri-Authorization`.
     pub(super) is_before_10_6: bool,
-    /// The token service that the server names, and that the credential does not go to.
+    /// The token service that the server names, and that does not get the credential.
     pub(super) untrusted: Option<Untrusted>,
 }
 
-/// A token service that the server names, and that the credential does not go to.
+/// A token service that the server names, and that does not get the credential.
 #[derive(Clone, Debug)]
 pub(super) struct Untrusted {
-    /// As it may be shown.
+    /// Its URL, redacted.
     pub(super) named: String,
-    /// The origin that would have to be listed.
+    /// The origin that must be listed to use it.
     pub(super) origin: Option<String>,
 }
 
@@ -134,7 +134,7 @@ impl From<NoLogin> for TokenError {
 
 type Answer = Result<Found, NoLogin>;
 
-/// What was found, for users and for applications.
+/// What was found, for users and for applications separately.
 #[derive(Debug, Default)]
 pub(crate) struct Answers([Mutex<Known>; 2]);
 
@@ -153,8 +153,8 @@ impl Answers {
 }
 
 impl Discovery {
-    /// The login for a user or an application, as it was found lately or is found now. The server is asked from a task of
-    /// its own: the login that began it may be given up before the answer comes, and others wait for it.
+    /// The login for a user or an application, from memory or found now. A task of its own asks the server: the login that
+    /// started it may be cancelled before the answer arrives, and others wait for the answer.
     pub(super) async fn find(self: &Arc<Self>, is_app: bool) -> Result<Found, TokenError> {
         let mut answer = {
             let mut known = self.found.known(is_app);
@@ -162,7 +162,7 @@ impl Discovery {
                 Some((found, until)) if Instant::now() < *until => return Ok(found.clone()),
                 _ => {}
             }
-            // The task of one that is closed is gone, with its runtime.
+            // A closed channel means that its task ended with its runtime.
             let asking = known.asking.clone();
             match asking.filter(|asking| asking.has_changed().is_ok()) {
                 Some(asking) => asking,
@@ -200,20 +200,20 @@ impl Discovery {
             (found.clone(), Instant::now() + good_for)
         });
         drop(known);
-        // Nobody may wait any more.
+        // All receivers may be gone.
         let _ = sender.send(Some(answer));
     }
 
-    /// The server is asked again next time.
+    /// The next login asks the server again.
     pub(super) fn forget(&self) {
         for is_app in [false, true] {
             self.found.known(is_app).answer = None;
         }
     }
 
-    /// What the server says at `<root>/rest/info`, or, being a portal, at `<root>/sharing/rest/info`: the first of them
-    /// that names a login, else the first that says anything. `None` where it says nothing: ArcGIS before 10.1, or
-    /// something else altogether.
+    /// What the server says at `<root>/rest/info`, or, if it is a portal, at `<root>/sharing/rest/info`: the first of them
+    /// that names a login, else the first that says anything. `None` where it says nothing: ArcGIS before 10.1, or no
+    /// ArcGIS.
     pub(crate) async fn server_info(&self) -> Result<Option<ServerInfo>, TokenError> {
         let mut without_login = None;
         for path in ["/rest/info", "/sharing/rest/info"] {
@@ -232,7 +232,7 @@ impl Discovery {
                 return Ok(info);
             }
             without_login = without_login.or(info);
-            // A page of a server that starts or is being repaired says nothing of its age.
+            // A page of a server that starts or is in maintenance does not mean that it is an old one.
             if status.is_redirection() {
                 return Err(redirected(&response, &asked).error);
             }
@@ -245,8 +245,8 @@ impl Discovery {
         Ok(without_login)
     }
 
-    /// Whether `<root>/tokens/generateToken` is there. Asked without a credential, so that nobody is locked out: it
-    /// answers in JSON that there is none, where ArcGIS before 10.1 has a page or nothing.
+    /// Whether `<root>/tokens/generateToken` is there. Asked without a credential, so that no account is locked: it answers
+    /// with an error in JSON, where ArcGIS before 10.1 has a page or nothing.
     pub(crate) async fn has_generate_token(&self) -> Result<bool, TokenError> {
         let endpoint = self.own_token_service()?;
         let asked = post_form(endpoint.checked()?, Form::default().pair("f", "json"));
@@ -255,12 +255,12 @@ impl Discovery {
         Ok(json.is_ok_and(|json| json.is_object()))
     }
 
-    /// The token service where ArcGIS Server has it.
+    /// The token service in the place where ArcGIS Server has it.
     pub(super) fn own_token_service(&self) -> Result<Endpoint, TokenError> {
         Ok(self.checked(&format!("{}/tokens", self.root))?)
     }
 
-    /// A URL that is relative to the server, as some name their token service.
+    /// The URL as an absolute one: some servers name their token service relative to themselves.
     fn absolute(&self, url: &str) -> String {
         if let Some(rest) = url.strip_prefix("//") {
             let scheme = self.root.split("://").next().unwrap_or("https");
@@ -273,14 +273,19 @@ impl Discovery {
                 |origin| format!("{}{url}", origin.to_url()),
             );
         }
-        if url.contains("://") {
+        // A colon before any slash ends a scheme: `javascript:` is no path.
+        if url
+            .split('/')
+            .next()
+            .is_some_and(|first| first.contains(':'))
+        {
             url.to_owned()
         } else {
             format!("{}/{url}", self.root)
         }
     }
 
-    /// The URL as a login may use it, or why a credential must not go there.
+    /// The end point at `url`, or why a credential must not go there.
     pub(super) fn checked(&self, url: &str) -> Result<Endpoint, NoLogin> {
         let unusable = || {
             TokenError::fault(
@@ -291,7 +296,7 @@ impl Discovery {
         let mut uri: Uri = generate_token_url(&url).parse().map_err(|_| unusable())?;
         let origin = Origin::of(&uri).ok_or_else(unusable)?;
         if !self.trusted.contains(&origin) {
-            // Old set-ups advertise http for what they serve over https.
+            // Old set-ups advertise http for a service that they have on https.
             let upgraded = (uri.scheme() == Some(&Scheme::HTTP))
                 .then(|| https(&uri))
                 .flatten()
@@ -309,7 +314,7 @@ impl Discovery {
                     ));
                     let in_the_clear = require_https(&uri, &origin, self.insecure_http).is_err();
                     let listed = match upgraded {
-                        // Listed as https it works where http would not.
+                        // A login works once the https origin is listed; over http it would not.
                         Some((_, https_origin)) if in_the_clear && uri.port().is_none() => {
                             https_origin
                         }
@@ -326,8 +331,8 @@ impl Discovery {
         Ok(endpoint.insecure_http(self.insecure_http))
     }
 
-    /// The login for a user, or for an application. `asked` is the server's own word, waited for only where the user has
-    /// not said enough.
+    /// The login for a user, or for an application. `asked` is what the server says of itself; it is awaited only where the
+    /// user's settings do not decide.
     pub(super) async fn decide(
         &self,
         is_app: bool,
@@ -355,7 +360,7 @@ impl Discovery {
             (Some(portal), token_service) => {
                 let at_portal = self.at_portal(portal, is_app);
                 match (at_portal, token_service) {
-                    // The portal is out of bounds; the server's own token service may not be.
+                    // The portal is not trusted; the server's own token service may be.
                     (Err(out_of_bounds), Some(url)) if !is_app => self
                         .checked(url)
                         .and_then(|endpoint| Ok(generate_token(endpoint)?))
@@ -381,8 +386,8 @@ impl Discovery {
         }
     }
 
-    /// A server that stands alone is asked below the site's own root where it names another host that is not trusted:
-    /// behind a reverse proxy it knows no better.
+    /// A standalone server that names a token service on another host that is not trusted is asked below the site's own root:
+    /// behind a reverse proxy it does not know its public name.
     fn standalone(&self, url: &str) -> Result<Found, NoLogin> {
         let untrusted = match self.checked(url) {
             Ok(endpoint) => return Ok(Found::certain(generate_token(endpoint)?)),
@@ -403,7 +408,7 @@ impl Discovery {
         })
     }
 
-    /// A server that says nothing of itself: its token service is where ArcGIS Server has it, the new one or the old.
+    /// A server that says nothing of itself: its token service is in ArcGIS Server's usual place, the newer one or `getToken`.
     async fn without_info(&self) -> Result<Login, NoLogin> {
         if self.has_generate_token().await? {
             return Ok(generate_token(self.own_token_service()?)?);
@@ -419,7 +424,7 @@ impl Discovery {
     fn at_portal(&self, portal: &str, is_app: bool) -> Result<Login, NoLogin> {
         let portal = portal.trim_end_matches('/');
         let exchange = self.checked(&format!("{portal}/sharing/rest/generateToken"))?;
-        // Asked where it may be asked, which for `http://www.arcgis.com` is https.
+        // The URL that is really asked: for `http://www.arcgis.com` that is https.
         let uri = exchange.checked()?;
         let url = uri
             .to_string()
@@ -440,18 +445,18 @@ impl Discovery {
     }
 }
 
-/// User and password go there, if they may.
+/// A login with user and password there, if they may go there.
 fn generate_token(endpoint: Endpoint) -> Result<Login, TokenError> {
     endpoint.checked()?;
     Ok(Login::GenerateToken(endpoint))
 }
 
-/// Whether the site is the portal itself, in whatever spelling.
+/// Whether the site is the portal itself, in any spelling.
 fn is_same_place(root: &str, portal: &str) -> bool {
     matches!((Root::parse(root), Root::parse(portal)), (Ok(root), Ok(portal)) if root.is_same(&portal))
 }
 
-/// The part of a token service's path from `/tokens`, or else from `/generateToken` on.
+/// The part of a token service's path from `/tokens` on, or else from `/generateToken` on.
 fn token_service_path(url: &str) -> Option<String> {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let path = url.split_once("://").map_or(url, |(_, rest)| rest);

@@ -29,7 +29,7 @@ impl Endpoint {
             })
     }
 
-    /// The `generateToken` of a token service that may be named as servers name it: `…/tokens`, `…/tokens/`.
+    /// The `generateToken` of a token service, in the spellings that servers use: `…/tokens`, `…/tokens/`.
     pub(crate) fn of_token_service(url: &str) -> Result<Self, ConfigError> {
         if url.contains(['?', '#']) {
             return Self::parse(url);
@@ -58,12 +58,12 @@ impl Endpoint {
         }
     }
 
-    /// The URL as people may see it.
+    /// The URL, redacted.
     pub(crate) fn shown(&self) -> String {
         redact(&self.uri)
     }
 
-    /// The canonical origin, by which the guard knows the token service.
+    /// The canonical origin, by which the guard recognises the token service.
     pub(super) fn origin(&self) -> String {
         self.origin.to_url()
     }
@@ -94,7 +94,7 @@ impl std::fmt::Debug for Endpoint {
     }
 }
 
-/// A credential goes over https, to this machine, or where the user said so out loud.
+/// A credential goes over https, to this machine, or where the user allowed plain http.
 pub(super) fn require_https(
     uri: &Uri,
     origin: &Origin,

@@ -18,7 +18,7 @@ use super::{
     setters::{binding_setters, insecure_http_setter, lifetime_setter},
 };
 use crate::{
-    credential::{Credential, Fingerprint},
+    credential::{Credential, Fingerprint, User},
     error::{ConfigError, TokenError},
     token::{IssuedToken, TokenBinding, TokenRequest, TokenSource},
     url::redact,
@@ -26,11 +26,11 @@ use crate::{
 
 /// Logs in with user name and password at a `generateToken` end point (ArcGIS REST API, "Generate Token").
 ///
-/// What was refused is not tried again for 15 minutes, or until the credential changes. Where nothing is at
-/// `…/tokens/generateToken` (404 or 405), as at ArcGIS 10.0 and 10.1, `…/tokens` is asked in the old way
-/// ([`LegacyToken`]). A lifetime that the server refuses is left out.
+/// A refused credential is not tried again for 15 minutes, or until it changes. Where nothing is at
+/// `…/tokens/generateToken` (404 or 405), as at ArcGIS 10.0 and 10.1, `…/tokens` is asked with [`LegacyToken`]. Where the
+/// server refuses the lifetime, it is asked once more without one.
 ///
-/// A [`Site`](crate::Site) with a [`Credential`] makes one by itself. By hand, to wrap it in a source of your own:
+/// A [`Site`](crate::Site) with a [`Credential`] makes one by itself. Make one yourself to wrap it in a source of your own:
 ///
 /// ```
 /// use tower_arcgis_auth::{Credential, GenerateToken, Site, TokenClient};
@@ -56,19 +56,20 @@ pub struct GenerateToken {
     binding: TokenBinding,
     lifetime: Duration,
     client: TokenClient,
-    /// For the old way of asking.
+    /// For `getToken`.
     credentials_in_url: bool,
-    /// The token service knows the old way of asking alone.
+    /// The token service has only `getToken`.
     is_legacy: AtomicBool,
 }
 
 impl GenerateToken {
-    /// Logs in at `url`, the full URL of a `generateToken` end point, for tokens bound to the requester's address
-    /// and good for 60 minutes.
+    /// Logs in at `url`, the full URL of a `generateToken` end point, for tokens bound to the requester's address and valid
+    /// for 60 minutes.
     ///
     /// # Errors
     ///
-    /// If `url` is no absolute http or https URL, or holds a query: credentials and parameters go in the body.
+    /// If `url` is no absolute http or https URL, or has a query: credentials and parameters go in the body. Plain http is
+    /// refused by each login, not here.
     pub fn try_new(
         url: &str,
         credential: Credential,
@@ -110,7 +111,11 @@ impl GenerateToken {
     ) -> Result<IssuedToken, Failure> {
         let uri = self.endpoint.checked()?;
         let asked = redact(&uri);
-        let user = self.credential.read_user()?;
+        let origin = self.endpoint.origin();
+        let read_user = || self.credential.read_user();
+        let (attempt, user) = request
+            .attempt_with(&origin, read_user, User::fingerprint)
+            .await?;
         let form = Form::default()
             .pair("username", user.name())
             .pair("password", user.password());
@@ -121,13 +126,10 @@ impl GenerateToken {
         let mut login = post_form(uri, form.pair("f", "json").bound_to(&self.binding));
         bind(&mut login, &self.binding)?;
         let read = |answer: &Response<Bytes>| read_token(answer, &asked, &[user.password()]);
-        let endpoint = &self.endpoint;
-        self.client
-            .log_in(request, endpoint, user.fingerprint(), login, read)
-            .await
+        self.client.log_in(attempt, login, read).await
     }
 
-    /// The old way of asking the same token service, where it may have one.
+    /// `getToken` of the same token service, where there may be one.
     fn legacy(&self) -> Option<LegacyToken> {
         let endpoint = self.endpoint.token_service()?;
         let credential = self.credential.clone();
@@ -159,7 +161,7 @@ impl TokenSource for GenerateToken {
             Ok(token) => return Ok(token),
             Err(failure) => failure,
         };
-        // ArcGIS 10.0 and 10.1 name their token service, and know the old way of asking it alone.
+        // ArcGIS 10.0 and 10.1 name their token service, which has only `getToken`.
         let legacy = self.legacy().filter(|_| failure.is_absent());
         let Some(legacy) = legacy else {
             return Err(failure.error);
@@ -170,7 +172,7 @@ impl TokenSource for GenerateToken {
                 Ok(token)
             }
             Err(error) if error.is_refused() => Err(error),
-            // Neither is there: what the newer one said is told.
+            // Neither is there: the error is the newer one's.
             Err(_) => Err(failure.error),
         }
     }

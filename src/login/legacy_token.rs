@@ -1,4 +1,4 @@
-//! `getToken`, as ArcGIS 9.3 to 10.2 have it: a plain-text answer, no JSON anywhere.
+//! `getToken` of ArcGIS 9.3 to 10.2: a plain-text answer, no JSON.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::{
     setters::{binding_setters, insecure_http_setter, lifetime_setter},
 };
 use crate::{
-    credential::{Credential, Fingerprint},
+    credential::{Credential, Fingerprint, User},
     error::{ConfigError, TokenError},
     token::{IssuedToken, TokenBinding, TokenRequest, TokenSource},
     url::redact,
@@ -22,8 +22,10 @@ use crate::{
 
 /// Logs in at the token service of ArcGIS 9.3 to 10.2, `https://host/arcgis/tokens?request=getToken`.
 ///
-/// Bound to an address, its tokens are bound to nothing: this service knows no such thing. A site whose server has nothing newer
-/// uses it by itself. By hand, where only it will do:
+/// With [`bind_to_address`](Self::bind_to_address), the default, its tokens are bound to nothing: this service does not
+/// offer that. It does not report a lifetime either; the one that was asked for counts, 60 minutes unless set.
+///
+/// A site whose server has nothing newer uses it by itself. Make one yourself where discovery does not choose it:
 ///
 /// ```
 /// use tower_arcgis_auth::{Credential, LegacyToken, Site, TokenClient};
@@ -53,7 +55,7 @@ impl LegacyToken {
     ///
     /// # Errors
     ///
-    /// If `url` is no absolute http or https URL, or holds a query.
+    /// If `url` is no absolute http or https URL, or has a query. Plain http is refused by each login, not here.
     pub fn try_new(
         url: &str,
         credential: Credential,
@@ -77,8 +79,8 @@ impl LegacyToken {
     lifetime_setter!();
     insecure_http_setter!();
 
-    /// Sends user name and password in the URL, for services that read them nowhere else. They will be in the logs of
-    /// every server on the way.
+    /// Sends user name and password in the URL, for services that read them nowhere else. Every server on the path may write
+    /// them into its log.
     #[must_use]
     pub fn credentials_in_url(mut self) -> Self {
         self.credentials_in_url = true;
@@ -90,7 +92,11 @@ impl TokenSource for LegacyToken {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         let uri = self.endpoint.checked()?;
         let asked = redact(&uri);
-        let user = self.credential.read_user()?;
+        let origin = self.endpoint.origin();
+        let read_user = || self.credential.read_user();
+        let (attempt, user) = request
+            .attempt_with(&origin, read_user, User::fingerprint)
+            .await?;
         let form = Form::default()
             .pair("request", "getToken")
             .pair("username", user.name())
@@ -114,12 +120,7 @@ impl TokenSource for LegacyToken {
             let token = read(answer, &asked, &[user.password()])?;
             Ok(token.valid_for(self.lifetime))
         };
-        let endpoint = &self.endpoint;
-        let token = self
-            .client
-            .log_in(&request, endpoint, user.fingerprint(), login, read)
-            .await;
-        Ok(token?)
+        Ok(self.client.log_in(attempt, login, read).await?)
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
@@ -127,14 +128,14 @@ impl TokenSource for LegacyToken {
     }
 }
 
-/// The body is the token and nothing else; a page is never taken for one.
+/// The body is the token and nothing else; a page is never accepted as one.
 fn read(
     answer: &Response<Bytes>,
     place: &str,
     secrets: &[&str],
 ) -> Result<IssuedToken, TokenError> {
     let status = answer.status();
-    // This service speaks no JSON: what does is another, and says more.
+    // This service never answers in JSON: another service does, and its error says more.
     if serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(answer.body()).is_ok() {
         let json = read_json(answer, place, secrets);
         return Err(json.map_or_else(TokenError::from, |_| neither(answer, place)));
@@ -142,15 +143,14 @@ fn read(
     let text = String::from_utf8_lossy(answer.body());
     if status.is_success() {
         if let Ok(token) = IssuedToken::try_new(text.trim()) {
-            // JSON and short words are visible ASCII too: a token of this service has 64 characters and more.
+            // JSON and short words are visible ASCII too; tokens of this service have 64 characters and more.
             let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
             if token.expose().len() >= 32 && token.expose().bytes().all(alphabet) {
                 return Ok(token);
             }
         }
     }
-    // In whatever language it says no: a page where a token should be may be a failed login, and too many lock the
-    // account.
+    // In any language: a page where a token should be may be a failed login, and too many of these lock the account.
     let refused =
         status.is_success() || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     if refused {

@@ -1,4 +1,4 @@
-//! ArcGIS's own ways of issuing tokens, one file each, and finding the one that fits a server.
+//! ArcGIS's own login methods, one file each, and the choice of the one that fits a server.
 
 mod answer;
 mod automatic;
@@ -41,11 +41,11 @@ pub use self::{
     static_token::StaticToken,
 };
 
-/// ArcGIS Server 10.1 and 10.2 refuse a lifetime above their maximum, 60 minutes where nobody changed it; later ones
-/// cut it to that.
+/// ArcGIS Server 10.1 and 10.2 refuse a lifetime above their maximum, 60 minutes by default; later versions cut it to
+/// that.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// A lifetime as token services are asked for it: in whole minutes, at least one.
+/// A lifetime in the unit of token services: whole minutes, at least one.
 fn in_minutes(lifetime: Duration) -> String {
     (lifetime.as_secs() / 60).max(1).to_string()
 }

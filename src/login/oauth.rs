@@ -1,6 +1,6 @@
-//! OAuth 2.0 as portals speak it: applications, refresh tokens, sign-out. Esri's dialect answers errors under HTTP 200
-//! with `error` an object, counts `expires_in` in seconds and `expiration` in minutes, and rotates refresh tokens by a
-//! grant of its own; that is why the answers are read here and not by a general OAuth library.
+//! OAuth 2.0 as portals implement it: applications, refresh tokens, sign-out. Esri's dialect sends errors under HTTP 200 with
+//! `error` as an object, counts `expires_in` in seconds and `expiration` in minutes, and rotates refresh tokens by a grant of
+//! its own. A general OAuth library does not read that.
 
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
@@ -30,7 +30,7 @@ use crate::{
     url::redact,
 };
 
-/// Logs an application in: `client_credentials` at a portal's `oauth2/token`.
+/// Logs an application in: `client_credentials` at a portal's `oauth2/token`, for tokens valid for 60 minutes unless set.
 ///
 /// ```
 /// use tower_arcgis_auth::{Credential, OAuthApp, Secret, Site, TokenClient};
@@ -92,7 +92,14 @@ impl TokenSource for OAuthApp {
                 "OAuth logs applications in here, and the credential is no application's; give `Credential::app`",
             ));
         };
-        let (id, secret) = (id.read()?, secret.read()?);
+        let origin = self.endpoint.origin();
+        let read = || Ok((id.read()?, secret.read()?));
+        let fingerprint = |_: &_| {
+            let mut fingerprint = Fingerprint::empty();
+            self.credential.fingerprint(&mut fingerprint);
+            fingerprint
+        };
+        let (attempt, (id, secret)) = request.attempt_with(&origin, read, fingerprint).await?;
         let minutes = in_minutes(self.lifetime);
         let parameters = [
             ("grant_type", "client_credentials"),
@@ -101,13 +108,10 @@ impl TokenSource for OAuthApp {
             ("expiration", &minutes),
         ];
         let question = Question::new(&self.endpoint, &parameters)?;
-        let mut fingerprint = Fingerprint::empty();
-        self.credential.fingerprint(&mut fingerprint);
-        let (endpoint, login) = (&self.endpoint, question.request());
         let read = |answer: &Response<Bytes>| question.grant(answer);
         let grant = self
             .client
-            .log_in(&request, endpoint, fingerprint, login, read)
+            .log_in(attempt, question.request(), read)
             .await?;
         Ok(grant.access)
     }
@@ -117,13 +121,13 @@ impl TokenSource for OAuthApp {
     }
 }
 
-/// Whoever refreshes next, or signs out, waits no longer for one who gets no answer.
+/// The next refresh, or a sign-out, waits no longer for one without an answer.
 const LONGEST_REFRESH: Duration = Duration::from_secs(60);
 
 type Stored = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Store = Arc<dyn Fn(RotatedToken) -> Stored + Send + Sync>;
 
-/// A refresh token that took another's place. Keep it: the old one is dead.
+/// A refresh token that replaces another. Store it: the old one is void.
 pub struct RotatedToken {
     refresh_token: SecretString,
     lifetime: Option<Duration>,
@@ -131,18 +135,17 @@ pub struct RotatedToken {
 }
 
 impl RotatedToken {
-    /// The new refresh token. Never log it.
+    /// The new refresh token, a secret: never log it.
     pub fn expose(&self) -> &str {
         self.refresh_token.expose_secret()
     }
 
-    /// How long it is good for, if the portal said so.
+    /// How long it is valid from now, if the portal said so.
     pub fn lifetime(&self) -> Option<Duration> {
         self.lifetime
     }
 
-    /// Whose it is, where the site has a token for each caller ([`identity_fn`](crate::Site::identity_fn)): the caller
-    /// whose login rotated it.
+    /// The identity that it belongs to, where the site has a token for each ([`identity_fn`](crate::Site::identity_fn)).
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
     }
@@ -160,9 +163,9 @@ impl fmt::Debug for RotatedToken {
 
 /// Gets tokens for a person who signed in once, from the refresh token of that sign-in.
 ///
-/// A refresh token has an end of its own, two weeks at most portals. With a
-/// [`redirect_uri`](Self::redirect_uri) it is exchanged for the next before that, and the new one handed to
-/// [`on_rotation`](Self::on_rotation): without a place to keep it the sign-in is lost with the process.
+/// A refresh token expires, after two weeks at most portals. With a [`redirect_uri`](Self::redirect_uri) it is exchanged for
+/// the next after nine tenths of that time, and [`on_rotation`](Self::on_rotation) gets the new one: unless it is stored,
+/// the sign-in is lost with the process.
 ///
 /// ```
 /// use std::time::Duration;
@@ -188,7 +191,7 @@ pub struct RefreshToken {
     revocation: Endpoint,
     client_id: String,
     given: Secret,
-    /// Locked across a login: the store makes one at a time anyway.
+    /// Locked during a login: the store makes one at a time anyway.
     kept: Arc<Mutex<Kept>>,
     redirect_uri: Option<String>,
     on_rotation: Option<Store>,
@@ -198,15 +201,15 @@ pub struct RefreshToken {
 /// What is known of the refresh token in use.
 #[derive(Default)]
 struct Kept {
-    /// The given one that rotation began with, and what it put in its place.
+    /// The given refresh token that rotation began with, and the one that replaced it last.
     rotated: Option<(SecretString, SecretString)>,
     lifetime: Option<Duration>,
-    /// When it is exchanged for the next: at nine tenths of its life.
+    /// When it is exchanged for the next: after nine tenths of its lifetime.
     rotate_at: Option<Instant>,
 }
 
 impl Kept {
-    /// Rotation's, unless somebody has signed in anew since.
+    /// The rotated one, unless a new sign-in has given another since.
     fn newest(&self, given: SecretString) -> SecretString {
         match &self.rotated {
             Some((began_with, rotated))
@@ -220,7 +223,7 @@ impl Kept {
     }
 
     fn set_lifetime(&mut self, lifetime: Option<Duration>) {
-        // A portal that does not say gives the next as long a life as the last.
+        // Where the portal does not say, the next lives as long as the last.
         self.lifetime = lifetime.or(self.lifetime);
         self.rotate_at = self
             .lifetime
@@ -252,7 +255,7 @@ impl RefreshToken {
         })
     }
 
-    /// The same with another refresh token, of which nothing is known yet: another person's, say.
+    /// The same settings with another refresh token, such as another person's. Its lifetime is unknown.
     #[must_use]
     pub fn refresh_token(self, refresh_token: impl Into<Secret>) -> Self {
         Self {
@@ -262,7 +265,7 @@ impl RefreshToken {
         }
     }
 
-    /// How long the given refresh token is good for from now, if you know.
+    /// How long the given refresh token is valid from now, if you know.
     #[must_use]
     pub fn valid_for(self, lifetime: Duration) -> Self {
         let mut kept = Kept::default();
@@ -273,15 +276,16 @@ impl RefreshToken {
         }
     }
 
-    /// The redirect URI of the sign-in, which the portal wants for an exchange.
+    /// The redirect URI of the sign-in, which the portal requires for an exchange. Without it the refresh token is not
+    /// exchanged.
     #[must_use]
     pub fn redirect_uri(mut self, redirect_uri: impl Into<String>) -> Self {
         self.redirect_uri = Some(redirect_uri.into());
         self
     }
 
-    /// Where a new refresh token is kept; [`RotatedToken::identity`] tells whose it is. Runs to its end in a task of its
-    /// own, whatever becomes of the login.
+    /// Stores a new refresh token; [`RotatedToken::identity`] says whose it is. It runs to its end in a task of its own, even
+    /// if the login is cancelled.
     #[must_use]
     pub fn on_rotation<F, Fut>(mut self, store: F) -> Self
     where
@@ -292,7 +296,7 @@ impl RefreshToken {
         self
     }
 
-    /// Lets the refresh token travel over plain http.
+    /// Lets the refresh token travel over plain http, where everyone on the path can read it.
     #[must_use]
     pub fn allow_insecure_http(mut self) -> Self {
         self.endpoint = self.endpoint.allow_insecure_http();
@@ -300,8 +304,7 @@ impl RefreshToken {
         self
     }
 
-    /// Asks with the newest refresh token there is. What comes of it is kept before anything can be cut off: the old
-    /// one is dead by then.
+    /// Asks with the newest refresh token. The new one is kept before anything can cancel this: the old one is void by then.
     async fn ask(
         self,
         mut kept: OwnedMutexGuard<Kept>,
@@ -325,12 +328,12 @@ impl RefreshToken {
                 ];
                 match ask(&self.endpoint, &self.client, &exchange).await {
                     Ok(grant) => Some(grant),
-                    // About the refresh token itself: the plain grant would say the same.
+                    // 498 is about the refresh token itself: the plain grant would fail the same way.
                     Err(failure) if failure.code == Some(498) => {
                         return Err(sign_in_again(failure));
                     }
                     Err(failure) if !failure.error.is_refused() => return Err(failure.error),
-                    // Refused for its redirect URI, say: the refresh token is still good.
+                    // Refused for another reason, such as its redirect URI: the refresh token is still valid.
                     Err(_) => None,
                 }
             }
@@ -368,7 +371,7 @@ impl TokenSource for RefreshToken {
         let kept = Arc::clone(&self.kept).lock_owned().await;
         let given = self.given.read()?;
         let identity = request.identity().cloned();
-        // A task of its own: a login given up half-way must not lose the token that came in the old one's place.
+        // A task of its own: a login that is cancelled half-way must not lose the token that replaces the old one.
         let asking = timeout(LONGEST_REFRESH, self.clone().ask(kept, given, identity));
         match tokio::spawn(asking).await {
             Ok(Ok(token)) => token,
@@ -383,12 +386,12 @@ impl TokenSource for RefreshToken {
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
         fingerprint.account(&self.client_id);
-        // Whose it is, too: the application is the same for everybody who signs in.
+        // The token is the account as well: the application is the same for all people who sign in.
         fingerprint.account_of(&self.given);
         fingerprint.secret_of(&self.given);
     }
 
-    /// Tells the portal that the refresh token is void. Whoever wants a token after that has to sign in anew.
+    /// Revokes the refresh token at the portal. After that the person has to sign in again.
     async fn sign_out(&self, _sign_out: SignOut) -> Result<(), TokenError> {
         let given = self.given.read()?;
         let kept = self.kept.lock().await;
@@ -414,13 +417,13 @@ impl fmt::Debug for RefreshToken {
     }
 }
 
-/// On this end point 498 is about the refresh token, and only a person can make another.
+/// On this end point 498 is about the refresh token, and only a new sign-in gives another.
 fn sign_in_again(failure: Failure) -> TokenError {
     if failure.code == Some(498) {
         return TokenError::refused(
             "the portal calls the refresh token invalid or expired; the person has to sign in again",
         )
-        // Another process may have the one that rotation put in its place.
+        // Another process may have the one that replaced it.
         .only_here();
     }
     failure.error
@@ -435,7 +438,7 @@ pub(super) struct Grant {
     pub(super) user: Option<String>,
 }
 
-/// Asks an OAuth end point, with nothing in the parameters that an account could be locked for.
+/// Asks an OAuth end point. The parameters must hold no credential that could lock an account.
 pub(super) async fn ask(
     endpoint: &Endpoint,
     client: &TokenClient,
@@ -520,12 +523,12 @@ pub(super) fn oauth_endpoint(portal: &str, what: &str) -> Result<Endpoint, Confi
     ))
 }
 
-/// Signs somebody out: tells the portal at `portal` that a refresh or access token of the application `client_id` is
-/// void. A portal says "success" for tokens it does not know as well.
+/// Revokes a refresh or access token of the application `client_id` at the portal at `portal`, the part before `/sharing`.
+/// A portal confirms tokens that it does not know as well.
 ///
 /// # Errors
 ///
-/// A [`TokenError`] if `portal` is no URL, cannot be reached, or does not confirm.
+/// A [`TokenError`] if `portal` is no URL, is plain http (but on loopback), cannot be reached, or does not confirm.
 ///
 /// ```
 /// # use tower_arcgis_auth::{TokenClient, revoke_token};

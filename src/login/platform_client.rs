@@ -1,4 +1,4 @@
-//! The client logins use when none is given: rustls with the platform's root certificates.
+//! The default client for logins: rustls with the platform's root certificates.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl TokenClient {
         Ok(Self::from_rustls_config(tls))
     }
 
-    /// A client like [`platform`](Self::platform)'s, with the roots and settings of `tls`, which is rustls 0.23's.
+    /// A client like [`platform`](Self::platform)'s, with the roots and settings of `tls`, of rustls 0.23.
     pub fn from_rustls_config(tls: ClientConfig) -> Self {
         Self::over(
             HttpsConnectorBuilder::new()
@@ -61,7 +61,7 @@ impl TokenClient {
         let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
-            // Logins are rare: a connection kept longer is one the server has closed by the next.
+            // Logins are rare: the server would close a connection that is kept longer before the next login.
             .pool_idle_timeout(Duration::from_secs(15))
             .build(connector);
         Self::new(client)

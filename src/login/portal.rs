@@ -33,9 +33,10 @@ use crate::{
     url::redact,
 };
 
-/// A portal, and a login there. Clones share the login; so do all servers federated with it.
+/// A portal, and a login there. Clones share the login; so do all servers federated with it. As a [`TokenSource`] it gives
+/// the portal's own token, for a site that is the portal itself.
 ///
-/// Sites with a [`Credential`](crate::Credential) find and share their portal by themselves. By hand:
+/// Sites with a [`Credential`](crate::Credential) find and share their portal by themselves. To make one yourself:
 ///
 /// ```
 /// use tower_arcgis_auth::{Credential, FederatedServer, GenerateToken, Portal, Site, TokenClient};
@@ -62,7 +63,7 @@ use crate::{
 pub struct Portal {
     shared: Arc<SharedLogin>,
     exchange: Endpoint,
-    /// What the portal's token is bound to: its exchange is one of the requests that must show it.
+    /// What the portal's token is bound to: its exchange is one of the requests that must carry it.
     binding: TokenBinding,
     client: TokenClient,
 }
@@ -71,12 +72,12 @@ pub struct Portal {
 struct SharedLogin {
     url: String,
     login: Arc<dyn DynTokenSource>,
-    /// Made by the first request, with the guard of the layer that it comes from.
+    /// Made with the first request, with the guard of that request's layer.
     store: OnceLock<Arc<TokenStore>>,
     users: Users,
 }
 
-/// A portal that goes once no source uses it.
+/// A portal that is dropped once no source uses it.
 pub(super) struct WeakPortal {
     shared: Weak<SharedLogin>,
     exchange: Endpoint,
@@ -100,8 +101,8 @@ impl WeakPortal {
 }
 
 impl Portal {
-    /// The portal at `url`, the part before `/sharing`, where `login` gets its tokens. Say what `login` binds them to, if
-    /// that is a `Referer`: it is sent with every exchange.
+    /// The portal at `url`, the part before `/sharing`, where `login` gets its tokens. If `login` binds them to a `Referer`,
+    /// set the same [`referer`](Self::referer) here: it is sent with every exchange.
     ///
     /// # Errors
     ///
@@ -160,13 +161,13 @@ impl Portal {
     }
 }
 
-/// For whom a portal's token was used lately: several callers may be one account there.
+/// The identities that used a portal's token in the last hour: several may share one account there.
 #[derive(Default)]
 struct Users(Mutex<HashMap<Option<Identity>, Instant>>);
 
-/// Tokens live for an hour where nobody changed it. Who has not come for longer is logged out already.
+/// Tokens live for an hour by default: an identity without a request for longer is logged out already.
 const LATELY: Duration = Duration::from_secs(60 * 60);
-/// More are looked through for those who have gone.
+/// From this number on the list is searched for identities that have left.
 const MANY_USERS: usize = 64;
 
 impl Users {
@@ -179,7 +180,7 @@ impl Users {
         users.insert(identity.cloned(), now);
     }
 
-    /// Whether nobody else is left.
+    /// Removes an identity. Whether it was the last.
     fn remove(&self, identity: Option<&Identity>) -> bool {
         let now = Instant::now();
         let mut users = lock(&self.0);
@@ -189,7 +190,7 @@ impl Users {
     }
 }
 
-/// Within the limit of the login that waits for it.
+/// Shorter than the limit of the login that waits for it.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl TokenSource for Portal {
@@ -217,7 +218,7 @@ impl TokenSource for Portal {
         }
         match self.shared.store.get() {
             Some(store) => store.forget().tell().await,
-            // Another process may share its login.
+            // Another process may have shared its login.
             None => {
                 let owner = Owner::portal(&self.shared.url);
                 self.shared.login.sign_out(SignOut::new(owner, None)).await
@@ -237,21 +238,22 @@ impl fmt::Debug for Portal {
 }
 
 /// Gets tokens for one server federated with a portal: `generateToken` with `serverUrl` and the portal's token. A server
-/// that the portal makes no tokens for gets the portal's own only where that is allowed
-/// ([`Site::send_portal_token`](crate::Site::send_portal_token)).
+/// that the portal makes no tokens for gets the portal's own only in a site that allows it
+/// ([`Site::send_portal_token`](crate::Site::send_portal_token)); made by hand it gets an error. Tokens are bound to the
+/// requester's address, and valid for 60 minutes, unless set.
 pub struct FederatedServer {
     portal: Portal,
     server: String,
     binding: TokenBinding,
     lifetime: Duration,
-    /// Logs in at the portal for this server alone, with its own binding.
+    /// Logs in at the portal for this server only, with this server's binding.
     direct: Option<Arc<dyn DynTokenSource>>,
     /// The portal said once that it makes no tokens for this server.
     takes_portal_tokens: Mutex<bool>,
 }
 
 impl FederatedServer {
-    /// The server at `server_url`, its root.
+    /// The server with the root `server_url`, `https://gis.example.com/server`.
     pub fn new(portal: &Portal, server_url: impl Into<String>) -> Self {
         Self {
             portal: portal.clone(),
@@ -266,7 +268,7 @@ impl FederatedServer {
     binding_setters!();
     lifetime_setter!();
 
-    /// Where a token of the portal's comes from that this server may take as it is.
+    /// The source of the portal's own tokens, for this server to use as they are.
     pub(crate) fn direct(mut self, login: Arc<dyn DynTokenSource>) -> Self {
         self.direct = Some(login);
         self
@@ -339,7 +341,7 @@ impl TokenSource for FederatedServer {
         let store = self.portal.store(&request);
         let before = store.current().map(|token| token.generation());
         let mut portal_token = store.fresh().await.map_err(why)?;
-        // The next login would give nothing better than one that was made for this call.
+        // Another login would give nothing better than one that was made for this call.
         let mut is_fresh = before.is_none_or(|before| portal_token.generation() > before)
             && !portal_token.is_from_shared_cache();
         loop {
@@ -358,15 +360,14 @@ impl TokenSource for FederatedServer {
                         "the portal calls its own fresh token invalid; check that its clock and its address are right",
                     ));
                 }
-                // Once it is clear that the server does not take the portal's own token either, the portal's word is
-                // the answer.
+                // Once the server has refused the portal's own token too, the portal's error is the answer.
                 Err(Exchange::NotFederated(error))
                     if self.takes_portal_tokens() && was_refused_at_once(&request) =>
                 {
                     return Err(error);
                 }
                 Err(Exchange::NotFederated(error)) => {
-                    // The portal's token opens more than this server's would.
+                    // The portal's token opens more than a token for this server would.
                     let Some(direct) = &self.direct else {
                         return Err(TokenError::refused(format!(
                             "the portal makes no token for {} ({error}): it hosts the service itself, or the server is not \
@@ -387,7 +388,7 @@ impl TokenSource for FederatedServer {
         TokenSource::fingerprint(&self.portal, fingerprint);
     }
 
-    /// Signs out of the portal too: whoever signs out of one of its servers expects to be asked again.
+    /// Signs out of the portal too: after a sign-out a person expects to be asked for a password again.
     async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
         if let Some(direct) = &self.direct {
             direct.sign_out(sign_out.clone()).await?;
@@ -403,7 +404,7 @@ fn was_refused_at_once(request: &TokenRequest) -> bool {
         .is_some_and(|dead| !dead.is_proven())
 }
 
-/// Why the portal's login gave nothing, as this source's own error.
+/// Why the portal's login gave no token, as this source's own error.
 fn why(skip_reason: SkipReason) -> TokenError {
     match skip_reason {
         SkipReason::LoginRefused(error) | SkipReason::LoginFailed(error) => error,

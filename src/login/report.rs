@@ -1,4 +1,4 @@
-//! Site reports: what a server says of itself, and which login would be made there. No credential is sent.
+//! Site reports: what a server says of itself, and which login fits. No credential is sent.
 
 use std::{fmt, future, time::Duration};
 
@@ -10,13 +10,13 @@ use super::{
 };
 use crate::{error::TokenError, url::redact};
 
-/// As long as a login may take, unless that is set.
+/// As long as a login may take by default.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What a server says of itself, and what a site's login would make of it. See [`site_report`](crate::site_report).
+/// What a server says of itself, and which token source a site would use there. See [`site_report`](crate::site_report).
 ///
-/// What the server said is repeated as it came, but for user names, queries and control characters in it. It may be
-/// wrong, or made up: believe it as far as you believe the server.
+/// The server's words are repeated without user names, queries and control characters. They may be wrong or made up: trust
+/// them as far as you trust the server.
 #[derive(Clone, Debug)]
 pub struct SiteReport {
     root: String,
@@ -25,7 +25,7 @@ pub struct SiteReport {
     unlisted: Option<String>,
 }
 
-/// The way of getting tokens a site would take, and where it goes.
+/// The token source that a site would use, and the URL that it would ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChosenSource {
@@ -35,7 +35,7 @@ pub enum ChosenSource {
         url: String,
     },
     /// User and password at this `getToken` of ArcGIS 9.3 to 10.2 ([`LegacyToken`](crate::LegacyToken)): the last
-    /// resort, where the server shows no other token service. Nothing has told that it is there.
+    /// resort, where the server shows no other token service. It is a guess.
     LegacyToken {
         /// The end point that gets them.
         url: String,
@@ -55,9 +55,9 @@ pub enum ChosenSource {
         /// The end point that gets the credential: `generateToken` for a user, `oauth2/token` for an application.
         url: String,
     },
-    /// The API key or token the site was given ([`StaticToken`](crate::StaticToken)): nobody logs in.
+    /// The site's API key or token as it is ([`StaticToken`](crate::StaticToken)), without a login.
     StaticToken,
-    /// The [`token_source`](Site::token_source) the site was given.
+    /// The site's own [`token_source`](crate::Site::token_source).
     Given,
 }
 
@@ -75,7 +75,7 @@ impl ChosenSource {
         }
     }
 
-    /// The URL that gets the credential, if one does.
+    /// The URL that gets the credential; `None` where none is sent.
     #[must_use]
     pub fn url(&self) -> Option<&str> {
         match self {
@@ -125,15 +125,14 @@ impl fmt::Display for ChosenSource {
 }
 
 impl SiteReport {
-    /// The root the server was asked at: the site's first.
+    /// The root that the server was asked at: the site's first.
     #[must_use]
     pub fn root(&self) -> &str {
         &self.root
     }
 
-    /// The URL at which the server told of itself: `…/rest/info`, or a portal's `…/sharing/rest/info`. `None` where it
-    /// did not: ArcGIS before 10.1, something else altogether, or a server that could not be asked; the last is an
-    /// error of [`source`](Self::source).
+    /// The URL of the server's information: `…/rest/info`, or a portal's `…/sharing/rest/info`. `None` where there is none:
+    /// ArcGIS before 10.1, no ArcGIS, or a server that could not be asked; the last is an error of [`source`](Self::source).
     #[must_use]
     pub fn info_url(&self) -> Option<&str> {
         self.info.as_ref().map(|info| info.asked_at.as_str())
@@ -151,52 +150,53 @@ impl SiteReport {
         self.info.as_ref()?.full_version.as_deref()
     }
 
-    /// `authInfo.isTokenBasedSecurity`. False where the web server in front of ArcGIS logs people in.
+    /// `authInfo.isTokenBasedSecurity`: false where the web server in front of ArcGIS logs people in.
     #[must_use]
     pub fn token_based_security(&self) -> Option<bool> {
         self.info.as_ref()?.token_based_security
     }
 
-    /// `authInfo.tokenServicesUrl`: the token service the server names, trusted or not.
+    /// `authInfo.tokenServicesUrl`: the token service that the server names, trusted or not.
     #[must_use]
     pub fn token_service(&self) -> Option<&str> {
         self.info.as_ref()?.token_service.as_deref()
     }
 
-    /// `owningSystemUrl`: the portal the server says it belongs to, trusted or not. A portal names itself.
+    /// `owningSystemUrl`: the portal that the server says it belongs to, trusted or not. A portal names itself.
     #[must_use]
     pub fn owning_portal(&self) -> Option<&str> {
         self.info.as_ref()?.portal.as_deref()
     }
 
-    /// The way of getting tokens the site would take.
+    /// The token source that the site would use.
     ///
     /// # Errors
     ///
-    /// Why there is none: the error that a login would end with, before it sends anything secret.
+    /// Why none fits: the error with which a login would end, before it sends anything secret.
     pub fn source(&self) -> Result<&ChosenSource, &TokenError> {
         self.source.as_ref()
     }
 
-    /// The origin that would have to be listed with [`Site::trust_token_service`] before the site can log in: the
-    /// server names it, and the site does not know it. Only for origins you know yourself.
+    /// The origin of a token service or portal that the server names and the site does not trust. Without it the site cannot
+    /// log in, or, at a standalone server, logs in below its own root. List it with
+    /// [`Site::trust_token_service`](crate::Site::trust_token_service) only if you know yourself that it is right.
     #[must_use]
     pub fn unlisted_origin(&self) -> Option<&str> {
         self.unlisted.as_deref()
     }
 }
 
-/// What is to be logged in.
+/// What the site's login would log in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wanted {
     User,
     App,
     StaticToken,
-    /// What the site's own source logs in.
+    /// The site has a token source of its own.
     Given,
 }
 
-/// What the server says, and the login that fits; decided as for a login, but nothing of the credential is sent or read.
+/// What the server says, and the login that fits; decided as for a login, but the credential is neither sent nor read.
 pub(crate) async fn report(discovery: &Discovery, root: String, wanted: Wanted) -> SiteReport {
     match timeout(DEADLINE, ask(discovery, wanted)).await {
         Ok(report) => SiteReport { root, ..report },
@@ -239,7 +239,7 @@ async fn ask(discovery: &Discovery, wanted: Wanted) -> SiteReport {
 }
 
 impl ServerInfo {
-    /// As people may see it.
+    /// The same, redacted.
     fn shown(self) -> Self {
         let word = |word: Option<String>| word.map(redact);
         Self {

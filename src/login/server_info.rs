@@ -7,7 +7,7 @@ use super::answer::integer;
 /// What a server says of itself and of its logins.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ServerInfo {
-    /// The URL that said so, without its query.
+    /// The URL of the information, without its query.
     pub(crate) asked_at: String,
     /// `currentVersion`, `10.91`.
     pub(crate) current_version: Option<String>,
@@ -24,7 +24,7 @@ pub(crate) struct ServerInfo {
 }
 
 impl ServerInfo {
-    /// Field names are the REST API's ("Server info"); all of them may be missing. `None` where nothing of it is there.
+    /// Field names are the REST API's ("Server info"); each may be missing. `None` where all are.
     pub(super) fn of(json: &Value, asked_at: &str) -> Option<Self> {
         let auth_info = json.get("authInfo");
         let token_service = [
@@ -68,7 +68,7 @@ impl ServerInfo {
         self.token_service.is_some() || self.portal.is_some()
     }
 
-    /// Whether it says a version older than 10.6, which does not know `X-Esri-Authorization`. `currentVersion` is `10.51`
+    /// Whether it names a version older than 10.6, which does not know `X-Esri-Authorization`. `currentVersion` is `10.51`
     /// for 10.5.1, and `10.91` for 10.9.1.
     pub(super) fn is_before_10_6(&self) -> bool {
         let version = self.current_version.as_deref().unwrap_or_default();

@@ -10,7 +10,7 @@ macro_rules! binding_setters {
             self
         }
 
-        /// Binds the tokens to this `Referer`, which every request signed with them must show.
+        /// Binds the tokens to this `Referer`, which every request signed with them must carry.
         #[must_use]
         pub fn referer(self, referer: impl Into<String>) -> Self {
             self.binding($crate::token::TokenBinding::Referer(referer.into()))
@@ -27,7 +27,7 @@ macro_rules! binding_setters {
 /// How long tokens are asked for: for a builder with a field `lifetime`.
 macro_rules! lifetime_setter {
     () => {
-        /// Asks for tokens good for `lifetime`, in whole minutes, at least one. What the server grants is what counts.
+        /// Asks for tokens that are valid for `lifetime`, in whole minutes, at least one. The server may grant less.
         #[must_use]
         pub fn lifetime(mut self, lifetime: std::time::Duration) -> Self {
             self.lifetime = lifetime;
@@ -39,7 +39,7 @@ macro_rules! lifetime_setter {
 /// Plain http: for a builder with a field `endpoint`.
 macro_rules! insecure_http_setter {
     () => {
-        /// Lets the secret travel over plain http. Whoever listens on the way has it.
+        /// Lets the secret travel over plain http, where everyone on the path can read it. Not needed on loopback.
         #[must_use]
         pub fn allow_insecure_http(mut self) -> Self {
             self.endpoint = self.endpoint.allow_insecure_http();

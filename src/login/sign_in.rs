@@ -1,8 +1,8 @@
 //! A person's sign-in at a portal: a URL to send the person to, and a code that the person comes back with. OAuth 2.0's
 //! authorization code with PKCE.
 //!
-//! Codes, verifiers and the URL are the `oauth2` crate's; the portal's answer is not, since it tells errors under HTTP
-//! 200 in an object and has fields of its own.
+//! The `oauth2` crate makes codes, verifiers and the URL. It cannot read the portal's answer, which has errors under HTTP 200
+//! in an object, and fields of its own.
 
 use std::{fmt, time::Duration};
 
@@ -22,7 +22,21 @@ use crate::{
     token::IssuedToken,
 };
 
-/// A person's sign-in at a portal that has begun: where to send the person, and what to keep until the person comes back.
+/// A person's sign-in at a portal, from the redirect to the portal to the person's return: the URL to send the person to, and
+/// what to keep until the person comes back.
+///
+/// ```no_run
+/// use tower_arcgis_auth::{SignIn, TokenClient};
+///
+/// # async fn signed_in(code: &str, state: &str, client: TokenClient) -> Result<(), Box<dyn std::error::Error>> {
+/// let (portal, id, back) = ("https://www.arcgis.com", "aClientId", "https://app.example.com/signed-in");
+/// let sign_in = SignIn::try_new(portal, id, back)?;
+/// // Redirect the browser to `sign_in.url()`. It comes back with `code` and `state`:
+/// let signed_in = sign_in.redeem(code, state, &client).await?;
+/// println!("{:?} signed in", signed_in.user);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// ```
 /// use tower_arcgis_auth::SignIn;
@@ -60,8 +74,8 @@ impl SignIn {
         )
     }
 
-    /// A sign-in that began before, by what was kept of it: its [`state`](Self::state) and its
-    /// [`verifier`](Self::verifier).
+    /// A sign-in that began before, possibly in another process, from what was kept of it: its [`state`](Self::state) and
+    /// its [`verifier`](Self::verifier).
     ///
     /// # Errors
     ///
@@ -133,27 +147,27 @@ impl SignIn {
         })
     }
 
-    /// The portal's sign-in page, to redirect the person's browser to.
+    /// The URL of the portal's sign-in page, to redirect the person's browser to. It holds the state.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What the browser comes back with in the parameter `state`: keep it with the person's session.
+    /// The value that the browser comes back with in the parameter `state`: keep it with the person's session.
     pub fn state(&self) -> &str {
         self.state.expose_secret()
     }
 
-    /// What redeems the code: keep it with the person's session, and show it to no one.
+    /// The secret that redeems the code: keep it with the person's session, and do not show it.
     pub fn verifier(&self) -> &str {
         self.verifier.expose_secret()
     }
 
-    /// Redeems the `code` the person came back with, with this `state` beside it.
+    /// Redeems the `code` that the person came back with; `state` is the parameter beside it.
     ///
     /// # Errors
     ///
-    /// A refusal where the state is another than this sign-in's, or the code is wrong, used or too old; a fault where the
-    /// portal cannot be asked.
+    /// A refusal where the state is not this sign-in's, or the code is wrong, used or too old; a fault where the portal
+    /// cannot be asked.
     pub async fn redeem(
         &self,
         code: &str,
@@ -194,15 +208,15 @@ impl fmt::Debug for SignIn {
     }
 }
 
-/// What a person's sign-in gives.
+/// The tokens of a person's sign-in.
 #[derive(Debug)]
 pub struct SignedIn {
     /// The first access token.
     pub access: IssuedToken,
     /// For [`RefreshToken`](crate::RefreshToken), where the portal gave one.
     pub refresh_token: Option<SecretString>,
-    /// How long the refresh token is good for.
+    /// How long the refresh token is valid from now, where the portal said so.
     pub refresh_lifetime: Option<Duration>,
-    /// Who signed in.
+    /// The user name of the person, where the portal said so.
     pub user: Option<String>,
 }

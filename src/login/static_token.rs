@@ -1,15 +1,15 @@
-//! A token made elsewhere: an API key, or one somebody pastes.
+//! A token made elsewhere: an API key, or one from a portal's page.
 
 use secrecy::ExposeSecret;
 
 use crate::{
     credential::{Fingerprint, Secret},
     error::TokenError,
-    token::{IssuedToken, TokenRequest, TokenSource},
+    token::{IssuedToken, Token, TokenReason, TokenRequest, TokenSource},
 };
 
-/// Hands out a token made elsewhere. When a server refuses it, it is refused here too: nobody can renew it but whoever
-/// made it.
+/// Returns a token made elsewhere. Asked for another, as after a challenge, it refuses, because it cannot renew the token;
+/// unless the [`Secret`] has changed meanwhile.
 ///
 /// [`or_else`](TokenSource::or_else) asks another source then:
 ///
@@ -27,7 +27,7 @@ pub struct StaticToken {
 }
 
 impl StaticToken {
-    /// The token, wherever it is read from.
+    /// The token, or the place that it is read from.
     pub fn new(token: impl Into<Secret>) -> Self {
         Self {
             token: token.into(),
@@ -39,12 +39,12 @@ impl TokenSource for StaticToken {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         let text = self.token.read()?;
         let text = text.expose_secret();
-        if request
-            .previous_token()
-            .is_some_and(|dead| dead.expose() == text)
+        let is_same = |previous: &Token| previous.expose() == text;
+        // A forced renewal says nothing against the token.
+        if request.previous_token().is_some_and(is_same) && request.reason() != TokenReason::Forced
         {
             return Err(TokenError::refused(
-                "the API key or ready token is not taken any more, and only its maker can renew it; replace it, and \
+                "the API key or token is not accepted any more, and only its maker can renew it; replace it, and \
                  check the referers it is limited to",
             ));
         }
@@ -52,7 +52,7 @@ impl TokenSource for StaticToken {
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
-        // Whose it is, too: nothing else tells.
+        // The token is its own account: nothing else names one.
         fingerprint.account_of(&self.token);
         fingerprint.secret_of(&self.token);
     }

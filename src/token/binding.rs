@@ -14,12 +14,13 @@ pub enum TokenBinding {
     Referer(String),
     /// `client=ip`: the token works from this address, as the services see it.
     Ip(IpAddr),
-    /// `client=requestip`: the token works from the address that the token service saw. Breaks behind address pools.
+    /// `client=requestip`: the token works from the address that the token service saw. It fails on machines whose public
+    /// address changes between requests.
     RequestIp,
 }
 
 impl TokenBinding {
-    /// The `Referer` that requests must show, if the token is bound to one.
+    /// The `Referer` that requests must carry, if the token is bound to one.
     ///
     /// # Errors
     ///
@@ -40,7 +41,7 @@ impl TokenBinding {
             })
     }
 
-    /// Tells bindings apart, as no shown text does: a `Referer` may differ in its query alone.
+    /// A text that differs for different bindings. The redacted one does not: a `Referer` may differ only in its query.
     pub(crate) fn key(&self) -> String {
         match self {
             Self::Referer(text) => format!("referer {text}"),
@@ -49,7 +50,7 @@ impl TokenBinding {
         }
     }
 
-    /// Whether such a token is of use on other machines.
+    /// Whether such a token works on other machines.
     pub(crate) fn is_portable(&self) -> bool {
         matches!(self, Self::Referer(_))
     }

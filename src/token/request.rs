@@ -1,4 +1,4 @@
-//! What a source is told: why a token is wanted, for whom, and which one died.
+//! What a source gets with each request: why a token is needed, for which site and identity, and which one died.
 
 use std::{
     fmt,
@@ -26,22 +26,22 @@ use crate::{
 /// How long a login may wait and take where its request does not say.
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Why a token is wanted.
+/// Why a token is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenReason {
     /// There is none yet.
     Missing,
-    /// The current one nears its end, and still works.
+    /// The current one expires soon, and still works.
     Expiring,
-    /// The current one is past its end by the clock.
+    /// The current one has expired by the clock.
     Expired,
     /// A server called the current one invalid.
     Rejected,
-    /// A server asked for a token though it had the current one: a dead one may be treated like none, and so may an
-    /// account that lacks a right.
+    /// A server asked for a token though the request carried the current one: servers may answer so to a dead token, and to
+    /// an account that lacks a right.
     RequiredDespiteToken,
-    /// Somebody asked for a new one from the outside.
+    /// The user's code asked for a new one ([`SiteHandle::renew`](crate::SiteHandle::renew)).
     Forced,
 }
 
@@ -51,7 +51,7 @@ impl TokenReason {
         matches!(self, Self::Rejected | Self::RequiredDespiteToken)
     }
 
-    /// The reason in lower-case words.
+    /// The reason in lower-case words, fit for a log field.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -70,13 +70,13 @@ impl fmt::Display for TokenReason {
     }
 }
 
-/// Whose token it is: a site, and the caller where the site has a token for each.
+/// Whose token it is: a site, and the identity where the site has a token for each.
 #[derive(Clone, Debug)]
 pub(crate) struct Owner {
     /// The site's first root.
     pub(crate) site: Arc<str>,
     pub(crate) identity: Option<Identity>,
-    /// It is the login at a portal, which waits for nobody: a site at the same URL waits for it.
+    /// It is the login at a portal. A site at the same URL waits for it, and is another owner.
     pub(crate) is_portal: bool,
 }
 
@@ -104,7 +104,7 @@ impl Owner {
     }
 }
 
-/// What a [`TokenSource`](crate::TokenSource) is told.
+/// What a [`TokenSource`](crate::TokenSource) gets with each request for a token.
 #[derive(Clone, Debug)]
 pub struct TokenRequest {
     owner: Owner,
@@ -112,9 +112,10 @@ pub struct TokenRequest {
     previous: Option<Arc<Token>>,
     guard: LockoutGuard,
     deadline: Option<Instant>,
-    /// A credential went out in answer to this.
+    /// A credential was sent for this request.
     credential_sent: Arc<AtomicBool>,
-    /// What the credential is recognised by that a login was attempted with; it may have changed since the login began.
+    /// The hashed fingerprint of the credential that the last attempt was made with; it may differ from the one that the login
+    /// began with.
     attempted: Arc<Mutex<Option<u64>>>,
 }
 
@@ -136,7 +137,7 @@ impl TokenRequest {
         }
     }
 
-    /// The same, given up at `deadline`.
+    /// The same, cancelled at `deadline`.
     pub(crate) fn until(self, deadline: Instant) -> Self {
         Self {
             deadline: Some(deadline),
@@ -144,7 +145,7 @@ impl TokenRequest {
         }
     }
 
-    /// When the login is broken off, where that is known.
+    /// When the login is cancelled, where that is known.
     #[cfg(feature = "shared-cache")]
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
@@ -155,32 +156,34 @@ impl TokenRequest {
         &self.owner.site
     }
 
-    /// Whose token is wanted, where the site has one for each caller ([`identity_fn`](crate::Site::identity_fn)).
+    /// The identity whose token is needed, where the site has one for each ([`identity_fn`](crate::Site::identity_fn)).
     pub fn identity(&self) -> Option<&Identity> {
         self.owner.identity.as_ref()
     }
 
-    /// Why a token is wanted.
+    /// Why a token is needed.
     pub fn reason(&self) -> TokenReason {
         self.reason
     }
 
-    /// The token that died or is about to. A source that keeps tokens must not hand this one out again.
+    /// The token that died or expires soon, if there was one. A source that keeps tokens must not return this one again.
     pub fn previous_token(&self) -> Option<&Token> {
         self.previous.as_deref()
     }
 
-    /// Asks for leave to send a credential to a token service, and waits for it: ArcGIS locks an account after five failed
-    /// logins in 15 minutes, and the [`LockoutGuard`] counts those of all sites together. Sources of your own ask here
-    /// before each login with a name and a secret; the sources of this crate do so by themselves.
+    /// Asks the [`LockoutGuard`] for permission to send a credential to a token service, and waits for it: ArcGIS locks an
+    /// account after five failed logins in 15 minutes, and the guard counts those of all sites together. Call it in sources
+    /// of your own before each login with a name and a secret; the sources of this crate do so by themselves.
     ///
-    /// `token_service` is its URL, of which the origin counts; `user` the name that the token service counts failures for,
-    /// `secret` what proves it. Both are hashed, and not kept.
+    /// `token_service` is its URL, of which the origin counts; `user` is the name that the token service counts failures for,
+    /// `secret` what proves it. Both are hashed, and not kept. The wait ends after two thirds of the time that the login has
+    /// left (30 seconds where the request has no deadline).
     ///
     /// # Errors
     ///
-    /// Return them as they are; nothing may be sent then. A refusal where this credential was refused there in the last
-    /// 15 minutes; a fault where the account has had four failures, or where others log in and no turn came in time.
+    /// Return the error as it is, and send nothing. A refusal where this credential was refused there in the last 15 minutes;
+    /// a fault where the account or the credential has had four failures in 15 minutes, or where other logins took all the
+    /// time.
     ///
     /// ```
     /// use tower_arcgis_auth::{IssuedToken, TokenError, token_source_fn};
@@ -244,7 +247,7 @@ impl TokenRequest {
         Ok(attempt.reporting_to(Arc::clone(&self.credential_sent)))
     }
 
-    /// The same, whose login also heeds the failures of other processes.
+    /// The same, whose login also counts the failures of other processes.
     #[cfg(feature = "shared-cache")]
     pub(crate) fn heeding(self, shared: Arc<dyn SharedHistory>) -> Self {
         Self {
@@ -253,17 +256,36 @@ impl TokenRequest {
         }
     }
 
+    /// Waits for the turn of a login with the credential that `read` gives. It is read anew once the turn has come: it may
+    /// have changed meanwhile, and then it has another turn.
+    pub(crate) async fn attempt_with<C>(
+        &self,
+        service: &str,
+        read: impl Fn() -> Result<C, TokenError>,
+        fingerprint: impl Fn(&C) -> Fingerprint,
+    ) -> Result<(LoginAttempt, C), TokenError> {
+        let mut credential = read()?;
+        loop {
+            let attempt = self.attempt(service, fingerprint(&credential)).await?;
+            let now = read()?;
+            if fingerprint(&now).hashed() == fingerprint(&credential).hashed() {
+                return Ok((attempt, now));
+            }
+            credential = now;
+        }
+    }
+
     /// The guard that the login of this request asks.
     pub(crate) fn guard(&self) -> &LockoutGuard {
         &self.guard
     }
 
-    /// What the credential is recognised by that a login was attempted with last.
+    /// The hashed fingerprint of the credential that the last attempt was made with.
     pub(crate) fn attempted_credential(&self) -> Option<u64> {
         *lock(&self.attempted)
     }
 
-    /// Whether a credential went out in answer to this request.
+    /// Whether a credential was sent for this request.
     pub(crate) fn is_credential_sent(&self) -> bool {
         self.credential_sent.load(Ordering::Relaxed)
     }
@@ -273,7 +295,7 @@ impl TokenRequest {
     }
 }
 
-/// What a [`TokenSource`](crate::TokenSource) is told when somebody signs out.
+/// What a [`TokenSource`](crate::TokenSource) gets with a sign-out.
 #[derive(Clone, Debug)]
 pub struct SignOut {
     owner: Owner,
@@ -290,7 +312,7 @@ impl SignOut {
         &self.owner.site
     }
 
-    /// Who signs out, where the site has a token for each caller.
+    /// The identity that signs out, where the site has a token for each.
     pub fn identity(&self) -> Option<&Identity> {
         self.owner.identity.as_ref()
     }

@@ -1,4 +1,4 @@
-//! Where tokens come from: the one open trait, and what a source is told.
+//! Token sources: the one open trait, and sources made of closures.
 
 use std::{fmt, pin::Pin, sync::Arc};
 
@@ -8,21 +8,22 @@ use crate::{
     token::{IssuedToken, SignOut, TokenRequest},
 };
 
-/// A way of getting tokens: one of ArcGIS's own, or yours. Sources compose: one may wrap another.
+/// A source of tokens: one of ArcGIS's own login methods, or yours. Sources compose: one may wrap another.
 ///
-/// The layer calls it from a task of its own, once at a time per site, with a time limit
-/// ([`login_timeout`](crate::ArcgisAuthLayerBuilder::login_timeout)), and remembers what it says: a
-/// [refusal](TokenError::refused) for 15 minutes, a [fault](TokenError::fault) for a pause that grows.
+/// The layer calls it from a task of its own, one call at a time for each session, with a time limit
+/// ([`login_timeout`](crate::ArcgisAuthLayerBuilder::login_timeout)), and remembers its errors: a
+/// [refusal](TokenError::refused) for 15 minutes, a [fault](TokenError::fault) for a pause that doubles from 1 s to 2
+/// minutes.
 ///
-/// A login that is broken off after one of the crate's own sources was refused within it counts as refused: where you try
-/// another source after that, keep it within the time there is.
+/// A source that sends a name and a secret calls [`TokenRequest::login_attempt`] first, so that no account is locked.
 ///
-/// A source must not send its own requests through the layer it serves: a login that waits for itself never ends.
+/// A source must not send its own requests through the layer it serves: that login would wait for itself until its time
+/// limit.
 ///
 /// ```
 /// use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, Site, TokenError, TokenRequest, TokenSource};
 ///
-/// /// A token somebody else keeps fresh, in a file.
+/// /// A token in a file, which another program keeps fresh.
 /// struct FromFile(std::path::PathBuf);
 ///
 /// impl TokenSource for FromFile {
@@ -39,38 +40,38 @@ use crate::{
 /// # drop(layer);
 /// ```
 pub trait TokenSource: Send + Sync + 'static {
-    /// Gets a token, for the reason `request` gives.
+    /// Gets a token; `request` says why, and for which site and identity.
     ///
     /// # Errors
     ///
-    /// [`TokenError::refused`] where trying again with the same credential is useless or harmful, else
+    /// [`TokenError::refused`] where another try with the same credential is useless or harmful, else
     /// [`TokenError::fault`].
     fn token(
         &self,
         request: TokenRequest,
     ) -> impl Future<Output = Result<IssuedToken, TokenError>> + Send;
 
-    /// Tells what the credential is recognised by, so that a remembered refusal is lifted when it changes. Asked with
-    /// every login, and at most once a second while a refusal is remembered; must not block for long. A source that does
-    /// not say is one that [cannot tell](Fingerprint::cannot_tell): then a refusal lasts its 15 minutes.
+    /// Writes what the credential is recognised by, so that a change of the credential lifts a remembered refusal. Called
+    /// with every login, and at most once a second while a refusal is remembered; must not block for long. By default it is
+    /// [unknown](Fingerprint::cannot_tell): then a refusal lasts its 15 minutes.
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
         fingerprint.cannot_tell();
     }
 
-    /// Somebody signs out: forgets what is kept of them, and tells whoever else has to know. The layer has forgotten
-    /// the token by itself. Does nothing unless you say otherwise.
+    /// Signs a session out: forgets what the source keeps of it, and revokes tokens where a server has to know. The layer has
+    /// forgotten the token itself before. Does nothing by default. It may take 15 seconds.
     ///
     /// # Errors
     ///
-    /// A [`TokenError`] where somebody who had to be told was not.
+    /// A [`TokenError`] where a server did not confirm the sign-out.
     fn sign_out(&self, sign_out: SignOut) -> impl Future<Output = Result<(), TokenError>> + Send {
         let _ = sign_out;
         std::future::ready(Ok(()))
     }
 
-    /// This source, and `next` where this one gives no token. They are one credential: while either
-    /// [cannot tell](Fingerprint::cannot_tell) what its own is, a refusal lasts its 15 minutes though the other was replaced
-    /// meanwhile. A closure never tells; a [`TokenSource`] of your own may.
+    /// This source, and `next` where this one gives no token. They count as one credential: while the
+    /// [fingerprint](Self::fingerprint) of either is unknown, a refusal lasts its 15 minutes, even if the other credential has
+    /// changed. A closure's is always unknown; a [`TokenSource`] of your own may have one. The error is that of `next`.
     ///
     /// ```
     /// use tower_arcgis_auth::{IssuedToken, Secret, Site, StaticToken, TokenSource, token_source_fn};
@@ -105,7 +106,7 @@ impl<T: TokenSource> TokenSource for Arc<T> {
     }
 }
 
-/// What [`TokenSource::or_else`] makes.
+/// Two sources, of which the second is asked where the first gives no token. Made by [`TokenSource::or_else`].
 #[derive(Clone, Debug)]
 pub struct OrElse<A, B> {
     first: A,
@@ -137,14 +138,14 @@ impl<A: TokenSource, B: TokenSource> TokenSource for OrElse<A, B> {
     }
 }
 
-/// A source made of an async closure.
+/// A source made of an async closure. Its credential is unknown, so a refusal lasts its 15 minutes.
 ///
 /// ```
 /// use tower_arcgis_auth::{IssuedToken, Site, token_source_fn};
 ///
 /// let site = Site::new("https://gis.example.com/arcgis")
 ///     .token_source(token_source_fn(|request| async move {
-///         println!("a token is wanted: {}", request.reason());
+///         println!("a token is needed: {}", request.reason());
 ///         IssuedToken::try_new("aGVsbG8td29ybGQ.")
 ///     }));
 /// # drop(site);
@@ -182,7 +183,7 @@ impl<F> fmt::Debug for TokenSourceFn<F> {
     }
 }
 
-/// [`TokenSource`] behind a pointer. Boxes a future a login, never one a request.
+/// [`TokenSource`] behind a pointer. Boxes one future for each login, never one for a request.
 pub(crate) trait DynTokenSource: Send + Sync {
     fn token(&self, request: TokenRequest) -> Boxed<'_, Result<IssuedToken, TokenError>>;
 

@@ -1,4 +1,4 @@
-//! A token: its text in the forms a request needs, prepared once, and what is known of its life.
+//! A token: its text in the forms that a request needs, prepared once, and what is known of its life.
 
 use std::{
     fmt,
@@ -17,14 +17,14 @@ use tokio::{task::AbortHandle, time::Instant};
 
 use crate::error::TokenError;
 
-/// RFC 3986's unreserved characters stay: tokens are made of them, so that most need no encoding at all.
+/// RFC 3986's unreserved characters stay: ArcGIS makes tokens of them, so that most need no encoding.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// What a [`TokenSource`](crate::TokenSource) hands over: the text and how long it is good for.
+/// What a [`TokenSource`](crate::TokenSource) returns: a token's text, and how long it is valid.
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,7 +39,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 pub struct IssuedToken {
     text: SecretString,
     lifetime: Option<Duration>,
-    /// Another process got it, and shared it: it may have died since.
+    /// Another process got it, and shared it: it may have died since then.
     is_from_shared_cache: bool,
     takes_esri_header: bool,
 }
@@ -49,9 +49,8 @@ impl IssuedToken {
     ///
     /// # Errors
     ///
-    /// A fault if the text cannot be a token: empty, or with white space, control characters, `<`, or anything that
-    /// is not visible ASCII. ArcGIS makes tokens of `A-Z a-z 0-9 _ - .`; a page of HTML is what comes when a URL is
-    /// wrong.
+    /// A fault if the text cannot be a token: it is empty, or has white space, control characters, `<`, `>`, `"`, or
+    /// anything that is not visible ASCII. ArcGIS makes tokens of `A-Z a-z 0-9 _ - .`; a wrong URL returns a page of HTML.
     pub fn try_new(text: impl Into<String>) -> Result<Self, TokenError> {
         let text = SecretString::from(text.into().trim());
         let exposed = text.expose_secret();
@@ -73,7 +72,7 @@ impl IssuedToken {
         })
     }
 
-    /// The same token, good for `lifetime` from now. Leave it out where the server does not say.
+    /// The same token, valid for `lifetime` from now. Leave it out where the server does not say.
     #[must_use]
     pub fn valid_for(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
@@ -102,12 +101,12 @@ impl IssuedToken {
         self.takes_esri_header
     }
 
-    /// How long the token is good for, if that is known.
+    /// How long the token is valid, counted from its issue, if that is known.
     pub fn lifetime(&self) -> Option<Duration> {
         self.lifetime
     }
 
-    /// The token's text. Never log it.
+    /// The token's text, a secret: never log it.
     pub fn expose(&self) -> &str {
         self.text.expose_secret()
     }
@@ -122,9 +121,10 @@ impl fmt::Debug for IssuedToken {
     }
 }
 
-/// A token in use. Immutable but for what is learnt about it: whether it nears its end, whether it works.
+/// A token in use. Immutable but for what is learnt about it: whether it expires soon, whether it works.
 ///
-/// Seen by a [`TokenSource`](crate::TokenSource) when it is told which token died.
+/// A [`TokenSource`](crate::TokenSource) sees it as the token that died
+/// ([`previous_token`](crate::TokenRequest::previous_token)) or that is signed out.
 pub struct Token {
     text: SecretString,
     generation: u64,
@@ -144,12 +144,12 @@ pub struct Token {
     clock: OnceLock<AbortHandle>,
 }
 
-/// How near a token is to its end.
+/// How near a token is to its expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Freshness {
     Fresh = 0,
-    /// Still good; time to get the next.
+    /// Still valid; time to get the next.
     NearEnd = 1,
     PastEnd = 2,
 }
@@ -181,7 +181,7 @@ impl Token {
         })
     }
 
-    /// The token's text. Never log it.
+    /// The token's text, a secret: never log it.
     pub fn expose(&self) -> &str {
         self.text.expose_secret()
     }
@@ -191,7 +191,7 @@ impl Token {
         self.generation
     }
 
-    /// When the server said it ends, and how long it was good for when it was got.
+    /// When it expires by what the server said, and how long it was valid when it was issued.
     pub(crate) fn expiry(&self) -> Option<(Instant, Duration)> {
         let end = self.expires_at?;
         Some((end, end.saturating_duration_since(self.got_at)))
@@ -201,7 +201,7 @@ impl Token {
         Instant::now().saturating_duration_since(self.got_at)
     }
 
-    /// How long it is good for by what the server said: zero past its end, `None` where the server did not say.
+    /// How long it is still valid by what the server said: zero after its expiry, `None` where the server did not say.
     pub fn expires_in(&self) -> Option<Duration> {
         let end = self.expires_at?;
         Some(end.saturating_duration_since(Instant::now()))
@@ -249,7 +249,7 @@ impl Token {
         self.rejected.store(rejected, Ordering::Relaxed);
     }
 
-    /// Whether another process got it, and shared it: it may have died since.
+    /// Whether another process got it, and shared it: it may have died since then.
     pub(crate) fn is_from_shared_cache(&self) -> bool {
         self.is_from_shared_cache
     }
@@ -259,7 +259,7 @@ impl Token {
         self.takes_esri_header
     }
 
-    /// The same text for as long as it is good for still.
+    /// The same text, for as long as it is still valid.
     pub(crate) fn reissue(&self) -> Result<IssuedToken, TokenError> {
         Ok(IssuedToken {
             lifetime: self.expires_in(),
@@ -277,7 +277,7 @@ impl Token {
     }
 }
 
-/// A header value no `Debug` shows and HPACK never indexes. Cloned once here, because the first clone of a value
+/// A header value that no `Debug` shows and HPACK never indexes. Cloned once here, because the first clone of a value
 /// allocates and later ones do not.
 fn sensitive(text: String) -> Result<HeaderValue, TokenError> {
     let mut value = HeaderValue::from_maybe_shared(Bytes::from(text)).map_err(|_| {

@@ -138,7 +138,9 @@ fn uses(code: &str) -> Vec<Use> {
                 .take_while(|letter| letter.is_alphanumeric() || matches!(letter, ':' | '_'))
                 .collect();
             let is_export = false;
-            if path.matches("::").count() > 1 || prefix == "super::" {
+            // `use super::{` is read above, with what it names.
+            let names_item = path.trim_end_matches(':').contains("::") && !path.ends_with(':');
+            if names_item && (path.matches("::").count() > 1 || prefix == "super::") {
                 uses.push(Use {
                     path: path.trim_end_matches(':').to_owned(),
                     is_export,

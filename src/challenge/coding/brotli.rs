@@ -5,7 +5,7 @@ use brotli_decompressor::{
     SliceWrapperMut,
 };
 
-use super::Sink;
+use super::sink::Sink;
 use crate::challenge::{LOOK, Verdict};
 
 /// The largest window that is decoded, as a power of two: 8 MiB.

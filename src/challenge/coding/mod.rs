@@ -4,6 +4,7 @@
 mod brotli;
 mod inflate;
 mod output;
+mod sink;
 mod zstd;
 
 use std::{cell::Cell, fmt};
@@ -12,14 +13,6 @@ use http::{HeaderMap, header};
 
 use self::{brotli::Brotli, inflate::Inflate, zstd::Zstd};
 use crate::challenge::Verdict;
-
-/// What a decoder hands its output to, piece by piece, until that decides.
-trait Sink: FnMut(&[u8]) -> Verdict {}
-
-impl<F: FnMut(&[u8]) -> Verdict> Sink for F {}
-
-/// How much is decoded at first: an answer is mostly let go at its first key.
-const FIRST_STEP: usize = 32;
 
 /// How a body is coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What has been decoded: a flat buffer, so that no window is needed.
 
-use super::{FIRST_STEP, Sink};
+use super::sink::{FIRST_STEP, Sink};
 use crate::challenge::{LOOK, Verdict};
 
 #[derive(Debug)]

@@ -84,9 +84,12 @@ async fn guesses_with_sign_outs_in_between_lock_no_account() {
     });
     let layer = ArcgisAuthLayer::try_new(site).unwrap();
     let handle = layer.handle().sites().remove(0);
-    for _ in 0..3 {
-        let renewed = handle.renew().await;
-        assert!(matches!(renewed, Err(RenewError::Refused(_))));
+    let renewed = handle.renew().await;
+    assert!(matches!(renewed, Err(RenewError::Refused(_))));
+    handle.sign_out().await.unwrap();
+    for _ in 0..2 {
+        let error = handle.renew().await.unwrap_err().to_string();
+        assert!(error.contains("nothing was sent"), "{error}");
         handle.sign_out().await.unwrap();
     }
     assert_eq!(server.login_failures(USERNAME), 4);

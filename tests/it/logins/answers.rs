@@ -38,10 +38,6 @@ async fn refusals_of_every_product_are_distinguished_from_faults() {
             200,
             r#"{"error":{"code":403,"message":"SSL required","details":[]}}"#,
         ),
-        (
-            200,
-            r#"{"error":{"code":405,"message":"Method not supported","details":"x"}}"#,
-        ),
         (200, r#"{"error":{"code":"401","message":"no"}}"#),
         (
             200,
@@ -75,6 +71,10 @@ async fn refusals_of_every_product_are_distinguished_from_faults() {
         (200, r#"{"error":{"code":500,"message":"x"}}"#),
         (200, r#"{"error":{"code":429,"message":"x"}}"#),
         (200, r#"{"error":{"code":404,"message":"x"}}"#),
+        (
+            200,
+            r#"{"error":{"code":405,"message":"Method not supported","details":"x"}}"#,
+        ),
         (
             200,
             r#"{"status":"error","messages":["The machine does not participate in any Site."],"code":500}"#,

@@ -104,7 +104,7 @@ async fn an_empty_token_in_the_query_does_not_stay_beside_a_header() {
 async fn a_token_of_the_request_in_any_spelling_wins() {
     for path in [
         "/rest?Token=mine",
-        "/rest?PLAIN=mine&f=json",
+        "/rest?TOKEN=mine&f=json",
         "/rest?f=json&%74oken=mine",
         "/rest?f=json&tok%2565n=mine",
         "/rest?token=&token=mine",
@@ -147,7 +147,7 @@ async fn a_browsers_token_cookie_is_no_choice_and_goes_where_it_is_not_taken() {
 
 #[tokio::test]
 async fn a_replaced_token_leaves_none_in_any_spelling() {
-    let path = "/rest?Token=mine&f=json&%74oken=mine&x=%20&PLAIN=";
+    let path = "/rest?Token=mine&f=json&%74oken=mine&x=%20&TOKEN=";
     for placement in [TokenPlacement::Query, TokenPlacement::EsriHeader] {
         let site = plain_site()
             .placement(placement)
@@ -164,7 +164,7 @@ async fn a_replaced_token_leaves_none_in_any_spelling() {
 #[tokio::test]
 async fn an_empty_token_in_any_spelling_is_replaced_where_it_stands() {
     for (before, after) in [
-        ("/rest?PLAIN=&f=json", "/rest?token=T&f=json"),
+        ("/rest?TOKEN=&f=json", "/rest?token=T&f=json"),
         ("/rest?f=json&%74oken=&x='", "/rest?f=json&token=T&x='"),
         ("/rest?Token&f=json&token=", "/rest?token=T&f=json"),
     ] {

@@ -1,6 +1,12 @@
 //! Bits as deflate has them: from the lowest of the first byte on.
 
-use super::code::Stop;
+/// Why decoding does not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The bits that have arrived are not enough.
+    More,
+    Broken,
+}
 
 /// Bits that have arrived and were not used yet. They come before the bytes behind them.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,9 +1,9 @@
 //! The blocks of a deflate stream (RFC 1951), as they arrive.
 
 use super::{
-    super::{Sink, output::Output},
-    bits::Bits,
-    code::{Code, Stop},
+    super::{output::Output, sink::Sink},
+    bits::{Bits, Stop},
+    code::Code,
 };
 use crate::challenge::Verdict;
 

@@ -1,7 +1,7 @@
 //! Canonical Huffman codes (RFC 1951, 3.2.2), decoded without look-up tables: filling those costs more than the few
 //! symbols that a look mostly takes.
 
-use super::bits::Bits;
+use super::bits::{Bits, Stop};
 
 const MAX_BITS: usize = 15;
 
@@ -28,14 +28,6 @@ impl<const N: usize> Default for Code<N> {
             longest: 0,
         }
     }
-}
-
-/// Why decoding does not go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
-    /// The bits that have arrived are not enough.
-    More,
-    Broken,
 }
 
 impl<const N: usize> Code<N> {

@@ -11,7 +11,7 @@ use self::{
     blocks::{Blocks, Progress},
     header::Header,
 };
-use super::{Sink, output::Output};
+use super::{output::Output, sink::Sink};
 use crate::challenge::Verdict;
 
 /// Decodes gzip or deflate as it arrives.

@@ -11,7 +11,7 @@ use self::{
     huffman::{Huffman, Literals},
     sequences::{History, Sequences},
 };
-use super::{Sink, output::Output};
+use super::{output::Output, sink::Sink};
 use crate::challenge::{LOOK, Verdict};
 
 /// How a frame begins.

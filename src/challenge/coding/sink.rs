@@ -1,0 +1,11 @@
+//! Where decoders put what they decode.
+
+use crate::challenge::Verdict;
+
+/// What a decoder hands its output to, piece by piece, until that decides.
+pub(super) trait Sink: FnMut(&[u8]) -> Verdict {}
+
+impl<F: FnMut(&[u8]) -> Verdict> Sink for F {}
+
+/// How much is decoded at first: an answer is mostly let go at its first key.
+pub(super) const FIRST_STEP: usize = 32;
