@@ -1,5 +1,6 @@
 //! Failed logins never lock an account.
 
+mod attempts;
 mod named_sources;
 mod shared_logins;
 mod unanswered;

@@ -227,3 +227,16 @@ async fn tokens_revoked_before_a_slow_service_answers_end_well() {
     revoking.await.unwrap();
     assert!(source.logins() > MOST / 2, "{} logins", source.logins());
 }
+
+#[tokio::test(start_paused = true)]
+async fn tokens_of_no_life_do_not_cost_a_login_a_request() {
+    for lifetime in [Duration::ZERO, Duration::from_millis(999)] {
+        let source = Source::new().lifetime(lifetime);
+        let service = over(Upstream::secured(&source.valid), &source);
+        for _ in 0..50 {
+            assert!(send(&service, get(ROADS)).await.is_clean());
+            advance(Duration::from_secs(2)).await;
+        }
+        assert_eq!(source.logins(), 1, "{lifetime:?}");
+    }
+}
