@@ -4,6 +4,7 @@ mod budget;
 mod credentials;
 mod explore;
 mod generate_token;
+mod odd_token_services;
 mod portal;
 mod refused_services;
 mod single_flight;
