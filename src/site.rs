@@ -7,7 +7,6 @@ use crate::{
     error::ConfigError,
     identity::Identity,
     login::{Cancelled, CredentialFn, CredentialRequest},
-    session::IdentityFn,
     sharing::Sharing,
     sign::{CallerToken, TokenPlacement},
     token::{DynTokenSource, TokenBinding, TokenSource},
@@ -15,7 +14,7 @@ use crate::{
 };
 
 #[cfg(feature = "identities")]
-use crate::session::IdentitySettings;
+use crate::session::{IdentityFn, IdentitySettings};
 
 /// One secured ArcGIS: its root or roots, and how its token is obtained and placed.
 ///

@@ -11,7 +11,7 @@ use std::{
 };
 
 use support::secrets::{PASSWORD, assert_silent, token_client};
-use support::{Fake, get};
+use support::{Upstream, get};
 use tower::Layer;
 use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site};
 
@@ -51,7 +51,7 @@ async fn traces_tell_of_logins_with_one_span_each_and_of_no_secret() {
         .token_client(token_client())
         .build()
         .unwrap();
-    let fake = Fake::new(|request| {
+    let fake = Upstream::new(|request| {
         support::answer(match support::token_of(request) {
             Some(_) if !request.uri.path().contains("Secret") => support::CLEAN,
             _ => support::REQUIRED,
@@ -120,7 +120,7 @@ async fn log_in_through_a_cache_that_fails_for_a_while() {
         .token_client(token_client())
         .build()
         .unwrap();
-    let fake = Fake::new(|request| {
+    let fake = Upstream::new(|request| {
         support::answer(match support::token_of(request) {
             Some(_) => support::CLEAN,
             None => support::REQUIRED,

@@ -2,7 +2,7 @@
 //!
 //! A client such as hyper's goes on reading a request body from a task of its own after the answer has come. So the
 //! body and what was captured of it are shared: on a challenge the first sending is paused, and then either goes on,
-//! or fails while a second sending takes what was captured plus what nobody has read yet.
+//! or fails while a second sending takes what was captured plus what has not been read yet.
 
 use std::{
     collections::VecDeque,

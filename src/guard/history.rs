@@ -217,7 +217,7 @@ impl History {
         }
     }
 
-    /// Forgets what is over, and counts what nobody waits for any more.
+    /// Forgets what is over, and counts attempts that no login waits for any more.
     fn sweep(&mut self, now: Millis, lease: Option<Millis>) {
         for attempt in &mut self.attempts {
             // Processes' clocks may differ, in either direction.

@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use crate::{
     credential::{Fingerprint, Secret},
     error::TokenError,
-    token::{IssuedToken, TokenRequest, TokenSource},
+    token::{IssuedToken, Token, TokenReason, TokenRequest, TokenSource},
 };
 
 /// Returns a token made elsewhere. Asked for another, as after a challenge, it refuses, because it cannot renew the token;
@@ -39,9 +39,9 @@ impl TokenSource for StaticToken {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
         let text = self.token.read()?;
         let text = text.expose_secret();
-        if request
-            .previous_token()
-            .is_some_and(|dead| dead.expose() == text)
+        let is_same = |previous: &Token| previous.expose() == text;
+        // A forced renewal says nothing against the token.
+        if request.previous_token().is_some_and(is_same) && request.reason() != TokenReason::Forced
         {
             return Err(TokenError::refused(
                 "the API key or token is not accepted any more, and only its maker can renew it; replace it, and \

@@ -151,7 +151,7 @@ impl State {
         self.generation + 1
     }
 
-    /// The login under `ticket` runs in this task. False where it does not count any more: somebody has signed out since.
+    /// The login under `ticket` runs in this task. False where it does not count any more: a sign-out came since.
     pub(super) fn set_task(&mut self, ticket: Ticket, task: AbortHandle) -> bool {
         let login = self.login.as_mut().filter(|login| login.ticket == ticket);
         login.map(|login| login.task = Some(task)).is_some()

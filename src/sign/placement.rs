@@ -284,7 +284,7 @@ mod tests {
             (room, true),
             (room + 1, false),
             (LONGEST_QUERY, false),
-            // Longer than IIS takes anyway: whoever serves it takes a little more.
+            // Longer than IIS takes anyway: a server that takes it takes a little more.
             (LONGEST_QUERY + 1, true),
         ] {
             let signed = signed(&with_query(length), TokenPlacement::Query, true);

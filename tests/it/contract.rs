@@ -17,7 +17,7 @@ use std::{
 };
 
 use crate::support::bodies::Fed;
-use crate::support::{Fake, ROADS, Source, get, over, site};
+use crate::support::{ROADS, Source, Upstream, get, over, site};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -99,7 +99,7 @@ fn stream(text: &'static str) -> impl http_body::Body<Data = Bytes, Error = Infa
 #[tokio::test]
 async fn every_sending_is_made_by_a_service_that_was_polled_ready() {
     let source = Source::new();
-    let probe = Probe::new(Fake::secured(&source.valid));
+    let probe = Probe::new(Upstream::secured(&source.valid));
     let violations = probe.violations.clone();
     let mut service = over(probe, &source);
 
@@ -118,7 +118,7 @@ async fn every_sending_is_made_by_a_service_that_was_polled_ready() {
 #[tokio::test]
 async fn a_login_before_the_first_sending_keeps_the_ready_service() {
     let source = Source::new();
-    let probe = Probe::new(Fake::secured(&source.valid));
+    let probe = Probe::new(Upstream::secured(&source.valid));
     let violations = probe.violations.clone();
     let layer = ArcgisAuthLayer::builder()
         .add_site(site(&source))
@@ -140,7 +140,7 @@ async fn a_login_before_the_first_sending_keeps_the_ready_service() {
 #[tokio::test]
 async fn a_request_that_cannot_be_sent_again_costs_no_clone_of_the_service() {
     let source = Source::new();
-    let probe = Probe::new(Fake::secured(&source.valid));
+    let probe = Probe::new(Upstream::secured(&source.valid));
     let clones = probe.clones.clone();
     let mut service = over(probe, &source);
     let outside = get("http://elsewhere.test/arcgis/rest/services?f=json");
@@ -154,7 +154,7 @@ async fn a_request_that_cannot_be_sent_again_costs_no_clone_of_the_service() {
 #[tokio::test]
 async fn the_only_permit_of_a_concurrency_limit_serves_both_sendings() {
     let source = Source::new();
-    let limited = ConcurrencyLimit::new(Fake::secured(&source.valid), 1);
+    let limited = ConcurrencyLimit::new(Upstream::secured(&source.valid), 1);
     let service = over(limited, &source);
     let requests = (0..20).map(|_| service.clone().oneshot(get(ROADS)));
     for response in futures_util::future::join_all(requests).await {
@@ -173,7 +173,7 @@ async fn the_only_permit_of_a_concurrency_limit_serves_both_sendings() {
 #[tokio::test(start_paused = true)]
 async fn no_permit_is_held_while_a_login_runs() {
     let source = Source::new().takes(Duration::from_secs(5));
-    let limited = ConcurrencyLimit::new(Fake::secured(&source.valid), 1);
+    let limited = ConcurrencyLimit::new(Upstream::secured(&source.valid), 1);
     let service = over(limited, &source);
     let challenged = tokio::spawn(service.clone().oneshot(get(ROADS)));
     while source.logins() == 0 {
@@ -307,14 +307,14 @@ fn auto_traits_follow_the_parts() {
     type Body = Full<Bytes>;
     assert_send::<ArcgisAuthLayer>();
     assert_sync::<ArcgisAuthLayer>();
-    assert_send::<ArcgisAuth<Fake>>();
-    assert_sync::<ArcgisAuth<Fake>>();
+    assert_send::<ArcgisAuth<Upstream>>();
+    assert_sync::<ArcgisAuth<Upstream>>();
     assert_send::<ReplayBody<Body>>();
     assert_sync::<ReplayBody<Body>>();
     assert_send::<ResponseBody<Body>>();
     assert_sync::<ResponseBody<Body>>();
-    assert_send::<ResponseFuture<Fake, Body, Body>>();
-    assert_static::<ResponseFuture<Fake, Body, Body>>();
+    assert_send::<ResponseFuture<Upstream, Body, Body>>();
+    assert_static::<ResponseFuture<Upstream, Body, Body>>();
 }
 
 #[tokio::test]
@@ -396,7 +396,7 @@ fn the_future_has_a_name() {
         service.call(request)
     }
     let source = Source::new();
-    let mut service = over(Fake::secured(&source.valid), &source);
+    let mut service = over(Upstream::secured(&source.valid), &source);
     let future = future_of::<_, _, Full<Bytes>>(&mut service, get(ROADS));
     fn is_future(_: &impl Future) {}
     is_future(&future);

@@ -1,7 +1,6 @@
 //! The handle on a running layer: listing, signing out, renewing, counting.
 
 use std::{
-    convert::Infallible,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -10,18 +9,17 @@ use std::{
 };
 
 use crate::support::{
-    CLEAN, Fake, REQUIRED, ROADS, ROOT, Scripted, Source, answer, get, logins::caller, send, site,
-    token_of,
+    CLEAN, REQUIRED, ROADS, ROOT, Scripted, Source, Upstream, answer, get,
+    logins::{self, caller},
+    send, site, token_of,
 };
 use arcgis_stand_in::{PASSWORD, StandIn, USERNAME};
-use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{Request, request::Parts};
-use http_body_util::{BodyExt, Full};
+use http::request::Parts;
 use tower::Layer;
 use tower_arcgis_auth::{
     ArcgisAuthLayer, Cancelled, Credential, Identity, IssuedToken, RenewError, SignOut, Site,
-    SkipReason, TokenClient, TokenError, TokenReason, TokenRequest, TokenSource, token_source_fn,
+    SkipReason, TokenError, TokenReason, TokenRequest, TokenSource, token_source_fn,
 };
 
 #[tokio::test(start_paused = true)]
@@ -32,7 +30,7 @@ async fn sites_and_their_tokens_are_listed_without_the_tokens() {
         .add_site(Site::new("https://open.gis.test:443/ArcGIS/"))
         .build()
         .unwrap();
-    let service = layer.layer(Fake::secured(&source.valid));
+    let service = layer.layer(Upstream::secured(&source.valid));
     let handle = layer.handle();
     send(&service, get(ROADS)).await;
     tokio::time::advance(Duration::from_secs(60)).await;
@@ -63,7 +61,7 @@ async fn sites_and_their_tokens_are_listed_without_the_tokens() {
 async fn the_first_request_after_a_sign_out_logs_in_anew() {
     let source = Source::new();
     let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
-    let fake = Fake::secured(&source.valid);
+    let fake = Upstream::secured(&source.valid);
     let service = layer.layer(fake.clone());
     send(&service, get(ROADS)).await;
 
@@ -86,7 +84,7 @@ async fn one_identity_signs_out_and_no_other() {
     };
     let source = Source::new();
     let layer = ArcgisAuthLayer::try_new(site(&source).identity_fn(caller)).unwrap();
-    let service = layer.layer(Fake::secured(&source.valid));
+    let service = layer.layer(Upstream::secured(&source.valid));
     let get_as = |name: &'static str| {
         let mut request = get(ROADS);
         let name = http::HeaderValue::from_static(name);
@@ -117,7 +115,7 @@ async fn one_identity_signs_out_and_no_other() {
 async fn signing_out_ends_a_login_under_way() {
     let source = Source::new().takes(Duration::from_secs(10));
     let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
-    let service = layer.layer(Fake::secured(&source.valid));
+    let service = layer.layer(Upstream::secured(&source.valid));
     let handle = layer.handle();
 
     let waiting = send(&service, get(ROADS));
@@ -190,7 +188,7 @@ async fn a_person_who_signs_out_is_asked_again() {
 async fn the_handle_renews_before_the_first_request_and_after_any() {
     let source = Source::new();
     let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
-    let fake = Fake::secured(&source.valid);
+    let fake = Upstream::secured(&source.valid);
     let service = layer.layer(fake.clone());
     let handle = layer.handle().sites().remove(0);
 
@@ -275,7 +273,7 @@ async fn an_identity_may_be_logged_in_before_the_first_request() {
     let source = Source::new();
     let caller = |_: &Parts| Some(Identity::from("alice"));
     let layer = ArcgisAuthLayer::try_new(site(&source).identity_fn(caller)).unwrap();
-    let fake = Fake::secured(&source.valid);
+    let fake = Upstream::secured(&source.valid);
     let handle = layer.handle().sites().remove(0);
 
     handle
@@ -295,7 +293,7 @@ async fn logins_and_challenges_are_counted_by_site_and_together() {
         .add_site(Site::new("http://other.test").token_source(other.clone()))
         .build()
         .unwrap();
-    let service = layer.layer(Fake::secured(&one.valid));
+    let service = layer.layer(Upstream::secured(&one.valid));
     other.next(Scripted::Refuse);
     for _ in 0..2 {
         send(&service, get(ROADS)).await;
@@ -327,7 +325,7 @@ async fn logins_and_challenges_are_counted_by_site_and_together() {
 async fn forced_renewals_leave_the_budget_to_challenges() {
     let source = Source::new();
     let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
-    let service = layer.layer(Fake::secured(&source.valid));
+    let service = layer.layer(Upstream::secured(&source.valid));
     let handle = layer.handle().sites().remove(0);
     // All night long, without a request.
     for _ in 0..12 {
@@ -343,7 +341,7 @@ async fn a_sign_out_lifts_no_refusal() {
     let source = Source::new();
     source.always(Some(Scripted::Refuse));
     let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
-    let service = layer.layer(Fake::secured(&source.valid));
+    let service = layer.layer(Upstream::secured(&source.valid));
     let handle = layer.handle().sites().remove(0);
     for _ in 0..6 {
         let renewed = handle.renew().await;
@@ -459,7 +457,7 @@ async fn no_login_is_made_until_the_source_has_signed_out() {
         ..Revoking::default()
     };
     let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(source.clone())).unwrap();
-    let service = layer.layer(Fake::new(|request| match token_of(request) {
+    let service = layer.layer(Upstream::new(|request| match token_of(request) {
         Some(_) => answer(CLEAN),
         None => answer(REQUIRED),
     }));
@@ -564,17 +562,16 @@ async fn an_identity_that_was_evicted_logs_in_after_the_sign_out_and_not_during_
 async fn a_sign_out_during_the_first_login_ends_that_at_the_portal_too() {
     let ended = Arc::new(AtomicUsize::new(0));
     let count = ended.clone();
-    let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
+    let client = logins::client(move |_, form| {
         let count = count.clone();
         async move {
-            let form = request.into_body().collect().await.unwrap().to_bytes();
-            if String::from_utf8_lossy(&form).contains("password=") {
+            if form.contains("password=") {
                 tokio::time::sleep(Duration::from_secs(5)).await;
                 count.fetch_add(1, Ordering::SeqCst);
             }
-            Ok::<_, Infallible>(answer(r#"{"token":"abcdef","expires":4102444800000}"#))
+            answer(logins::TOKEN)
         }
-    }));
+    });
     let site = Site::new(ROOT)
         .allow_insecure_http()
         .portal("http://portal.test/portal")
@@ -624,11 +621,11 @@ async fn a_login_that_ends_during_a_sign_out_leaves_no_credential_behind() {
     let (entering, entered) = std::sync::mpsc::channel();
     let (leave, leaving) = std::sync::mpsc::channel::<()>();
     let gate = Arc::new(Mutex::new(Some((entering, leaving))));
-    let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
+    let client = logins::client(move |path, _| {
         let gate = gate.clone();
         async move {
-            if request.uri().path().ends_with("/rest/info") {
-                return Ok::<_, Infallible>(answer(INFO));
+            if path.ends_with("/rest/info") {
+                return answer(INFO);
             }
             // Within one poll, which no abort can end.
             let first = gate.lock().unwrap().take();
@@ -636,9 +633,9 @@ async fn a_login_that_ends_during_a_sign_out_leaves_no_credential_behind() {
                 entering.send(()).unwrap();
                 leaving.recv().unwrap();
             }
-            Ok(answer(r#"{"token":"abcdef","expires":4102444800000}"#))
+            answer(logins::TOKEN)
         }
-    }));
+    });
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let site = Site::new("http://127.0.0.1:1/arcgis").credential_fn(move |_| {

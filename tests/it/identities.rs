@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    convert::Infallible,
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
@@ -11,7 +10,7 @@ use std::{
 };
 
 use crate::support::{
-    Answered, CLEAN, Fake, REQUIRED, ROADS, ROOT, answer, get,
+    Answered, CLEAN, REQUIRED, ROADS, ROOT, TokenService, Upstream, answer, get,
     logins::{caller, get_as},
     send, token_of,
 };
@@ -21,7 +20,7 @@ use futures_util::future::join_all;
 use http::{HeaderValue, Request, header::CACHE_CONTROL};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_arcgis_auth::{
     ArcgisAuth, ArcgisAuthHandle, ArcgisAuthLayer, Cancelled, Challenge, Credential, Identity,
     IssuedToken, RefreshToken, Site, SkipReason, TokenClient, TokenError, TokenRequest,
@@ -47,8 +46,8 @@ impl Mint {
     }
 
     /// Takes every token of the mint.
-    fn server(&self) -> Fake {
-        Fake::new(|request| match token_of(request) {
+    fn server(&self) -> Upstream {
+        Upstream::new(|request| match token_of(request) {
             Some(token) if token.contains('-') => answer(CLEAN),
             _ => answer(REQUIRED),
         })
@@ -83,7 +82,7 @@ fn site(mint: &Mint) -> Site {
         .identity_fn(caller)
 }
 
-fn over(fake: &Fake, site: Site) -> ArcgisAuth<Fake> {
+fn over(fake: &Upstream, site: Site) -> ArcgisAuth<Upstream> {
     ArcgisAuthLayer::try_new(site).unwrap().layer(fake.clone())
 }
 
@@ -281,7 +280,7 @@ async fn a_refusal_outlives_its_session() {
 #[tokio::test(start_paused = true)]
 async fn no_http_cache_may_keep_the_answer_to_one_identity() {
     let mint = Mint::default();
-    let fake = Fake::new(|request| {
+    let fake = Upstream::new(|request| {
         let body = match token_of(request) {
             Some(_) => CLEAN,
             None if request.uri.path().contains("Open") => CLEAN,
@@ -357,27 +356,19 @@ async fn each_identity_may_have_a_source_of_its_own() {
 
 /// A portal that takes `NAME.N` once, and gives `NAME.N+1` in its place.
 fn rotating_portal() -> TokenClient {
-    let spent = Arc::new(Mutex::new(HashSet::new()));
-    TokenClient::new(service_fn(move |request: Request<Full<Bytes>>| {
-        let spent = Arc::clone(&spent);
-        async move {
-            let form = request.into_body().collect().await.unwrap().to_bytes();
-            let given = form_urlencoded::parse(&form)
-                .find(|(name, _)| name == "refresh_token")
-                .map(|(_, token)| token.into_owned())
-                .unwrap();
-            if !spent.lock().unwrap().insert(given.clone()) {
-                return Ok(answer(
-                    r#"{"error":{"code":498,"message":"invalid refresh_token"}}"#,
-                ));
-            }
-            let (name, count) = given.rsplit_once('.').unwrap();
-            let next = count.parse::<u32>().unwrap() + 1;
-            Ok::<_, Infallible>(answer(format!(
-                r#"{{"access_token":"{name}-{count}","expires_in":1800,"refresh_token":"{name}.{next}"}}"#
-            )))
+    let spent = Mutex::new(HashSet::new());
+    let portal = TokenService::at_once(move |asked| {
+        let given = asked.field("refresh_token").unwrap();
+        if !spent.lock().unwrap().insert(given.clone()) {
+            return answer(r#"{"error":{"code":498,"message":"invalid refresh_token"}}"#);
         }
-    }))
+        let (name, count) = given.rsplit_once('.').unwrap();
+        let next = count.parse::<u32>().unwrap() + 1;
+        answer(format!(
+            r#"{{"access_token":"{name}-{count}","expires_in":1800,"refresh_token":"{name}.{next}"}}"#
+        ))
+    });
+    portal.client()
 }
 
 #[tokio::test(start_paused = true)]
@@ -605,7 +596,7 @@ fn the_function_that_makes_sources_may_use_the_handle() {
 
 #[tokio::test(start_paused = true)]
 async fn no_http_cache_may_keep_the_challenge_to_a_request_without_an_identity() {
-    let fake = Fake::new(|_| {
+    let fake = Upstream::new(|_| {
         let mut answer = answer(REQUIRED);
         let cacheable = HeaderValue::from_static("public, max-age=300");
         answer.headers_mut().insert(CACHE_CONTROL, cacheable);

@@ -1,7 +1,7 @@
 //! Where the token stands on the wire, and that nothing else is changed by it.
 
 use crate::support;
-use crate::support::{Fake, Source, send, token_of};
+use crate::support::{Source, Upstream, send, token_of};
 use http::{Request, header};
 use http_body_util::Full;
 use proptest::prelude::*;
@@ -20,8 +20,8 @@ fn site(placement: TokenPlacement) -> Site {
 }
 
 /// Challenges everything that is not signed; the second sending is what is looked at.
-fn picky() -> Fake {
-    Fake::new(|request| {
+fn picky() -> Upstream {
+    Upstream::new(|request| {
         let signed = request.uri.to_string().contains(ENCODED)
             || request.headers.values().any(|value| {
                 let value = String::from_utf8_lossy(value.as_bytes());
@@ -165,7 +165,7 @@ async fn a_callers_own_token_wins_and_the_request_passes_untouched() {
             request.headers_mut().insert(name, value.parse().unwrap());
         }
         let (uri, headers) = (request.uri().clone(), request.headers().clone());
-        let fake = Fake::new(|_| support::answer(support::INVALID));
+        let fake = Upstream::new(|_| support::answer(support::INVALID));
         let service = ArcgisAuthLayer::try_new(site(placement))
             .unwrap()
             .layer(fake.clone());
@@ -257,7 +257,7 @@ async fn the_sites_referer_is_on_every_signed_request() {
 #[tokio::test]
 async fn a_second_sending_has_one_token_and_it_is_the_new_one() {
     let source = Source::new();
-    let fake = Fake::secured(&source.valid);
+    let fake = Upstream::secured(&source.valid);
     let service = support::over(fake.clone(), &source);
     send(&service, support::get(support::ROADS)).await;
     source.valid.revoke_all();

@@ -4,7 +4,7 @@ use crate::support;
 use std::sync::{Arc, Mutex};
 
 use crate::support::secrets::{PASSWORD, TOKEN, assert_silent, token_client};
-use crate::support::{Fake, ROADS, get, logins};
+use crate::support::{ROADS, Upstream, get, logins};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
@@ -25,7 +25,7 @@ async fn no_debug_shows_a_secret() {
     )
     .unwrap();
     let issued = IssuedToken::try_new(TOKEN).unwrap();
-    let fake = Fake::new(|request| {
+    let fake = Upstream::new(|request| {
         support::answer(match support::token_of(request) {
             Some(_) => support::CLEAN,
             None => support::REQUIRED,
@@ -98,7 +98,7 @@ async fn a_source_that_prints_its_requests_prints_no_secret() {
     fn is_source(_: &impl TokenSource) {}
     is_source(&source);
     let dies = Arc::new(Mutex::new(true));
-    let fake = Fake::new(move |request| {
+    let fake = Upstream::new(move |request| {
         support::answer(match support::token_of(request) {
             None => support::REQUIRED,
             Some(token) if token.ends_with('1') && *dies.lock().unwrap() => support::INVALID,

@@ -1,7 +1,7 @@
 //! What goes up holds no token of ours, and no session that is not the caller's.
 
 use crate::support;
-use crate::support::{Fake, ROADS, get, send};
+use crate::support::{ROADS, Upstream, get, send};
 use http::{HeaderMap, header};
 use tower::Layer;
 use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, Site, token_source_fn};
@@ -14,7 +14,7 @@ async fn cleaned(token: &'static str, headers: &[(&'static str, &str)]) -> Heade
         .iter()
         .map(|(name, value)| (*name, value.to_string()))
         .collect();
-    let fake = Fake::new(move |request| {
+    let fake = Upstream::new(move |request| {
         if support::token_of(request).is_none() {
             return support::answer(support::REQUIRED);
         }
@@ -130,7 +130,7 @@ async fn several_headers_of_one_name_all_go_up() {
 
 #[tokio::test]
 async fn a_challenge_that_goes_up_is_cleaned_as_well() {
-    let fake = Fake::new(|request| {
+    let fake = Upstream::new(|request| {
         let mut answer = support::answer("");
         *answer.status_mut() = http::StatusCode::FOUND;
         let location = format!("/arcgis/rest/login?redirect={}", request.uri);
@@ -154,7 +154,7 @@ async fn a_challenge_that_goes_up_is_cleaned_as_well() {
 
 #[tokio::test]
 async fn answers_to_unsigned_requests_are_not_touched() {
-    let fake = Fake::new(|_| {
+    let fake = Upstream::new(|_| {
         let mut answer = support::answer(support::CLEAN);
         answer
             .headers_mut()

@@ -1,7 +1,7 @@
 //! Which requests belong to a site: whole origins, whole path segments, nothing that merely looks alike.
 
 use crate::support;
-use crate::support::{Fake, Source, get, send};
+use crate::support::{Source, Upstream, get, send};
 use http::Request;
 use http_body_util::Full;
 use tower::Layer;
@@ -10,7 +10,7 @@ use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, Site, token_source_fn};
 /// What goes out for a request to `uri` where `root` is the site: signed or not. The token is there already.
 async fn is_signed(root: &str, uri: &str) -> bool {
     let source = Source::new();
-    let fake = Fake::secured(&source.valid);
+    let fake = Upstream::secured(&source.valid);
     let layer = ArcgisAuthLayer::try_new(Site::new(root).token_source(source.clone())).unwrap();
     let service = layer.layer(fake.clone());
     let Ok(request) = Request::get(uri).body(Full::default()) else {
@@ -176,7 +176,7 @@ async fn requests_that_only_look_like_the_root_are_not() {
 #[tokio::test]
 async fn the_host_header_makes_no_site() {
     let source = Source::new();
-    let fake = Fake::secured(&source.valid);
+    let fake = Upstream::secured(&source.valid);
     let service = support::over(fake.clone(), &source);
     for uri in [
         "/arcgis/rest/services",
@@ -195,7 +195,7 @@ async fn the_host_header_makes_no_site() {
 #[tokio::test]
 async fn requests_in_origin_form_go_to_the_default_site() {
     let source = Source::new();
-    let fake = Fake::secured(&source.valid);
+    let fake = Upstream::secured(&source.valid);
     let layer = ArcgisAuthLayer::builder()
         .default_site(support::site(&source))
         .build()
@@ -219,7 +219,7 @@ fn fixed(root: &str, token: &'static str) -> Site {
 
 #[tokio::test]
 async fn the_longest_of_several_roots_wins() {
-    let fake = Fake::new(|request| {
+    let fake = Upstream::new(|request| {
         support::answer(match support::token_of(request) {
             Some(_) => support::CLEAN,
             None => support::REQUIRED,
@@ -329,7 +329,7 @@ async fn sign_in_and_token_end_points_are_never_signed() {
 
 #[tokio::test]
 async fn a_site_without_a_credential_passes_untouched() {
-    let fake = Fake::new(|_| support::answer(support::REQUIRED));
+    let fake = Upstream::new(|_| support::answer(support::REQUIRED));
     let layer = ArcgisAuthLayer::try_new(Site::new(support::ROOT)).unwrap();
     let answer = send(&layer.layer(fake.clone()), get(support::ROADS)).await;
     assert_eq!(answer.body, support::REQUIRED);
@@ -359,7 +359,7 @@ async fn a_folder_called_tokens_holds_services() {
 #[tokio::test]
 async fn a_trace_is_not_signed() {
     let source = Source::new();
-    let fake = Fake::secured(&source.valid);
+    let fake = Upstream::secured(&source.valid);
     let service = support::over(fake.clone(), &source);
     send(&service, get(support::ROADS)).await;
     let mut trace = get(support::ROADS);

@@ -12,7 +12,7 @@ use tower_arcgis_auth::{
     TokenPlacement, token_source_fn,
 };
 
-use crate::support::{self, Fake, Source, get, send, token_of};
+use crate::support::{self, Source, Upstream, get, send, token_of};
 
 const TOKEN: &str = "Zm9v_YmFy-abc..";
 
@@ -23,8 +23,8 @@ fn fixed(root: &str, token: &'static str) -> Site {
 }
 
 /// Wants a token, any.
-fn secured() -> Fake {
-    Fake::new(|request| {
+fn secured() -> Upstream {
+    Upstream::new(|request| {
         support::answer(match token_of(request) {
             Some(_) => support::CLEAN,
             None => support::REQUIRED,
@@ -185,7 +185,7 @@ async fn a_callers_token_in_any_spelling_wins() {
         "/rest?token=&token=mine",
     ] {
         let request = get(&format!("http://gis.test/arcgis{path}"));
-        let fake = Fake::new(|_| support::answer(support::INVALID));
+        let fake = Upstream::new(|_| support::answer(support::INVALID));
         let layer = ArcgisAuthLayer::try_new(fixed(support::ROOT, TOKEN)).unwrap();
         let answer = send(&layer.layer(fake.clone()), request.clone()).await;
         assert!(
@@ -199,7 +199,7 @@ async fn a_callers_token_in_any_spelling_wins() {
 
 #[tokio::test]
 async fn a_browsers_token_cookie_is_no_choice_and_goes_where_it_is_not_taken() {
-    let fake = Fake::new(|request| {
+    let fake = Upstream::new(|request| {
         support::answer(match token_of(request).as_deref() {
             Some(TOKEN) => support::CLEAN,
             Some(_) => support::INVALID,
@@ -273,7 +273,7 @@ async fn a_query_that_only_the_token_makes_too_long_for_iis_keeps_it_out() {
 /// What goes up of these headers, from an answer to a signed request.
 async fn cleaned(site: Site, headers: &[(&'static str, &'static str)]) -> HeaderMap {
     let headers = headers.to_vec();
-    let fake = Fake::new(move |request| {
+    let fake = Upstream::new(move |request| {
         if token_of(request).is_none() {
             return support::answer(support::REQUIRED);
         }
@@ -452,7 +452,7 @@ fn a_proxy_can_tell_what_not_to_lend_its_account_to() {
 #[tokio::test]
 async fn a_second_sending_still_has_one_token() {
     let source = Source::new();
-    let fake = Fake::secured(&source.valid);
+    let fake = Upstream::secured(&source.valid);
     let service = support::over(fake.clone(), &source);
     let uri = "http://gis.test/arcgis/rest?%74oken=&f=json";
     send(&service, get(uri)).await;

@@ -1,7 +1,6 @@
 //! Sources named by hand and wrapped by users: what a wrong password costs does not depend on who asks.
 
 use std::{
-    convert::Infallible,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -10,18 +9,18 @@ use std::{
 };
 
 use crate::support::{
-    Mounted, ROADS, ROOT, answer, get,
-    logins::{SECOND, TOKEN, WRONG, client, open_to_any_token, paused_runtime, reader},
+    Mounted, ROADS, ROOT, TokenService, Upstream, answer, get,
+    logins::{SECOND, WRONG, client, paused_runtime, reader},
     send,
 };
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http::{Response, StatusCode};
+use http_body_util::Full;
 use tokio::time::{Instant, sleep};
-use tower::{Layer, service_fn};
+use tower::Layer;
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Credential, Fingerprint, GenerateToken, IssuedToken, Site, TokenClient,
-    TokenError, TokenRequest, TokenSource,
+    ArcgisAuthLayer, Credential, Fingerprint, GenerateToken, IssuedToken, Site, TokenError,
+    TokenRequest, TokenSource,
 };
 
 /// A `generateToken` that answers like `rule`, and counts.
@@ -81,7 +80,7 @@ async fn attempts_while_reported(takes: Duration, signs_out: bool) -> usize {
     let inner = generate_token(&attempts, || async { answer(WRONG) });
     let site = Site::new(ROOT).token_source(Telling { inner, takes });
     let layer = ArcgisAuthLayer::try_new(site).unwrap();
-    let service = layer.layer(open_to_any_token());
+    let service = layer.layer(Upstream::taking_any_token());
     let started = Instant::now();
     while started.elapsed() < 14 * 60 * SECOND {
         if signs_out {
@@ -133,7 +132,7 @@ async fn a_source_that_tries_again_makes_four_logins_without_an_answer() {
         page
     });
     let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(Retrying(inner))).unwrap();
-    let service = layer.layer(open_to_any_token());
+    let service = layer.layer(Upstream::taking_any_token());
     let started = Instant::now();
     while started.elapsed() < 14 * 60 * SECOND {
         assert!(!send(&service, get(ROADS)).await.is_clean());
@@ -146,11 +145,7 @@ async fn a_source_that_tries_again_makes_four_logins_without_an_answer() {
 fn a_password_that_is_put_right_is_tried_though_the_refused_login_never_ended() {
     for asks_before in [true, false] {
         let file = Mounted::holding(&format!("put-right-{asks_before}"), "wrong");
-        let client = TokenClient::new(service_fn(|request: Request<Full<Bytes>>| async {
-            let form = request.into_body().collect().await.unwrap().to_bytes();
-            let is_right = String::from_utf8_lossy(&form).contains("password=right&");
-            Ok::<_, Infallible>(answer(if is_right { TOKEN } else { WRONG }))
-        }));
+        let client = TokenService::knowing("right").client();
         let url = format!("{ROOT}/tokens/generateToken");
         let inner = GenerateToken::try_new(&url, Credential::user("reader", file.secret()), client);
         let inner = inner.unwrap().allow_insecure_http();
@@ -158,7 +153,7 @@ fn a_password_that_is_put_right_is_tried_though_the_refused_login_never_ended() 
         let site = Site::new(ROOT).token_source(Telling { inner, takes });
         let service = ArcgisAuthLayer::try_new(site)
             .unwrap()
-            .layer(open_to_any_token());
+            .layer(Upstream::taking_any_token());
         // Dropped in the midst of telling.
         paused_runtime().block_on(async {
             let sent = tokio::time::timeout(SECOND, send(&service, get(ROADS)));

@@ -7,10 +7,8 @@ use std::sync::{
 };
 
 use crate::support::{
-    CLEAN, Fake, INVALID, Mounted, REQUIRED, ROADS, ROOT, answer, get,
-    logins::{
-        INFO, SECOND, TOKEN, WRONG, caller, client, get_as, layer, open_to_any_token, reader,
-    },
+    CLEAN, INVALID, Mounted, REQUIRED, ROADS, ROOT, Upstream, answer, get,
+    logins::{INFO, SECOND, TOKEN, WRONG, caller, client, get_as, layer, reader},
     send, token_of,
 };
 use arcgis_stand_in::{StandIn, USERNAME};
@@ -34,8 +32,8 @@ fn site() -> Site {
     Site::new(ROOT).allow_insecure_http()
 }
 
-fn over(site: Site, client: TokenClient) -> ArcgisAuth<Fake> {
-    layer(site, client).layer(open_to_any_token())
+fn over(site: Site, client: TokenClient) -> ArcgisAuth<Upstream> {
+    layer(site, client).layer(Upstream::taking_any_token())
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,7 +143,7 @@ async fn a_password_that_worked_lets_three_in_at_once_and_a_changed_one_fails_no
         .token_client(client)
         .build()
         .unwrap();
-    let service = layer.layer(open_to_any_token());
+    let service = layer.layer(Upstream::taking_any_token());
     let started = Instant::now();
     let answers = (0..31).map(|number| send(&service, get_as(format!("caller{number}"))));
     assert!(
@@ -279,7 +277,7 @@ async fn a_token_service_that_moved_is_found_again() {
         }
     });
     let moved = is_moved.clone();
-    let server = Fake::new(move |request| match token_of(request).as_deref() {
+    let server = Upstream::new(move |request| match token_of(request).as_deref() {
         None => answer(REQUIRED),
         Some("abcdef") if moved.load(Ordering::SeqCst) => answer(INVALID),
         Some(_) => answer(CLEAN),
@@ -417,7 +415,7 @@ async fn a_portals_fault_that_is_repeated_is_no_login_of_its_servers() {
 
 /// A site's callers whose one password is in `file`, at a token service that takes a second to say yes to `right`, and
 /// counts to whom it says no.
-fn callers_with_password_in(file: &Mounted, wrong: &Arc<AtomicUsize>) -> ArcgisAuth<Fake> {
+fn callers_with_password_in(file: &Mounted, wrong: &Arc<AtomicUsize>) -> ArcgisAuth<Upstream> {
     let count = wrong.clone();
     let client = client(move |_, form| {
         let count = count.clone();
@@ -436,7 +434,7 @@ fn callers_with_password_in(file: &Mounted, wrong: &Arc<AtomicUsize>) -> ArcgisA
 }
 
 /// So many callers come at once, and half a second later the password is another.
-async fn crowd(service: &ArcgisAuth<Fake>, callers: usize, file: &Mounted, password: &str) {
+async fn crowd(service: &ArcgisAuth<Upstream>, callers: usize, file: &Mounted, password: &str) {
     let answers = (0..callers).map(|number| send(service, get_as(format!("crowd{number}"))));
     let changes = async {
         sleep(SECOND / 2).await;
@@ -503,7 +501,7 @@ async fn a_late_yes_does_not_outweigh_a_newer_no() {
 
 /// A first login during which the password becomes a wrong one, which is refused. It takes a while to find out what the
 /// server is.
-async fn refused_after_a_change(file: &Mounted) -> ArcgisAuth<Fake> {
+async fn refused_after_a_change(file: &Mounted) -> ArcgisAuth<Upstream> {
     let client = client(|path, form| async move {
         if path.ends_with("rest/info") {
             sleep(5 * SECOND).await;

@@ -10,48 +10,27 @@ use std::{
 };
 
 use crate::support::{
-    ROADS, ROOT, answer, get,
-    logins::{
-        SECOND, TOKEN, caller, get_as, layer, open_to_any_token, paused_runtime, reader, site,
-    },
+    ROADS, ROOT, Reply, Upstream, answer, get,
+    logins::{SECOND, TOKEN, caller, client, get_as, layer, paused_runtime, reader, site},
     send,
+    token_service::IntoReply,
 };
 use bytes::Bytes;
 use futures_util::{future::join_all, stream};
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use http_body::Frame;
-use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, StreamBody};
 use tokio::time::{Instant, advance, sleep};
-use tower::{Layer, service_fn};
+use tower::Layer;
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Credential, CredentialRequest, Identity, Site, TokenClient, TokenError,
-    token_source_fn,
+    ArcgisAuthLayer, Credential, CredentialRequest, Identity, Site, TokenError, token_source_fn,
 };
 
-type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
-
-/// A token client that does as `rule` does, given path and form.
-fn client<F, Fut>(rule: F) -> TokenClient
-where
-    F: Fn(String, String) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = io::Result<Answer>> + Send + 'static,
-{
-    TokenClient::new(service_fn(move |request: Request<Full<Bytes>>| {
-        let rule = rule.clone();
-        async move {
-            let (head, body) = request.into_parts();
-            let form = body.collect().await.unwrap().to_bytes();
-            let form = String::from_utf8(form.to_vec()).unwrap();
-            rule(head.uri.path().to_owned(), form).await
-        }
-    }))
+fn says(body: &'static str) -> Reply {
+    answer(body).into_reply()
 }
 
-fn says(body: &'static str) -> io::Result<Answer> {
-    Ok(answer(body).map(|body| body.map_err(|never| match never {}).boxed_unsync()))
-}
-
-fn page(status: StatusCode) -> io::Result<Answer> {
+fn page(status: StatusCode) -> Reply {
     let mut page = says("<html>it is not here</html>")?;
     *page.status_mut() = status;
     Ok(page)
@@ -62,7 +41,7 @@ fn page(status: StatusCode) -> io::Result<Answer> {
 async fn passwords_in_14_minutes<F, Fut>(rule: F) -> usize
 where
     F: Fn() -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = io::Result<Answer>> + Send + 'static,
+    Fut: Future<Output = Reply> + Send + 'static,
 {
     let passwords = Arc::new(AtomicUsize::new(0));
     let count = passwords.clone();
@@ -70,7 +49,7 @@ where
         count.fetch_add(1, Ordering::SeqCst);
         rule()
     });
-    let service = layer(site().credential(reader()), client).layer(open_to_any_token());
+    let service = layer(site().credential(reader()), client).layer(Upstream::taking_any_token());
     let started = Instant::now();
     while started.elapsed() < 14 * 60 * SECOND {
         assert!(!send(&service, get(ROADS)).await.is_clean());
@@ -156,8 +135,8 @@ async fn a_password_that_worked_is_not_in_more_than_four_logins_without_an_answe
             says(TOKEN)
         }
     });
-    let service =
-        layer(site().identity_fn(caller).credential(reader()), client).layer(open_to_any_token());
+    let service = layer(site().identity_fn(caller).credential(reader()), client)
+        .layer(Upstream::taking_any_token());
     assert!(send(&service, get_as("first")).await.is_clean());
     hangs.store(true, Ordering::SeqCst);
     for crowd in 0..4 {
@@ -186,7 +165,7 @@ async fn a_login_broken_off_by_a_sign_out_is_one_without_an_answer() {
         async move { Ok(Credential::user(name, "secret")) }
     };
     let layer = layer(site().identity_fn(caller).credential_fn(own_name), client);
-    let service = layer.layer(open_to_any_token());
+    let service = layer.layer(Upstream::taking_any_token());
     let handle = layer.handle().sites().remove(0);
     for number in 0..8 {
         let other = service.clone();
@@ -214,7 +193,7 @@ async fn guesses_broken_off_by_sign_outs_are_four_at_most() {
     let count = passwords.clone();
     let client = client(move |_, _| {
         count.fetch_add(1, Ordering::SeqCst);
-        std::future::pending()
+        std::future::pending::<Reply>()
     });
     let guesses = AtomicUsize::new(0);
     let guess = move |_| {
@@ -266,9 +245,9 @@ fn a_login_on_a_runtime_that_is_dropped_counts_and_the_next_is_made_on_another()
     let count = passwords.clone();
     let client = client(move |_, _| {
         count.fetch_add(1, Ordering::SeqCst);
-        std::future::pending()
+        std::future::pending::<Reply>()
     });
-    let service = layer(site().credential(reader()), client).layer(open_to_any_token());
+    let service = layer(site().credential(reader()), client).layer(Upstream::taking_any_token());
     for minute in 0..10 {
         let runtime = paused_runtime();
         runtime.block_on(async {

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use crate::support::{
-    CLEAN, Fake, INVALID, REQUIRED, ROADS, Scripted, Source, answer, get, over, send, site,
+    CLEAN, INVALID, REQUIRED, ROADS, Scripted, Source, Upstream, answer, get, over, send, site,
     token_of,
 };
 use bytes::Bytes;
@@ -26,7 +26,7 @@ fn new_service(number: usize) -> String {
 #[tokio::test(start_paused = true)]
 async fn challenges_cause_twenty_logins_at_once_and_the_next_one_is_returned_with_the_reason() {
     let source = Source::new();
-    let fake = Fake::secured(&source.valid);
+    let fake = Upstream::secured(&source.valid);
     let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
     let service = layer.layer(fake.clone());
     assert!(send(&service, get(ROADS)).await.is_clean());
@@ -64,7 +64,7 @@ async fn challenges_cause_twenty_logins_at_once_and_the_next_one_is_returned_wit
 async fn a_server_that_takes_no_token_costs_one_login_in_thirty_seconds_whatever_the_paths() {
     let source = Source::new();
     source.always(Some(Scripted::Useless));
-    let service = over(Fake::secured(&source.valid), &source);
+    let service = over(Upstream::secured(&source.valid), &source);
 
     // Ten requests a second to ever new services, for an hour.
     for number in 0..36_000 {
@@ -86,7 +86,7 @@ async fn a_server_that_takes_no_token_costs_one_login_in_thirty_seconds_whatever
 async fn a_revocation_heals_within_thirty_seconds_though_the_budget_is_spent() {
     let source = Source::new();
     let valid = source.valid.clone();
-    let fake = Fake::new(move |request| match token_of(request) {
+    let fake = Upstream::new(move |request| match token_of(request) {
         Some(token) if !valid.contains(&token) => answer(INVALID),
         Some(_) if !request.uri.path().contains("Secret") => answer(CLEAN),
         _ => answer(REQUIRED),
@@ -113,8 +113,8 @@ async fn answers_of_no_use_do_not_refund_logins() {
     for is_head in [true, false] {
         let source = Source::new();
         source.always(Some(Scripted::Useless));
-        let secured = Fake::secured(&source.valid);
-        let fake = Fake::new(move |request| {
+        let secured = Upstream::secured(&source.valid);
+        let fake = Upstream::new(move |request| {
             let mut other = answer("");
             if request.method == Method::HEAD {
                 return other;
@@ -145,7 +145,7 @@ async fn logins_ahead_of_expiry_and_after_it_and_by_the_handle_do_not_count() {
     let lifetime = Duration::from_secs(60 * 60);
     let source = Source::new().lifetime(lifetime);
     let layer = ArcgisAuthLayer::try_new(site(&source)).unwrap();
-    let service = layer.layer(Fake::secured(&source.valid));
+    let service = layer.layer(Upstream::secured(&source.valid));
     let handle = layer.handle().sites().remove(0);
     for round in 0..3 * MOST {
         match round % 3 {
@@ -164,7 +164,7 @@ async fn logins_ahead_of_expiry_and_after_it_and_by_the_handle_do_not_count() {
 #[tokio::test(start_paused = true)]
 async fn tokens_revoked_twice_a_second_under_load_end_well() {
     let source = Source::new().takes(Duration::from_millis(30));
-    let service = over(Fake::secured(&source.valid), &source);
+    let service = over(Upstream::secured(&source.valid), &source);
     let revoking = {
         let valid = source.valid.clone();
         tokio::spawn(async move {

@@ -2,7 +2,6 @@
 
 use crate::support;
 use std::{
-    convert::Infallible,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -11,69 +10,34 @@ use std::{
 };
 
 use crate::support::{
-    CLEAN, Fake, INVALID, Mounted, REQUIRED, answer, get, logins::open_to_any_token, send, token_of,
+    CLEAN, INVALID, Mounted, REQUIRED, TokenService, Upstream, answer, get, logins, send, token_of,
 };
-use bytes::Bytes;
 use futures_util::future::join_all;
-use http::Request;
-use http_body_util::{BodyExt, Full};
-use tower::{Layer, service_fn};
+use tower::Layer;
 use tower_arcgis_auth::{
     ArcgisAuth, ArcgisAuthLayer, Cancelled, Credential, Fingerprint, IssuedToken, RefreshToken,
-    Secret, Site, SkipReason, StaticToken, TokenClient, TokenError, TokenRequest, TokenSource,
-    token_source_fn,
+    Secret, Site, SkipReason, StaticToken, TokenError, TokenRequest, TokenSource, token_source_fn,
 };
 
 const ROOT: &str = "https://gis.test/arcgis";
 const ROADS: &str = "https://gis.test/arcgis/rest/services/Roads/MapServer?f=json";
 const RIGHT: &str = "right horse";
 
-/// A `generateToken` that knows one password, and counts.
-#[derive(Clone, Default)]
-struct Door {
-    attempts: Arc<AtomicUsize>,
-}
-
-impl Door {
-    fn client(&self) -> TokenClient {
-        let attempts = self.attempts.clone();
-        TokenClient::new(service_fn(move |request: Request<Full<Bytes>>| {
-            let attempts = attempts.clone();
-            async move {
-                let form = request.into_body().collect().await.unwrap().to_bytes();
-                let password = form_urlencoded::parse(&form)
-                    .find(|(name, _)| name == "password")
-                    .map(|(_, value)| value.into_owned());
-                attempts.fetch_add(1, Ordering::SeqCst);
-                Ok::<_, Infallible>(answer(if password.as_deref() == Some(RIGHT) {
-                    r#"{"token":"abc","expires":4102444800000}"#
-                } else {
-                    r#"{"error":{"code":400,"message":"Unable to generate token.","details":["Invalid username or password."]}}"#
-                }))
-            }
-        }))
-    }
-
-    fn attempts(&self) -> usize {
-        self.attempts.load(Ordering::SeqCst)
-    }
-}
-
-fn over(site: Site, door: &Door) -> ArcgisAuth<Fake> {
+fn over(site: Site, tokens: &TokenService) -> ArcgisAuth<Upstream> {
     let layer = ArcgisAuthLayer::builder()
         .add_site(site.token_url("https://gis.test/arcgis/tokens/generateToken"))
-        .token_client(door.client())
+        .token_client(tokens.client())
         .build()
         .unwrap();
-    layer.layer(open_to_any_token())
+    layer.layer(Upstream::taking_any_token())
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_mounted_secret_that_changes_lifts_a_remembered_refusal() {
-    let door = Door::default();
+    let tokens = TokenService::knowing(RIGHT);
     let file = Mounted::holding("changes", "wrong\n");
     let credential = Credential::user("reader", file.secret());
-    let service = over(Site::new(ROOT).credential(credential), &door);
+    let service = over(Site::new(ROOT).credential(credential), &tokens);
     for _ in 0..10 {
         let answered = send(&service, get(ROADS)).await;
         assert!(matches!(
@@ -82,12 +46,12 @@ async fn a_mounted_secret_that_changes_lifts_a_remembered_refusal() {
         ));
         tokio::time::advance(Duration::from_secs(10)).await;
     }
-    assert_eq!(door.attempts(), 1);
+    assert_eq!(tokens.logins().len(), 1);
 
     file.hold(&format!("{RIGHT}\n"));
     tokio::time::advance(Duration::from_secs(2)).await;
     assert!(send(&service, get(ROADS)).await.is_clean());
-    assert_eq!(door.attempts(), 2);
+    assert_eq!(tokens.logins().len(), 2);
 }
 
 #[tokio::test]
@@ -99,10 +63,10 @@ async fn a_secret_that_is_not_there_is_a_fault_that_names_its_place() {
             "ARCGIS_AUTH_TEST_UNSET",
         ),
     ] {
-        let door = Door::default();
+        let tokens = TokenService::knowing(RIGHT);
         let service = over(
             Site::new(ROOT).credential(Credential::user("reader", secret)),
-            &door,
+            &tokens,
         );
         let answered = send(&service, get(ROADS)).await;
         let error = answered
@@ -114,13 +78,13 @@ async fn a_secret_that_is_not_there_is_a_fault_that_names_its_place() {
             .clone();
         assert!(!error.is_refused());
         assert!(error.to_string().contains(named), "{error}");
-        assert_eq!(door.attempts(), 0);
+        assert_eq!(tokens.logins().len(), 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_person_is_asked_once_however_many_requests_wait() {
-    let door = Door::default();
+    let tokens = TokenService::knowing(RIGHT);
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
     let site = Site::new(ROOT).credential_fn(move |request| {
@@ -131,16 +95,16 @@ async fn a_person_is_asked_once_however_many_requests_wait() {
             Ok(Credential::user("reader", RIGHT))
         }
     });
-    let service = over(site, &door);
+    let service = over(site, &tokens);
     let answers = join_all((0..1000).map(|_| send(&service, get(ROADS)))).await;
     assert!(answers.iter().all(|answered| answered.is_clean()));
     assert_eq!(asked.load(Ordering::SeqCst), 1);
-    assert_eq!(door.attempts(), 1);
+    assert_eq!(tokens.logins().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_answer_is_asked_for_again_with_the_number_of_refusals() {
-    let door = Door::default();
+    let tokens = TokenService::knowing(RIGHT);
     let answered = Arc::new(Mutex::new(Vec::new()));
     let heard = answered.clone();
     let site = Site::new(ROOT).credential_fn(move |request| {
@@ -152,27 +116,27 @@ async fn a_refused_answer_is_asked_for_again_with_the_number_of_refusals() {
         };
         async move { Ok(Credential::user("reader", password)) }
     });
-    assert!(send(&over(site, &door), get(ROADS)).await.is_clean());
+    assert!(send(&over(site, &tokens), get(ROADS)).await.is_clean());
     assert_eq!(*answered.lock().unwrap(), [0, 1, 2]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn wrong_answers_stop_before_the_account_is_locked() {
-    let door = Door::default();
+    let tokens = TokenService::knowing(RIGHT);
     let site = Site::new(ROOT).credential_fn(|request| async move {
         let guess = format!("guess {}", request.refused());
         Ok(Credential::user("reader", guess))
     });
-    let service = over(site, &door);
+    let service = over(site, &tokens);
     for _ in 0..10 {
         send(&service, get(ROADS)).await;
     }
-    assert_eq!(door.attempts(), 4);
+    assert_eq!(tokens.logins().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wrong_answer_given_again_is_one_failure_and_a_right_one_is_taken_after_it() {
-    let door = Door::default();
+    let tokens = TokenService::knowing(RIGHT);
     let password = Arc::new(Mutex::new("wrong"));
     let given = password.clone();
     let asked = Arc::new(AtomicUsize::new(0));
@@ -184,57 +148,55 @@ async fn a_wrong_answer_given_again_is_one_failure_and_a_right_one_is_taken_afte
     });
     let layer = ArcgisAuthLayer::builder()
         .add_site(site.token_url("https://gis.test/arcgis/tokens/generateToken"))
-        .token_client(door.client())
+        .token_client(tokens.client())
         .build()
         .unwrap();
-    let service = layer.layer(open_to_any_token());
+    let service = layer.layer(Upstream::taking_any_token());
     let answered = send(&service, get(ROADS)).await;
     let skip_reason = answered.outcome.skip_reason().unwrap().to_string();
     assert!(skip_reason.contains("Invalid username"), "{skip_reason}");
     assert!(!send(&service, get(ROADS)).await.is_clean());
-    assert_eq!((door.attempts(), asked.load(Ordering::SeqCst)), (1, 4));
+    assert_eq!(
+        (tokens.logins().len(), asked.load(Ordering::SeqCst)),
+        (1, 4)
+    );
     *password.lock().unwrap() = RIGHT;
     layer.handle().sign_out().await.unwrap();
     assert!(send(&service, get(ROADS)).await.is_clean());
-    assert_eq!(door.attempts(), 2);
+    assert_eq!(tokens.logins().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_person_who_cancels_is_not_asked_again_at_once() {
-    let door = Door::default();
+    let tokens = TokenService::knowing(RIGHT);
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
     let site = Site::new(ROOT).credential_fn(move |_| {
         counted.fetch_add(1, Ordering::SeqCst);
         async { Err(Cancelled) }
     });
-    let service = over(site, &door);
+    let service = over(site, &tokens);
     for _ in 0..5 {
         let answered = send(&service, get(ROADS)).await;
         assert_eq!(answered.body, REQUIRED);
     }
     assert_eq!(asked.load(Ordering::SeqCst), 1);
-    assert_eq!(door.attempts(), 0);
+    assert_eq!(tokens.logins().len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_login_knows_how_long_it_has_after_a_person_took_long_to_answer() {
-    let door = Door::default();
     let hangs = Arc::new(AtomicBool::new(true));
     let shared = hangs.clone();
-    let client = door.client();
-    let client = TokenClient::new(service_fn(move |request: Request<Full<Bytes>>| {
-        let (client, hangs) = (client.clone(), shared.clone());
+    let client = logins::client(move |_, _| {
+        let hangs = shared.clone();
         async move {
             if hangs.load(Ordering::SeqCst) {
                 std::future::pending::<()>().await;
             }
-            client
-                .send(request)
-                .await
-                .map(|answer| answer.map(Full::new))
+            answer(logins::TOKEN)
         }
-    }));
+    });
     let site = Site::new(ROOT).credential_fn(|_| async {
         tokio::time::sleep(Duration::from_secs(200)).await;
         Ok(Credential::user("reader", RIGHT))
@@ -244,7 +206,7 @@ async fn a_login_knows_how_long_it_has_after_a_person_took_long_to_answer() {
         .token_client(client)
         .build()
         .unwrap();
-    let service = layer.layer(open_to_any_token());
+    let service = layer.layer(Upstream::taking_any_token());
     let started = tokio::time::Instant::now();
     assert!(!send(&service, get(ROADS)).await.is_clean());
     assert_eq!(started.elapsed().as_secs(), 230);
@@ -258,10 +220,10 @@ async fn a_login_knows_how_long_it_has_after_a_person_took_long_to_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_person_who_does_not_answer_in_five_minutes_has_not_answered() {
-    let door = Door::default();
+    let tokens = TokenService::knowing(RIGHT);
     let site = Site::new(ROOT).credential_fn(|_| std::future::pending());
     let begun = tokio::time::Instant::now();
-    let answered = send(&over(site, &door), get(ROADS)).await;
+    let answered = send(&over(site, &tokens), get(ROADS)).await;
     assert_eq!(begun.elapsed().as_secs(), 300);
     assert!(
         answered
@@ -279,7 +241,7 @@ async fn how_long_a_person_has_to_answer_can_be_set() {
         .credential_fn(|_| std::future::pending())
         .credential_deadline(Duration::from_secs(20));
     let begun = tokio::time::Instant::now();
-    let answered = send(&over(site, &Door::default()), get(ROADS)).await;
+    let answered = send(&over(site, &TokenService::knowing(RIGHT)), get(ROADS)).await;
     assert!(!answered.is_clean());
     assert_eq!(begun.elapsed().as_secs(), 20);
 }
@@ -288,19 +250,19 @@ async fn how_long_a_person_has_to_answer_can_be_set() {
 async fn a_refresh_that_gets_no_answer_ends_and_the_next_is_made() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
-    let client = TokenClient::new(service_fn(move |_: Request<Full<Bytes>>| {
+    let client = logins::client(move |_, _| {
         let number = counted.fetch_add(1, Ordering::SeqCst);
         async move {
             if number == 0 {
                 std::future::pending::<()>().await;
             }
-            Ok::<_, Infallible>(answer(r#"{"access_token":"abcdef","expires_in":1800}"#))
+            answer(r#"{"access_token":"abcdef","expires_in":1800}"#)
         }
-    }));
+    });
     let source =
         RefreshToken::try_new("https://portal.test/portal", "app", "refresh", client).unwrap();
     let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(source)).unwrap();
-    let service = layer.layer(open_to_any_token());
+    let service = layer.layer(Upstream::taking_any_token());
     let before = tokio::runtime::Handle::current()
         .metrics()
         .num_alive_tasks();
@@ -310,7 +272,7 @@ async fn a_refresh_that_gets_no_answer_ends_and_the_next_is_made() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     assert_eq!(asked.load(Ordering::SeqCst), 2);
-    // Whoever watches the new token's age is one.
+    // What watches the new token's age is one.
     let tasks = tokio::runtime::Handle::current()
         .metrics()
         .num_alive_tasks();
@@ -321,7 +283,7 @@ async fn a_refresh_that_gets_no_answer_ends_and_the_next_is_made() {
 async fn a_ready_token_is_used_until_it_dies_and_then_its_challenge_goes_up() {
     let alive = Arc::new(AtomicBool::new(true));
     let living = alive.clone();
-    let fake = Fake::new(move |request| {
+    let fake = Upstream::new(move |request| {
         answer(match token_of(request).as_deref() {
             Some("ready") if living.load(Ordering::SeqCst) => CLEAN,
             Some("fresh") => CLEAN,
@@ -384,7 +346,7 @@ async fn a_source_that_tells_its_credential_now_and_then_has_not_changed_it() {
     let next = Forgetful::default();
     let source = StaticToken::new("dead").or_else(next.clone());
     let layer = ArcgisAuthLayer::try_new(Site::new(support::ROOT).token_source(source)).unwrap();
-    let service = layer.layer(Fake::new(|request| {
+    let service = layer.layer(Upstream::new(|request| {
         answer(match token_of(request) {
             Some(_) => INVALID,
             None => REQUIRED,
@@ -411,14 +373,14 @@ async fn a_source_that_tells_its_credential_now_and_then_has_not_changed_it() {
 async fn a_refusal_another_site_met_first_is_remembered_no_longer_than_there() {
     const MINUTE: Duration = Duration::from_secs(60);
     const ELSEWHERE: &str = "https://other.test/arcgis/rest/services/Water/MapServer?f=json";
-    let door = Door::default();
-    let mut builder = ArcgisAuthLayer::builder().token_client(door.client());
+    let tokens = TokenService::knowing(RIGHT);
+    let mut builder = ArcgisAuthLayer::builder().token_client(tokens.client());
     for root in [ROOT, "https://other.test/arcgis"] {
         let site = Site::new(root).credential(Credential::user("reader", "wrong"));
         let site = site.trust_token_service("https://gis.test");
         builder = builder.add_site(site.token_url("https://gis.test/arcgis/tokens/generateToken"));
     }
-    let service = builder.build().unwrap().layer(open_to_any_token());
+    let service = builder.build().unwrap().layer(Upstream::taking_any_token());
 
     send(&service, get(ROADS)).await;
     tokio::time::advance(10 * MINUTE).await;
@@ -429,12 +391,12 @@ async fn a_refusal_another_site_met_first_is_remembered_no_longer_than_there() {
     ));
     tokio::time::advance(4 * MINUTE).await;
     send(&service, get(ELSEWHERE)).await;
-    assert_eq!(door.attempts(), 1);
+    assert_eq!(tokens.logins().len(), 1);
 
     tokio::time::advance(2 * MINUTE).await;
     send(&service, get(ELSEWHERE)).await;
     assert_eq!(
-        door.attempts(),
+        tokens.logins().len(),
         2,
         "fifteen minutes have passed since it was refused"
     );

@@ -2,7 +2,6 @@
 
 use crate::support;
 use std::{
-    convert::Infallible,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -10,100 +9,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::support::{Fake, REQUIRED, ROADS, get, logins::open_to_any_token, send, token_of};
-use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full};
+use crate::support::{REQUIRED, ROADS, TokenService, Upstream, get, send, token_of};
+use http::{Method, StatusCode};
 use tokio::time::{Instant, advance};
-use tower::{Layer, service_fn};
-use tower_arcgis_auth::{
-    ArcgisAuthLayer, Credential, GenerateToken, Site, SkipReason, TokenClient, TokenError,
-};
+use tower::Layer;
+use tower_arcgis_auth::{ArcgisAuthLayer, Credential, GenerateToken, Site, SkipReason, TokenError};
 
 const USER: &str = "gis reader";
 const PASSWORD: &str = "p&ss+wörd%20?#=/";
-
-/// A request of the layer's own client, as it arrived.
-#[derive(Clone, Debug)]
-struct Asked {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: String,
-}
-
-impl Asked {
-    fn form(&self) -> Vec<(String, String)> {
-        form_urlencoded::parse(self.body.as_bytes())
-            .into_owned()
-            .collect()
-    }
-
-    fn field(&self, name: &str) -> Option<String> {
-        let mut form = self.form().into_iter();
-        form.find_map(|(key, value)| (key == name).then_some(value))
-    }
-}
-
-/// What a fake token service answers, by path.
-type Answers = Arc<dyn Fn(&Asked) -> Response<Full<Bytes>> + Send + Sync>;
-
-#[derive(Clone)]
-struct TokenService {
-    answers: Answers,
-    asked: Arc<Mutex<Vec<Asked>>>,
-}
-
-impl TokenService {
-    fn new(answers: impl Fn(&Asked) -> Response<Full<Bytes>> + Send + Sync + 'static) -> Self {
-        Self {
-            answers: Arc::new(answers),
-            asked: Arc::default(),
-        }
-    }
-
-    /// `rest/info` says `info`, everything else `login`.
-    fn advertising(info: impl Into<String>, login: &'static str) -> Self {
-        let info = info.into();
-        Self::new(move |asked| {
-            if asked.uri.path().ends_with("/rest/info") {
-                support::answer(info.clone())
-            } else {
-                support::answer(login)
-            }
-        })
-    }
-
-    fn client(&self) -> TokenClient {
-        let service = self.clone();
-        TokenClient::new(service_fn(move |request: Request<Full<Bytes>>| {
-            let service = service.clone();
-            async move {
-                let (parts, body) = request.into_parts();
-                let body = body.collect().await.unwrap().to_bytes();
-                let asked = Asked {
-                    method: parts.method,
-                    uri: parts.uri,
-                    headers: parts.headers,
-                    body: String::from_utf8(body.to_vec()).unwrap(),
-                };
-                let answer = (service.answers)(&asked);
-                service.asked.lock().unwrap().push(asked);
-                Ok::<_, Infallible>(answer)
-            }
-        }))
-    }
-
-    fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
-    }
-
-    fn logins(&self) -> Vec<Asked> {
-        let mut asked = self.asked();
-        asked.retain(|asked| asked.method == Method::POST);
-        asked
-    }
-}
 
 const TOKEN: &str = r#"{"token":"abc_DEF-123..","expires":4102444800000,"ssl":false}"#;
 
@@ -112,13 +25,8 @@ fn site(root: &str) -> Site {
 }
 
 /// Sends one request to `site`, whose server wants a token; says what the token service was asked and what came of it.
-async fn log_in(site: Site, service: &TokenService, uri: &str) -> (support::Answered, Fake) {
-    let fake = Fake::new(|request| {
-        support::answer(match token_of(request) {
-            Some(_) => support::CLEAN,
-            None => REQUIRED,
-        })
-    });
+async fn log_in(site: Site, service: &TokenService, uri: &str) -> (support::Answered, Upstream) {
+    let fake = Upstream::taking_any_token();
     let layer = ArcgisAuthLayer::builder()
         .add_site(site)
         .token_client(service.client())
@@ -435,7 +343,7 @@ async fn refusals_of_every_product_are_distinguished_from_faults() {
         .chain(faults.iter().map(|answer| (answer, false)));
     for ((status, body), refused) in all {
         let (status, body) = (StatusCode::from_u16(*status).unwrap(), *body);
-        let service = TokenService::new(move |_| {
+        let service = TokenService::at_once(move |_| {
             let mut answer = support::answer(body);
             *answer.status_mut() = status;
             answer
@@ -464,7 +372,7 @@ async fn refusals_of_every_product_are_distinguished_from_faults() {
 
 #[tokio::test]
 async fn a_password_a_server_repeats_is_in_no_error() {
-    let service = TokenService::new(|asked| {
+    let service = TokenService::at_once(|asked| {
         let password = asked.field("password").unwrap();
         let body =
             serde_json::json!({"error": {"code": 400, "message": format!("bad: {password}")}});
@@ -479,7 +387,7 @@ async fn a_password_a_server_repeats_is_in_no_error() {
 
 #[tokio::test]
 async fn an_endless_answer_is_a_fault() {
-    let service = TokenService::new(|_| support::answer(vec![b' '; 1024 * 1024]));
+    let service = TokenService::at_once(|_| support::answer(vec![b' '; 1024 * 1024]));
     let named = site(SECURE).token_url("https://gis.city.gov/arcgis/tokens/generateToken");
     let (answer, _) = log_in(named, &service, SECURE_ROADS).await;
     assert!(error_of(&answer).to_string().contains("longer"));
@@ -487,7 +395,7 @@ async fn an_endless_answer_is_a_fault() {
 
 /// Sends, waits `wait`, sends again: how many logins were made?
 async fn logins_after(login: String, date: Option<SystemTime>, wait: Duration) -> usize {
-    let service = TokenService::new(move |_| {
+    let service = TokenService::at_once(move |_| {
         let mut answer = support::answer(login.clone());
         if let Some(date) = date {
             let date = httpdate::fmt_http_date(date).parse().unwrap();
@@ -495,12 +403,7 @@ async fn logins_after(login: String, date: Option<SystemTime>, wait: Duration) -
         }
         answer
     });
-    let fake = Fake::new(|request| {
-        support::answer(match token_of(request) {
-            Some(_) => support::CLEAN,
-            None => REQUIRED,
-        })
-    });
+    let fake = Upstream::taking_any_token();
     let layer = ArcgisAuthLayer::builder()
         .add_site(site(SECURE).token_url("https://gis.city.gov/arcgis/tokens/generateToken"))
         .token_client(service.client())
@@ -553,7 +456,7 @@ async fn a_site_that_is_one_folder_logs_in_at_its_server() {
 
 #[tokio::test]
 async fn a_known_token_service_is_not_looked_up_again() {
-    let service = TokenService::new(move |asked| {
+    let service = TokenService::at_once(move |asked| {
         if asked.uri.path().ends_with("/rest/info") {
             return support::answer(info("https://gis.city.gov/arcgis/tokens/"));
         }
@@ -561,7 +464,7 @@ async fn a_known_token_service_is_not_looked_up_again() {
     });
     let valid = Arc::new(Mutex::new(false));
     let revoked = valid.clone();
-    let fake = Fake::new(move |request| {
+    let fake = Upstream::new(move |request| {
         let mut revoked = revoked.lock().unwrap();
         support::answer(match token_of(request) {
             None => REQUIRED,
@@ -637,7 +540,7 @@ fn an_error_of_a_setting_repeats_no_credential_of_a_url() {
 async fn a_guessed_token_url_is_given_up_once_the_server_names_its_own() {
     let is_up = Arc::new(AtomicBool::new(false));
     let up = Arc::clone(&is_up);
-    let service = TokenService::new(move |asked| {
+    let service = TokenService::at_once(move |asked| {
         let path = asked.uri.path();
         if path.ends_with("/rest/info") {
             return support::answer(if up.load(Ordering::SeqCst) {
@@ -656,7 +559,7 @@ async fn a_guessed_token_url_is_given_up_once_the_server_names_its_own() {
     let layer = ArcgisAuthLayer::builder()
         .add_site(site)
         .token_client(service.client());
-    let secured = layer.build().unwrap().layer(open_to_any_token());
+    let secured = layer.build().unwrap().layer(Upstream::taking_any_token());
     let item = "https://gis.test/portal/sharing/rest/content/items/1?f=json";
 
     assert!(!send(&secured, get(item)).await.is_clean());

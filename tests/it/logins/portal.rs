@@ -1,7 +1,6 @@
 //! A portal that forgets the tokens it has made.
 
 use std::{
-    convert::Infallible,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -9,44 +8,30 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{INVALID, answer};
-use bytes::Bytes;
-use http::Request;
-use http_body_util::{BodyExt, Full};
+use crate::support::{INVALID, TokenService, answer};
 use tokio::time::advance;
-use tower::service_fn;
-use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site, TokenClient};
+use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site};
 
 /// A portal that knows a server and logs in with `p-1`, `p-2`, …; the first `dead` of them it calls invalid ever after.
-fn forgetful_portal(logins: &Arc<AtomicUsize>, dead: &Arc<AtomicUsize>) -> TokenClient {
+fn forgetful_portal(logins: &Arc<AtomicUsize>, dead: &Arc<AtomicUsize>) -> TokenService {
     let (logins, dead) = (logins.clone(), dead.clone());
-    TokenClient::new(service_fn(move |r: Request<Full<Bytes>>| {
-        let (logins, dead) = (logins.clone(), dead.clone());
-        async move {
-            let form = r.into_body().collect().await.unwrap().to_bytes();
-            let field = |name: &str| {
-                form_urlencoded::parse(&form)
-                    .find(|(key, _)| key == name)
-                    .map(|(_, value)| value.into_owned())
-            };
-            let body = match field("serverUrl") {
-                None => {
-                    let login = logins.fetch_add(1, SeqCst) + 1;
-                    format!(r#"{{"token":"p-{login}","expires":4102444800000}}"#)
-                }
-                Some(_) => {
-                    let token = field("token").unwrap();
-                    let login: usize = token.trim_start_matches("p-").parse().unwrap();
-                    if login <= dead.load(SeqCst) {
-                        INVALID.to_owned()
-                    } else {
-                        format!(r#"{{"token":"s-{login}","expires":4102444800000}}"#)
-                    }
-                }
-            };
-            Ok::<_, Infallible>(answer(body))
+    TokenService::at_once(move |asked| {
+        if asked.field("serverUrl").is_none() {
+            let login = logins.fetch_add(1, SeqCst) + 1;
+            return answer(format!(
+                r#"{{"token":"p-{login}","expires":4102444800000}}"#
+            ));
         }
-    }))
+        let token = asked.field("token").unwrap();
+        let login: usize = token.trim_start_matches("p-").parse().unwrap();
+        if login <= dead.load(SeqCst) {
+            answer(INVALID)
+        } else {
+            answer(format!(
+                r#"{{"token":"s-{login}","expires":4102444800000}}"#
+            ))
+        }
+    })
 }
 
 #[tokio::test(start_paused = true)]
@@ -57,7 +42,7 @@ async fn a_portal_that_calls_a_token_invalid_it_has_just_made_is_not_logged_in_a
         .credential(Credential::user("u", "p"));
     let layer = ArcgisAuthLayer::builder()
         .add_site(site)
-        .token_client(forgetful_portal(&logins, &dead))
+        .token_client(forgetful_portal(&logins, &dead).client())
         .build()
         .unwrap();
     let handle = layer.handle().sites().remove(0);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::support::{
-    CLEAN, Fake, INVALID, REQUIRED, ROADS, Scripted, Source, answer, get, over, send, token_of,
+    CLEAN, INVALID, REQUIRED, ROADS, Scripted, Source, Upstream, answer, get, over, send, token_of,
 };
 use bytes::Bytes;
 use http::Request;
@@ -24,7 +24,7 @@ const FOREIGN: &str = "http://gis.test/arcgis/rest/services/Foreign/MapServer";
 #[tokio::test(start_paused = true)]
 async fn a_second_499_is_handed_to_the_caller() {
     let source = Source::new();
-    let fake = Fake::new(|_| answer(REQUIRED));
+    let fake = Upstream::new(|_| answer(REQUIRED));
     let service = over(fake.clone(), &source);
     let answer = send(&service, get(ROADS)).await;
     assert_eq!(answer.body, REQUIRED);
@@ -40,7 +40,7 @@ async fn a_second_499_is_handed_to_the_caller() {
 async fn a_service_that_refuses_the_account_costs_two_sendings_then_one() {
     let source = Source::new();
     let valid = source.valid.clone();
-    let fake = Fake::new(move |request| {
+    let fake = Upstream::new(move |request| {
         let refuses = request.uri.path().contains("/Secret/");
         match token_of(request) {
             Some(token) if valid.contains(&token) && !refuses => answer(CLEAN),
@@ -86,7 +86,7 @@ async fn a_refused_service_that_comes_back_clean_is_forgotten() {
     let source = Source::new();
     let open = Arc::new(AtomicBool::new(false));
     let (valid, opened) = (source.valid.clone(), open.clone());
-    let fake = Fake::new(move |request| match token_of(request) {
+    let fake = Upstream::new(move |request| match token_of(request) {
         Some(token) if valid.contains(&token) && opened.load(Ordering::SeqCst) => answer(CLEAN),
         _ => answer(REQUIRED),
     });
@@ -104,7 +104,7 @@ async fn a_refused_service_that_comes_back_clean_is_forgotten() {
 async fn a_service_that_calls_every_token_invalid_does_not_make_others_log_in_for_ever() {
     let source = Source::new();
     let valid = source.valid.clone();
-    let fake = Fake::new(move |request| {
+    let fake = Upstream::new(move |request| {
         let foreign = request.uri.path().contains("/Foreign/");
         match token_of(request) {
             None if foreign => answer(CLEAN),
@@ -129,9 +129,9 @@ async fn a_service_that_calls_every_token_invalid_does_not_make_others_log_in_fo
 }
 
 /// `Foreign` calls every token invalid, and answers `unsigned` without one. All others take valid tokens.
-fn with_foreign(source: &Source, unsigned: &'static str) -> Fake {
+fn with_foreign(source: &Source, unsigned: &'static str) -> Upstream {
     let valid = source.valid.clone();
-    Fake::new(move |request| {
+    Upstream::new(move |request| {
         let is_foreign = request.uri.path().contains("/Foreign");
         answer(match token_of(request) {
             None if is_foreign => unsigned,
@@ -180,7 +180,7 @@ async fn an_open_service_that_asks_for_a_token_gets_the_one_there_is() {
     let is_open = Arc::new(AtomicBool::new(true));
     let opened = is_open.clone();
     let valid = source.valid.clone();
-    let fake = Fake::new(move |request| {
+    let fake = Upstream::new(move |request| {
         let is_open = opened.load(Ordering::SeqCst) && request.uri.path().contains("/Foreign");
         answer(match token_of(request) {
             None if is_open => CLEAN,
@@ -223,7 +223,7 @@ async fn a_listing_is_never_asked_for_without_a_token() {
 #[tokio::test(start_paused = true)]
 async fn a_service_that_was_asked_unsigned_before_is_not_asked_so_again() {
     let source = Source::new();
-    let fake = Fake::new(|request| answer(token_of(request).map_or(REQUIRED, |_| INVALID)));
+    let fake = Upstream::new(|request| answer(token_of(request).map_or(REQUIRED, |_| INVALID)));
     let service = over(fake.clone(), &source);
     assert_eq!(send(&service, get(FOREIGN)).await.body, INVALID);
     assert_eq!(fake.tokens(), [None, Some("secret-1".into())]);
@@ -259,7 +259,7 @@ async fn a_service_that_calls_tokens_invalid_is_left_alone_longer_each_time() {
 async fn a_web_adaptor_called_server_is_no_service() {
     let source = Source::new();
     let valid = source.valid.clone();
-    let fake = Fake::new(move |request| {
+    let fake = Upstream::new(move |request| {
         answer(match token_of(request) {
             Some(token) if !valid.contains(&token) => INVALID,
             Some(_) if !request.uri.path().contains("/Secret/") => CLEAN,
@@ -298,7 +298,7 @@ async fn a_refused_service_that_calls_its_token_invalid_starts_no_login() {
     let valid = source.valid.clone();
     let is_shared = Arc::new(AtomicBool::new(false));
     let shared = is_shared.clone();
-    let fake = Fake::new(move |request| {
+    let fake = Upstream::new(move |request| {
         let is_refused = request.uri.path().contains("/Secret/") && !shared.load(Ordering::SeqCst);
         answer(match token_of(request) {
             Some(token) if !valid.contains(&token) => INVALID,
@@ -336,7 +336,7 @@ async fn a_refused_service_that_calls_its_token_invalid_starts_no_login() {
 async fn without_a_fresh_login_no_service_is_remembered_as_refusing() {
     let source = Source::new().lifetime(60 * MINUTE);
     let valid = source.valid.clone();
-    let fake = Fake::new(move |request| match token_of(request) {
+    let fake = Upstream::new(move |request| match token_of(request) {
         Some(token) if valid.contains(&token) => answer(CLEAN),
         _ => answer(REQUIRED),
     });

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Fake, ROADS, Scripted, Source, get, logins::paused_runtime, over, send};
+use crate::support::{ROADS, Scripted, Source, Upstream, get, logins::paused_runtime, over, send};
 use bytes::Bytes;
 use futures_util::{FutureExt, future::join_all};
 use http::Request;
@@ -22,7 +22,7 @@ const SOME_TIME: Duration = Duration::from_millis(200);
 #[tokio::test(start_paused = true)]
 async fn a_thousand_requests_on_a_cold_start_cost_one_login() {
     let source = Source::new().takes(SOME_TIME);
-    let service = over(Fake::secured(&source.valid), &source);
+    let service = over(Upstream::secured(&source.valid), &source);
 
     let answers = join_all((0..1000).map(|_| send(&service, get(ROADS)))).await;
 
@@ -33,7 +33,7 @@ async fn a_thousand_requests_on_a_cold_start_cost_one_login() {
 #[tokio::test(start_paused = true)]
 async fn a_thousand_requests_with_a_revoked_token_cost_one_login() {
     let source = Source::new().takes(SOME_TIME);
-    let service = over(Fake::secured(&source.valid), &source);
+    let service = over(Upstream::secured(&source.valid), &source);
     assert!(send(&service, get(ROADS)).await.is_clean());
     source.valid.revoke_all();
 
@@ -88,7 +88,7 @@ async fn answers_to_an_old_token_that_come_late_cost_no_login() {
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_hangs_up_during_the_login_harms_no_other() {
     let source = Source::new().takes(SOME_TIME);
-    let service = over(Fake::secured(&source.valid), &source);
+    let service = over(Upstream::secured(&source.valid), &source);
     {
         let mut leader = pin!(send(&service, get(ROADS)));
         assert!(leader.as_mut().now_or_never().is_none());
@@ -105,7 +105,7 @@ async fn a_caller_that_hangs_up_during_the_login_harms_no_other() {
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_is_not_polled_any_more_stalls_no_other() {
     let source = Source::new().takes(SOME_TIME);
-    let service = over(Fake::secured(&source.valid), &source);
+    let service = over(Upstream::secured(&source.valid), &source);
     let mut leader = pin!(send(&service, get(ROADS)));
     assert!(leader.as_mut().now_or_never().is_none());
 
@@ -120,7 +120,7 @@ async fn a_caller_that_is_not_polled_any_more_stalls_no_other() {
 async fn a_source_that_panics_fails_this_login_and_not_the_next() {
     let source = Source::new();
     source.next(Scripted::Panic);
-    let service = over(Fake::secured(&source.valid), &source);
+    let service = over(Upstream::secured(&source.valid), &source);
 
     let answers = join_all((0..10).map(|_| send(&service, get(ROADS)))).await;
     for answer in &answers {
@@ -143,7 +143,7 @@ async fn a_source_that_panics_fails_this_login_and_not_the_next() {
 async fn a_login_that_never_ends_is_given_up_after_thirty_seconds() {
     let source = Source::new();
     source.next(Scripted::Hang);
-    let service = over(Fake::secured(&source.valid), &source);
+    let service = over(Upstream::secured(&source.valid), &source);
     let begun = tokio::time::Instant::now();
 
     let answer = send(&service, get(ROADS)).await;
@@ -159,7 +159,7 @@ async fn a_login_that_never_ends_is_given_up_after_thirty_seconds() {
 async fn a_failed_login_is_shared_by_all_who_waited_for_it() {
     let source = Source::new().takes(SOME_TIME);
     source.next(Scripted::Fault);
-    let service = over(Fake::secured(&source.valid), &source);
+    let service = over(Upstream::secured(&source.valid), &source);
 
     let answers = join_all((0..100).map(|_| send(&service, get(ROADS)))).await;
 
@@ -175,7 +175,7 @@ async fn a_failed_login_is_shared_by_all_who_waited_for_it() {
 fn a_runtime_that_goes_away_during_a_login_leaves_the_store_usable() {
     let source = Source::new();
     source.next(Scripted::Hang);
-    let service = over(Fake::secured(&source.valid), &source);
+    let service = over(Upstream::secured(&source.valid), &source);
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -203,7 +203,7 @@ fn a_runtime_that_goes_away_during_a_login_leaves_the_store_usable() {
 #[test]
 fn a_token_whose_runtime_is_gone_is_used_until_a_server_rejects_it() {
     let source = Source::new().lifetime(Duration::from_secs(3));
-    let fake = Fake::secured(&source.valid);
+    let fake = Upstream::secured(&source.valid);
     let service = over(fake.clone(), &source);
     paused_runtime().block_on(async {
         assert!(send(&service, get(ROADS)).await.is_clean());
@@ -221,7 +221,7 @@ fn a_token_whose_runtime_is_gone_is_used_until_a_server_rejects_it() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_comes_late_waits_for_the_login_under_way() {
     let source = Source::new().takes(Duration::from_secs(1));
-    let fake = Fake::secured(&source.valid);
+    let fake = Upstream::secured(&source.valid);
     let answers_slowly = Arc::new(Semaphore::new(0));
     let permits = Arc::clone(&answers_slowly);
     let inner = service_fn(move |request: Request<ReplayBody<Full<Bytes>>>| {
@@ -283,7 +283,7 @@ fn a_waker_that_polls_at_once_meets_no_lock() {
     std::thread::spawn(move || {
         paused_runtime().block_on(async {
             let source = Source::new().takes(SOME_TIME);
-            let service = over(Fake::secured(&source.valid), &source);
+            let service = over(Upstream::secured(&source.valid), &source);
             let mut task: Task = Box::pin(async move {
                 let answer = send(&service, get(ROADS)).await;
                 sender.send(answer.is_clean()).unwrap();

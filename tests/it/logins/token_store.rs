@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Fake, REQUIRED, ROADS, ROOT, Scripted, Source, answer, get, over, send};
+use crate::support::{REQUIRED, ROADS, ROOT, Scripted, Source, Upstream, answer, get, over, send};
 use http::{HeaderValue, Method, StatusCode};
 use tokio::time::{Instant, advance};
 use tower::Layer;
@@ -14,9 +14,9 @@ use tower_arcgis_auth::{ArcgisAuthLayer, Site, SkipReason, TokenReason, token_so
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn secured() -> (Source, Fake) {
+fn secured() -> (Source, Upstream) {
     let source = Source::new();
-    let fake = Fake::secured(&source.valid);
+    let fake = Upstream::secured(&source.valid);
     (source, fake)
 }
 
@@ -109,7 +109,7 @@ async fn a_token_near_its_end_still_signs_while_the_next_is_fetched() {
     let source = Source::new()
         .lifetime(60 * MINUTE)
         .takes(Duration::from_millis(10));
-    let fake = Fake::secured(&source.valid);
+    let fake = Upstream::secured(&source.valid);
     let service = over(fake.clone(), &source);
     send(&service, get(ROADS)).await;
     let before = fake.count();
@@ -135,7 +135,7 @@ async fn a_token_near_its_end_still_signs_while_the_next_is_fetched() {
 #[tokio::test(start_paused = true)]
 async fn a_failed_renewal_does_not_displace_a_token_that_works() {
     let source = Source::new().lifetime(60 * MINUTE);
-    let service = over(Fake::secured(&source.valid), &source);
+    let service = over(Upstream::secured(&source.valid), &source);
     send(&service, get(ROADS)).await;
     source.always(Some(Scripted::Fault));
 
@@ -153,7 +153,7 @@ async fn a_failed_renewal_does_not_displace_a_token_that_works() {
 #[tokio::test(start_paused = true)]
 async fn a_token_past_its_end_is_not_sent() {
     let source = Source::new().lifetime(60 * MINUTE);
-    let fake = Fake::secured(&source.valid);
+    let fake = Upstream::secured(&source.valid);
     let service = over(fake.clone(), &source);
     send(&service, get(ROADS)).await;
     let before = fake.count();
@@ -171,7 +171,7 @@ async fn a_token_past_its_end_is_not_sent() {
 #[tokio::test(start_paused = true)]
 async fn a_token_past_its_end_is_tried_where_no_login_gives_a_better_one() {
     let source = Source::new().lifetime(60 * MINUTE);
-    let service = over(Fake::secured(&source.valid), &source);
+    let service = over(Upstream::secured(&source.valid), &source);
     assert!(send(&service, get(ROADS)).await.is_clean());
     source.always(Some(Scripted::Refuse));
     advance(61 * MINUTE).await;
@@ -200,7 +200,7 @@ async fn any_answer_but_a_challenge_and_a_servers_error_proves_the_token() {
     ] {
         for method in [Method::GET, Method::HEAD] {
             let source = Source::new();
-            let fake = Fake::new(move |_| {
+            let fake = Upstream::new(move |_| {
                 let mut answer = answer("");
                 *answer.status_mut() = StatusCode::from_u16(status).unwrap();
                 if let Some((name, value)) = header {
@@ -225,7 +225,7 @@ async fn any_answer_but_a_challenge_and_a_servers_error_proves_the_token() {
 #[tokio::test(start_paused = true)]
 async fn tokens_of_a_few_seconds_are_not_renewed_all_the_time() {
     let source = Source::new().lifetime(Duration::from_secs(10));
-    let service = over(Fake::secured(&source.valid), &source);
+    let service = over(Upstream::secured(&source.valid), &source);
     for _ in 0..1000 {
         assert!(send(&service, get(ROADS)).await.is_clean());
         advance(Duration::from_millis(100)).await;
@@ -253,7 +253,7 @@ async fn a_token_of_unknown_lifetime_is_used_until_a_server_refuses_it() {
 async fn clones_and_services_of_one_layer_share_the_token() {
     use tower::Layer;
     let source = Source::new();
-    let fake = Fake::secured(&source.valid);
+    let fake = Upstream::secured(&source.valid);
     let layer = tower_arcgis_auth::ArcgisAuthLayer::try_new(support::site(&source)).unwrap();
     for _ in 0..5 {
         let service = layer.clone().layer(fake.clone());
@@ -287,7 +287,7 @@ async fn logins_without_an_answer_may_have_been_counted_and_are_at_most_four_in_
         }
     });
     let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(never)).unwrap();
-    let service = layer.layer(Fake::new(|_| answer(REQUIRED)));
+    let service = layer.layer(Upstream::new(|_| answer(REQUIRED)));
     let started = Instant::now();
     while started.elapsed() < 4 * window {
         send(&service, get(ROADS)).await;

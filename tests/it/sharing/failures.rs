@@ -8,7 +8,7 @@ use std::sync::{
 use crate::support::shared_cache::{Fault, MemoryCache};
 use crate::support::{
     Mounted, ROADS, ROOT, answer, get,
-    logins::{INFO, SECOND, TOKEN, WRONG, client, layer, open_to_any_token, reader, site},
+    logins::{INFO, SECOND, TOKEN, WRONG, client, layer, reader, site},
     send,
 };
 use futures_util::future::join_all;
@@ -47,7 +47,7 @@ async fn a_password_mounted_for_a_moment_refuses_the_good_one_to_the_whole_fleet
             .allow_insecure_http()
             .shared_token_cache(&sealed(cache.clone()))
             .credential(Credential::user("reader", password));
-        layer(site, client.clone()).layer(open_to_any_token())
+        layer(site, client.clone()).layer(crate::support::Upstream::taking_any_token())
     };
     let service = replica(file.secret());
     let first = tokio::spawn(async move { send(&service, get(ROADS)).await });
@@ -118,7 +118,7 @@ async fn a_fleet_with_a_named_source_makes_four_logins_without_an_answer() {
     let count = passwords.clone();
     let client = client(move |_, _| {
         count.fetch_add(1, Ordering::SeqCst);
-        std::future::pending()
+        std::future::pending::<http::Response<http_body_util::Full<bytes::Bytes>>>()
     });
     let cache = MemoryCache::default();
     let replicas: Vec<_> = (0..10)
@@ -130,7 +130,7 @@ async fn a_fleet_with_a_named_source_makes_four_logins_without_an_answer() {
                 .shared_token_cache(&sealed(cache.clone()));
             ArcgisAuthLayer::try_new(site)
                 .unwrap()
-                .layer(open_to_any_token())
+                .layer(crate::support::Upstream::taking_any_token())
         })
         .collect();
     let started = Instant::now();

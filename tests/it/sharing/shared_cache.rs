@@ -14,7 +14,7 @@ use std::{
 };
 
 use crate::support::shared_cache::{Fault, MemoryCache};
-use crate::support::{Answered, Fake, INVALID, ROADS, ROOT, ValidTokens, answer, get, send};
+use crate::support::{Answered, INVALID, ROADS, ROOT, Upstream, ValidTokens, answer, get, send};
 use arcgis_stand_in::{PASSWORD as STAND_IN_PASSWORD, Portal, StandIn, USERNAME};
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -105,37 +105,37 @@ impl World {
             .allow_insecure_http()
     }
 
-    fn over(&self, site: Site) -> ArcgisAuth<Fake> {
+    fn over(&self, site: Site) -> ArcgisAuth<Upstream> {
         ArcgisAuthLayer::builder()
             .add_site(site)
             .token_client(self.token_client())
             .build()
             .unwrap()
-            .layer(Fake::secured(&self.valid))
+            .layer(Upstream::secured(&self.valid))
     }
 
     fn sealed(&self, key: &str) -> SealedTokenCache {
         SealedTokenCache::new(self.cache.clone(), keys(key))
     }
 
-    fn replica_with(&self, password: &str, key: &str) -> ArcgisAuth<Fake> {
+    fn replica_with(&self, password: &str, key: &str) -> ArcgisAuth<Upstream> {
         self.over(self.site(password).shared_token_cache(&self.sealed(key)))
     }
 
-    fn replica(&self) -> ArcgisAuth<Fake> {
+    fn replica(&self) -> ArcgisAuth<Upstream> {
         self.replica_with(PASSWORD, KEY)
     }
 
-    fn replicas(&self, count: usize) -> Vec<ArcgisAuth<Fake>> {
+    fn replicas(&self, count: usize) -> Vec<ArcgisAuth<Upstream>> {
         (0..count).map(|_| self.replica()).collect()
     }
 }
 
-async fn ask(replica: &ArcgisAuth<Fake>) -> Answered {
+async fn ask(replica: &ArcgisAuth<Upstream>) -> Answered {
     send(replica, get(ROADS)).await
 }
 
-async fn ask_all(replicas: &[ArcgisAuth<Fake>]) -> Vec<Answered> {
+async fn ask_all(replicas: &[ArcgisAuth<Upstream>]) -> Vec<Answered> {
     join_all(replicas.iter().map(ask)).await
 }
 
@@ -251,7 +251,7 @@ async fn ready_tokens_are_told_apart_whatever_comes_after_them() {
         for token in ["ada-s-token", "grace-s-token"] {
             world.valid.add(token);
             let source = StaticToken::new(token).or_else(NextBest { tells });
-            let fake = Fake::secured(&world.valid);
+            let fake = Upstream::secured(&world.valid);
             let site = Site::new(ROOT).token_source(world.sealed(KEY).wrap(source));
             let service = ArcgisAuthLayer::try_new(site).unwrap().layer(fake.clone());
             assert!(send(&service, get(ROADS)).await.is_clean());
@@ -277,7 +277,7 @@ async fn ready_tokens_with_a_next_are_accounts_of_their_own() {
 }
 
 /// A replica on a machine of its own, whose tokens work from there.
-fn at_address(world: &World, number: u8, password: &str) -> ArcgisAuth<Fake> {
+fn at_address(world: &World, number: u8, password: &str) -> ArcgisAuth<Upstream> {
     let inner = world.clone();
     let client = TokenClient::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
         let inner = inner.clone();
@@ -296,7 +296,7 @@ fn at_address(world: &World, number: u8, password: &str) -> ArcgisAuth<Fake> {
         .token_client(client)
         .build()
         .unwrap()
-        .layer(Fake::new(move |head| match support::token_of(head) {
+        .layer(Upstream::new(move |head| match support::token_of(head) {
             None => answer(support::REQUIRED),
             Some(token) if token.ends_with(&its_own) => answer(support::CLEAN),
             Some(_) => answer(INVALID),
@@ -440,7 +440,7 @@ async fn one_machine_that_is_not_let_in_shuts_no_other_out() {
         )))
         .build()
         .unwrap()
-        .layer(Fake::secured(&world.valid));
+        .layer(Upstream::secured(&world.valid));
     let told = ask(&shut_out).await;
     assert!(
         matches!(
@@ -707,7 +707,7 @@ async fn a_token_that_died_is_out_of_the_cache_though_no_replica_can_log_in() {
 }
 
 /// A replica before a server that says `dead` to a token that is.
-fn replica_before(world: &World, dead: &'static str) -> ArcgisAuth<Fake> {
+fn replica_before(world: &World, dead: &'static str) -> ArcgisAuth<Upstream> {
     let valid = world.valid.clone();
     let site = world.site(PASSWORD).shared_token_cache(&world.sealed(KEY));
     ArcgisAuthLayer::builder()
@@ -715,7 +715,7 @@ fn replica_before(world: &World, dead: &'static str) -> ArcgisAuth<Fake> {
         .token_client(world.token_client())
         .build()
         .unwrap()
-        .layer(Fake::new(move |head| match support::token_of(head) {
+        .layer(Upstream::new(move |head| match support::token_of(head) {
             Some(token) if valid.contains(&token) => answer(support::CLEAN),
             None => answer(support::REQUIRED),
             Some(_) => answer(dead),
@@ -757,7 +757,7 @@ async fn another_replicas_token_that_is_as_dead_costs_one_more_sending() {
         .unwrap();
     let behind = world.replica();
     assert!(
-        ask(&ahead.layer(Fake::secured(&world.valid)))
+        ask(&ahead.layer(Upstream::secured(&world.valid)))
             .await
             .is_clean()
     );
@@ -777,7 +777,7 @@ async fn a_service_that_takes_no_token_sees_three_sendings_and_is_then_left_alon
     let layer = ArcgisAuthLayer::builder()
         .add_site(site)
         .token_client(world.token_client());
-    let fake = Fake::new(|_| answer(support::REQUIRED));
+    let fake = Upstream::new(|_| answer(support::REQUIRED));
     let late = layer.build().unwrap().layer(fake.clone());
     for requests in 0..10 {
         let told = ask(&late).await;
@@ -973,7 +973,10 @@ async fn a_portals_own_token_service_is_one_however_it_is_found() {
 }
 
 /// A login is refused, slowly. Meanwhile the token that was in the cache when it began goes out of it.
-async fn refused_while(world: &World, goes: impl AsyncFnOnce(&ArcgisAuthLayer, &ArcgisAuth<Fake>)) {
+async fn refused_while(
+    world: &World,
+    goes: impl AsyncFnOnce(&ArcgisAuthLayer, &ArcgisAuth<Upstream>),
+) {
     let layer = || {
         ArcgisAuthLayer::builder()
             .add_site(world.site(PASSWORD).shared_token_cache(&world.sealed(KEY)))
@@ -983,8 +986,8 @@ async fn refused_while(world: &World, goes: impl AsyncFnOnce(&ArcgisAuthLayer, &
     };
     let (renewing, other) = (layer(), layer());
     let (client, other_client) = (
-        renewing.layer(Fake::secured(&world.valid)),
-        other.layer(Fake::secured(&world.valid)),
+        renewing.layer(Upstream::secured(&world.valid)),
+        other.layer(Upstream::secured(&world.valid)),
     );
     assert_clean(&ask_all(&[client, other_client.clone()]).await);
     *world.password.lock().unwrap() = "changed".to_owned();
@@ -1001,7 +1004,7 @@ async fn refused_while(world: &World, goes: impl AsyncFnOnce(&ArcgisAuthLayer, &
 #[tokio::test(start_paused = true)]
 async fn a_refused_login_brings_no_token_back_that_died_meanwhile() {
     let world = World::taking(Duration::from_secs(5));
-    let goes = async |layer: &ArcgisAuthLayer, client: &ArcgisAuth<Fake>| {
+    let goes = async |layer: &ArcgisAuthLayer, client: &ArcgisAuth<Upstream>| {
         world.valid.revoke_all();
         let client = client.clone();
         let asked = tokio::spawn(async move { ask(&client).await });
@@ -1016,7 +1019,7 @@ async fn a_refused_login_brings_no_token_back_that_died_meanwhile() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_login_brings_no_token_back_that_was_signed_out() {
     let world = World::taking(Duration::from_secs(5));
-    let goes = async |layer: &ArcgisAuthLayer, _: &ArcgisAuth<Fake>| {
+    let goes = async |layer: &ArcgisAuthLayer, _: &ArcgisAuth<Upstream>| {
         layer.handle().sign_out().await.unwrap();
     };
     refused_while(&world, goes).await;
@@ -1329,7 +1332,7 @@ async fn a_server_that_takes_no_token_is_not_hammered_through_the_cache() {
                 .token_client(world.token_client())
                 .build()
                 .unwrap()
-                .layer(Fake::new(|_| answer(INVALID)))
+                .layer(Upstream::new(|_| answer(INVALID)))
         })
         .collect();
     let mut attempts = Vec::new();

@@ -1,45 +1,25 @@
-//! A token service that does as a test says, and a server that any token opens: what tests of logins have in common.
+//! What tests of logins have in common: sites, credentials, identities and runtimes.
 
-use std::{convert::Infallible, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, request::Parts};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use tokio::runtime::{Builder, Runtime};
-use tower::service_fn;
 use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Identity, Site, TokenClient};
 
-use super::{Answer, CLEAN, Fake, REQUIRED, ROADS, ROOT, answer, get, token_of};
+pub use super::token_service::{INFO, TOKEN, WRONG};
+use super::{ROADS, ROOT, TokenService, get, token_service::IntoReply};
 
-pub const INFO: &str =
-    r#"{"currentVersion":11,"authInfo":{"tokenServicesUrl":"http://gis.test/arcgis/tokens/"}}"#;
-pub const TOKEN: &str = r#"{"token":"abcdef","expires":4102444800000}"#;
-pub const WRONG: &str = r#"{"error":{"code":400,"message":"Unable to generate token.","details":["Invalid username or password."]}}"#;
 pub const SECOND: Duration = Duration::from_secs(1);
 
-/// A token client that answers as `rule` does, given path and form.
+/// The client of a token service that answers as `rule` does, given path and form.
 pub fn client<F, Fut>(rule: F) -> TokenClient
 where
-    F: Fn(String, String) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = Answer> + Send + 'static,
+    F: Fn(String, String) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output: IntoReply> + Send + 'static,
 {
-    TokenClient::new(service_fn(move |request: Request<Full<Bytes>>| {
-        let rule = rule.clone();
-        async move {
-            let (head, body) = request.into_parts();
-            let form = body.collect().await.unwrap().to_bytes();
-            let form = String::from_utf8(form.to_vec()).unwrap();
-            Ok::<_, Infallible>(rule(head.uri.path().to_owned(), form).await)
-        }
-    }))
-}
-
-/// Any token opens it.
-pub fn open_to_any_token() -> Fake {
-    Fake::new(|request| match token_of(request) {
-        Some(_) => answer(CLEAN),
-        None => answer(REQUIRED),
-    })
+    TokenService::new(move |asked| rule(asked.path().to_owned(), asked.body)).client()
 }
 
 pub fn reader() -> Credential {
