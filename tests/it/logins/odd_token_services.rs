@@ -114,7 +114,7 @@ async fn a_token_service_on_a_host_that_is_not_trusted_is_asked_below_the_sites_
         ),
         (
             "https://gis01.internal/arcgis/admin/generateToken",
-            "/arcgis/generateToken",
+            "/arcgis/admin/generateToken",
         ),
         // Relative to the server.
         ("/arcgis/tokens/", "/arcgis/tokens/generateToken"),
