@@ -33,6 +33,8 @@ pub struct TokenError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Refused,
+    /// A refusal that no other credential changes.
+    RefusedToAll,
     /// A `credential_fn` gave no credential: no token service was asked.
     NotGiven,
     Fault,
@@ -61,6 +63,11 @@ impl TokenError {
     /// `message` reaches users and logs: it says what failed and what to do, and holds no secret.
     pub fn fault(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Fault, message.into())
+    }
+
+    /// A token service refused, and would refuse any other credential as well: none is asked for.
+    pub(crate) fn refused_to_all(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::RefusedToAll, message.into())
     }
 
     /// A `credential_fn` gave no credential. It counts as a refusal until a sign-out.
@@ -126,9 +133,21 @@ impl TokenError {
         self
     }
 
+    /// The same error, with `more` behind its words.
+    pub(crate) fn and(mut self, more: &str) -> Self {
+        let inner = Arc::make_mut(&mut self.inner);
+        inner.message = format!("{}; {more}", inner.message).into();
+        self
+    }
+
     /// Whether it is a refusal, and no fault.
     pub fn is_refused(&self) -> bool {
-        matches!(self.inner.kind, Kind::Refused | Kind::NotGiven)
+        self.inner.kind != Kind::Fault
+    }
+
+    /// Whether another credential may be accepted where this one was refused.
+    pub(crate) fn is_about_credential(&self) -> bool {
+        self.inner.kind == Kind::Refused
     }
 
     pub(crate) fn is_not_given(&self) -> bool {

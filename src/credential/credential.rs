@@ -80,12 +80,22 @@ impl Credential {
         }
     }
 
+    /// Client id and client secret, as they are now.
+    pub(crate) fn read_app(&self) -> Result<App, TokenError> {
+        match &self.kind {
+            CredentialKind::App { id, secret } => Ok(App {
+                id: id.read()?,
+                secret: secret.read()?,
+            }),
+            _ => Err(not_an_app()),
+        }
+    }
+
     pub(crate) fn fingerprint(&self, fingerprint: &mut Fingerprint) {
         match self.parts() {
             (account, Some(secret)) => {
-                // An application may be called what a user is called.
                 if matches!(self.kind, CredentialKind::App { .. }) {
-                    fingerprint.account("application");
+                    fingerprint.account(APPLICATION);
                 }
                 fingerprint.account_of(account);
                 fingerprint.secret_of(secret);
@@ -118,6 +128,34 @@ impl Credential {
     }
 }
 
+/// An application may be called what a user is called: this comes before its client id.
+const APPLICATION: &str = "application";
+
+/// A client id and a client secret as they were read.
+pub(crate) struct App {
+    id: SecretString,
+    secret: SecretString,
+}
+
+impl App {
+    pub(crate) fn id(&self) -> &str {
+        self.id.expose_secret()
+    }
+
+    pub(crate) fn secret(&self) -> &str {
+        self.secret.expose_secret()
+    }
+
+    /// As [`Credential::fingerprint`] of these.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        let mut fingerprint = Fingerprint::empty();
+        fingerprint.account(APPLICATION);
+        fingerprint.account(self.id());
+        fingerprint.secret(self.secret());
+        fingerprint
+    }
+}
+
 /// A user name and a password as they were read.
 pub(crate) struct User {
     name: SecretString,
@@ -146,6 +184,13 @@ impl User {
 pub(crate) fn not_a_user() -> TokenError {
     TokenError::refused(
         "this token service logs users in, and the credential is no user's; give `Credential::user`",
+    )
+}
+
+/// A token service for applications got a credential of another kind.
+fn not_an_app() -> TokenError {
+    TokenError::refused(
+        "OAuth logs applications in here, and the credential is no application's; give `Credential::app`",
     )
 }
 

@@ -5,5 +5,5 @@ mod credential;
 mod fingerprint;
 mod secret;
 
-pub(crate) use self::credential::{CredentialKind, User, not_a_user};
+pub(crate) use self::credential::{App, CredentialKind, User, not_a_user};
 pub use self::{credential::Credential, fingerprint::Fingerprint, secret::Secret};

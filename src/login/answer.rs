@@ -25,7 +25,7 @@ pub(super) fn read_token(
 }
 
 /// The token of a `generateToken` answer, if there is one.
-pub(super) fn token_in(
+fn token_in(
     json: &serde_json::Map<String, Value>,
     answer: &Response<Bytes>,
 ) -> Option<Result<IssuedToken, TokenError>> {
@@ -82,7 +82,7 @@ pub(super) fn read_json(
             status: Some(answer.status()),
             code: refusal.code,
             is_about_lifetime: is_about_lifetime(&refusal.words),
-            says_not_this_server: refusal.words.contains("for this server"),
+            said: Some(refusal.said(answer, secrets)),
             error: refusal.into_error(answer, place, secrets),
         }),
         None => Ok(json),
@@ -96,8 +96,8 @@ pub(super) struct Failure {
     pub(super) code: Option<i64>,
     /// The server refuses the lifetime that was asked for, and not the credential.
     pub(super) is_about_lifetime: bool,
-    /// A portal says that it makes no tokens for this server.
-    pub(super) says_not_this_server: bool,
+    /// ArcGIS's code and words, fit for an error.
+    pub(super) said: Option<String>,
     pub(super) error: TokenError,
 }
 
@@ -109,6 +109,15 @@ impl Failure {
             .or(self.status.map(|status| i64::from(status.as_u16())));
         matches!(code, Some(404 | 405))
     }
+
+    /// The same of an answer to a request for this lifetime. Where none was asked for, none was refused: the words are about
+    /// something else then, and the refusal counts.
+    pub(super) fn asked_for(self, lifetime: Option<Duration>) -> Self {
+        Self {
+            is_about_lifetime: self.is_about_lifetime && lifetime.is_some(),
+            ..self
+        }
+    }
 }
 
 impl From<TokenError> for Failure {
@@ -117,7 +126,7 @@ impl From<TokenError> for Failure {
             status: None,
             code: None,
             is_about_lifetime: false,
-            says_not_this_server: false,
+            said: None,
             error,
         }
     }
@@ -135,8 +144,7 @@ struct Refusal {
 }
 
 impl Refusal {
-    fn into_error(self, answer: &Response<Bytes>, place: &str, secrets: &[&str]) -> TokenError {
-        let status = answer.status();
+    fn said(&self, answer: &Response<Bytes>, secrets: &[&str]) -> String {
         // As sent, and with JSON's escapes resolved; before the words are cut or put on one line.
         let repeats = |secret: &&str| {
             repeats(answer.body(), secret) || repeats(self.words.as_bytes(), secret)
@@ -146,37 +154,36 @@ impl Refusal {
         } else {
             one_line(&self.words)
         };
-        let code = self
-            .code
-            .map_or_else(|| status.as_u16().to_string(), |code| code.to_string());
+        let code = self.code.map_or_else(
+            || answer.status().as_u16().to_string(),
+            |code| code.to_string(),
+        );
+        format!("{code} {said}")
+    }
+
+    fn into_error(self, answer: &Response<Bytes>, place: &str, secrets: &[&str]) -> TokenError {
+        let said = self.said(answer, secrets);
+        let status = answer.status();
         if is_refusal(self.code, &self.words, status) {
             let check = if place.contains("/oauth2/") {
                 "the client id, and the secret, refresh token or code that goes with it"
             } else {
                 "user name (case counts) and password, and that the account is not locked"
             };
-            TokenError::refused(format!(
-                "{place} refused the login: {code} {said}; check {check}"
-            ))
+            TokenError::refused(format!("{place} refused the login: {said}; check {check}"))
         } else {
-            TokenError::fault(format!("{place} makes no login now: {code} {said}"))
+            TokenError::fault(format!("{place} makes no login now: {said}"))
         }
     }
 }
 
 /// Some versions refuse a lifetime above their maximum, in words that are not documented: these name the parameter, or its
 /// subject. The words of a refused credential do not.
-fn is_about_lifetime(words: &str) -> bool {
+pub(super) fn is_about_lifetime(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
-    [
-        "expiration",
-        "lifetime",
-        "validity",
-        "life time",
-        "valid for",
-    ]
-    .iter()
-    .any(|word| words.contains(word))
+    ["expiration", "lifetime", "life time", "validity"]
+        .iter()
+        .any(|word| words.contains(word))
 }
 
 /// Whether `body` holds `secret`, plain or in an encoding that servers echo.

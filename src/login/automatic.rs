@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use super::{
@@ -122,14 +123,14 @@ impl Automatic {
             is_before_10_6,
             untrusted,
         } = self.settings.discovery.find(is_app).await?;
+        let lifetime = longest_lifetime.map_or(DEFAULT_LIFETIME, |it| it.min(DEFAULT_LIFETIME));
         let source = match &*login {
             Login::GenerateToken(endpoint) => {
                 let source = self.generate_token(endpoint, &self.settings.binding);
-                let longest = longest_lifetime.unwrap_or(DEFAULT_LIFETIME);
-                Arc::new(source.lifetime(longest.min(DEFAULT_LIFETIME)))
+                Arc::new(source.lifetime(lifetime))
             }
             Login::LegacyToken(endpoint) => self.legacy_token(endpoint),
-            Login::Portal(login) => self.at_portal(login),
+            Login::Portal(login) => self.at_portal(login, lifetime),
         };
         Ok(Chosen {
             source,
@@ -174,8 +175,14 @@ impl Automatic {
         }
     }
 
-    fn at_portal(&self, login: &PortalLogin) -> Arc<dyn DynTokenSource> {
+    /// `lifetime` is what the site's own server grants; that portal is another server, unless it is the site.
+    fn at_portal(&self, login: &PortalLogin, lifetime: Duration) -> Arc<dyn DynTokenSource> {
         let settings = &*self.settings;
+        let portals = if login.is_site {
+            lifetime
+        } else {
+            DEFAULT_LIFETIME
+        };
         let binding = match &settings.binding {
             own if login.is_site => own.clone(),
             // One login serves servers with different `Referer`s: its token has the portal's.
@@ -183,7 +190,7 @@ impl Automatic {
             other => other.clone(),
         };
         let make = || {
-            let source = self.portal_login(login, &binding);
+            let source = self.portal_login(login, &binding, portals);
             let source = settings.sharing.portal(&binding, source);
             let client = settings.discovery.client.clone();
             Portal::with(&login.url, login.exchange.clone(), source, client)
@@ -196,24 +203,28 @@ impl Automatic {
             return Arc::new(portal);
         }
         let server = FederatedServer::new(&portal, settings.discovery.root.clone())
-            .binding(settings.binding.clone());
+            .binding(settings.binding.clone())
+            .lifetime(lifetime);
         Arc::new(if settings.sends_portal_token {
-            server.direct(self.portal_login(login, &settings.binding))
+            server.direct(self.portal_login(login, &settings.binding, lifetime))
         } else {
             server
         })
     }
 
-    fn portal_login(&self, login: &PortalLogin, binding: &TokenBinding) -> Arc<dyn DynTokenSource> {
+    fn portal_login(
+        &self,
+        login: &PortalLogin,
+        binding: &TokenBinding,
+        lifetime: Duration,
+    ) -> Arc<dyn DynTokenSource> {
         let Some(oauth) = &login.oauth else {
-            return Arc::new(self.generate_token(&login.exchange, binding));
+            let source = self.generate_token(&login.exchange, binding);
+            return Arc::new(source.lifetime(lifetime));
         };
         let client = self.settings.discovery.client.clone();
-        Arc::new(OAuthApp::new(
-            oauth.clone(),
-            self.credential.clone(),
-            client,
-        ))
+        let source = OAuthApp::new(oauth.clone(), self.credential.clone(), client);
+        Arc::new(source.lifetime(lifetime))
     }
 }
 
@@ -234,12 +245,10 @@ impl TokenSource for Automatic {
             Err(error) => {
                 self.doubt(&error, chosen.is_certain);
                 Err(match &chosen.untrusted {
-                    Some(Untrusted { named, .. }) if !error.is_refused() => {
-                        TokenError::fault(format!(
-                            "{error}; the server names {named} as its token service: if that is right, list its origin with \
+                    Some(Untrusted { named, .. }) if !error.is_refused() => error.and(&format!(
+                        "the server names {named} as its token service: if that is right, list its origin with \
                          `trust_token_service`"
-                        ))
-                    }
+                    )),
                     _ => error,
                 })
             }

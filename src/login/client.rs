@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::answer::Failure;
+use super::{answer::Failure, in_minutes};
 use crate::{
     error::{BoxError, TokenError},
     guard::LoginAttempt,
@@ -261,6 +261,14 @@ impl Form {
             }
             TokenBinding::Ip(address) => self.pair("client", "ip").pair("ip", &address.to_string()),
             TokenBinding::RequestIp => self.pair("client", "requestip"),
+        }
+    }
+
+    /// How long the token is asked for, if that is said.
+    pub(super) fn lasting(self, lifetime: Option<Duration>) -> Self {
+        match lifetime {
+            Some(lifetime) => self.pair("expiration", &in_minutes(lifetime)),
+            None => self,
         }
     }
 

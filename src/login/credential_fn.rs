@@ -193,7 +193,7 @@ impl TokenSource for AskedCredential {
                 }
             };
             match self.log_in(&*source, &request).await {
-                Err(error) if error.is_refused() => {
+                Err(error) if error.is_about_credential() => {
                     self.keep(None, sign_outs);
                     refused += 1;
                     if refused >= MOST_ANSWERS {
@@ -203,8 +203,8 @@ impl TokenSource for AskedCredential {
                         )));
                     }
                 }
-                // After a fault the credential may be right: it is kept for the next login.
-                token_or_fault => return token_or_fault,
+                // After any other error the credential may be right: it is kept for the next login.
+                token_or_error => return token_or_error,
             }
         }
     }

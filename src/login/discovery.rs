@@ -2,7 +2,10 @@
 //! many logins wait, and again after 15 minutes.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -76,7 +79,7 @@ pub(super) struct PortalLogin {
 pub(super) struct Found {
     pub(super) login: Arc<Login>,
     pub(super) is_certain: bool,
-    /// The longest lifetime that a server's own token service grants.
+    /// The longest lifetime that the server grants.
     pub(super) longest_lifetime: Option<Duration>,
     /// The server does not know `X-Esri-Authorization`.
     pub(super) is_before_10_6: bool,
@@ -134,9 +137,14 @@ impl From<NoLogin> for TokenError {
 
 type Answer = Result<Found, NoLogin>;
 
-/// What was found, for users and for applications separately.
+/// What was found.
 #[derive(Debug, Default)]
-pub(crate) struct Answers([Mutex<Known>; 2]);
+pub(crate) struct Answers {
+    users: Mutex<Known>,
+    applications: Mutex<Known>,
+    /// The log says that the token service is elsewhere than the server says.
+    is_elsewhere_logged: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -147,8 +155,11 @@ struct Known {
 
 impl Answers {
     fn known(&self, is_app: bool) -> MutexGuard<'_, Known> {
-        let [users, apps] = &self.0;
-        lock(if is_app { apps } else { users })
+        lock(if is_app {
+            &self.applications
+        } else {
+            &self.users
+        })
     }
 }
 
@@ -215,7 +226,7 @@ impl Discovery {
     /// that names a login, else the first that says anything. `None` where it says nothing: ArcGIS before 10.1, or no
     /// ArcGIS.
     pub(crate) async fn server_info(&self) -> Result<Option<ServerInfo>, TokenError> {
-        let mut without_login = None;
+        let (mut without_login, mut redirect) = (None, None);
         for path in ["/rest/info", "/sharing/rest/info"] {
             let info = format!("{}{path}?f=json", self.root);
             let info: Uri = info.parse().map_err(|_| {
@@ -226,6 +237,11 @@ impl Discovery {
             let asked = redact(&info);
             let response = self.client.send(get(info)).await?;
             let status = response.status();
+            // A portal may redirect what it does not know: its own information is looked for all the same.
+            if status.is_redirection() {
+                redirect.get_or_insert_with(|| redirected(&response, &asked).error);
+                continue;
+            }
             let json = serde_json::from_slice::<Value>(response.body()).ok();
             let info = json.as_ref().and_then(|json| ServerInfo::of(json, &asked));
             if info.as_ref().is_some_and(ServerInfo::names_login) {
@@ -233,16 +249,19 @@ impl Discovery {
             }
             without_login = without_login.or(info);
             // A page of a server that starts or is in maintenance does not mean that it is an old one.
-            if status.is_redirection() {
-                return Err(redirected(&response, &asked).error);
-            }
             if json.is_none() && status != StatusCode::NOT_FOUND {
-                return Err(TokenError::fault(format!(
-                    "{asked} answered {status} with no JSON; is the server up? A token URL can be named instead",
-                )));
+                let no_json = || {
+                    TokenError::fault(format!(
+                        "{asked} answered {status} with no JSON; is the server up? A token URL can be named instead",
+                    ))
+                };
+                return Err(redirect.unwrap_or_else(no_json));
             }
         }
-        Ok(without_login)
+        match (without_login, redirect) {
+            (None, Some(redirect)) => Err(redirect),
+            (info, _) => Ok(info),
+        }
     }
 
     /// Whether `<root>/tokens/generateToken` is there. Asked without a credential, so that no account is locked: it answers
@@ -260,8 +279,12 @@ impl Discovery {
         Ok(self.checked(&format!("{}/tokens", self.root))?)
     }
 
-    /// The URL as an absolute one: some servers name their token service relative to themselves.
+    /// The URL as an absolute one: some servers name their token service relative to themselves, or to `rest/info`.
     fn absolute(&self, url: &str) -> String {
+        let url = ["../", "./"]
+            .iter()
+            .find_map(|dots| url.strip_prefix(dots))
+            .unwrap_or(url);
         if let Some(rest) = url.strip_prefix("//") {
             let scheme = self.root.split("://").next().unwrap_or("https");
             return format!("{scheme}://{rest}");
@@ -351,6 +374,7 @@ impl Discovery {
         let found = self.decide_by(&info, is_app).await?;
         Ok(Found {
             is_before_10_6: info.is_before_10_6(),
+            longest_lifetime: info.longest_lifetime,
             ..found
         })
     }
@@ -374,14 +398,7 @@ impl Discovery {
                 self.root
             ))
             .into()),
-            (None, Some(url)) => {
-                let found = self.standalone(url)?;
-                let minutes = info.longest_lifetime;
-                Ok(Found {
-                    longest_lifetime: minutes.map(|minutes| Duration::from_secs(60 * minutes)),
-                    ..found
-                })
-            }
+            (None, Some(url)) => self.standalone(url),
             (None, None) => Ok(Found::new(self.without_info().await?, false)),
         }
     }
@@ -398,7 +415,9 @@ impl Discovery {
         };
         let endpoint = self.checked(&format!("{}{path}", self.root))?;
         let (named, asked) = (redact(url), endpoint.shown());
-        trace::token_service_elsewhere(&self.root, &named, &asked);
+        if !self.found.is_elsewhere_logged.swap(true, Ordering::Relaxed) {
+            trace::token_service_elsewhere(&self.root, &named, &asked);
+        }
         Ok(Found {
             untrusted: Some(Untrusted {
                 named,
@@ -456,21 +475,62 @@ fn is_same_place(root: &str, portal: &str) -> bool {
     matches!((Root::parse(root), Root::parse(portal)), (Ok(root), Ok(portal)) if root.is_same(&portal))
 }
 
-/// The part of a token service's path from `/tokens` on, or else from `/generateToken` on.
+/// The part of a token service's path from `/tokens` on, or else from `/generateToken` on, with the folder that is ArcGIS
+/// Server's own before it. `None` for a portal's: a federated server's users are the portal's.
 fn token_service_path(url: &str) -> Option<String> {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    let path = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let path = path.find('/').map_or("", |start| &path[start..]);
-    let lower = path.to_ascii_lowercase();
-    ["/tokens", "/generatetoken"].into_iter().find_map(|name| {
-        let start = lower.find(name)?;
-        let behind = lower.as_bytes().get(start + name.len());
-        matches!(behind, None | Some(b'/')).then(|| path[start..].to_owned())
-    })
+    let url = url.split(['?', '#']).next()?;
+    let path = url.split_once("//").map_or(url, |(_, rest)| rest);
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    let at = |names: &[&str]| {
+        let is = |segment: &&str| names.iter().any(|name| name.eq_ignore_ascii_case(segment));
+        segments.iter().position(is)
+    };
+    let service = at(&["tokens"]).or_else(|| at(&["generateToken"]))?;
+    let own = at(&["admin", "rest", "security"]).filter(|own| own + 1 == service);
+    let is_portals = at(&["sharing"]).is_some_and(|sharing| sharing < service);
+    (!is_portals).then(|| format!("/{}", segments[own.unwrap_or(service)..].join("/")))
 }
 
 fn https(uri: &Uri) -> Option<Uri> {
     let mut parts = uri.clone().into_parts();
     parts.scheme = Some(Scheme::HTTPS);
     Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_a_token_service_begins_with_what_is_arcgis_servers_own() {
+        for (url, path) in [
+            ("https://h:6443/arcgis/tokens", Some("/tokens")),
+            ("https://h:6443/arcgis/tokens/", Some("/tokens/")),
+            (
+                "https://h/gis/Tokens/GenerateToken?x",
+                Some("/Tokens/GenerateToken"),
+            ),
+            ("https://h/tokens/tokens", Some("/tokens/tokens")),
+            ("https://h/tokens2/tokens", Some("/tokens")),
+            ("https://h/arcgis/security/tokens", Some("/security/tokens")),
+            (
+                "https://h/arcgis/admin/generateToken",
+                Some("/admin/generateToken"),
+            ),
+            (
+                "https://h/arcgis/admin/x/generateToken",
+                Some("/generateToken"),
+            ),
+            ("https://h/generateToken", Some("/generateToken")),
+            ("//h/arcgis/tokens", Some("/tokens")),
+            ("https://tokens/arcgis", None),
+            ("https://h/arcgis/login", None),
+            ("https://h", None),
+            // A portal's.
+            ("https://h/portal/sharing/rest/generateToken", None),
+            ("https://h/sharing/generateToken", None),
+        ] {
+            assert_eq!(token_service_path(url).as_deref(), path, "{url}");
+        }
+    }
 }

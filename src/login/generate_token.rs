@@ -6,16 +6,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, StatusCode};
 
 use super::{
     DEFAULT_LIFETIME,
     answer::{Failure, read_token},
     client::{Form, TokenClient, bind, post_form},
     endpoint::Endpoint,
-    in_minutes,
     legacy_token::LegacyToken,
     setters::{binding_setters, insecure_http_setter, lifetime_setter},
+    with_lifetime,
 };
 use crate::{
     credential::{Credential, Fingerprint, User},
@@ -118,14 +118,16 @@ impl GenerateToken {
             .await?;
         let form = Form::default()
             .pair("username", user.name())
-            .pair("password", user.password());
-        let form = match lifetime {
-            Some(lifetime) => form.pair("expiration", &in_minutes(lifetime)),
-            None => form,
-        };
-        let mut login = post_form(uri, form.pair("f", "json").bound_to(&self.binding));
+            .pair("password", user.password())
+            .lasting(lifetime)
+            .pair("f", "json")
+            .bound_to(&self.binding);
+        let mut login = post_form(uri, form);
         bind(&mut login, &self.binding)?;
-        let read = |answer: &Response<Bytes>| read_token(answer, &asked, &[user.password()]);
+        let read = |answer: &Response<Bytes>| {
+            let token = read_token(answer, &asked, &[user.password()]);
+            token.map_err(|failure| failure.asked_for(lifetime))
+        };
         self.client.log_in(attempt, login, read).await
     }
 
@@ -146,34 +148,33 @@ impl GenerateToken {
 
 impl TokenSource for GenerateToken {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        if let Some(legacy) = self
-            .legacy()
+        let legacy = self.legacy();
+        if let Some(legacy) = legacy
+            .as_ref()
             .filter(|_| self.is_legacy.load(Ordering::Relaxed))
         {
-            return legacy.token(request).await;
+            let token = legacy.token(request).await;
+            // The server may be a newer one by now: the next login looks.
+            self.is_legacy.store(token.is_ok(), Ordering::Relaxed);
+            return token;
         }
-        let lifetime = Some(self.lifetime);
-        let token = match self.log_in(&request, lifetime).await {
-            Err(failure) if failure.is_about_lifetime => self.log_in(&request, None).await,
-            token => token,
-        };
-        let failure = match token {
+        let log_in = |lifetime| self.log_in(&request, lifetime);
+        let failure = match with_lifetime(self.lifetime, log_in).await {
             Ok(token) => return Ok(token),
             Err(failure) => failure,
         };
         // ArcGIS 10.0 and 10.1 name their token service, which has only `getToken`.
-        let legacy = self.legacy().filter(|_| failure.is_absent());
-        let Some(legacy) = legacy else {
+        let Some(legacy) = legacy.filter(|_| failure.is_absent()) else {
             return Err(failure.error);
         };
-        match legacy.token(request).await {
+        match legacy.log_in(&request).await {
             Ok(token) => {
                 self.is_legacy.store(true, Ordering::Relaxed);
                 Ok(token)
             }
-            Err(error) if error.is_refused() => Err(error),
             // Neither is there: the error is the newer one's.
-            Err(_) => Err(failure.error),
+            Err(legacy) if legacy.status == Some(StatusCode::NOT_FOUND) => Err(failure.error),
+            Err(legacy) => Err(legacy.error),
         }
     }
 

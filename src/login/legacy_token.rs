@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode, Uri};
+use serde_json::Value;
 
 use super::{
     DEFAULT_LIFETIME,
-    answer::{neither, read_json},
+    answer::{Failure, is_about_lifetime, neither, read_json, redirected},
     client::{Form, TokenClient, bind, get, post_form},
     endpoint::Endpoint,
-    in_minutes,
     setters::{binding_setters, insecure_http_setter, lifetime_setter},
+    with_lifetime,
 };
 use crate::{
     credential::{Credential, Fingerprint, User},
@@ -23,7 +24,8 @@ use crate::{
 /// Logs in at the token service of ArcGIS 9.3 to 10.2, `https://host/arcgis/tokens?request=getToken`.
 ///
 /// With [`bind_to_address`](Self::bind_to_address), the default, its tokens are bound to nothing: this service does not
-/// offer that. It does not report a lifetime either; the one that was asked for counts, 60 minutes unless set.
+/// offer that. It does not report a lifetime either; the one that was asked for counts, 60 minutes unless set. Where the
+/// service refuses the lifetime, it is asked once more without one.
 ///
 /// A site whose server has nothing newer uses it by itself. Make one yourself where discovery does not choose it:
 ///
@@ -88,8 +90,16 @@ impl LegacyToken {
     }
 }
 
-impl TokenSource for LegacyToken {
-    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+impl LegacyToken {
+    pub(super) async fn log_in(&self, request: &TokenRequest) -> Result<IssuedToken, Failure> {
+        with_lifetime(self.lifetime, |lifetime| self.ask(request, lifetime)).await
+    }
+
+    async fn ask(
+        &self,
+        request: &TokenRequest,
+        lifetime: Option<Duration>,
+    ) -> Result<IssuedToken, Failure> {
         let uri = self.endpoint.checked()?;
         let asked = redact(&uri);
         let origin = self.endpoint.origin();
@@ -101,7 +111,7 @@ impl TokenSource for LegacyToken {
             .pair("request", "getToken")
             .pair("username", user.name())
             .pair("password", user.password())
-            .pair("expiration", &in_minutes(self.lifetime));
+            .lasting(lifetime);
         let form = match &self.binding {
             TokenBinding::Referer(referer) => form.pair("clientid", &format!("ref.{referer}")),
             TokenBinding::Ip(address) => form.pair("clientid", &format!("ip.{address}")),
@@ -117,50 +127,93 @@ impl TokenSource for LegacyToken {
         };
         bind(&mut login, &self.binding)?;
         let read = |answer: &Response<Bytes>| {
-            let token = read(answer, &asked, &[user.password()])?;
-            Ok(token.valid_for(self.lifetime))
+            let token = self.read(answer, &asked, &[user.password()]);
+            let token = token.map_err(|failure| failure.asked_for(lifetime))?;
+            Ok(match lifetime {
+                Some(lifetime) => token.valid_for(lifetime),
+                None => token,
+            })
         };
-        Ok(self.client.log_in(attempt, login, read).await?)
+        self.client.log_in(attempt, login, read).await
+    }
+
+    /// The body is the token and nothing else; a page is never accepted as one.
+    fn read(
+        &self,
+        answer: &Response<Bytes>,
+        place: &str,
+        secrets: &[&str],
+    ) -> Result<IssuedToken, Failure> {
+        let status = answer.status();
+        if status.is_redirection() {
+            return Err(redirected(answer, place));
+        }
+        // This service never answers in JSON: another service does, and its error says more.
+        if serde_json::from_slice::<serde_json::Map<String, Value>>(answer.body()).is_ok() {
+            let json = read_json(answer, place, secrets);
+            return Err(json.map_or_else(Failure::from, |_| neither(answer, place).into()));
+        }
+        let text = String::from_utf8_lossy(answer.body());
+        if status.is_success() {
+            if let Ok(token) = IssuedToken::try_new(text.trim()) {
+                // JSON and short words are visible ASCII too; tokens of this service have 64 characters and more.
+                let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+                if token.expose().len() >= 32 && token.expose().bytes().all(alphabet) {
+                    return Ok(token);
+                }
+            }
+        }
+        let failure = Failure {
+            status: Some(status),
+            // A form for people names the lifetime as well.
+            is_about_lifetime: is_about_lifetime(&text) && !has_form(&text),
+            ..self.why_no_token(status, place).into()
+        };
+        Err(failure)
+    }
+
+    fn why_no_token(&self, status: StatusCode, place: &str) -> TokenError {
+        // Services that read user name and password only in the URL refuse the method.
+        let remedy = if self.credentials_in_url {
+            ""
+        } else {
+            "; if it takes them only in the URL, `credentials_in_url` puts them there, where every server on the way may log \
+             them"
+        };
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            return TokenError::fault(format!(
+                "{place} answered {status}: it does not take user name and password in this way{remedy}"
+            ));
+        }
+        // In any language: a page where a token should be may be a failed login, and too many of these lock the account.
+        let is_forbidden = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        if status.is_success() || is_forbidden {
+            return TokenError::refused(format!(
+                "{place} gave no token ({status}); check user name and password, that the account is not locked, and the \
+                 site's root: nothing newer than ArcGIS 10.2 is there{}",
+                if is_forbidden { remedy } else { "" }
+            ));
+        }
+        TokenError::fault(format!(
+            "{place} answered {status} with something that is no token; check the site's root (its case may count): there is \
+             no token service there, neither of ArcGIS 10.3 and later nor of 9.3 to 10.2"
+        ))
+    }
+}
+
+fn has_form(page: &str) -> bool {
+    let page = page.to_ascii_lowercase();
+    ["<form", "<input", "<select"]
+        .iter()
+        .any(|tag| page.contains(tag))
+}
+
+impl TokenSource for LegacyToken {
+    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
+        Ok(self.log_in(&request).await?)
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
         self.credential.fingerprint(fingerprint);
     }
-}
-
-/// The body is the token and nothing else; a page is never accepted as one.
-fn read(
-    answer: &Response<Bytes>,
-    place: &str,
-    secrets: &[&str],
-) -> Result<IssuedToken, TokenError> {
-    let status = answer.status();
-    // This service never answers in JSON: another service does, and its error says more.
-    if serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(answer.body()).is_ok() {
-        let json = read_json(answer, place, secrets);
-        return Err(json.map_or_else(TokenError::from, |_| neither(answer, place)));
-    }
-    let text = String::from_utf8_lossy(answer.body());
-    if status.is_success() {
-        if let Ok(token) = IssuedToken::try_new(text.trim()) {
-            // JSON and short words are visible ASCII too; tokens of this service have 64 characters and more.
-            let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-            if token.expose().len() >= 32 && token.expose().bytes().all(alphabet) {
-                return Ok(token);
-            }
-        }
-    }
-    // In any language: a page where a token should be may be a failed login, and too many of these lock the account.
-    let refused =
-        status.is_success() || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-    if refused {
-        return Err(TokenError::refused(format!(
-            "{place} gave no token ({status}); check user name and password, that the account is not locked, and the \
-             site's root: nothing newer than ArcGIS 10.2 is there"
-        )));
-    }
-    Err(TokenError::fault(format!(
-        "{place} answered {status} with something that is no token; check the site's root (its case may count): there is no \
-         token service there, neither of ArcGIS 10.3 and later nor of 9.3 to 10.2"
-    )))
 }

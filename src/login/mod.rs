@@ -21,6 +21,7 @@ mod static_token;
 
 use std::time::Duration;
 
+use self::answer::Failure;
 #[cfg(feature = "sign-in")]
 pub use self::sign_in::{SignIn, SignedIn};
 pub(crate) use self::{
@@ -40,10 +41,23 @@ pub use self::{
     report::{ChosenSource, SiteReport},
     static_token::StaticToken,
 };
+use crate::token::IssuedToken;
 
 /// ArcGIS Server 10.1 and 10.2 refuse a lifetime above their maximum, 60 minutes by default; later versions cut it to
 /// that.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// Asks for a token of this lifetime, and once more without one where the server refuses the lifetime.
+async fn with_lifetime<F, Fut>(lifetime: Duration, ask: F) -> Result<IssuedToken, Failure>
+where
+    F: Fn(Option<Duration>) -> Fut,
+    Fut: Future<Output = Result<IssuedToken, Failure>>,
+{
+    match ask(Some(lifetime)).await {
+        Err(failure) if failure.is_about_lifetime => ask(None).await,
+        token => token,
+    }
+}
 
 /// A lifetime in the unit of token services: whole minutes, at least one.
 fn in_minutes(lifetime: Duration) -> String {

@@ -23,7 +23,7 @@ use super::{
     setters::{insecure_http_setter, lifetime_setter},
 };
 use crate::{
-    credential::{Credential, CredentialKind, Fingerprint, Secret},
+    credential::{App, Credential, Fingerprint, Secret},
     error::{ConfigError, TokenError},
     identity::Identity,
     token::{IssuedToken, SignOut, TokenRequest, TokenSource},
@@ -87,24 +87,16 @@ impl OAuthApp {
 
 impl TokenSource for OAuthApp {
     async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let CredentialKind::App { id, secret } = self.credential.kind() else {
-            return Err(TokenError::refused(
-                "OAuth logs applications in here, and the credential is no application's; give `Credential::app`",
-            ));
-        };
         let origin = self.endpoint.origin();
-        let read = || Ok((id.read()?, secret.read()?));
-        let fingerprint = |_: &_| {
-            let mut fingerprint = Fingerprint::empty();
-            self.credential.fingerprint(&mut fingerprint);
-            fingerprint
-        };
-        let (attempt, (id, secret)) = request.attempt_with(&origin, read, fingerprint).await?;
+        let read_app = || self.credential.read_app();
+        let (attempt, app) = request
+            .attempt_with(&origin, read_app, App::fingerprint)
+            .await?;
         let minutes = in_minutes(self.lifetime);
         let parameters = [
             ("grant_type", "client_credentials"),
-            ("client_id", id.expose_secret()),
-            ("client_secret", secret.expose_secret()),
+            ("client_id", app.id()),
+            ("client_secret", app.secret()),
             ("expiration", &minutes),
         ];
         let question = Question::new(&self.endpoint, &parameters)?;

@@ -13,11 +13,11 @@ use tokio::time::Instant;
 
 use super::{
     DEFAULT_LIFETIME,
-    answer::{neither, read_json, token_in},
+    answer::{Failure, read_token},
     client::{Form, TokenClient, bind, post_form},
     endpoint::Endpoint,
-    in_minutes,
     setters::{binding_setters, lifetime_setter},
+    with_lifetime,
 };
 use crate::{
     credential::Fingerprint,
@@ -275,38 +275,55 @@ impl FederatedServer {
     }
 
     async fn exchange(&self, portal_token: &Token) -> Result<IssuedToken, Exchange> {
-        let uri: Uri = self.portal.exchange.checked().map_err(Exchange::Failed)?;
+        let ask = |lifetime| self.ask(portal_token, lifetime);
+        let failure = match with_lifetime(self.lifetime, ask).await {
+            Ok(token) => {
+                portal_token.set_proven();
+                return Ok(token);
+            }
+            Err(failure) => failure,
+        };
+        // The request has no credential but the portal's token, which 498 and 499 are about; 400 is about the server.
+        match (failure.code, failure.said) {
+            (Some(498 | 499), _) => Err(Exchange::PortalTokenDead),
+            (Some(400), Some(said)) => {
+                portal_token.set_proven();
+                Err(Exchange::NotFederated(said))
+            }
+            (_, said) if failure.error.is_refused() => {
+                let said = said
+                    .or(failure.status.map(|status| status.to_string()))
+                    .unwrap_or_default();
+                Err(Exchange::Failed(TokenError::refused_to_all(format!(
+                    "{:?} refuses to exchange the portal's token for one of {}: {said}; check what the account may do there, \
+                     and whether a web server in front of the portal asks for a login of its own",
+                    self.portal.exchange,
+                    redact(&self.server)
+                ))))
+            }
+            _ => Err(Exchange::Failed(failure.error)),
+        }
+    }
+
+    async fn ask(
+        &self,
+        portal_token: &Token,
+        lifetime: Option<Duration>,
+    ) -> Result<IssuedToken, Failure> {
+        let uri: Uri = self.portal.exchange.checked()?;
         let asked = redact(&uri);
-        let minutes = in_minutes(self.lifetime);
         let form = Form::default()
             .pair("request", "getToken")
             .pair("serverUrl", &self.server)
             .pair("token", portal_token.expose())
-            .pair("expiration", &minutes)
+            .lasting(lifetime)
             .pair("f", "json")
             .bound_to(&self.binding);
         let mut request = post_form(uri, form);
-        bind(&mut request, &self.portal.binding).map_err(Exchange::Failed)?;
-        let answer = self.portal.client.send(request).await;
-        let answer = answer.map_err(Exchange::Failed)?;
-        match read_json(&answer, &asked, &[portal_token.expose()]) {
-            Ok(json) => {
-                portal_token.set_proven();
-                match token_in(&json, &answer) {
-                    Some(token) => token.map_err(Exchange::Failed),
-                    None => Err(Exchange::Failed(neither(&answer, &asked))),
-                }
-            }
-            // 498 and 499 are about the portal's token, 400 about the server.
-            Err(failure) if matches!(failure.code, Some(498 | 499)) => {
-                Err(Exchange::PortalTokenDead)
-            }
-            Err(failure) if failure.says_not_this_server => {
-                portal_token.set_proven();
-                Err(Exchange::NotFederated(failure.error))
-            }
-            Err(failure) => Err(Exchange::Failed(failure.error)),
-        }
+        bind(&mut request, &self.portal.binding)?;
+        let answer = self.portal.client.send(request).await?;
+        let token = read_token(&answer, &asked, &[portal_token.expose()]);
+        token.map_err(|failure| failure.asked_for(lifetime))
     }
 
     fn takes_portal_tokens(&self) -> bool {
@@ -331,7 +348,8 @@ impl fmt::Debug for FederatedServer {
 
 enum Exchange {
     PortalTokenDead,
-    NotFederated(TokenError),
+    /// With the portal's own words.
+    NotFederated(String),
     Failed(TokenError),
 }
 
@@ -361,16 +379,19 @@ impl TokenSource for FederatedServer {
                     ));
                 }
                 // Once the server has refused the portal's own token too, the portal's error is the answer.
-                Err(Exchange::NotFederated(error))
+                Err(Exchange::NotFederated(said))
                     if self.takes_portal_tokens() && was_refused_at_once(&request) =>
                 {
-                    return Err(error);
+                    return Err(TokenError::refused_to_all(format!(
+                        "the portal makes no token for {} ({said}), and the server does not accept the portal's own either",
+                        redact(&self.server)
+                    )));
                 }
-                Err(Exchange::NotFederated(error)) => {
+                Err(Exchange::NotFederated(said)) => {
                     // The portal's token opens more than a token for this server would.
                     let Some(direct) = &self.direct else {
-                        return Err(TokenError::refused(format!(
-                            "the portal makes no token for {} ({error}): it hosts the service itself, or the server is not \
+                        return Err(TokenError::refused_to_all(format!(
+                            "the portal makes no token for {} ({said}): it hosts the service itself, or the server is not \
                              federated with it; `send_portal_token` lets the site have the portal's own token, which opens \
                              all of the portal",
                             redact(&self.server)

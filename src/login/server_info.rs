@@ -1,5 +1,7 @@
 //! What a server says of itself: `rest/info` (ArcGIS REST API, "Server info"), read with tolerance.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::answer::integer;
@@ -19,8 +21,8 @@ pub(crate) struct ServerInfo {
     pub(crate) token_service: Option<String>,
     /// `owningSystemUrl`: the portal the server is federated with.
     pub(crate) portal: Option<String>,
-    /// `authInfo.shortLivedTokenValidity`: the longest lifetime that tokens may be asked for, in minutes.
-    pub(crate) longest_lifetime: Option<u64>,
+    /// `authInfo.shortLivedTokenValidity`, which is in minutes: the longest lifetime that tokens may be asked for.
+    pub(crate) longest_lifetime: Option<Duration>,
 }
 
 impl ServerInfo {
@@ -54,8 +56,9 @@ impl ServerInfo {
             longest_lifetime: auth_info
                 .and_then(|auth| auth.get("shortLivedTokenValidity"))
                 .and_then(integer)
-                .and_then(|minutes| minutes.try_into().ok())
-                .filter(|minutes| *minutes > 0),
+                .and_then(|minutes| u64::try_from(minutes).ok())
+                .filter(|minutes| *minutes > 0)
+                .map(|minutes| Duration::from_secs(minutes.saturating_mul(60))),
         };
         let says_anything = info.names_login()
             || info.token_based_security.is_some()

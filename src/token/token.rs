@@ -24,6 +24,10 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
+/// A token that is over sooner is one of a clock gone wrong: a login for each request would not help. What counts is
+/// whether the server takes it.
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
+
 /// What a [`TokenSource`](crate::TokenSource) returns: a token's text, and how long it is valid.
 ///
 /// ```
@@ -170,6 +174,7 @@ impl Token {
             got_at: now,
             expires_at: issued
                 .lifetime
+                .filter(|lifetime| *lifetime >= SHORTEST_LIFETIME)
                 .and_then(|lifetime| now.checked_add(lifetime)),
             freshness: AtomicU8::new(Freshness::Fresh as u8),
             proven: AtomicBool::new(false),

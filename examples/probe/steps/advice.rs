@@ -155,6 +155,9 @@ fn code(report: &Report) -> String {
     if report.arguments.sends_portal_token {
         settings.push(".send_portal_token()".to_owned());
     }
+    if report.arguments.credentials_in_url {
+        settings.push(".credentials_in_url()".to_owned());
+    }
     if report.arguments.insecure_http {
         settings.push(".allow_insecure_http()".to_owned());
     }
@@ -191,6 +194,9 @@ fn proxy(report: &Report) -> Option<String> {
     }
     if report.arguments.sends_portal_token {
         words.push("--send-portal-token".to_owned());
+    }
+    if report.arguments.credentials_in_url {
+        words.push("--credentials-in-url".to_owned());
     }
     if report.arguments.insecure_http {
         words.push("--allow-insecure-http".to_owned());

@@ -13,6 +13,8 @@ probe [URL] [OPTIONS]
   --trust ORIGIN         another origin the server may name as its token service's; repeatable
   --referer URL          what tokens are bound to, where it is not the site's root and a slash
   --send-portal-token    send the portal's own token where the portal makes none for the server; it opens all of it
+  --credentials-in-url   send user name and password in the URL to a server of ArcGIS 10.2 or older that reads them
+                         nowhere else: every server on the way may log them
   --allow-insecure-http  let the password travel over plain http
   --json                 one JSON object in place of text
   --help
@@ -39,6 +41,7 @@ pub(crate) struct Arguments {
     pub(crate) trusted: Vec<String>,
     pub(crate) referer: Option<String>,
     pub(crate) sends_portal_token: bool,
+    pub(crate) credentials_in_url: bool,
     pub(crate) insecure_http: bool,
     pub(crate) json: bool,
 }
@@ -64,6 +67,7 @@ pub(crate) fn read(mut given: impl Iterator<Item = String>) -> Result<Wanted, St
             "--json" if is_flag => read.json = true,
             "--allow-insecure-http" if is_flag => read.insecure_http = true,
             "--send-portal-token" if is_flag => read.sends_portal_token = true,
+            "--credentials-in-url" if is_flag => read.credentials_in_url = true,
             "--username" => read.username = Some(value()?),
             "--portal" => read.portal = Some(value()?),
             "--token-url" => read.token_url = Some(value()?),
@@ -88,6 +92,7 @@ pub(crate) fn read(mut given: impl Iterator<Item = String>) -> Result<Wanted, St
         || read.portal.is_some()
         || read.token_url.is_some()
         || read.sends_portal_token
+        || read.credentials_in_url
         || read.referer.is_some()
         || read.insecure_http
         || !read.trusted.is_empty();

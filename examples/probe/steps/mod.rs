@@ -97,6 +97,9 @@ fn site(arguments: &Arguments, url: &str, who: Option<&Who>) -> Result<Site, Str
     if arguments.sends_portal_token {
         site = site.send_portal_token();
     }
+    if arguments.credentials_in_url {
+        site = site.credentials_in_url();
+    }
     if let Some(referer) = &arguments.referer {
         site = site.referer(referer);
     }

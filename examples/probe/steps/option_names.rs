@@ -1,7 +1,7 @@
 //! What the library says of its settings, said of the probe's options.
 
 /// What the library writes, and what a user of the probe knows it by. The longer comes before what it contains.
-pub(crate) const NAMES: [(&str, &str); 16] = [
+pub(crate) const NAMES: [(&str, &str); 17] = [
     ("the token URL `", "--token-url `"),
     ("the portal `", "--portal `"),
     ("the trusted token service `", "--trust `"),
@@ -16,6 +16,7 @@ pub(crate) const NAMES: [(&str, &str); 16] = [
     ("`portal`", "--portal URL"),
     ("`allow_insecure_http`", "--allow-insecure-http"),
     ("`send_portal_token`", "--send-portal-token"),
+    ("`credentials_in_url`", "--credentials-in-url"),
     ("than `login_timeout`", "than the 30 seconds it may take"),
     ("`login_timeout`", "time limit for logins"),
     ("`token_client`", "a client of your own"),

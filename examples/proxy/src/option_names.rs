@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 /// What the library writes, and what a user of the proxy knows it by. The longer comes before what it contains.
-const NAMES: [(&str, &str); 17] = [
+const NAMES: [(&str, &str); 18] = [
     ("the site root `", "--upstream: the site's root `"),
     ("the token URL `", "--token-url `"),
     ("the portal `", "--portal `"),
@@ -23,6 +23,7 @@ const NAMES: [(&str, &str); 17] = [
     ("`portal`", "--portal URL"),
     ("`allow_insecure_http`", "--allow-insecure-http"),
     ("`send_portal_token`", "--send-portal-token"),
+    ("`credentials_in_url`", "--credentials-in-url"),
     ("than `login_timeout`", "than the 30 seconds it may take"),
     ("`login_timeout`", "time limit for logins"),
     ("`Credential::user`", "--username NAME"),

@@ -1,6 +1,7 @@
 //! Failed logins never lock an account: ArcGIS locks one after five in 15 minutes.
 
 mod across_sites;
+mod attempts;
 mod changed_credentials;
 #[cfg(feature = "identities")]
 mod concurrent_logins;

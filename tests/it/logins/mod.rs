@@ -7,10 +7,12 @@ mod discovery;
 mod form;
 mod legacy;
 mod oauth;
+mod odd_token_services;
 mod origins;
 mod portal;
 mod portal_sign_out;
 mod site_report;
+mod token_services;
 
 use tower::Layer;
 use tower_arcgis_auth::{Credential, Site, TokenError};

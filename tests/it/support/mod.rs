@@ -24,7 +24,7 @@ use tower_arcgis_auth::{
 
 pub(crate) use self::{
     mounted::Mounted,
-    token_service::{INFO, Reply, TokenService, info_naming},
+    token_service::{Asked, INFO, Reply, TokenService, info_naming},
     upstream::{Answer, Upstream, token_of},
 };
 

@@ -231,3 +231,16 @@ async fn tokens_revoked_before_a_slow_service_answers_are_replaced() {
     revoking.await.unwrap();
     assert!(source.attempts() > MOST / 2, "{} logins", source.attempts());
 }
+
+#[tokio::test(start_paused = true)]
+async fn tokens_of_no_life_do_not_cost_a_login_a_request() {
+    for lifetime in [Duration::ZERO, Duration::from_millis(999)] {
+        let source = TokenService::new().lifetime(lifetime);
+        let service = over(Upstream::secured_by(&source), &source);
+        for _ in 0..50 {
+            assert!(send(&service, get(ROADS)).await.is_clean());
+            advance(2 * SECOND).await;
+        }
+        assert_eq!(source.attempts(), 1, "{lifetime:?}");
+    }
+}
