@@ -1,4 +1,4 @@
-//! What `tracing` is told: of logins, and of no secret. One test in a binary of its own, because `tracing` remembers
+//! What is traced: logins, and no secret. One test in a binary of its own, because `tracing` remembers
 //! for the whole process who was interested first.
 #![cfg(feature = "tracing")]
 

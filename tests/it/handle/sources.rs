@@ -1,4 +1,4 @@
-//! Sources that are told of a sign-out, and take their time.
+//! Sources that take part in a sign-out, and take their time.
 
 use std::time::Duration;
 

@@ -5,7 +5,6 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-#[cfg(feature = "identities")]
 use futures_util::future::join_all;
 use http::request::Parts;
 use tokio::time::advance;
@@ -14,10 +13,8 @@ use tower_arcgis_auth::{ArcgisAuthLayer, Credential, LockoutGuard, Site, TokenRe
 
 use crate::support::{
     CLEAN, INVALID, MINUTE, Mounted, REQUIRED, ROADS, ROOT, Reply, SECOND, TokenService, Upstream,
-    answer, get, layer, named_site, over, send, token_of,
+    answer, get, get_as, identity_in_header, layer, named_site, over, send, token_of,
 };
-#[cfg(feature = "identities")]
-use crate::support::{get_as, identity_in_header};
 
 fn refusing() -> TokenService {
     TokenService::new().answering(Reply::Refused)
@@ -96,7 +93,6 @@ async fn layers_that_share_a_guard_share_what_was_refused() {
     assert_eq!(service.attempts(), 1);
 }
 
-#[cfg(feature = "identities")]
 #[tokio::test(start_paused = true)]
 async fn two_hundred_identities_that_guess_for_one_user_name_at_once_have_four_attempts() {
     let service = refusing();
@@ -112,7 +108,6 @@ async fn two_hundred_identities_that_guess_for_one_user_name_at_once_have_four_a
     assert_eq!(service.attempts(), 4);
 }
 
-#[cfg(feature = "identities")]
 #[tokio::test(start_paused = true)]
 async fn made_up_identities_of_a_refused_credential_take_no_more_room_than_is_set() {
     let service = refusing();

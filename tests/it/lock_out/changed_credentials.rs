@@ -82,7 +82,6 @@ async fn a_source_that_cannot_always_tell_its_credential_has_not_changed_it() {
 }
 
 /// Identities whose one password is in `file`, at a token service that takes a second to say whether it is `right`.
-#[cfg(feature = "identities")]
 fn with_password_in(file: &Mounted) -> (TokenService, ArcgisAuth<Upstream>) {
     let service = TokenService::new().takes(SECOND).knows("right");
     let site = named_site()
@@ -92,7 +91,6 @@ fn with_password_in(file: &Mounted) -> (TokenService, ArcgisAuth<Upstream>) {
     (service, client)
 }
 
-#[cfg(feature = "identities")]
 fn wrong_passwords(service: &TokenService) -> usize {
     let mut asked = service.asked_for_tokens();
     asked.retain(|asked| asked.field("password").as_deref() != Some("right"));
@@ -100,7 +98,6 @@ fn wrong_passwords(service: &TokenService) -> usize {
 }
 
 /// So many identities come at once, and half a second later the password is another.
-#[cfg(feature = "identities")]
 async fn crowd(client: &ArcgisAuth<Upstream>, identities: usize, file: &Mounted, password: &str) {
     let answers = (0..identities).map(|number| send(client, get_as(format!("crowd{number}"))));
     let changes = async {
@@ -110,7 +107,6 @@ async fn crowd(client: &ArcgisAuth<Upstream>, identities: usize, file: &Mounted,
     tokio::join!(join_all(answers), changes);
 }
 
-#[cfg(feature = "identities")]
 #[tokio::test(start_paused = true)]
 async fn a_password_that_changes_while_identities_wait_to_log_in_fails_three_times_at_most() {
     let file = Mounted::holding("right");
@@ -123,7 +119,6 @@ async fn a_password_that_changes_while_identities_wait_to_log_in_fails_three_tim
     assert!((1..=3).contains(&failures), "{failures}");
 }
 
-#[cfg(feature = "identities")]
 #[tokio::test(start_paused = true)]
 async fn the_password_that_was_sent_is_the_one_that_is_refused() {
     let file = Mounted::holding("right");

@@ -3,11 +3,9 @@
 mod across_sites;
 mod attempts;
 mod changed_credentials;
-#[cfg(feature = "identities")]
 mod concurrent_logins;
 mod credential_fn;
 mod dropped_runtimes;
-#[cfg(feature = "identities")]
 mod identities;
 mod own_sources;
 mod refusals;

@@ -41,7 +41,6 @@ async fn a_sign_out_lifts_no_limit_on_unanswered_logins() {
     assert_eq!(source.attempts(), 4);
 }
 
-#[cfg(feature = "identities")]
 #[tokio::test(start_paused = true)]
 async fn a_sign_out_in_the_middle_of_a_login_leaves_its_outcome_unknown() {
     let service = TokenService::new().answering_to("alice", Reply::Hangs);

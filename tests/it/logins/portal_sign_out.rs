@@ -54,7 +54,6 @@ async fn signing_out_after_a_fault_ends_the_login_at_the_portal_too() {
     assert_eq!(service.passwords(), 2);
 }
 
-#[cfg(feature = "identities")]
 #[tokio::test(start_paused = true)]
 async fn a_portals_login_ends_with_the_last_identity_that_uses_it() {
     let service = TokenService::new().info(MEMBER).takes(SECOND);

@@ -203,7 +203,7 @@ where
     assert_eq!(answer.body().outcome().returned_challenge(), None);
     assert_eq!(stage.logins.attempts(), 2);
 
-    // The length is known by now; with trailers it is not told, for they have no place behind a `Content-Length`.
+    // The length is known by now; with trailers it is not stated, for they have no place behind a `Content-Length`.
     let expected = match (trailers, sizes[0].exact()) {
         (None, _) | (_, Some(_)) => Some(data.len() as u64),
         (Some(_), None) => None,

@@ -1,9 +1,12 @@
 //! A scripted token service. Over HTTP it is a `generateToken` with its `rest/info`; as a token source it issues the
 //! same tokens without HTTP.
 
+mod http_client;
+mod reply;
+mod source;
+
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    io,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
@@ -12,98 +15,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::stream;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use http_body::Frame;
-use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use tokio::{sync::Semaphore, time::sleep};
-use tower::service_fn;
-use tower_arcgis_auth::{
-    Fingerprint, IssuedToken, SignOut, TokenClient, TokenError, TokenReason, TokenRequest,
-    TokenSource,
-};
+use tower_arcgis_auth::TokenReason;
 
-use super::{Answer, ROOT, answer};
-
-/// What a server at `http://gis.test/arcgis` says of itself.
-pub(crate) const INFO: &str =
-    r#"{"currentVersion":11,"authInfo":{"tokenServicesUrl":"http://gis.test/arcgis/tokens/"}}"#;
-const WRONG: &str = r#"{"error":{"code":400,"message":"Unable to generate token.","details":["Invalid username or password."]}}"#;
-
-/// What a server says of itself whose token service is at `url`.
-pub(crate) fn info_naming(url: &str) -> String {
-    format!(
-        r#"{{"currentVersion":11.3,"authInfo":{{"isTokenBasedSecurity":true,"tokenServicesUrl":"{url}"}}}}"#
-    )
-}
-
-/// What becomes of a request to the token service.
-#[derive(Clone, Debug)]
-pub(crate) enum Reply {
-    /// A token of its own: `secret-1`, `secret-2`, … by the number of the attempt.
-    Token,
-    /// A token that no server takes.
-    Useless,
-    /// The password is wrong.
-    Refused,
-    /// The service is out of order.
-    Fault,
-    /// There is none.
-    Hangs,
-    Panics,
-    /// The connection fails so, and nothing is heard of the service.
-    Fails(io::ErrorKind),
-    /// The connection breaks in the middle of the answer.
-    BreaksOff,
-    Says(Answer),
-    /// What becomes of it is settled at once, and heard of so much later.
-    After(Duration, Box<Reply>),
-}
-
-impl Reply {
-    pub(crate) fn says(body: impl Into<Bytes>) -> Self {
-        Self::Says(answer(body))
-    }
-
-    pub(crate) fn page(status: StatusCode, body: &'static str) -> Self {
-        let mut page = answer(body);
-        *page.status_mut() = status;
-        Self::Says(page)
-    }
-
-    pub(crate) fn token(text: &str) -> Self {
-        Self::says(format!(r#"{{"token":"{text}","expires":4102444800000}}"#))
-    }
-
-    pub(crate) fn after(self, time: Duration) -> Self {
-        Self::After(time, Box::new(self))
-    }
-}
-
-/// A request as it arrived.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    pub(crate) method: Method,
-    pub(crate) uri: Uri,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: String,
-}
-
-impl Asked {
-    pub(crate) fn path(&self) -> &str {
-        self.uri.path()
-    }
-
-    pub(crate) fn field(&self, name: &str) -> Option<String> {
-        let mut form = form_urlencoded::parse(self.body.as_bytes());
-        form.find_map(|(key, value)| (key == name).then(|| value.into_owned()))
-    }
-
-    /// Asks what the server is. Everything else is an attempt to get a token.
-    pub(crate) fn is_for_info(&self) -> bool {
-        self.path().ends_with("info")
-    }
-}
+pub(crate) use self::reply::{Asked, INFO, Reply, info_naming};
 
 /// The tokens that servers take. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -276,6 +191,7 @@ impl TokenService {
     }
 
     /// Done each time when an attempt over HTTP is answered.
+    #[cfg(feature = "shared-cache")]
     pub(crate) fn when_answered(&self, does: impl Fn() + Send + Sync + 'static) {
         self.script().when_answered = Some(Arc::new(does));
     }
@@ -309,6 +225,7 @@ impl TokenService {
     }
 
     /// The source logs in as this user.
+    #[cfg(feature = "shared-cache")]
     pub(crate) fn account(self, name: &str) -> Self {
         self.script().account = Some(name.to_owned());
         self
@@ -320,6 +237,7 @@ impl TokenService {
     }
 
     /// [`set_secret`](Self::set_secret), for a service as it is made.
+    #[cfg(feature = "shared-cache")]
     pub(crate) fn secret(self, secret: &str) -> Self {
         self.set_secret(secret);
         self
@@ -449,167 +367,5 @@ impl TokenService {
             return Reply::Refused;
         }
         rule.map_or(Reply::Token, |rule| rule(asked))
-    }
-
-    /// The client that logs in at this service.
-    pub(crate) fn client(&self) -> TokenClient {
-        let service = self.clone();
-        TokenClient::new(service_fn(move |request: Request<Full<Bytes>>| {
-            let service = service.clone();
-            async move { service.respond(request).await }
-        }))
-    }
-
-    async fn respond(
-        &self,
-        request: Request<Full<Bytes>>,
-    ) -> io::Result<Response<UnsyncBoxBody<Bytes, io::Error>>> {
-        let (head, body) = request.into_parts();
-        let Ok(body) = body.collect().await;
-        let asked = Asked {
-            method: head.method,
-            uri: head.uri,
-            headers: head.headers,
-            body: String::from_utf8(body.to_bytes().to_vec()).unwrap(),
-        };
-        self.shared.requests.lock().unwrap().push(asked.clone());
-        if asked.is_for_info() {
-            let rule = self.script().info.clone();
-            return self.deliver(rule(&asked), &asked, "").await;
-        }
-        let user = asked.field("username");
-        let token = self.attempt(user.as_deref(), false).await;
-        let reply = self.settle(user.as_deref(), Some(&asked));
-        let answer = self.deliver(reply, &asked, &token).await;
-        self.shared.answered.fetch_add(1, Ordering::SeqCst);
-        let when_answered = self.script().when_answered.clone();
-        if let Some(does) = when_answered {
-            does();
-        }
-        answer
-    }
-
-    async fn deliver(
-        &self,
-        reply: Reply,
-        asked: &Asked,
-        token: &str,
-    ) -> io::Result<Response<UnsyncBoxBody<Bytes, io::Error>>> {
-        let mut reply = reply;
-        let answer = loop {
-            match reply {
-                Reply::After(time, then) => {
-                    sleep(time).await;
-                    reply = *then;
-                }
-                Reply::Token | Reply::Useless => {
-                    if matches!(reply, Reply::Token) {
-                        self.shared.tokens.add(token);
-                    }
-                    break answer(if asked.field("grant_type").is_some() {
-                        format!(r#"{{"access_token":"{token}","expires_in":1800}}"#)
-                    } else {
-                        format!(r#"{{"token":"{token}","expires":4102444800000}}"#)
-                    });
-                }
-                Reply::Refused => break answer(WRONG),
-                Reply::Fault => reply = Reply::page(StatusCode::SERVICE_UNAVAILABLE, "down"),
-                Reply::Hangs => std::future::pending().await,
-                Reply::Panics => panic!("the token service panics, as scripted"),
-                Reply::Fails(kind) => return Err(kind.into()),
-                Reply::BreaksOff => {
-                    let broken = io::ErrorKind::ConnectionReset.into();
-                    let start = Frame::data(Bytes::from_static(b"{\"err"));
-                    let body = StreamBody::new(stream::iter([Ok(start), Err(broken)]));
-                    return Ok(Response::new(body.boxed_unsync()));
-                }
-                Reply::Says(answer) => break answer,
-            }
-        };
-        Ok(answer.map(|body| body.map_err(|never| match never {}).boxed_unsync()))
-    }
-}
-
-impl TokenSource for TokenService {
-    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let identity = request
-            .identity()
-            .map(|identity| identity.as_str().to_owned());
-        self.shared.reasons.lock().unwrap().push(request.reason());
-        let (asks_for_leave, lifetime) = {
-            let script = self.script();
-            (script.asks_for_leave, script.lifetime)
-        };
-        let mut leave = None;
-        if asks_for_leave {
-            let (account, secret) = {
-                let script = self.script();
-                (script.account.clone(), script.secret.clone())
-            };
-            let user = identity.clone().or(account);
-            let (user, secret) = (
-                user.as_deref().unwrap_or("reader"),
-                secret.as_deref().unwrap_or("secret"),
-            );
-            let mut attempt = request.login_attempt(ROOT, user, secret).await?;
-            attempt.sent();
-            leave = Some(attempt);
-        }
-        let token = self.attempt(identity.as_deref(), true).await;
-        let mut reply = self.settle(identity.as_deref(), None);
-        while let Reply::After(time, then) = reply {
-            sleep(time).await;
-            reply = *then;
-        }
-        let error = match reply {
-            Reply::Token => {
-                self.shared.tokens.add(&token);
-                None
-            }
-            Reply::Useless => None,
-            Reply::Refused => Some(TokenError::refused("wrong password")),
-            Reply::Fault => Some(TokenError::fault("token service down")),
-            Reply::Hangs => std::future::pending().await,
-            Reply::Panics => panic!("the token source panics, as scripted"),
-            other => panic!("{other:?} is for HTTP"),
-        };
-        self.shared.answered.fetch_add(1, Ordering::SeqCst);
-        match (leave, &error) {
-            (None, _) => {}
-            (Some(leave), None) => leave.succeeded(),
-            (Some(leave), Some(error)) if error.is_refused() => leave.refused(error),
-            (Some(leave), Some(_)) => leave.no_verdict(),
-        }
-        if let Some(error) = error {
-            return Err(error);
-        }
-        let issued = IssuedToken::try_new(token)?;
-        Ok(match lifetime {
-            Some(lifetime) => issued.valid_for(lifetime),
-            None => issued,
-        })
-    }
-
-    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
-        let script = self.script();
-        if let Some(account) = &script.account {
-            fingerprint.account(account);
-        }
-        match &script.secret {
-            Some(secret) => fingerprint.secret(secret),
-            None => fingerprint.cannot_tell(),
-        }
-    }
-
-    async fn sign_out(&self, sign_out: SignOut) -> Result<(), TokenError> {
-        self.shared.sign_outs.fetch_add(1, Ordering::SeqCst);
-        let takes = self.script().sign_out_takes;
-        if !takes.is_zero() {
-            sleep(takes).await;
-        }
-        if let Some(token) = sign_out.token() {
-            self.shared.tokens.revoke(token.expose());
-        }
-        Ok(())
     }
 }
