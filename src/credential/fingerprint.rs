@@ -46,6 +46,14 @@ impl Fingerprint {
         }
     }
 
+    /// A user name and what proves it.
+    pub(crate) fn of_login(account: &str, secret: &str) -> Self {
+        let mut fingerprint = Self::empty();
+        fingerprint.account(account);
+        fingerprint.secret(secret);
+        fingerprint
+    }
+
     /// Adds the account: what stays the same when a password changes.
     pub fn account(&mut self, part: &str) {
         add(&mut self.account, part);
@@ -102,6 +110,12 @@ impl Fingerprint {
             Ok(text) => self.secret(text.expose_secret()),
             Err(_) => self.cannot_tell(),
         }
+    }
+
+    /// A token is its own account: nothing else names one.
+    pub(crate) fn token_of(&mut self, token: &Secret) {
+        self.account_of(token);
+        self.secret_of(token);
     }
 
     /// The account and the secret.

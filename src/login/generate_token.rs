@@ -21,7 +21,6 @@ use crate::{
     credential::{Credential, Fingerprint, User},
     error::{ConfigError, TokenError},
     token::{IssuedToken, TokenBinding, TokenRequest, TokenSource},
-    url::redact,
 };
 
 /// Logs in with user name and password at a `generateToken` end point (ArcGIS REST API, "Generate Token").
@@ -93,9 +92,15 @@ impl GenerateToken {
     /// Sends user name and password in the URL where only the `getToken` of ArcGIS 9.3 to 10.2 is there: see
     /// [`LegacyToken::credentials_in_url`].
     #[must_use]
-    pub fn credentials_in_url(mut self) -> Self {
-        self.credentials_in_url = true;
-        self
+    pub fn credentials_in_url(self) -> Self {
+        self.with_credentials_in_url(true)
+    }
+
+    pub(super) fn with_credentials_in_url(self, credentials_in_url: bool) -> Self {
+        Self {
+            credentials_in_url,
+            ..self
+        }
     }
 
     binding_setters!();
@@ -110,7 +115,7 @@ impl GenerateToken {
         lifetime: Option<Duration>,
     ) -> Result<IssuedToken, Failure> {
         let uri = self.endpoint.checked()?;
-        let asked = redact(&uri);
+        let asked = self.endpoint.shown();
         let origin = self.endpoint.origin();
         let read_user = || self.credential.read_user();
         let (attempt, user) = request
@@ -137,12 +142,9 @@ impl GenerateToken {
         let credential = self.credential.clone();
         let legacy = LegacyToken::new(endpoint, credential, self.client.clone())
             .binding(self.binding.clone())
-            .lifetime(self.lifetime);
-        Some(if self.credentials_in_url {
-            legacy.credentials_in_url()
-        } else {
-            legacy
-        })
+            .lifetime(self.lifetime)
+            .with_credentials_in_url(self.credentials_in_url);
+        Some(legacy)
     }
 }
 

@@ -18,7 +18,6 @@ use crate::{
     credential::{Credential, Fingerprint, User},
     error::{ConfigError, TokenError},
     token::{IssuedToken, TokenBinding, TokenRequest, TokenSource},
-    url::redact,
 };
 
 /// Logs in at the token service of ArcGIS 9.3 to 10.2, `https://host/arcgis/tokens?request=getToken`.
@@ -84,9 +83,15 @@ impl LegacyToken {
     /// Sends user name and password in the URL, for services that read them nowhere else. Every server on the path may write
     /// them into its log.
     #[must_use]
-    pub fn credentials_in_url(mut self) -> Self {
-        self.credentials_in_url = true;
-        self
+    pub fn credentials_in_url(self) -> Self {
+        self.with_credentials_in_url(true)
+    }
+
+    pub(super) fn with_credentials_in_url(self, credentials_in_url: bool) -> Self {
+        Self {
+            credentials_in_url,
+            ..self
+        }
     }
 }
 
@@ -101,7 +106,7 @@ impl LegacyToken {
         lifetime: Option<Duration>,
     ) -> Result<IssuedToken, Failure> {
         let uri = self.endpoint.checked()?;
-        let asked = redact(&uri);
+        let asked = self.endpoint.shown();
         let origin = self.endpoint.origin();
         let read_user = || self.credential.read_user();
         let (attempt, user) = request
@@ -163,13 +168,11 @@ impl LegacyToken {
                 }
             }
         }
-        let failure = Failure {
-            status: Some(status),
+        Err(Failure {
             // A form for people names the lifetime as well.
             is_about_lifetime: is_about_lifetime(&text) && !has_form(&text),
-            ..self.why_no_token(status, place).into()
-        };
-        Err(failure)
+            ..Failure::of(answer, self.why_no_token(status, place))
+        })
     }
 
     fn why_no_token(&self, status: StatusCode, place: &str) -> TokenError {

@@ -33,7 +33,7 @@ impl Subject {
             owner.site.as_bytes(),
             binding.as_bytes(),
             // A portal's login that is wrapped runs within that of a site at the same URL, which is another one.
-            &[u8::from(owner.is_portal())],
+            &[u8::from(owner.is_portal)],
             // No identity is not an identity without a name.
             &[u8::from(identity.is_some())],
             identity.unwrap_or_default().as_bytes(),
