@@ -56,12 +56,12 @@ impl Fingerprint {
 
     /// Adds the account: what stays the same when a password changes.
     pub fn account(&mut self, part: &str) {
-        add(&mut self.account, part);
+        add_part(&mut self.account, part.as_bytes());
     }
 
     /// Adds the secret: what changes when the credential does.
     pub fn secret(&mut self, part: &str) {
-        add(&mut self.secret, part);
+        add_part(&mut self.secret, part.as_bytes());
     }
 
     /// Says that the credential is unknown, now or always: that counts as no change.
@@ -92,9 +92,9 @@ impl Fingerprint {
         tell(&mut other);
         // An account that the source did not name must not look like an empty one.
         if !other.account.is_empty() {
-            add_bytes(&mut self.account, &other.account);
+            add_part(&mut self.account, &other.account);
         }
-        add_bytes(&mut self.secret, &other.secret);
+        add_part(&mut self.secret, &other.secret);
         self.is_known &= other.is_known;
     }
 
@@ -132,12 +132,8 @@ impl Fingerprint {
     }
 }
 
-/// With its length before it, so that no two lists of parts are spelled alike.
-fn add(to: &mut Vec<u8>, part: &str) {
-    add_bytes(to, part.as_bytes());
-}
-
-fn add_bytes(to: &mut Vec<u8>, part: &[u8]) {
+/// Adds a part with its length before it, so that no two lists of parts are spelled alike.
+pub(crate) fn add_part(to: &mut Vec<u8>, part: &[u8]) {
     to.extend((part.len() as u64).to_le_bytes());
     to.extend(part);
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use secrecy::zeroize::Zeroizing;
 
-use crate::{credential::Fingerprint, token::Owner};
+use crate::{
+    credential::{Fingerprint, add_part},
+    token::Owner,
+};
 
 /// What a source gets tokens for, apart from whose they are.
 #[derive(Clone, Debug)]
@@ -64,8 +67,7 @@ pub(super) fn encoded(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
     let length = parts.iter().map(|part| size_of::<u64>() + part.len()).sum();
     let mut bytes = Zeroizing::new(Vec::with_capacity(length));
     for part in parts {
-        bytes.extend((part.len() as u64).to_le_bytes());
-        bytes.extend(*part);
+        add_part(&mut bytes, part);
     }
     bytes
 }
