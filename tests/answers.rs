@@ -7,6 +7,9 @@
     reason = "a test says what went wrong by failing"
 )]
 
+#[path = "it/support/received.rs"]
+mod received;
+
 use std::{
     convert::Infallible,
     io::Write,
@@ -14,93 +17,38 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
 use tower::{Layer, Service, service_fn};
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Challenge, IssuedToken, ReplayBody, RequestFacts, Site, TokenPlacement,
-    Verdict, detect, token_source_fn,
+    ArcgisAuthLayer, IssuedToken, ReplayBody, Site, TokenPlacement, Verdict, token_source_fn,
 };
 
-const REQUIRED: Verdict = Verdict::Challenge(Challenge::TokenRequired);
-const INVALID: Verdict = Verdict::Challenge(Challenge::TokenInvalid);
-const LOGIN_PAGE: Verdict = Verdict::Challenge(Challenge::LoginPage);
-const LOGIN_REDIRECT: Verdict = Verdict::Challenge(Challenge::LoginRedirect);
+use self::received::{
+    CHALLENGE, INVALID, LOGIN_PAGE, LOGIN_REDIRECT, REQUIRED, Received, received,
+};
 
-const CHALLENGE: &str = r#"{"error":{"code":499,"message":"Token Required","details":[]}}"#;
 const SIGN_IN: &str = "<html><head><title>ArcGIS Login</title></head><body>\
     <form action=\"/arcgis/rest/login\"><input type=\"password\"></form></body></html>";
 /// What a look may allocate.
 const MAX_ALLOCATED: u64 = 1 << 20;
 const CODINGS: [&str; 4] = ["gzip", "deflate", "br", "zstd"];
 
-/// A response, with the usual for everything a test does not care for.
-#[derive(Clone)]
-struct Answer {
-    status: u16,
-    headers: HeaderMap,
-    body: Vec<u8>,
-    method: Method,
-    token: bool,
+/// Bodies in a coding.
+trait Coded {
+    fn coded(self, coding: &str) -> Self;
 }
 
-fn answer(status: u16, body: impl AsRef<[u8]>) -> Answer {
-    Answer {
-        status,
-        headers: HeaderMap::new(),
-        body: body.as_ref().to_vec(),
-        method: Method::GET,
-        token: false,
-    }
-}
-
-impl Answer {
-    fn signed(mut self) -> Self {
-        self.token = true;
-        self
-    }
-
-    fn to(mut self, method: Method) -> Self {
-        self.method = method;
-        self
-    }
-
-    fn header(mut self, name: HeaderName, value: &str) -> Self {
-        self.headers
-            .append(name, HeaderValue::from_str(value).unwrap());
-        self
-    }
-
+impl Coded for Received {
     fn coded(mut self, coding: &str) -> Self {
         self.body = coded(coding, &self.body);
         self.header(header::CONTENT_ENCODING, coding)
     }
-
-    fn after(&self, len: usize, ended: bool) -> Verdict {
-        detect(
-            StatusCode::from_u16(self.status).unwrap(),
-            &self.headers,
-            RequestFacts::new(&self.method, self.token),
-            &self.body[..len],
-            ended,
-        )
-    }
-
-    fn verdict(&self) -> Verdict {
-        self.after(self.body.len(), true)
-    }
-
-    /// How many bytes it takes to decide.
-    fn decided_after(&self) -> usize {
-        (0..=self.body.len())
-            .find(|len| self.after(*len, false) != Verdict::More)
-            .unwrap_or(usize::MAX)
-    }
 }
 
-fn page(body: impl AsRef<[u8]>) -> Answer {
-    answer(200, body).header(header::CONTENT_TYPE, "text/html;charset=utf-8")
+fn page(body: impl AsRef<[u8]>) -> Received {
+    received(200, body).header(header::CONTENT_TYPE, "text/html;charset=utf-8")
 }
 
 fn coded(coding: &str, body: &[u8]) -> Vec<u8> {
@@ -148,7 +96,7 @@ fn features() -> String {
 #[test]
 fn a_challenge_is_seen_in_every_coding() {
     for coding in CODINGS {
-        let json = answer(200, CHALLENGE).coded(coding);
+        let json = received(200, CHALLENGE).coded(coding);
         assert_eq!(json.verdict(), REQUIRED, "{coding}");
         let long = format!("{}{SIGN_IN}", "<!-- -->\n".repeat(900));
         assert_eq!(page(long).coded(coding).verdict(), LOGIN_PAGE, "{coding}");
@@ -164,8 +112,8 @@ fn the_name_of_a_coding_may_be_written_in_any_case_and_stand_beside_identity() {
         ("ZSTD", "zstd"),
         (" identity , zstd", "zstd"),
     ] {
-        let named =
-            answer(200, coded(coding, CHALLENGE.as_bytes())).header(header::CONTENT_ENCODING, name);
+        let named = received(200, coded(coding, CHALLENGE.as_bytes()))
+            .header(header::CONTENT_ENCODING, name);
         assert_eq!(named.verdict(), REQUIRED, "{name}");
     }
 }
@@ -174,7 +122,7 @@ fn the_name_of_a_coding_may_be_written_in_any_case_and_stand_beside_identity() {
 fn several_codings_or_an_unknown_one_are_judged_by_status_alone() {
     for coding in ["gzip, br", "compress", "dcz"] {
         let body = coded("br", &coded("gzip", CHALLENGE.as_bytes()));
-        let of = |status| answer(status, &body).header(header::CONTENT_ENCODING, coding);
+        let of = |status| received(status, &body).header(header::CONTENT_ENCODING, coding);
         assert_eq!(of(200).verdict(), Verdict::Clean, "{coding}");
         assert_eq!(of(499).verdict(), REQUIRED, "{coding}");
     }
@@ -183,7 +131,7 @@ fn several_codings_or_an_unknown_one_are_judged_by_status_alone() {
 #[test]
 fn an_ordinary_answer_in_any_coding_is_let_go_before_it_is_complete() {
     for coding in CODINGS {
-        let long = answer(200, features().repeat(5)).coded(coding);
+        let long = received(200, features().repeat(5)).coded(coding);
         assert_eq!(long.verdict(), Verdict::Clean, "{coding}");
         if coding != "zstd" {
             // A block of zstd begins to make sense at its end.
@@ -200,7 +148,7 @@ fn an_ordinary_answer_in_any_coding_is_let_go_before_it_is_complete() {
 #[test]
 fn a_body_that_is_not_coded_although_it_says_so_is_looked_at_as_it_is() {
     for coding in ["gzip", "br", "zstd"] {
-        let plain = |body: &str| answer(200, body).header(header::CONTENT_ENCODING, coding);
+        let plain = |body: &str| received(200, body).header(header::CONTENT_ENCODING, coding);
         assert_eq!(plain(CHALLENGE).verdict(), REQUIRED, "{coding}");
         assert_eq!(plain(SIGN_IN).verdict(), LOGIN_PAGE, "{coding}");
     }
@@ -210,7 +158,7 @@ fn a_body_that_is_not_coded_although_it_says_so_is_looked_at_as_it_is() {
 fn a_window_above_8_mib_is_not_decoded() {
     for (window, verdict) in [(16, REQUIRED), (23, REQUIRED), (24, Verdict::Clean)] {
         let body = br(window, CHALLENGE.as_bytes());
-        let answer = answer(200, body).header(header::CONTENT_ENCODING, "br");
+        let answer = received(200, body).header(header::CONTENT_ENCODING, "br");
         assert_eq!(answer.verdict(), verdict, "br {window}");
     }
     for (window, verdict) in [(17, REQUIRED), (23, REQUIRED), (24, Verdict::Clean)] {
@@ -220,7 +168,7 @@ fn a_window_above_8_mib_is_not_decoded() {
         encoder.write_all(CHALLENGE.as_bytes()).unwrap();
         encoder.flush().unwrap();
         let answer =
-            answer(200, encoder.finish().unwrap()).header(header::CONTENT_ENCODING, "zstd");
+            received(200, encoder.finish().unwrap()).header(header::CONTENT_ENCODING, "zstd");
         assert_eq!(answer.verdict(), verdict, "zstd {window}");
     }
 }
@@ -231,12 +179,12 @@ fn frames_of_zstd_are_decoded_one_after_the_other() {
     for part in [&CHALLENGE[..9], &CHALLENGE[9..]] {
         body.extend(coded("zstd", part.as_bytes()));
     }
-    let answer = answer(200, body).header(header::CONTENT_ENCODING, "zstd");
+    let answer = received(200, body).header(header::CONTENT_ENCODING, "zstd");
     assert_eq!(answer.verdict(), REQUIRED);
 }
 
 /// The verdict of a look on a thread that has no decoder yet, and how much it allocated.
-fn first_look(answer: &Answer) -> (Verdict, u64) {
+fn first_look(answer: &Received) -> (Verdict, u64) {
     let answer = answer.clone();
     std::thread::spawn(move || {
         let mut verdict = Verdict::More;
@@ -265,12 +213,12 @@ fn copies_without_end() -> Vec<u8> {
 fn a_bomb_passes_and_costs_no_more_than_any_look() {
     let blank = vec![b' '; 64 << 20];
     for coding in CODINGS {
-        let bomb = answer(200, coded(coding, &blank)).header(header::CONTENT_ENCODING, coding);
+        let bomb = received(200, coded(coding, &blank)).header(header::CONTENT_ENCODING, coding);
         let (verdict, allocated) = first_look(&bomb);
         assert_eq!(verdict, Verdict::Clean, "{coding}");
         assert!(allocated <= MAX_ALLOCATED, "{coding}: {allocated}");
     }
-    let bomb = answer(200, copies_without_end()).header(header::CONTENT_ENCODING, "zstd");
+    let bomb = received(200, copies_without_end()).header(header::CONTENT_ENCODING, "zstd");
     let (verdict, allocated) = first_look(&bomb);
     assert_eq!(verdict, Verdict::Clean);
     assert!(allocated <= MAX_ALLOCATED, "{allocated}");
@@ -281,10 +229,10 @@ fn a_broken_body_passes() {
     for coding in CODINGS {
         let whole = coded(coding, features().as_bytes());
         for len in 0..40.min(whole.len()) {
-            let cut = answer(200, &whole[..len]).header(header::CONTENT_ENCODING, coding);
+            let cut = received(200, &whole[..len]).header(header::CONTENT_ENCODING, coding);
             assert_eq!(cut.verdict(), Verdict::Clean, "{coding} cut at {len}");
         }
-        let noise = answer(200, [0xA5; 700]).header(header::CONTENT_ENCODING, coding);
+        let noise = received(200, [0xA5; 700]).header(header::CONTENT_ENCODING, coding);
         assert_eq!(noise.verdict(), Verdict::Clean, "{coding}");
     }
 }
@@ -292,7 +240,7 @@ fn a_broken_body_passes() {
 #[test]
 fn a_thread_keeps_its_decoders() {
     for coding in CODINGS {
-        for answer in [answer(200, features()), answer(200, CHALLENGE)] {
+        for answer in [received(200, features()), received(200, CHALLENGE)] {
             let answer = answer.coded(coding);
             let verdict = answer.verdict();
             let measured = allocation_counter::measure(|| assert_eq!(answer.verdict(), verdict));
@@ -330,7 +278,7 @@ proptest! {
                 body[at] = byte;
             }
         }
-        let answer = answer(status, body).header(header::CONTENT_ENCODING, coding);
+        let answer = received(status, body).header(header::CONTENT_ENCODING, coding);
         let mut whole = Verdict::More;
         let measured = allocation_counter::measure(|| whole = answer.verdict());
         prop_assert_ne!(whole, Verdict::More);
@@ -350,7 +298,7 @@ proptest! {
 
 #[test]
 fn a_head_is_judged_by_status_and_headers() {
-    let head = |status| answer(status, "").to(Method::HEAD);
+    let head = |status| received(status, "").to(Method::HEAD);
     assert_eq!(head(499).verdict(), REQUIRED);
     assert_eq!(head(498).signed().verdict(), INVALID);
     assert_eq!(head(401).verdict(), REQUIRED);
@@ -383,7 +331,8 @@ fn a_download_passes_whatever_is_in_it() {
         "Attachment ;filename=login.html",
         " ATTACHMENT;filename*=UTF-8''a",
     ] {
-        let file = |body: &str| answer(200, body).header(header::CONTENT_DISPOSITION, disposition);
+        let file =
+            |body: &str| received(200, body).header(header::CONTENT_DISPOSITION, disposition);
         assert_eq!(file(CHALLENGE).verdict(), Verdict::Clean, "{disposition}");
         assert_eq!(
             file(SIGN_IN).after(0, false),
@@ -394,18 +343,18 @@ fn a_download_passes_whatever_is_in_it() {
         assert_eq!(coded.verdict(), Verdict::Clean, "{disposition}");
     }
     for disposition in ["inline", "inline; filename=\"attachment\"", "attachments"] {
-        let shown = answer(200, CHALLENGE).header(header::CONTENT_DISPOSITION, disposition);
+        let shown = received(200, CHALLENGE).header(header::CONTENT_DISPOSITION, disposition);
         assert_eq!(shown.verdict(), REQUIRED, "{disposition}");
     }
     // The status is the server's own.
-    let refused = answer(499, "").header(header::CONTENT_DISPOSITION, "attachment");
+    let refused = received(499, "").header(header::CONTENT_DISPOSITION, "attachment");
     assert_eq!(refused.verdict(), REQUIRED);
 }
 
 // === error pages ===
 
 /// An error page of the Portal Directory.
-fn portal(error: &str) -> Answer {
+fn portal(error: &str) -> Received {
     page(format!(
         "<html><head><title>ArcGIS Portal Directory</title></head><body>\
          <div class=\"bar\">ArcGIS Portal Directory</div>{error}</body></html>"
@@ -468,7 +417,7 @@ fn a_directory_that_is_disabled_wants_no_token() {
         "<html><head><title>Error: {said}</title></head>\
          <body><b>Error: </b>{said}<br/><b>Code: </b>403<br/></body></html>"
     );
-    for page in [page(&server), answer(403, &server)] {
+    for page in [page(&server), received(403, &server)] {
         assert_eq!(page.verdict(), Verdict::Clean);
     }
     let portal = portal(&format!("<h2>Error</h2>{said}<br/>Error: 403"));
@@ -478,13 +427,13 @@ fn a_directory_that_is_disabled_wants_no_token() {
         format!(r#"{{"error":{{"message":"{said}","code":403}}}}"#),
         format!(r#"{{"status":"error","messages":["{said}"],"code":403}}"#),
     ] {
-        assert_eq!(answer(403, &json).verdict(), Verdict::Clean, "{json}");
-        assert_eq!(answer(200, &json).verdict(), Verdict::Clean, "{json}");
+        assert_eq!(received(403, &json).verdict(), Verdict::Clean, "{json}");
+        assert_eq!(received(200, &json).verdict(), Verdict::Clean, "{json}");
     }
     // Another 403 without a token may well be cured by one.
     for other in ["You may not.", "Editing is disabled.", "No such directory."] {
         let json = format!(r#"{{"error":{{"code":403,"message":"{other}"}}}}"#);
-        assert_eq!(answer(200, json).verdict(), REQUIRED, "{other}");
+        assert_eq!(received(200, json).verdict(), REQUIRED, "{other}");
     }
 }
 
@@ -492,7 +441,11 @@ fn a_directory_that_is_disabled_wants_no_token() {
 
 #[test]
 fn a_redirect_to_an_identity_provider_is_known_by_its_protocol() {
-    let to = |location: &str| answer(302, "").header(header::LOCATION, location).verdict();
+    let to = |location: &str| {
+        received(302, "")
+            .header(header::LOCATION, location)
+            .verdict()
+    };
     for location in [
         "https://idp.example.org/sso?SAMLRequest=fZJ&RelayState=x",
         "https://idp.example.org/any/path?wtrealm=x&wa=wsignin1.0",
@@ -560,8 +513,8 @@ type Asked = Request<ReplayBody<Full<Bytes>>>;
 /// methods it was asked with.
 async fn through_the_layer(
     method: Method,
-    refusal: Answer,
-    data: Answer,
+    refusal: Received,
+    data: Received,
 ) -> (StatusCode, Bytes, Vec<Method>) {
     let source = token_source_fn(|_| async { IssuedToken::try_new("tok1") });
     let site = Site::new("http://gis.example.com/arcgis")
@@ -600,8 +553,8 @@ async fn through_the_layer(
 #[tokio::test]
 async fn a_challenge_in_any_coding_is_healed_and_the_data_arrive_as_they_were_coded() {
     for coding in CODINGS {
-        let data = answer(200, features()).coded(coding);
-        let refusal = answer(200, CHALLENGE).coded(coding);
+        let data = received(200, features()).coded(coding);
+        let refusal = received(200, CHALLENGE).coded(coding);
         let (status, body, asked) = through_the_layer(Method::GET, refusal, data.clone()).await;
         assert_eq!(status, 200, "{coding}");
         assert!(body == data.body, "{coding}");
@@ -611,9 +564,9 @@ async fn a_challenge_in_any_coding_is_healed_and_the_data_arrive_as_they_were_co
 
 #[tokio::test]
 async fn a_head_that_is_challenged_is_asked_again_with_a_token() {
-    let login = answer(302, "").header(header::LOCATION, "/arcgis/rest/login");
-    for refusal in [answer(499, ""), answer(498, ""), login] {
-        let (status, _, asked) = through_the_layer(Method::HEAD, refusal, answer(200, "")).await;
+    let login = received(302, "").header(header::LOCATION, "/arcgis/rest/login");
+    for refusal in [received(499, ""), received(498, ""), login] {
+        let (status, _, asked) = through_the_layer(Method::HEAD, refusal, received(200, "")).await;
         assert_eq!(status, 200);
         assert_eq!(asked, [Method::HEAD, Method::HEAD]);
     }
@@ -621,8 +574,9 @@ async fn a_head_that_is_challenged_is_asked_again_with_a_token() {
 
 #[tokio::test]
 async fn a_download_of_a_challenge_arrives() {
-    let file = answer(200, CHALLENGE).header(header::CONTENT_DISPOSITION, "attachment");
-    let (status, body, asked) = through_the_layer(Method::GET, file.clone(), answer(500, "")).await;
+    let file = received(200, CHALLENGE).header(header::CONTENT_DISPOSITION, "attachment");
+    let (status, body, asked) =
+        through_the_layer(Method::GET, file.clone(), received(500, "")).await;
     assert_eq!((status.as_u16(), asked.len()), (200, 1));
     assert_eq!(body, CHALLENGE);
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::support::{
-    CLEAN, REQUIRED, ROADS, ROOT, Scripted, Source, Upstream, answer, get,
+    CLEAN, REQUIRED, ROADS, ROOT, Scripted, Source, Upstream, answer, assert_login_refused, get,
     logins::{self, caller},
     send, site, token_of,
 };
@@ -19,7 +19,7 @@ use http::request::Parts;
 use tower::Layer;
 use tower_arcgis_auth::{
     ArcgisAuthLayer, Cancelled, Credential, Identity, IssuedToken, RenewError, SignOut, Site,
-    SkipReason, TokenError, TokenReason, TokenRequest, TokenSource, token_source_fn,
+    SiteHandle, SkipReason, TokenError, TokenReason, TokenRequest, TokenSource, token_source_fn,
 };
 
 #[tokio::test(start_paused = true)]
@@ -222,10 +222,7 @@ async fn a_forced_renewal_ignores_back_off_but_respects_a_refusal() {
     assert_eq!(source.logins(), 3);
     let account = &handle.sessions()[0];
     assert!(account.token().is_some(), "the old one stays");
-    assert!(matches!(
-        account.skip_reason(),
-        Some(SkipReason::LoginRefused(_))
-    ));
+    assert_login_refused(account.skip_reason());
 }
 
 #[tokio::test(start_paused = true)]
@@ -431,6 +428,30 @@ struct Revoking {
     live: Arc<Mutex<Vec<String>>>,
 }
 
+impl Revoking {
+    /// It takes so long to sign out.
+    fn taking(takes: Duration) -> Self {
+        Self {
+            takes,
+            ..Self::default()
+        }
+    }
+}
+
+/// A site on which each identity has a session with this source.
+fn handle_for_each(source: impl TokenSource) -> SiteHandle {
+    let site = Site::new(ROOT).token_source(source);
+    let layer = ArcgisAuthLayer::try_new(site.identity_fn(caller)).unwrap();
+    layer.handle().sites().remove(0)
+}
+
+async fn sign_in_a_hundred(handle: &SiteHandle) {
+    for caller in 0..100 {
+        let caller = Identity::from(format!("caller{caller}"));
+        handle.renew_identity(&caller).await.unwrap();
+    }
+}
+
 impl TokenSource for Revoking {
     async fn token(&self, _: TokenRequest) -> Result<IssuedToken, TokenError> {
         let login = self.logins.fetch_add(1, Ordering::SeqCst);
@@ -452,10 +473,7 @@ impl TokenSource for Revoking {
 
 #[tokio::test(start_paused = true)]
 async fn no_login_is_made_until_the_source_has_signed_out() {
-    let source = Revoking {
-        takes: Duration::from_secs(2),
-        ..Revoking::default()
-    };
+    let source = Revoking::taking(Duration::from_secs(2));
     let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(source.clone())).unwrap();
     let service = layer.layer(Upstream::new(|request| match token_of(request) {
         Some(_) => answer(CLEAN),
@@ -480,17 +498,9 @@ async fn no_login_is_made_until_the_source_has_signed_out() {
 
 #[tokio::test(start_paused = true)]
 async fn signing_out_many_goes_on_at_once_and_to_the_end() {
-    let source = Revoking {
-        takes: Duration::from_secs(5),
-        ..Revoking::default()
-    };
-    let site = Site::new(ROOT).token_source(source.clone());
-    let layer = ArcgisAuthLayer::try_new(site.identity_fn(caller)).unwrap();
-    let handle = layer.handle().sites().remove(0);
-    for caller in 0..100 {
-        let caller = Identity::from(format!("caller{caller}"));
-        handle.renew_identity(&caller).await.unwrap();
-    }
+    let source = Revoking::taking(Duration::from_secs(5));
+    let handle = handle_for_each(source.clone());
+    sign_in_a_hundred(&handle).await;
     let started = tokio::time::Instant::now();
     let given_up = tokio::time::timeout(Duration::from_secs(1), handle.sign_out()).await;
     assert!(given_up.is_err());
@@ -504,10 +514,7 @@ async fn signing_out_many_goes_on_at_once_and_to_the_end() {
 
 #[tokio::test(start_paused = true)]
 async fn a_source_that_hangs_at_a_sign_out_delays_logins_for_seconds_only() {
-    let source = Revoking {
-        takes: Duration::from_secs(24 * 60 * 60),
-        ..Revoking::default()
-    };
+    let source = Revoking::taking(Duration::from_secs(24 * 60 * 60));
     let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(source)).unwrap();
     let handle = layer.handle().sites().remove(0);
     handle.renew().await.unwrap();
@@ -518,17 +525,9 @@ async fn a_source_that_hangs_at_a_sign_out_delays_logins_for_seconds_only() {
 
 #[tokio::test(start_paused = true)]
 async fn sources_that_hang_at_a_sign_out_delay_the_next_by_a_second() {
-    let source = Revoking {
-        takes: Duration::from_secs(24 * 60 * 60),
-        ..Revoking::default()
-    };
-    let site = Site::new(ROOT).token_source(source);
-    let layer = ArcgisAuthLayer::try_new(site.identity_fn(caller)).unwrap();
-    let handle = layer.handle().sites().remove(0);
-    for caller in 0..100 {
-        let caller = Identity::from(format!("caller{caller}"));
-        handle.renew_identity(&caller).await.unwrap();
-    }
+    let source = Revoking::taking(Duration::from_secs(24 * 60 * 60));
+    let handle = handle_for_each(source);
+    sign_in_a_hundred(&handle).await;
     let started = tokio::time::Instant::now();
     assert!(handle.sign_out().await.is_err());
     assert_eq!(started.elapsed().as_secs(), 15 + 100 / 32);
@@ -539,13 +538,8 @@ async fn sources_that_hang_at_a_sign_out_delay_the_next_by_a_second() {
 
 #[tokio::test(start_paused = true)]
 async fn an_identity_that_was_evicted_logs_in_after_the_sign_out_and_not_during_it() {
-    let source = Revoking {
-        takes: Duration::from_secs(10),
-        ..Revoking::default()
-    };
-    let site = Site::new(ROOT).token_source(source.clone());
-    let layer = ArcgisAuthLayer::try_new(site.identity_fn(caller)).unwrap();
-    let handle = layer.handle().sites().remove(0);
+    let source = Revoking::taking(Duration::from_secs(10));
+    let handle = handle_for_each(source.clone());
     let alice = Identity::from("alice");
     let meanwhile = async {
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -10,7 +10,8 @@ use std::{
 };
 
 use crate::support::{
-    Answered, CLEAN, REQUIRED, ROADS, ROOT, TokenService, Upstream, answer, get,
+    Answered, CLEAN, REQUIRED, ROADS, ROOT, TokenService, Upstream, answer, assert_login_refused,
+    get,
     logins::{caller, get_as},
     send, token_of,
 };
@@ -140,10 +141,7 @@ async fn one_identitys_wrong_password_touches_no_other() {
             answered.outcome.returned_challenge(),
             Some(Challenge::TokenRequired)
         );
-        assert!(matches!(
-            answered.outcome.skip_reason(),
-            Some(SkipReason::LoginRefused(_))
-        ));
+        assert_login_refused(answered.outcome.skip_reason());
         assert!(send(&service, get_as("alice")).await.is_clean());
     }
 
@@ -265,10 +263,7 @@ async fn a_refusal_outlives_its_session() {
             }
         }
         let answered = send(&service, get_as("mallory")).await;
-        assert!(matches!(
-            answered.outcome.skip_reason(),
-            Some(SkipReason::LoginRefused(_))
-        ));
+        assert_login_refused(answered.outcome.skip_reason());
         assert_eq!(mint.logins_of("mallory"), 1);
 
         tokio::time::advance(Duration::from_secs(15 * 60)).await;

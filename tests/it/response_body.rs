@@ -8,7 +8,7 @@
     reason = "a test says what went wrong by failing"
 )]
 
-use crate::support::bodies;
+use crate::support::{assert_login_refused, bodies};
 use std::{
     collections::VecDeque,
     convert::Infallible,
@@ -25,8 +25,8 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 use tokio_test::{assert_pending, assert_ready, task};
 use tower::{Layer, Service, service_fn};
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, BoxError, Challenge, IssuedToken, ReplayBody, ResponseBody, Site, SkipReason,
-    TokenError, TokenPlacement, token_source_fn,
+    ArcgisAuthLayer, BoxError, Challenge, IssuedToken, ReplayBody, ResponseBody, Site, TokenError,
+    TokenPlacement, token_source_fn,
 };
 
 const CHALLENGE: &str =
@@ -304,10 +304,7 @@ async fn a_challenge_that_no_login_answers_comes_up_whole() {
     let mut answer = ask(&layer(false), Method::GET, [json(body)]).await.unwrap();
     let outcome = answer.body().outcome();
     assert_eq!(outcome.returned_challenge(), Some(Challenge::TokenRequired));
-    assert!(matches!(
-        outcome.skip_reason(),
-        Some(SkipReason::LoginRefused(_))
-    ));
+    assert_login_refused(outcome.skip_reason());
     let seen = bodies::read(answer.body_mut(), &log);
     assert_eq!(bodies::data_of(&seen), CHALLENGE.as_bytes());
     assert_eq!(

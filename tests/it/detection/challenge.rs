@@ -2,87 +2,30 @@
 
 #![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use crate::support::received::{
+    CHALLENGE, INVALID, LOGIN_PAGE, LOGIN_REDIRECT, REQUIRED, Received, received,
+};
+use http::{HeaderValue, Method, header};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tower_arcgis_auth::{Challenge, RequestFacts, Verdict, detect};
+use tower_arcgis_auth::Verdict;
 
-const REQUIRED: Verdict = Verdict::Challenge(Challenge::TokenRequired);
-const INVALID: Verdict = Verdict::Challenge(Challenge::TokenInvalid);
-const LOGIN_PAGE: Verdict = Verdict::Challenge(Challenge::LoginPage);
-const LOGIN_REDIRECT: Verdict = Verdict::Challenge(Challenge::LoginRedirect);
-
-const CHALLENGE: &str = r#"{"error":{"code":499,"message":"Token Required","details":[]}}"#;
-
-/// A response, with the usual for everything a test does not care for.
-struct Response {
-    status: u16,
-    headers: HeaderMap,
-    body: Vec<u8>,
-    token: bool,
-    method: Method,
+fn ok(body: impl AsRef<[u8]>) -> Received {
+    received(200, body)
 }
 
-fn response(status: u16, body: impl AsRef<[u8]>) -> Response {
-    Response {
-        status,
-        headers: HeaderMap::new(),
-        body: body.as_ref().to_vec(),
-        token: false,
-        method: Method::GET,
-    }
-}
-
-fn ok(body: impl AsRef<[u8]>) -> Response {
-    response(200, body)
-}
-
-impl Response {
-    fn signed(mut self) -> Self {
-        self.token = true;
-        self
-    }
-
-    fn header(mut self, name: HeaderName, value: &str) -> Self {
-        self.headers
-            .append(name, HeaderValue::from_str(value).unwrap());
-        self
-    }
-
-    fn prefix(&self, len: usize, ended: bool) -> Verdict {
-        detect(
-            StatusCode::from_u16(self.status).unwrap(),
-            &self.headers,
-            RequestFacts::new(&self.method, self.token),
-            &self.body[..len],
-            ended,
-        )
-    }
-
-    fn verdict(&self) -> Verdict {
-        self.prefix(self.body.len(), true)
-    }
-
-    /// How many bytes it takes to decide.
-    fn decided_after(&self) -> usize {
-        (0..=self.body.len())
-            .find(|len| self.prefix(*len, false) != Verdict::More)
-            .unwrap()
-    }
-
-    /// Once decided, a verdict stays, and it is the one the whole response has.
-    fn assert_steady(&self) {
-        let whole = self.verdict();
-        assert_ne!(whole, Verdict::More);
-        let mut decided = false;
-        for len in 0..=self.body.len() {
-            let verdict = self.prefix(len, false);
-            assert!(
-                verdict == whole || (verdict == Verdict::More && !decided),
-                "{verdict:?} after {len} bytes, {whole:?} in the end"
-            );
-            decided |= verdict != Verdict::More;
-        }
+/// Once decided, a verdict stays, and it is the one the whole response has.
+fn assert_steady(received: &Received) {
+    let whole = received.verdict();
+    assert_ne!(whole, Verdict::More);
+    let mut decided = false;
+    for len in 0..=received.body.len() {
+        let verdict = received.after(len, false);
+        assert!(
+            verdict == whole || (verdict == Verdict::More && !decided),
+            "{verdict:?} after {len} bytes, {whole:?} in the end"
+        );
+        decided |= verdict != Verdict::More;
     }
 }
 
@@ -91,10 +34,10 @@ impl Response {
 #[test]
 fn a_code_in_the_body_beats_any_status() {
     for status in [200, 201, 302, 400, 401, 403, 404, 498, 499, 500, 503] {
-        assert_eq!(response(status, CHALLENGE).verdict(), REQUIRED, "{status}");
+        assert_eq!(received(status, CHALLENGE).verdict(), REQUIRED, "{status}");
         let other = r#"{"error":{"code":404,"message":"Token Required"}}"#;
         assert_eq!(
-            response(status, other).verdict(),
+            received(status, other).verdict(),
             Verdict::Clean,
             "{status}"
         );
@@ -114,7 +57,7 @@ fn what_401_and_403_mean_depends_on_the_token() {
 
 #[test]
 fn a_web_tier_that_asks_for_itself_is_left_alone() {
-    let bare = || response(401, "<html><body>401</body></html>");
+    let bare = || received(401, "<html><body>401</body></html>");
     assert_eq!(bare().verdict(), REQUIRED);
     assert_eq!(bare().signed().verdict(), Verdict::Clean);
     for scheme in ["Negotiate", "NTLM", "Basic realm=\"x\"", "Bearer"] {
@@ -175,14 +118,14 @@ fn an_administrator_error_is_known_whatever_the_order_of_its_keys() {
 fn no_response_without_a_body_is_looked_at() {
     for status in [100, 204, 205, 206, 304] {
         assert_eq!(
-            response(status, CHALLENGE).prefix(0, false),
+            received(status, CHALLENGE).after(0, false),
             Verdict::Clean,
             "{status}"
         );
     }
     let mut head = ok(CHALLENGE);
     head.method = Method::HEAD;
-    assert_eq!(head.prefix(0, false), Verdict::Clean);
+    assert_eq!(head.after(0, false), Verdict::Clean);
 }
 
 #[test]
@@ -193,7 +136,7 @@ fn an_endless_stream_is_never_held() {
         "multipart/x-mixed-replace",
     ] {
         let stream = ok(CHALLENGE).header(header::CONTENT_TYPE, kind);
-        assert_eq!(stream.prefix(0, false), Verdict::Clean, "{kind}");
+        assert_eq!(stream.after(0, false), Verdict::Clean, "{kind}");
     }
 }
 
@@ -234,8 +177,8 @@ fn a_challenge_is_known_as_soon_as_its_code_is() {
 #[test]
 fn no_body_is_looked_at_for_ever() {
     let blank = ok(" ".repeat(16 * 1024));
-    assert_eq!(blank.prefix(16 * 1024 - 1, false), Verdict::More);
-    assert_eq!(blank.prefix(16 * 1024, false), Verdict::Clean);
+    assert_eq!(blank.after(16 * 1024 - 1, false), Verdict::More);
+    assert_eq!(blank.after(16 * 1024, false), Verdict::Clean);
 
     for start in [
         "{\"message\":\"",
@@ -247,7 +190,7 @@ fn no_body_is_looked_at_for_ever() {
     ] {
         let long = ok(format!("{start}{}", "x".repeat(16 * 1024)));
         assert_eq!(
-            long.prefix(long.body.len(), false),
+            long.after(long.body.len(), false),
             Verdict::Clean,
             "{start}"
         );
@@ -263,8 +206,8 @@ fn real_498_and_499_are_challenges_unless_the_body_is_plainly_not_arcgis() {
         "<html><body>Token required</body></html>",
         "?",
     ] {
-        assert_eq!(response(499, body).verdict(), REQUIRED, "{body}");
-        assert_eq!(response(498, body).verdict(), INVALID, "{body}");
+        assert_eq!(received(499, body).verdict(), REQUIRED, "{body}");
+        assert_eq!(received(498, body).verdict(), INVALID, "{body}");
     }
     for body in [
         r#"{"code":499,"message":"client closed request"}"#,
@@ -272,9 +215,9 @@ fn real_498_and_499_are_challenges_unless_the_body_is_plainly_not_arcgis() {
         "Client closed request",
         "<html><title>499 Client Closed Request</title><center>nginx</center></html>",
     ] {
-        assert_eq!(response(499, body).verdict(), Verdict::Clean, "{body}");
+        assert_eq!(received(499, body).verdict(), Verdict::Clean, "{body}");
     }
-    let behind = |body| response(499, body).header(header::SERVER, "nginx/1.25.3");
+    let behind = |body| received(499, body).header(header::SERVER, "nginx/1.25.3");
     assert_eq!(behind("").verdict(), Verdict::Clean);
     assert_eq!(behind("Token Required").verdict(), REQUIRED);
     assert_eq!(behind(CHALLENGE).verdict(), REQUIRED);
@@ -283,7 +226,7 @@ fn real_498_and_499_are_challenges_unless_the_body_is_plainly_not_arcgis() {
 #[test]
 fn a_redirect_is_known_by_its_path_alone() {
     let to = |location| {
-        response(302, "")
+        received(302, "")
             .header(header::LOCATION, location)
             .verdict()
     };
@@ -310,7 +253,7 @@ fn a_redirect_is_known_by_its_path_alone() {
         assert_eq!(to(other), Verdict::Clean, "{other}");
     }
     let status = |status| {
-        response(status, "")
+        received(status, "")
             .header(header::LOCATION, "/rest/login")
             .verdict()
     };
@@ -338,7 +281,7 @@ fn a_form_is_known_by_where_it_is_sent_and_what_it_asks() {
         r#"<script>"<form>"</script><form action="/sharing/oauth2/signin"><input type="password">"#,
     ] {
         assert_eq!(ok(page(form)).verdict(), LOGIN_PAGE, "{form}");
-        ok(page(form)).assert_steady();
+        assert_steady(&ok(page(form)));
     }
     for form in [
         r#"<a href="/arcgis/rest/login">Login</a> | <a href="/arcgis/tokens/">Get Token</a>"#,
@@ -388,7 +331,7 @@ fn an_error_page_is_known_by_its_title_and_code() {
 #[test]
 fn a_fault_must_say_it_and_nothing_else() {
     let soap = |text: &str| {
-        response(500, format!("<e:Envelope><e:Body><e:Fault><faultstring>{text}</faultstring></e:Fault></e:Body></e:Envelope>"))
+        received(500, format!("<e:Envelope><e:Body><e:Fault><faultstring>{text}</faultstring></e:Fault></e:Body></e:Envelope>"))
             .verdict()
     };
     assert_eq!(soap(" token required. "), REQUIRED);
@@ -505,12 +448,12 @@ proptest! {
         html: bool,
         body in tricky(),
     ) {
-        let mut response = response(status, body);
-        response.token = token;
+        let mut answer = received(status, body);
+        answer.token = token;
         if html {
-            response = response.header(header::CONTENT_TYPE, "text/html");
+            answer = answer.header(header::CONTENT_TYPE, "text/html");
         }
-        response.assert_steady();
+        assert_steady(&answer);
     }
 
     #[test]
@@ -522,14 +465,14 @@ proptest! {
         body in prop::collection::vec(any::<u8>(), 0..300),
         token: bool,
     ) {
-        let mut response = response(status, body).header(header::CONTENT_ENCODING, coding);
-        response.token = token;
+        let mut answer = received(status, body).header(header::CONTENT_ENCODING, coding);
+        answer.token = token;
         for (name, value) in [(header::CONTENT_TYPE, kind), (header::LOCATION, location)] {
             if let Ok(value) = HeaderValue::from_bytes(&value) {
-                response.headers.insert(name, value);
+                answer.headers.insert(name, value);
             }
         }
-        response.assert_steady();
+        assert_steady(&answer);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One account, however many sites and callers log in with it: what the token service counts is counted once, and what
 //! the server is is asked once.
 
+use super::named_like_identities;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -185,15 +186,7 @@ async fn two_hundred_callers_of_a_server_that_says_nothing_of_itself_all_get_in(
             }
         }
     });
-    let site = site()
-        .identity_fn(caller)
-        .credential_fn(|request| async move {
-            Ok(Credential::user(
-                request.identity().unwrap().as_str(),
-                "secret",
-            ))
-        });
-    let service = over(site, client);
+    let service = over(named_like_identities(site()), client);
     let answers = (0..200).map(|number| send(&service, get_as(format!("caller{number}"))));
     assert!(
         join_all(answers)
@@ -225,15 +218,7 @@ async fn one_lost_answer_delays_others_no_longer_than_it_takes_to_ask_again() {
             answer(INFO)
         }
     });
-    let site = site()
-        .identity_fn(caller)
-        .credential_fn(|request| async move {
-            Ok(Credential::user(
-                request.identity().unwrap().as_str(),
-                "secret",
-            ))
-        });
-    let service = over(site, client);
+    let service = over(named_like_identities(site()), client);
     // A new caller every half second: one always waits.
     let answers = (0..200).map(|number| {
         let service = service.clone();

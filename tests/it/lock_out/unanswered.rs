@@ -1,6 +1,7 @@
 //! Logins whose outcome is unknown: the token service may have counted each as a failure, and five of these in
 //! 15 minutes lock an account.
 
+use super::named_like_identities;
 use std::{
     io,
     sync::{
@@ -22,9 +23,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use tokio::time::{Instant, advance, sleep};
 use tower::Layer;
-use tower_arcgis_auth::{
-    ArcgisAuthLayer, Credential, CredentialRequest, Identity, Site, TokenError, token_source_fn,
-};
+use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Identity, Site, TokenError, token_source_fn};
 
 fn says(body: &'static str) -> Reply {
     answer(body).into_reply()
@@ -160,11 +159,7 @@ async fn a_login_broken_off_by_a_sign_out_is_one_without_an_answer() {
             says(TOKEN)
         }
     });
-    let own_name = |request: CredentialRequest| {
-        let name = request.identity().unwrap().as_str().to_owned();
-        async move { Ok(Credential::user(name, "secret")) }
-    };
-    let layer = layer(site().identity_fn(caller).credential_fn(own_name), client);
+    let layer = layer(named_like_identities(site()), client);
     let service = layer.layer(Upstream::taking_any_token());
     let handle = layer.handle().sites().remove(0);
     for number in 0..8 {

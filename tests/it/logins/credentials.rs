@@ -10,13 +10,14 @@ use std::{
 };
 
 use crate::support::{
-    CLEAN, INVALID, Mounted, REQUIRED, TokenService, Upstream, answer, get, logins, send, token_of,
+    CLEAN, INVALID, Mounted, REQUIRED, TokenService, Upstream, answer, assert_login_refused, get,
+    logins, send, token_of,
 };
 use futures_util::future::join_all;
 use tower::Layer;
 use tower_arcgis_auth::{
     ArcgisAuth, ArcgisAuthLayer, Cancelled, Credential, Fingerprint, IssuedToken, RefreshToken,
-    Secret, Site, SkipReason, StaticToken, TokenError, TokenRequest, TokenSource, token_source_fn,
+    Secret, Site, StaticToken, TokenError, TokenRequest, TokenSource, token_source_fn,
 };
 
 const ROOT: &str = "https://gis.test/arcgis";
@@ -40,10 +41,7 @@ async fn a_mounted_secret_that_changes_lifts_a_remembered_refusal() {
     let service = over(Site::new(ROOT).credential(credential), &tokens);
     for _ in 0..10 {
         let answered = send(&service, get(ROADS)).await;
-        assert!(matches!(
-            answered.outcome.skip_reason(),
-            Some(SkipReason::LoginRefused(_))
-        ));
+        assert_login_refused(answered.outcome.skip_reason());
         tokio::time::advance(Duration::from_secs(10)).await;
     }
     assert_eq!(tokens.logins().len(), 1);
@@ -307,10 +305,7 @@ async fn a_ready_token_is_used_until_it_dies_and_then_its_challenge_goes_up() {
     for _ in 0..3 {
         let answered = send(&ready, get(support::ROADS)).await;
         assert_eq!(answered.body, INVALID);
-        assert!(matches!(
-            answered.outcome.skip_reason(),
-            Some(SkipReason::LoginRefused(_))
-        ));
+        assert_login_refused(answered.outcome.skip_reason());
     }
     assert!(
         send(&renewed, get(support::ROADS)).await.is_clean(),
@@ -385,10 +380,7 @@ async fn a_refusal_another_site_met_first_is_remembered_no_longer_than_there() {
     send(&service, get(ROADS)).await;
     tokio::time::advance(10 * MINUTE).await;
     let answered = send(&service, get(ELSEWHERE)).await;
-    assert!(matches!(
-        answered.outcome.skip_reason(),
-        Some(SkipReason::LoginRefused(_))
-    ));
+    assert_login_refused(answered.outcome.skip_reason());
     tokio::time::advance(4 * MINUTE).await;
     send(&service, get(ELSEWHERE)).await;
     assert_eq!(tokens.logins().len(), 1);

@@ -1,5 +1,6 @@
 //! Every token service of ArcGIS, over loopback.
 
+use crate::support::assert_login_refused;
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -17,7 +18,7 @@ use hyper_util::{
 use tower::{Layer, ServiceExt};
 use tower_arcgis_auth::{
     ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Credential, LegacyToken, OAuthApp, RefreshToken,
-    ReplayBody, Site, SkipReason, TokenBinding, TokenClient, TokenSource, revoke_token,
+    ReplayBody, Site, TokenBinding, TokenClient, TokenSource, revoke_token,
 };
 
 type Http = Client<HttpConnector, ReplayBody<Full<Bytes>>>;
@@ -103,10 +104,7 @@ async fn the_old_services_refusal_is_a_refusal() {
     let service = with(Site::new(server.root()).credential(Credential::user(USERNAME, "wrong")));
     for _ in 0..3 {
         let (outcome, _) = get(&service, server.url(PARCELS)).await;
-        assert!(
-            matches!(outcome.skip_reason(), Some(SkipReason::LoginRefused(_))),
-            "{outcome}"
-        );
+        assert_login_refused(outcome.skip_reason());
     }
     assert_eq!(server.counters().login_refusals, 1);
 }
@@ -295,10 +293,7 @@ async fn a_wrong_password_at_the_portal_is_tried_once_for_all_its_servers() {
     for _ in 0..3 {
         for server in &servers {
             let (outcome, _) = get(&service, server.url(PARCELS)).await;
-            assert!(
-                matches!(outcome.skip_reason(), Some(SkipReason::LoginRefused(_))),
-                "{outcome}"
-            );
+            assert_login_refused(outcome.skip_reason());
         }
     }
     assert_eq!(portal.counters().login_attempts, 1);
@@ -348,10 +343,7 @@ async fn an_applications_wrong_secret_is_a_refusal_and_in_no_error() {
             OAuthApp::try_new(&portal.root(), credential, TokenClient::platform().unwrap());
         let service = with(Site::new(portal.root()).token_source(source.unwrap()));
         let (outcome, _) = get(&service, portal.url("sharing/rest/portals/self?f=json")).await;
-        assert!(
-            matches!(outcome.skip_reason(), Some(SkipReason::LoginRefused(_))),
-            "{outcome}"
-        );
+        assert_login_refused(outcome.skip_reason());
         assert!(!outcome.to_string().contains("wr0ng"));
     }
 }

@@ -6,11 +6,14 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{REQUIRED, ROADS, ROOT, Scripted, Source, Upstream, answer, get, over, send};
+use crate::support::{
+    REQUIRED, ROADS, ROOT, Scripted, Source, Upstream, answer, assert_login_refused, get, over,
+    send,
+};
 use http::{HeaderValue, Method, StatusCode};
 use tokio::time::{Instant, advance};
 use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuthLayer, Site, SkipReason, TokenReason, token_source_fn};
+use tower_arcgis_auth::{ArcgisAuthLayer, Site, TokenReason, token_source_fn};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -29,10 +32,7 @@ async fn a_wrong_password_is_tried_once_and_not_per_request() {
     for _ in 0..100 {
         let answer = send(&service, get(ROADS)).await;
         assert_eq!(answer.body, REQUIRED);
-        assert!(matches!(
-            answer.outcome.skip_reason(),
-            Some(SkipReason::LoginRefused(_))
-        ));
+        assert_login_refused(answer.outcome.skip_reason());
     }
     assert_eq!(source.logins(), 1);
     assert_eq!(fake.count(), 100, "nothing is sent twice");

@@ -8,7 +8,7 @@
     reason = "a test says what went wrong by failing"
 )]
 
-use crate::support::bodies;
+use crate::support::{assert_login_refused, bodies};
 use std::{
     sync::{
         Arc, Mutex,
@@ -528,23 +528,28 @@ async fn a_stream_of_unknown_length_waits_for_a_login_before_it_is_read() {
     stage.nothing_more().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_stream_of_unknown_length_is_sent_unsigned_where_the_login_is_refused() {
+/// A body that waits for the login is sent once, whole and unsigned, where that is refused.
+async fn goes_out_unsigned_after_a_refusal<B>(body: B, data: Bytes)
+where
+    B: Body + Unpin + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let mut stage = Stage::gated();
-    let call = stage.post(frames_of(700, 20));
+    let call = stage.post(body);
     stage.logins.begun().await;
     stage.logins.refuse();
-
     let (mut body, answer) = stage.received(None).await;
-    assert_eq!(bodies::data_of(&read(&mut body)), letters(14_000));
+    assert_eq!(bodies::data_of(&read(&mut body)), data);
     answer.send_response(respond(CLEAN));
     let answer = answered(call).await.unwrap();
     assert!(!answer.body().outcome().signed());
-    assert!(matches!(
-        answer.body().outcome().skip_reason(),
-        Some(SkipReason::LoginRefused(_))
-    ));
+    assert_login_refused(answer.body().outcome().skip_reason());
     stage.nothing_more().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_unknown_length_is_sent_unsigned_where_the_login_is_refused() {
+    goes_out_unsigned_after_a_refusal(frames_of(700, 20), letters(14_000)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -557,20 +562,7 @@ async fn a_body_at_the_limit_waits_for_no_login() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_over_the_limit_is_sent_unsigned_where_no_token_is_to_be_had() {
-    let mut stage = Stage::gated();
-    let call = stage.post(Full::new(letters(CAP + 1)));
-    stage.logins.begun().await;
-    stage.logins.refuse();
-    let (mut body, answer) = stage.received(None).await;
-    assert_eq!(bodies::data_of(&read(&mut body)), letters(CAP + 1));
-    answer.send_response(respond(CLEAN));
-    let answer = answered(call).await.unwrap();
-    assert!(!answer.body().outcome().signed());
-    assert!(matches!(
-        answer.body().outcome().skip_reason(),
-        Some(SkipReason::LoginRefused(_))
-    ));
-    stage.nothing_more().await;
+    goes_out_unsigned_after_a_refusal(Full::new(letters(CAP + 1)), letters(CAP + 1)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -743,10 +735,7 @@ async fn the_first_sending_goes_on_when_the_login_is_refused() {
     stage.logins.refuse();
 
     let answer = answered(call).await.unwrap();
-    assert!(matches!(
-        answer.body().outcome().skip_reason(),
-        Some(SkipReason::LoginRefused(_))
-    ));
+    assert_login_refused(answer.body().outcome().skip_reason());
     assert!(waiting.is_woken());
     drop(feeder);
     assert_eq!(read(&mut first), [Seen::Data(b"two".into()), Seen::End]);
@@ -878,10 +867,7 @@ async fn nothing_is_kept_where_a_login_was_refused_before() {
     assert_eq!(buffers.held(), 0);
     answer.send_response(respond(CHALLENGE));
     let answer = answered(call).await.unwrap();
-    assert!(matches!(
-        answer.body().outcome().skip_reason(),
-        Some(SkipReason::LoginRefused(_))
-    ));
+    assert_login_refused(answer.body().outcome().skip_reason());
     assert_eq!(stage.logins.count(), 1);
 }
 

@@ -290,6 +290,11 @@ async fn text(response: Response<ResponseBody<Incoming>>) -> String {
     String::from_utf8(collected.to_bytes().to_vec()).unwrap()
 }
 
+async fn assert_sent_again(response: Response<ResponseBody<Incoming>>) {
+    assert!(response.body().outcome().resent());
+    assert_eq!(text(response).await, CLEAN);
+}
+
 fn letters(count: usize) -> Bytes {
     (b'a'..=b'z').cycle().take(count).collect()
 }
@@ -318,9 +323,7 @@ where
     let request = request.uri(server.url(path)).body(body).unwrap();
     let sent = request.headers().clone();
     let method = request.method().clone();
-    let response = caller.send(request).await.unwrap();
-    assert!(response.body().outcome().resent());
-    assert_eq!(text(response).await, CLEAN);
+    assert_sent_again(caller.send(request).await.unwrap()).await;
     assert_eq!(caller.logins(), tokens.iter().flatten().count());
 
     let both = [server.next().await, server.next().await];
@@ -463,9 +466,7 @@ async fn a_cut_upload_never_looks_complete_to_the_server() {
         assert_eq!(second.token(), Some("tok2"));
         assert_eq!(second.data, b"begin,middle,end", "{protocol:?}");
         assert!(second.complete);
-        let response = call.await.unwrap().unwrap();
-        assert!(response.body().outcome().resent());
-        assert_eq!(text(response).await, CLEAN);
+        assert_sent_again(call.await.unwrap().unwrap()).await;
     }
 }
 
@@ -526,9 +527,7 @@ async fn an_early_answer_costs_no_byte_whatever_becomes_of_the_connection() {
             };
             assert!(second.complete);
             assert!(second.data == data, "{protocol:?} {manner:?}");
-            let response = call.await.unwrap().unwrap();
-            assert!(response.body().outcome().resent());
-            assert_eq!(text(response).await, CLEAN);
+            assert_sent_again(call.await.unwrap().unwrap()).await;
         }
     }
 }

@@ -14,7 +14,9 @@ use std::{
 };
 
 use crate::support::shared_cache::{Fault, MemoryCache};
-use crate::support::{Answered, INVALID, ROADS, ROOT, Upstream, ValidTokens, answer, get, send};
+use crate::support::{
+    Answered, INVALID, ROADS, ROOT, Upstream, ValidTokens, answer, assert_login_refused, get, send,
+};
 use arcgis_stand_in::{PASSWORD as STAND_IN_PASSWORD, Portal, StandIn, USERNAME};
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -320,10 +322,7 @@ async fn machines_with_tokens_bound_to_their_address_share_a_refusal() {
         .map(|number| at_address(&world, number, "wrong"))
         .collect();
     for told in ask_all(&replicas).await {
-        assert!(matches!(
-            told.outcome.skip_reason(),
-            Some(SkipReason::LoginRefused(_))
-        ));
+        assert_login_refused(told.outcome.skip_reason());
     }
     assert_eq!(world.attempts(), 1);
 }
@@ -598,10 +597,7 @@ async fn a_source_of_the_users_own_that_asks_before_it_logs_in_is_refused_once_f
         };
         let replicas: Vec<_> = (0..5).map(replica).collect();
         for told in ask_all(&replicas).await {
-            assert!(matches!(
-                told.outcome.skip_reason(),
-                Some(SkipReason::LoginRefused(_))
-            ));
+            assert_login_refused(told.outcome.skip_reason());
         }
         assert_eq!(logins.load(Ordering::SeqCst), 1);
     }
@@ -838,6 +834,11 @@ async fn a_fleet_makes_four_logins_without_an_answer() {
     assert_eq!(world.attempts(), 4);
 }
 
+async fn sign_out(layer: ArcgisAuthLayer) {
+    // The cache may be too slow to be told in time.
+    let _ = layer.handle().sign_out().await;
+}
+
 /// Makes `logins` logins, each by a replica of its own, in which the cache becomes slow as soon as the token service has
 /// answered, and does `with` each replica as it writes down what came of it.
 async fn slow_once_answered(
@@ -875,11 +876,7 @@ async fn slow_once_answered(
 #[tokio::test(start_paused = true)]
 async fn a_login_that_ends_with_a_sign_out_once_it_is_answered_does_not_count() {
     let world = World::new();
-    slow_once_answered(&world, 6, async |layer| {
-        // The cache may be too slow to be told in time.
-        let _ = layer.handle().sign_out().await;
-    })
-    .await;
+    slow_once_answered(&world, 6, sign_out).await;
     assert_eq!(world.attempts(), 6);
 }
 
@@ -917,11 +914,7 @@ async fn a_gateway_that_gives_up_on_the_token_service_counts_for_all_replicas() 
 async fn a_refusal_that_is_written_as_a_user_signs_out_is_remembered() {
     let world = World::new();
     *world.password.lock().unwrap() = "changed".to_owned();
-    slow_once_answered(&world, 6, async |layer| {
-        // The cache may be too slow to be told in time.
-        let _ = layer.handle().sign_out().await;
-    })
-    .await;
+    slow_once_answered(&world, 6, sign_out).await;
     assert_eq!(world.attempts(), 1);
 }
 
@@ -1441,10 +1434,7 @@ async fn a_wrong_password_at_a_portal_is_tried_once_by_all_replicas_for_all_its_
     let portal = Portal::start().await.unwrap();
     let servers = members(&portal).await;
     for outcome in ask_everywhere(&servers, &portal, "wrong").await {
-        assert!(
-            matches!(outcome.skip_reason(), Some(SkipReason::LoginRefused(_))),
-            "{outcome}"
-        );
+        assert_login_refused(outcome.skip_reason());
     }
     assert_eq!(portal.counters().login_attempts, 1);
 }

@@ -8,6 +8,7 @@
 
 pub mod bodies;
 pub mod logins;
+pub mod received;
 pub mod secrets;
 #[cfg(feature = "shared-cache")]
 pub(crate) mod shared_cache;
@@ -21,7 +22,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt};
-use tower_arcgis_auth::{ArcgisAuth, ArcgisAuthLayer, AuthOutcome, ResponseBody, Secret, Site};
+use tower_arcgis_auth::{
+    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, ResponseBody, Secret, Site, SkipReason,
+};
 
 pub use self::{
     token_service::{Asked, Reply, TokenService},
@@ -85,6 +88,15 @@ impl Answered {
     pub fn is_clean(&self) -> bool {
         self.body == CLEAN
     }
+}
+
+/// The token service refused the login, and that is the reason.
+#[track_caller]
+pub fn assert_login_refused(reason: Option<&SkipReason>) {
+    assert!(
+        matches!(reason, Some(SkipReason::LoginRefused(_))),
+        "{reason:?}"
+    );
 }
 
 pub async fn send<S>(service: &ArcgisAuth<S>, request: Request<Full<Bytes>>) -> Answered
