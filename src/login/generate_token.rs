@@ -14,11 +14,11 @@ use super::{
     client::{Form, TokenClient, bind, post_form},
     endpoint::Endpoint,
     legacy_token::LegacyToken,
-    setters::{binding_setters, insecure_http_setter, lifetime_setter},
-    with_lifetime,
+    setters::{binding_setters, credentials_in_url_setter, insecure_http_setter, lifetime_setter},
+    user_attempt, with_lifetime,
 };
 use crate::{
-    credential::{Credential, Fingerprint, User},
+    credential::{Credential, Fingerprint},
     error::{ConfigError, TokenError},
     token::{IssuedToken, TokenBinding, TokenRequest, TokenSource},
 };
@@ -89,20 +89,10 @@ impl GenerateToken {
         }
     }
 
-    /// Sends user name and password in the URL where only the `getToken` of ArcGIS 9.3 to 10.2 is there: see
-    /// [`LegacyToken::credentials_in_url`].
-    #[must_use]
-    pub fn credentials_in_url(self) -> Self {
-        self.with_credentials_in_url(true)
+    credentials_in_url_setter! {
+        /// Sends user name and password in the URL where only the `getToken` of ArcGIS 9.3 to 10.2 is there: see
+        /// [`LegacyToken::credentials_in_url`].
     }
-
-    pub(super) fn with_credentials_in_url(self, credentials_in_url: bool) -> Self {
-        Self {
-            credentials_in_url,
-            ..self
-        }
-    }
-
     binding_setters!();
     lifetime_setter!();
     insecure_http_setter!();
@@ -114,13 +104,8 @@ impl GenerateToken {
         request: &TokenRequest,
         lifetime: Option<Duration>,
     ) -> Result<IssuedToken, Failure> {
-        let uri = self.endpoint.checked()?;
+        let (uri, attempt, user) = user_attempt(&self.endpoint, &self.credential, request).await?;
         let asked = self.endpoint.shown();
-        let origin = self.endpoint.origin();
-        let read_user = || self.credential.read_user();
-        let (attempt, user) = request
-            .attempt_with(&origin, read_user, User::fingerprint)
-            .await?;
         let form = Form::default()
             .pair("username", user.name())
             .pair("password", user.password())

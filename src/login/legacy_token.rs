@@ -11,11 +11,11 @@ use super::{
     answer::{Failure, is_about_lifetime, neither, read_json, redirected},
     client::{Form, TokenClient, bind, get, post_form},
     endpoint::Endpoint,
-    setters::{binding_setters, insecure_http_setter, lifetime_setter},
-    with_lifetime,
+    setters::{binding_setters, credentials_in_url_setter, insecure_http_setter, lifetime_setter},
+    user_attempt, with_lifetime,
 };
 use crate::{
-    credential::{Credential, Fingerprint, User},
+    credential::{Credential, Fingerprint},
     error::{ConfigError, TokenError},
     token::{IssuedToken, TokenBinding, TokenRequest, TokenSource},
 };
@@ -79,19 +79,9 @@ impl LegacyToken {
     binding_setters!();
     lifetime_setter!();
     insecure_http_setter!();
-
-    /// Sends user name and password in the URL, for services that read them nowhere else. Every server on the path may write
-    /// them into its log.
-    #[must_use]
-    pub fn credentials_in_url(self) -> Self {
-        self.with_credentials_in_url(true)
-    }
-
-    pub(super) fn with_credentials_in_url(self, credentials_in_url: bool) -> Self {
-        Self {
-            credentials_in_url,
-            ..self
-        }
+    credentials_in_url_setter! {
+        /// Sends user name and password in the URL, for services that read them nowhere else. Every server on the path may
+        /// write them into its log.
     }
 }
 
@@ -105,13 +95,8 @@ impl LegacyToken {
         request: &TokenRequest,
         lifetime: Option<Duration>,
     ) -> Result<IssuedToken, Failure> {
-        let uri = self.endpoint.checked()?;
+        let (uri, attempt, user) = user_attempt(&self.endpoint, &self.credential, request).await?;
         let asked = self.endpoint.shown();
-        let origin = self.endpoint.origin();
-        let read_user = || self.credential.read_user();
-        let (attempt, user) = request
-            .attempt_with(&origin, read_user, User::fingerprint)
-            .await?;
         let form = Form::default()
             .pair("request", "getToken")
             .pair("username", user.name())
