@@ -21,7 +21,7 @@ use crate::{
     sign::{QueryToken, TokenPlacement, cache_control, callers_token, placement, scrub},
     token::{Freshness, Token, TokenReason},
     trace,
-    url::{ServiceKey, has_service, root_of_service, service_key},
+    url::{ServiceKey, has_service, root_of_path, service_key},
 };
 
 /// What a login's waiter gets.
@@ -292,6 +292,25 @@ impl<S, B> Exchange<S, B> {
         self.token = Some(token);
     }
 
+    /// The first sending of a request, which may be the only one, by a service that goes along with it.
+    pub(crate) fn send_first<T>(
+        &mut self,
+        mut service: S,
+        request: Request<T>,
+        token: Option<Arc<Token>>,
+        keep: impl FnOnce(T, usize) -> (ReplayBody<B>, KeptBody<B>),
+        bare: impl FnOnce(T) -> ReplayBody<B>,
+    ) -> S::Future
+    where
+        S: Service<Request<ReplayBody<B>>>,
+    {
+        if self.may_send_again() {
+            self.send_and_keep(service, request, token, keep)
+        } else {
+            self.send(&mut service, request, token, bare)
+        }
+    }
+
     /// The only sending of a request, signed with the token if there is one.
     // Inlined, because a call copies the request once more.
     #[inline]
@@ -519,7 +538,7 @@ impl<S, B> Exchange<S, B> {
         } else {
             services.refuses(service, Instant::now());
         }
-        self.warn_of_service(challenge);
+        trace::service_refused(self.session.store.site(), &self.path, challenge);
         Reaction::Answer
     }
 
@@ -543,20 +562,12 @@ impl<S, B> Exchange<S, B> {
         let Some(kept) = &self.kept else {
             return;
         };
-        let path = kept.request.uri.path();
-        let expected = root_of_service(&format!("http://host{path}"));
-        let expected = expected
-            .as_deref()
-            .and_then(|root| root.strip_prefix("http://host"));
-        if let Some(expected) = expected.filter(|expected| expected.len() > self.root) {
-            if !self.session.is_warned_of_root.swap(true, Ordering::Relaxed) {
-                trace::outside_root(self.session.store.site(), expected);
-            }
+        let expected = root_of_path(kept.request.uri.path());
+        if expected.len() > self.root
+            && !self.session.is_warned_of_root.swap(true, Ordering::Relaxed)
+        {
+            trace::outside_root(self.session.store.site(), expected);
         }
-    }
-
-    fn warn_of_service(&self, challenge: Challenge) {
-        trace::service_refused(self.session.store.site(), &self.path, challenge);
     }
 
     /// Holds the first sending still. False where there can be no other: then it goes on.

@@ -174,19 +174,13 @@ where
 {
     fn send(self, exchange: &mut Exchange<S, B>, token: Option<Arc<Token>>) -> S::Future {
         let Self {
-            mut service,
-            request,
-            ..
+            service, request, ..
         } = self;
         let (head, body) = request.into_parts();
         match body {
             UnsentBody::Whole(body) => {
                 let request = Request::from_parts(head, body);
-                if exchange.may_send_again() {
-                    exchange.send_and_keep(service, request, token, ReplayBody::kept)
-                } else {
-                    exchange.send(&mut service, request, token, ReplayBody::bare)
-                }
+                exchange.send_first(service, request, token, ReplayBody::kept, ReplayBody::bare)
             }
             UnsentBody::Read(form) => {
                 let request = Request::from_parts(head, form);
@@ -198,20 +192,15 @@ where
 
 fn send_form<S, B>(
     exchange: &mut Exchange<S, B>,
-    mut service: S,
+    service: S,
     request: Request<ReadForm<B>>,
     token: Option<Arc<Token>>,
 ) -> S::Future
 where
     S: Service<Request<ReplayBody<B>>>,
 {
-    if exchange.may_send_again() {
-        exchange.send_and_keep(service, request, token, |form, _| {
-            ReplayBody::read_and_kept(form)
-        })
-    } else {
-        exchange.send(&mut service, request, token, ReplayBody::read)
-    }
+    let keep = |form, _| ReplayBody::read_and_kept(form);
+    exchange.send_first(service, request, token, keep, ReplayBody::read)
 }
 
 impl<S, B, R> Future for ResponseFuture<S, B, R>
@@ -419,7 +408,9 @@ where
         }
         remove_from_form(&mut request, &text);
     }
-    let length = text_length(request.body());
+    // One that failed, or is longer than it said, has none.
+    let length = request.body().length();
+    let length = length.map_or(BodyLength::Unknown, BodyLength::Known);
     match exchange.before_sending(request.uri(), length) {
         Beginning::Send(token) => State::Calling {
             sent: send_form(exchange, service, request, token),
@@ -440,14 +431,6 @@ fn remove_from_form<B>(request: &mut Request<ReadForm<B>>, text: &[u8]) {
         let length = HeaderValue::from(rest.len());
         request.headers_mut().insert(CONTENT_LENGTH, length);
         request.body_mut().replace(rest.into());
-    }
-}
-
-fn text_length<B>(form: &ReadForm<B>) -> BodyLength {
-    match form.text() {
-        Some(text) => BodyLength::Known(text.len() as u64),
-        // It failed, or is longer than it said.
-        None => BodyLength::Unknown,
     }
 }
 

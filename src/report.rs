@@ -1,12 +1,9 @@
 //! Asking for a site report: what a server is, and how the site would log in there.
 
-use std::time::Duration;
-
 use crate::{
     error::ConfigError,
-    guard::LockoutGuard,
-    login::{Portals, SiteReport, TokenClient, report},
-    resolve::{Resolver, wanted},
+    login::{SiteReport, TokenClient, report},
+    resolve::{discovery, wanted},
     site::Site,
     url::Root,
 };
@@ -50,12 +47,6 @@ pub async fn site_report(
     let root = Root::parse(site.roots.first().map_or("", String::as_str))?;
     // A referer that cannot work is an error of the settings, though nothing shows it here.
     site.binding_at(&root).referer()?;
-    let mut resolver = Resolver {
-        token_client: client.into(),
-        portals: Portals::default(),
-        guard: LockoutGuard::new(),
-        login_timeout: Duration::ZERO,
-    };
-    let discovery = resolver.discovery(site, &root)?;
+    let discovery = discovery(&mut client.into(), site, &root)?;
     Ok(report(&discovery, root.to_url(), wanted(site)).await)
 }

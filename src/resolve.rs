@@ -120,7 +120,7 @@ impl Resolver {
 
     fn login_settings(&mut self, site: &Site, root: &Root) -> Result<LoginSettings, ConfigError> {
         Ok(LoginSettings {
-            discovery: Arc::new(self.discovery(site, root)?),
+            discovery: Arc::new(discovery(&mut self.token_client, site, root)?),
             sends_portal_token: site.sends_portal_token,
             binding: site.binding_at(root),
             credentials_in_url: site.credentials_in_url,
@@ -128,30 +128,34 @@ impl Resolver {
             sharing: site.sharing.clone(),
         })
     }
+}
 
-    /// How the site's token service is found: the settings for discovery.
-    pub(crate) fn discovery(&mut self, site: &Site, root: &Root) -> Result<Discovery, ConfigError> {
-        let client = match &self.token_client {
-            Some(client) => client.clone(),
-            None => match platform_client() {
-                Ok(client) => self.token_client.insert(client).clone(),
-                Err(error) => plain_client(site, root).ok_or(error)?,
-            },
-        };
-        let token_url = match &site.token_url {
-            Some(url) => Some(Endpoint::of_token_service(url)?.insecure_http(site.insecure_http)),
-            None => None,
-        };
-        Ok(Discovery {
-            root: server_of(&root.to_url()),
-            trusted: trusted(site, root)?,
-            insecure_http: site.insecure_http,
-            token_url,
-            portal: site.portal.clone(),
-            client,
-            found: Answers::default(),
-        })
-    }
+/// How the site's token service is found. Without a client there is one afterwards, if the platform has one.
+pub(crate) fn discovery(
+    token_client: &mut Option<TokenClient>,
+    site: &Site,
+    root: &Root,
+) -> Result<Discovery, ConfigError> {
+    let client = match token_client {
+        Some(client) => client.clone(),
+        None => match platform_client() {
+            Ok(client) => token_client.insert(client).clone(),
+            Err(error) => plain_client(site, root).ok_or(error)?,
+        },
+    };
+    let token_url = match &site.token_url {
+        Some(url) => Some(Endpoint::of_token_service(url)?.insecure_http(site.insecure_http)),
+        None => None,
+    };
+    Ok(Discovery {
+        root: server_of(&root.to_url()),
+        trusted: trusted(site, root)?,
+        insecure_http: site.insecure_http,
+        token_url,
+        portal: site.portal.clone(),
+        client,
+        found: Answers::default(),
+    })
 }
 
 /// What the site's login would log in.

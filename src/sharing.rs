@@ -35,7 +35,7 @@ mod enabled {
 
         /// The source of a site's tokens, which are bound to `binding`: not to an address, which is one machine's.
         pub(crate) fn site(&self, binding: &TokenBinding, source: Source) -> Source {
-            let binding = spelled(binding);
+            let binding = binding.key();
             self.shared(About::Site { binding }, source)
         }
 
@@ -44,7 +44,7 @@ mod enabled {
             if !binding.is_portable() {
                 return source;
             }
-            let binding = spelled(binding);
+            let binding = binding.key();
             self.shared(About::Portal { binding }, source)
         }
 
@@ -59,14 +59,6 @@ mod enabled {
                 Some(cache) => Arc::new(cache.share(about, Erased(source))),
                 None => source,
             }
-        }
-    }
-
-    /// Different for different bindings. What people see of one may leave out what tells it apart.
-    fn spelled(binding: &TokenBinding) -> String {
-        match binding {
-            TokenBinding::Referer(text) => text.clone(),
-            other => format!("{other:?}"),
         }
     }
 

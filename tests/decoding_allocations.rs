@@ -1,95 +1,26 @@
 //! What decoding for the look allocates: no more than a bound, whatever the body, and nothing the next time. A binary of
 //! its own, because it counts allocations with an allocator of its own.
 
-use std::io::Write;
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "it/support/received.rs"]
+mod received;
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::header;
 use proptest::prelude::*;
-use tower_arcgis_auth::{RequestFacts, Verdict, detect};
+use tower_arcgis_auth::Verdict;
 
-const CHALLENGE: &str = r#"{"error":{"code":499,"message":"Token Required","details":[]}}"#;
+use received::{CHALLENGE, CODINGS, Received, coded, features, received};
 
 /// What a look may allocate.
 const MAX_ALLOCATED: u64 = 1 << 20;
 
-const CODINGS: [&str; 4] = ["gzip", "deflate", "br", "zstd"];
-
-/// A response to a `GET` without a token.
-#[derive(Clone)]
-struct Answer {
-    status: u16,
-    headers: HeaderMap,
-    body: Vec<u8>,
-}
-
 /// Says that it is coded so.
-fn answer(status: u16, coding: &str, body: Vec<u8>) -> Answer {
-    let coding = HeaderValue::from_str(coding).unwrap();
-    Answer {
-        status,
-        headers: HeaderMap::from_iter([(header::CONTENT_ENCODING, coding)]),
-        body,
-    }
-}
-
-impl Answer {
-    fn after(&self, len: usize, ended: bool) -> Verdict {
-        detect(
-            StatusCode::from_u16(self.status).unwrap(),
-            &self.headers,
-            RequestFacts::new(&Method::GET, false),
-            &self.body[..len],
-            ended,
-        )
-    }
-
-    fn verdict(&self) -> Verdict {
-        self.after(self.body.len(), true)
-    }
-}
-
-fn coded(coding: &str, body: &[u8]) -> Vec<u8> {
-    match coding {
-        "gzip" => {
-            let level = flate2::Compression::default();
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
-            encoder.write_all(body).unwrap();
-            encoder.finish().unwrap()
-        }
-        "deflate" => {
-            let level = flate2::Compression::default();
-            let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), level);
-            encoder.write_all(body).unwrap();
-            encoder.finish().unwrap()
-        }
-        "br" => br(22, body),
-        "zstd" => zstd::stream::encode_all(body, 3).unwrap(),
-        _ => body.to_vec(),
-    }
-}
-
-fn br(window: u32, body: &[u8]) -> Vec<u8> {
-    let mut coded = Vec::new();
-    brotli::CompressorWriter::new(&mut coded, 4096, 5, window)
-        .write_all(body)
-        .unwrap();
-    coded
-}
-
-fn features() -> String {
-    let mut json = r#"{"objectIdFieldName":"OBJECTID","features":["#.to_owned();
-    for id in 0..300 {
-        json.push_str(&format!(
-            r#"{{"attributes":{{"OBJECTID":{id},"NAME":"Road {}"}}}},"#,
-            id * id % 97
-        ));
-    }
-    json.pop();
-    json + "]}"
+fn answer(status: u16, coding: &str, body: Vec<u8>) -> Received {
+    received(status, body).header(header::CONTENT_ENCODING, coding)
 }
 
 /// The verdict of a look on a thread that has no decoder yet, and how much it allocated.
-fn first_look(answer: &Answer) -> (Verdict, u64) {
+fn first_look(answer: &Received) -> (Verdict, u64) {
     let answer = answer.clone();
     std::thread::spawn(move || {
         let mut verdict = Verdict::More;

@@ -3,7 +3,7 @@
 #[path = "../examples/probe/steps/mod.rs"]
 mod steps;
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use arcgis_stand_in::{ChallengeShape, PASSWORD, Personality, Portal, Received, StandIn, USERNAME};
 use bytes::Bytes;
@@ -274,47 +274,10 @@ async fn errors_name_the_probes_own_options() {
 
 #[test]
 fn every_setting_that_the_library_names_has_an_option() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     // What only the library's own users meet, and a parameter of sign-ins.
-    const UNREACHABLE: [&str; 2] = ["identity_fn", "state"];
-    let code = library();
-    let settings = code
-        .lines()
-        .filter_map(|line| line.strip_prefix("pub fn "))
-        .map(|line| line.split(['(', '<']).next().unwrap());
-    for setting in settings.chain(["Credential::user", "Credential::app"]) {
-        let quoted = format!("`{setting}`");
-        if code.contains(&quoted) && !UNREACHABLE.contains(&setting) {
-            let named = steps::option_names::in_options(&quoted);
-            assert!(!named.contains('`'), "{setting}");
-        }
-    }
-    for (words, _) in steps::option_names::NAMES {
-        assert!(code.contains(words), "the library no longer writes {words}");
-    }
-}
-
-/// The code of the library, without comments, its strings each on one line.
-fn library() -> String {
-    let mut code = String::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let text = fs::read_to_string(&path).unwrap();
-            let lines = text.lines().map(str::trim_start);
-            for line in lines.filter(|line| !line.starts_with("//")) {
-                match line.strip_suffix('\\') {
-                    Some(line) => code.push_str(line),
-                    None => code.push_str(&format!("{line}\n")),
-                }
-            }
-        }
-    }
-    code
+    let unreachable = ["identity_fn", "state"];
+    steps::option_names::assert_complete(&source, &steps::option_names::NAMES, &unreachable);
 }
 
 #[tokio::test]

@@ -95,6 +95,13 @@ impl<B> ReadForm<B> {
         })
     }
 
+    /// How long its text is in bytes, where all of it was read.
+    pub(crate) fn length(&self) -> Option<u64> {
+        let data = self.frames.iter().filter_map(Frame::data_ref);
+        let length = data.map(|data| data.len() as u64).sum();
+        self.is_whole().then_some(length)
+    }
+
     /// Puts another text in the form's place.
     pub(crate) fn replace(&mut self, text: Bytes) {
         self.frames.retain(|frame| !frame.is_data());

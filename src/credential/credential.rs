@@ -100,11 +100,7 @@ impl Credential {
                 fingerprint.account_of(account);
                 fingerprint.secret_of(secret);
             }
-            (token, None) => {
-                // The token is its own account: nothing else names one.
-                fingerprint.account_of(token);
-                fingerprint.secret_of(token);
-            }
+            (token, None) => fingerprint.token_of(token),
         }
     }
 
@@ -173,10 +169,7 @@ impl User {
 
     /// As [`Credential::fingerprint`] of these.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
-        let mut fingerprint = Fingerprint::empty();
-        fingerprint.account(self.name());
-        fingerprint.secret(self.password());
-        fingerprint
+        Fingerprint::of_login(self.name(), self.password())
     }
 }
 

@@ -46,14 +46,22 @@ impl Fingerprint {
         }
     }
 
+    /// A user name and what proves it.
+    pub(crate) fn of_login(account: &str, secret: &str) -> Self {
+        let mut fingerprint = Self::empty();
+        fingerprint.account(account);
+        fingerprint.secret(secret);
+        fingerprint
+    }
+
     /// Adds the account: what stays the same when a password changes.
     pub fn account(&mut self, part: &str) {
-        add(&mut self.account, part);
+        add_part(&mut self.account, part.as_bytes());
     }
 
     /// Adds the secret: what changes when the credential does.
     pub fn secret(&mut self, part: &str) {
-        add(&mut self.secret, part);
+        add_part(&mut self.secret, part.as_bytes());
     }
 
     /// Says that the credential is unknown, now or always: that counts as no change.
@@ -84,9 +92,9 @@ impl Fingerprint {
         tell(&mut other);
         // An account that the source did not name must not look like an empty one.
         if !other.account.is_empty() {
-            add_bytes(&mut self.account, &other.account);
+            add_part(&mut self.account, &other.account);
         }
-        add_bytes(&mut self.secret, &other.secret);
+        add_part(&mut self.secret, &other.secret);
         self.is_known &= other.is_known;
     }
 
@@ -104,6 +112,12 @@ impl Fingerprint {
         }
     }
 
+    /// A token is its own account: nothing else names one.
+    pub(crate) fn token_of(&mut self, token: &Secret) {
+        self.account_of(token);
+        self.secret_of(token);
+    }
+
     /// The account and the secret.
     pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
         (&self.account, &self.secret)
@@ -118,12 +132,8 @@ impl Fingerprint {
     }
 }
 
-/// With its length before it, so that no two lists of parts are spelled alike.
-fn add(to: &mut Vec<u8>, part: &str) {
-    add_bytes(to, part.as_bytes());
-}
-
-fn add_bytes(to: &mut Vec<u8>, part: &[u8]) {
+/// Adds a part with its length before it, so that no two lists of parts are spelled alike.
+pub(crate) fn add_part(to: &mut Vec<u8>, part: &[u8]) {
     to.extend((part.len() as u64).to_le_bytes());
     to.extend(part);
 }

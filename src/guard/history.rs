@@ -256,7 +256,10 @@ impl History {
 const WINDOW: Millis = millis(REFUSAL_REMEMBERED);
 
 pub(crate) const fn millis(duration: Duration) -> Millis {
-    duration.as_secs() * 1000 + duration.subsec_millis() as Millis
+    duration
+        .as_secs()
+        .saturating_mul(1000)
+        .saturating_add(duration.subsec_millis() as Millis)
 }
 
 /// Whether one more may fail.

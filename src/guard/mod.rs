@@ -10,27 +10,25 @@ mod attempt;
 mod history;
 mod key;
 mod local;
+mod polling;
 mod sessions;
 mod shared_history;
 
-use std::{fmt, pin::pin, sync::Arc, time::Duration};
+use std::{fmt, pin::pin, sync::Arc};
 
 use tokio::time::{Instant, sleep, timeout_at};
 
 pub use self::attempt::LoginAttempt;
 #[cfg(any(test, feature = "shared-cache"))]
-pub(crate) use self::history::{History, Login, Millis, Verdict};
+pub(crate) use self::history::{History, Login, Millis, Verdict, millis};
 use self::local::Local;
 #[cfg(feature = "shared-cache")]
 pub(crate) use self::shared_history::Boxed;
 pub(crate) use self::{
-    history::Decision, key::LoginKey, sessions::SessionId, shared_history::SharedHistory,
+    history::Decision, key::LoginKey, polling::Polling, sessions::SessionId,
+    shared_history::SharedHistory,
 };
 use crate::error::TokenError;
-
-/// How soon the shared history is asked again while another process logs in; doubles up to the longest.
-const FIRST_POLL: Duration = Duration::from_millis(50);
-const LONGEST_POLL: Duration = Duration::from_millis(500);
 
 /// Keeps accounts from being locked: at most four logins that fail, or whose outcome is unknown, in any 15 minutes.
 ///
@@ -120,17 +118,14 @@ impl LockoutGuard {
         let Some(shared) = &self.shared else {
             return Ok(attempt);
         };
-        let mut poll = FIRST_POLL;
+        let mut polling = Polling::new();
         loop {
             match shared.begin(&key, attempt.number()).await {
                 Some(Decision::Go) => return Ok(attempt.entered_in(Arc::clone(shared))),
                 None => return Ok(attempt),
                 Some(Decision::Denied(error)) => return Err(error),
                 Some(Decision::Wait) if Instant::now() >= latest => return Err(no_turn_in_time()),
-                Some(Decision::Wait) => {
-                    sleep(poll.mul_f64(0.5 + fastrand::f64())).await;
-                    poll = (poll * 2).min(LONGEST_POLL);
-                }
+                Some(Decision::Wait) => sleep(polling.pause()).await,
             }
         }
     }

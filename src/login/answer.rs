@@ -55,10 +55,7 @@ pub(super) fn read_json(
         return Err(redirected(answer, place));
     }
     let Ok(Value::Object(json)) = serde_json::from_slice::<Value>(answer.body()) else {
-        return Err(Failure {
-            status: Some(answer.status()),
-            ..no_json(answer, place, secrets).into()
-        });
+        return Err(Failure::of(answer, no_json(answer, place, secrets)));
     };
     let refusal = match json.get("error") {
         Some(Value::Object(error)) => Some(Refusal {
@@ -78,13 +75,16 @@ pub(super) fn read_json(
         _ => None,
     };
     match refusal {
-        Some(refusal) => Err(Failure {
-            status: Some(answer.status()),
-            code: refusal.code,
-            is_about_lifetime: is_about_lifetime(&refusal.words),
-            said: Some(refusal.said(answer, secrets)),
-            error: refusal.into_error(answer, place, secrets),
-        }),
+        Some(refusal) => {
+            let said = refusal.said(answer, secrets);
+            let error = refusal.error(answer.status(), place, &said);
+            Err(Failure {
+                code: refusal.code,
+                is_about_lifetime: is_about_lifetime(&refusal.words),
+                said: Some(said),
+                ..Failure::of(answer, error)
+            })
+        }
         None => Ok(json),
     }
 }
@@ -102,6 +102,14 @@ pub(super) struct Failure {
 }
 
 impl Failure {
+    /// This error, read from this answer.
+    pub(super) fn of(answer: &Response<Bytes>, error: TokenError) -> Self {
+        Self {
+            status: Some(answer.status()),
+            ..error.into()
+        }
+    }
+
     /// Whether no such token service is there.
     pub(super) fn is_absent(&self) -> bool {
         let code = self
@@ -161,9 +169,7 @@ impl Refusal {
         format!("{code} {said}")
     }
 
-    fn into_error(self, answer: &Response<Bytes>, place: &str, secrets: &[&str]) -> TokenError {
-        let said = self.said(answer, secrets);
-        let status = answer.status();
+    fn error(&self, status: StatusCode, place: &str, said: &str) -> TokenError {
         if is_refusal(self.code, &self.words, status) {
             let check = if place.contains("/oauth2/") {
                 "the client id, and the secret, refresh token or code that goes with it"
@@ -226,14 +232,11 @@ pub(super) fn redirected(answer: &Response<Bytes>, place: &str) -> Failure {
         || "somewhere".to_owned(),
         |location| redact(String::from_utf8_lossy(location.as_bytes())),
     );
-    Failure {
-        status: Some(answer.status()),
-        ..TokenError::fault(format!(
-            "{place} redirects to {location}, and a login is not redirected; if that is the right place, give the site's \
-             root as it is there (https instead of http, say), or name the token service with `token_url`"
-        ))
-        .into()
-    }
+    let error = TokenError::fault(format!(
+        "{place} redirects to {location}, and a login is not redirected; if that is the right place, give the site's \
+         root as it is there (https instead of http, say), or name the token service with `token_url`"
+    ));
+    Failure::of(answer, error)
 }
 
 fn no_json(answer: &Response<Bytes>, place: &str, secrets: &[&str]) -> TokenError {

@@ -155,24 +155,17 @@ impl Automatic {
     fn legacy_token(&self, endpoint: &Endpoint) -> Arc<dyn DynTokenSource> {
         let client = self.settings.discovery.client.clone();
         let source = LegacyToken::new(endpoint.clone(), self.credential.clone(), client)
-            .binding(self.settings.binding.clone());
-        Arc::new(if self.settings.credentials_in_url {
-            source.credentials_in_url()
-        } else {
-            source
-        })
+            .binding(self.settings.binding.clone())
+            .with_credentials_in_url(self.settings.credentials_in_url);
+        Arc::new(source)
     }
 
     /// User and password at this end point, for tokens with this binding.
     fn generate_token(&self, endpoint: &Endpoint, binding: &TokenBinding) -> GenerateToken {
         let client = self.settings.discovery.client.clone();
-        let source = GenerateToken::new(endpoint.clone(), self.credential.clone(), client)
-            .binding(binding.clone());
-        if self.settings.credentials_in_url {
-            source.credentials_in_url()
-        } else {
-            source
-        }
+        GenerateToken::new(endpoint.clone(), self.credential.clone(), client)
+            .binding(binding.clone())
+            .with_credentials_in_url(self.settings.credentials_in_url)
     }
 
     /// `lifetime` is what the site's own server grants; that portal is another server, unless it is the site.

@@ -167,14 +167,7 @@ impl AskedCredential {
     ) -> Result<IssuedToken, TokenError> {
         let limit = self.login_timeout;
         let login = request.clone().until(Instant::now() + limit);
-        timeout(limit, source.token(login))
-            .await
-            .unwrap_or_else(|_| {
-                Err(TokenError::fault(format!(
-                    "the login did not end within {} seconds; check that the token service answers",
-                    limit.as_secs()
-                )))
-            })
+        source.token_within(login, limit).await
     }
 }
 

@@ -14,14 +14,13 @@ use super::{
     client::{Form, TokenClient, bind, post_form},
     endpoint::Endpoint,
     legacy_token::LegacyToken,
-    setters::{binding_setters, insecure_http_setter, lifetime_setter},
-    with_lifetime,
+    setters::{binding_setters, credentials_in_url_setter, insecure_http_setter, lifetime_setter},
+    user_attempt, with_lifetime,
 };
 use crate::{
-    credential::{Credential, Fingerprint, User},
+    credential::{Credential, Fingerprint},
     error::{ConfigError, TokenError},
     token::{IssuedToken, TokenBinding, TokenRequest, TokenSource},
-    url::redact,
 };
 
 /// Logs in with user name and password at a `generateToken` end point (ArcGIS REST API, "Generate Token").
@@ -90,14 +89,10 @@ impl GenerateToken {
         }
     }
 
-    /// Sends user name and password in the URL where only the `getToken` of ArcGIS 9.3 to 10.2 is there: see
-    /// [`LegacyToken::credentials_in_url`].
-    #[must_use]
-    pub fn credentials_in_url(mut self) -> Self {
-        self.credentials_in_url = true;
-        self
+    credentials_in_url_setter! {
+        /// Sends user name and password in the URL where only the `getToken` of ArcGIS 9.3 to 10.2 is there: see
+        /// [`LegacyToken::credentials_in_url`].
     }
-
     binding_setters!();
     lifetime_setter!();
     insecure_http_setter!();
@@ -109,13 +104,8 @@ impl GenerateToken {
         request: &TokenRequest,
         lifetime: Option<Duration>,
     ) -> Result<IssuedToken, Failure> {
-        let uri = self.endpoint.checked()?;
-        let asked = redact(&uri);
-        let origin = self.endpoint.origin();
-        let read_user = || self.credential.read_user();
-        let (attempt, user) = request
-            .attempt_with(&origin, read_user, User::fingerprint)
-            .await?;
+        let (uri, attempt, user) = user_attempt(&self.endpoint, &self.credential, request).await?;
+        let asked = self.endpoint.shown();
         let form = Form::default()
             .pair("username", user.name())
             .pair("password", user.password())
@@ -137,12 +127,9 @@ impl GenerateToken {
         let credential = self.credential.clone();
         let legacy = LegacyToken::new(endpoint, credential, self.client.clone())
             .binding(self.binding.clone())
-            .lifetime(self.lifetime);
-        Some(if self.credentials_in_url {
-            legacy.credentials_in_url()
-        } else {
-            legacy
-        })
+            .lifetime(self.lifetime)
+            .with_credentials_in_url(self.credentials_in_url);
+        Some(legacy)
     }
 }
 

@@ -11,14 +11,13 @@ use super::{
     answer::{Failure, is_about_lifetime, neither, read_json, redirected},
     client::{Form, TokenClient, bind, get, post_form},
     endpoint::Endpoint,
-    setters::{binding_setters, insecure_http_setter, lifetime_setter},
-    with_lifetime,
+    setters::{binding_setters, credentials_in_url_setter, insecure_http_setter, lifetime_setter},
+    user_attempt, with_lifetime,
 };
 use crate::{
-    credential::{Credential, Fingerprint, User},
+    credential::{Credential, Fingerprint},
     error::{ConfigError, TokenError},
     token::{IssuedToken, TokenBinding, TokenRequest, TokenSource},
-    url::redact,
 };
 
 /// Logs in at the token service of ArcGIS 9.3 to 10.2, `https://host/arcgis/tokens?request=getToken`.
@@ -80,13 +79,9 @@ impl LegacyToken {
     binding_setters!();
     lifetime_setter!();
     insecure_http_setter!();
-
-    /// Sends user name and password in the URL, for services that read them nowhere else. Every server on the path may write
-    /// them into its log.
-    #[must_use]
-    pub fn credentials_in_url(mut self) -> Self {
-        self.credentials_in_url = true;
-        self
+    credentials_in_url_setter! {
+        /// Sends user name and password in the URL, for services that read them nowhere else. Every server on the path may
+        /// write them into its log.
     }
 }
 
@@ -100,13 +95,8 @@ impl LegacyToken {
         request: &TokenRequest,
         lifetime: Option<Duration>,
     ) -> Result<IssuedToken, Failure> {
-        let uri = self.endpoint.checked()?;
-        let asked = redact(&uri);
-        let origin = self.endpoint.origin();
-        let read_user = || self.credential.read_user();
-        let (attempt, user) = request
-            .attempt_with(&origin, read_user, User::fingerprint)
-            .await?;
+        let (uri, attempt, user) = user_attempt(&self.endpoint, &self.credential, request).await?;
+        let asked = self.endpoint.shown();
         let form = Form::default()
             .pair("request", "getToken")
             .pair("username", user.name())
@@ -163,13 +153,11 @@ impl LegacyToken {
                 }
             }
         }
-        let failure = Failure {
-            status: Some(status),
+        Err(Failure {
             // A form for people names the lifetime as well.
             is_about_lifetime: is_about_lifetime(&text) && !has_form(&text),
-            ..self.why_no_token(status, place).into()
-        };
-        Err(failure)
+            ..Failure::of(answer, self.why_no_token(status, place))
+        })
     }
 
     fn why_no_token(&self, status: StatusCode, place: &str) -> TokenError {

@@ -21,6 +21,8 @@ mod static_token;
 
 use std::time::Duration;
 
+use http::Uri;
+
 use self::answer::Failure;
 #[cfg(feature = "sign-in")]
 pub use self::sign_in::{SignIn, SignedIn};
@@ -41,7 +43,12 @@ pub use self::{
     report::{ChosenSource, SiteReport},
     static_token::StaticToken,
 };
-use crate::token::IssuedToken;
+use crate::{
+    credential::{Credential, User},
+    error::TokenError,
+    guard::LoginAttempt,
+    token::{IssuedToken, TokenRequest},
+};
 
 /// ArcGIS Server 10.1 and 10.2 refuse a lifetime above their maximum, 60 minutes by default; later versions cut it to
 /// that.
@@ -57,6 +64,20 @@ where
         Err(failure) if failure.is_about_lifetime => ask(None).await,
         token => token,
     }
+}
+
+/// The URL that a user's credential goes to, the leave to send it once, and the credential as it is when that is given.
+async fn user_attempt(
+    endpoint: &Endpoint,
+    credential: &Credential,
+    request: &TokenRequest,
+) -> Result<(Uri, LoginAttempt, User), TokenError> {
+    let uri = endpoint.checked()?;
+    let read_user = || credential.read_user();
+    let (attempt, user) = request
+        .attempt_with(&endpoint.origin(), read_user, User::fingerprint)
+        .await?;
+    Ok((uri, attempt, user))
 }
 
 /// A lifetime in the unit of token services: whole minutes, at least one.

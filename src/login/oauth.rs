@@ -27,7 +27,6 @@ use crate::{
     error::{ConfigError, TokenError},
     identity::Identity,
     token::{IssuedToken, SignOut, TokenRequest, TokenSource},
-    url::redact,
 };
 
 /// Logs an application in: `client_credentials` at a portal's `oauth2/token`, for tokens valid for 60 minutes unless set.
@@ -378,9 +377,8 @@ impl TokenSource for RefreshToken {
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
         fingerprint.account(&self.client_id);
-        // The token is the account as well: the application is the same for all people who sign in.
-        fingerprint.account_of(&self.given);
-        fingerprint.secret_of(&self.given);
+        // The application is the same for all people who sign in.
+        fingerprint.token_of(&self.given);
     }
 
     /// Revokes the refresh token at the portal. After that the person has to sign in again.
@@ -452,8 +450,8 @@ impl<'a> Question<'a> {
     fn new(endpoint: &Endpoint, parameters: &'a [(&'a str, &'a str)]) -> Result<Self, TokenError> {
         let uri = endpoint.checked()?;
         Ok(Self {
-            place: redact(&uri),
             uri,
+            place: endpoint.shown(),
             parameters,
         })
     }
@@ -551,7 +549,7 @@ async fn revoke(
     client: &TokenClient,
 ) -> Result<(), TokenError> {
     let uri = endpoint.checked()?;
-    let asked = redact(&uri);
+    let asked = endpoint.shown();
     let form = Form::default()
         .pair("auth_token", token)
         .pair("client_id", client_id)

@@ -4,7 +4,10 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, OnceLock, Weak},
+    sync::{
+        Arc, Mutex, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -249,7 +252,7 @@ pub struct FederatedServer {
     /// Logs in at the portal for this server only, with this server's binding.
     direct: Option<Arc<dyn DynTokenSource>>,
     /// The portal said once that it makes no tokens for this server.
-    takes_portal_tokens: Mutex<bool>,
+    takes_portal_tokens: AtomicBool,
 }
 
 impl FederatedServer {
@@ -261,7 +264,7 @@ impl FederatedServer {
             binding: TokenBinding::RequestIp,
             lifetime: DEFAULT_LIFETIME,
             direct: None,
-            takes_portal_tokens: Mutex::new(false),
+            takes_portal_tokens: AtomicBool::new(false),
         }
     }
 
@@ -311,7 +314,7 @@ impl FederatedServer {
         lifetime: Option<Duration>,
     ) -> Result<IssuedToken, Failure> {
         let uri: Uri = self.portal.exchange.checked()?;
-        let asked = redact(&uri);
+        let asked = self.portal.exchange.shown();
         let form = Form::default()
             .pair("request", "getToken")
             .pair("serverUrl", &self.server)
@@ -324,14 +327,6 @@ impl FederatedServer {
         let answer = self.portal.client.send(request).await?;
         let token = read_token(&answer, &asked, &[portal_token.expose()]);
         token.map_err(|failure| failure.asked_for(lifetime))
-    }
-
-    fn takes_portal_tokens(&self) -> bool {
-        *lock(&self.takes_portal_tokens)
-    }
-
-    fn set_takes_portal_tokens(&self, takes: bool) {
-        *lock(&self.takes_portal_tokens) = takes;
     }
 }
 
@@ -365,7 +360,7 @@ impl TokenSource for FederatedServer {
         loop {
             match self.exchange(&portal_token).await {
                 Ok(token) => {
-                    self.set_takes_portal_tokens(false);
+                    self.takes_portal_tokens.store(false, Ordering::Relaxed);
                     return Ok(token);
                 }
                 Err(Exchange::PortalTokenDead) if !is_fresh => {
@@ -380,7 +375,8 @@ impl TokenSource for FederatedServer {
                 }
                 // Once the server has refused the portal's own token too, the portal's error is the answer.
                 Err(Exchange::NotFederated(said))
-                    if self.takes_portal_tokens() && was_refused_at_once(&request) =>
+                    if self.takes_portal_tokens.load(Ordering::Relaxed)
+                        && was_refused_at_once(&request) =>
                 {
                     return Err(TokenError::refused_to_all(format!(
                         "the portal makes no token for {} ({said}), and the server does not accept the portal's own either",
@@ -397,7 +393,7 @@ impl TokenSource for FederatedServer {
                             redact(&self.server)
                         )));
                     };
-                    self.set_takes_portal_tokens(true);
+                    self.takes_portal_tokens.store(true, Ordering::Relaxed);
                     return direct.token(request).await;
                 }
                 Err(Exchange::Failed(error)) => return Err(error),

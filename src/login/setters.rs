@@ -48,4 +48,24 @@ macro_rules! insecure_http_setter {
     };
 }
 
-pub(super) use {binding_setters, insecure_http_setter, lifetime_setter};
+/// User name and password in the URL: for a builder with a field `credentials_in_url`.
+macro_rules! credentials_in_url_setter {
+    ($(#[$documentation:meta])*) => {
+        $(#[$documentation])*
+        #[must_use]
+        pub fn credentials_in_url(self) -> Self {
+            self.with_credentials_in_url(true)
+        }
+
+        pub(super) fn with_credentials_in_url(self, credentials_in_url: bool) -> Self {
+            Self {
+                credentials_in_url,
+                ..self
+            }
+        }
+    };
+}
+
+pub(super) use {
+    binding_setters, credentials_in_url_setter, insecure_http_setter, lifetime_setter,
+};

@@ -52,8 +52,6 @@ impl TokenSource for StaticToken {
     }
 
     fn fingerprint(&self, fingerprint: &mut Fingerprint) {
-        // The token is its own account: nothing else names one.
-        fingerprint.account_of(&self.token);
-        fingerprint.secret_of(&self.token);
+        fingerprint.token_of(&self.token);
     }
 }

@@ -17,12 +17,15 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// The source failed. `jitter`, from 0 to 1, lengthens the pause by up to a quarter, so that many machines do not ask
-    /// again at once.
+    /// The source failed. `jitter`, from 0 to 1, lengthens the pause by up to a quarter, but never beyond the longest, so
+    /// that many machines do not ask again at once.
     pub(super) fn failed(&mut self, error: TokenError, jitter: f64, now: Instant) {
         let pause = doubled(FIRST, self.failures, LONGEST);
         self.failures = self.failures.saturating_add(1);
-        let until = now + pause.mul_f64(1.0 + 0.25 * jitter.clamp(0.0, 1.0));
+        let pause = pause
+            .mul_f64(1.0 + 0.25 * jitter.clamp(0.0, 1.0))
+            .min(LONGEST);
+        let until = now + pause;
         self.last = Some((until, error));
     }
 
@@ -67,6 +70,17 @@ mod tests {
             assert!(backoff.error(end - Duration::from_millis(1)).is_some());
             assert!(backoff.error(end).is_none());
         }
+    }
+
+    #[test]
+    fn jitter_makes_no_pause_longer_than_the_longest() {
+        let (mut backoff, now) = (Backoff::default(), Instant::now());
+        for _ in 0..10 {
+            backoff.failed(TokenError::fault("down"), 1.0, now);
+        }
+        let end = now + LONGEST;
+        assert!(backoff.error(end - Duration::from_millis(1)).is_some());
+        assert!(backoff.error(end).is_none());
     }
 
     #[test]

@@ -331,14 +331,8 @@ impl LoginTask {
         let started = Instant::now();
         self.credential = self.store.source.hashed_fingerprint();
         let limit = self.store.login_timeout;
-        let login = self.store.source.token(self.request.clone());
-        let issued = timeout(limit, login).await.unwrap_or_else(|_| {
-            Err(TokenError::fault(format!(
-                "the login did not end within {} seconds; check that the token service answers",
-                limit.as_secs()
-            )))
-        });
-        match issued.and_then(|issued| self.token(issued)) {
+        let login = self.store.source.token_within(self.request.clone(), limit);
+        match login.await.and_then(|issued| self.token(issued)) {
             Ok(token) => self.landed(token, started.elapsed()),
             Err(error) => self.failed(error),
         }

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    guard::{Boxed, Decision, History, Login, LoginKey, Millis, SharedHistory, Verdict},
+    guard::{Boxed, Decision, History, Login, LoginKey, Millis, SharedHistory, Verdict, millis},
     shared_cache::{
         keys::Key,
-        record::{Content, LEASE, millis, now},
+        record::{Content, LEASE, now},
         records::{Records, WhileOpen},
         subject::{Subject, encoded},
     },

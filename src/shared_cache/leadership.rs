@@ -7,10 +7,10 @@ use futures_util::future::{Either, select};
 use tokio::{runtime::Handle, time::sleep};
 
 use crate::{
-    guard::Millis,
+    guard::{Millis, millis},
     shared_cache::{
         breaker::Unavailable,
-        record::{KeptToken, LEASE, Leader, TokenRecord, millis, now},
+        record::{KeptToken, LEASE, Leader, TokenRecord, now},
         records::{Found, Records, WhileOpen},
     },
     token::IssuedToken,

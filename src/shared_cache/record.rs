@@ -10,7 +10,10 @@ use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use tokio::time::Instant;
 
-use crate::{guard::Millis, token::IssuedToken};
+use crate::{
+    guard::{Millis, millis},
+    token::IssuedToken,
+};
 
 /// How long a token is kept that the server set no end to.
 const KEPT_WITHOUT_END: Duration = Duration::from_secs(24 * 60 * 60);
@@ -166,10 +169,6 @@ pub(super) fn now() -> Millis {
 
 fn left(at: Millis, now: Millis) -> Duration {
     Duration::from_millis(at.saturating_sub(now))
-}
-
-pub(super) fn millis(duration: Duration) -> Millis {
-    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
 }
 
 #[cfg(test)]

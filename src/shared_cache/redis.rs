@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use crate::{
     error::ConfigError,
+    guard::millis,
     lock::lock,
     shared_cache::{SealedRecord, SharedTokenCache, TokenCacheError},
     url::redact,
@@ -280,17 +281,11 @@ impl SharedTokenCache for RedisTokenCache {
         if let Some(record) = &new {
             script
                 .arg(&record.bytes()[..])
-                .arg(millis(record.keep_for()));
+                // At least one: Redis refuses to keep anything for none.
+                .arg(millis(record.keep_for()).clamp(1, LONGEST_KEPT));
         }
         self.ask(script).await
     }
-}
-
-/// At least one: Redis refuses to keep anything for none.
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis())
-        .unwrap_or(u64::MAX)
-        .clamp(1, LONGEST_KEPT)
 }
 
 impl fmt::Debug for RedisTokenCache {

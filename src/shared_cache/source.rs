@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     credential::Fingerprint,
     error::TokenError,
+    guard::Polling,
     shared_cache::{
         breaker::Unavailable,
         history::CachedHistory,
@@ -18,9 +19,6 @@ use crate::{
     token::{IssuedToken, Owner, SignOut, TokenReason, TokenRequest, TokenSource},
 };
 
-/// How soon the cache is asked again while another process logs in; doubles up to the longest.
-const FIRST_POLL: Duration = Duration::from_millis(50);
-const LONGEST_POLL: Duration = Duration::from_millis(500);
 /// Two ends of tokens that are nearer than this may be the same.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
 /// How long another process's login is waited for where the request names no deadline.
@@ -106,7 +104,7 @@ impl<S: TokenSource> SharedSource<S> {
             since: started,
             is_refused: false,
         };
-        let mut poll = FIRST_POLL;
+        let mut polling = Polling::new();
         loop {
             let mut record = match self.look(request, subject).await? {
                 Look::Token(token) => return Ok(Step::Take(token)),
@@ -134,9 +132,7 @@ impl<S: TokenSource> SharedSource<S> {
                 return Ok(Step::GiveUp(started.elapsed()));
             }
             let until_over = lease.saturating_sub(watched.since.elapsed());
-            let pause = poll.mul_f64(0.5 + fastrand::f64());
-            sleep(pause.min(until_over.max(FIRST_POLL))).await;
-            poll = (poll * 2).min(LONGEST_POLL);
+            sleep(polling.pause().min(until_over.max(Polling::FIRST))).await;
         }
     }
 

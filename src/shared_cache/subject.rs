@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use secrecy::zeroize::Zeroizing;
 
-use crate::{credential::Fingerprint, token::Owner};
+use crate::{
+    credential::{Fingerprint, add_part},
+    token::Owner,
+};
 
 /// What a source gets tokens for, apart from whose they are.
 #[derive(Clone, Debug)]
@@ -33,7 +36,7 @@ impl Subject {
             owner.site.as_bytes(),
             binding.as_bytes(),
             // A portal's login that is wrapped runs within that of a site at the same URL, which is another one.
-            &[u8::from(owner.is_portal())],
+            &[u8::from(owner.is_portal)],
             // No identity is not an identity without a name.
             &[u8::from(identity.is_some())],
             identity.unwrap_or_default().as_bytes(),
@@ -64,8 +67,7 @@ pub(super) fn encoded(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
     let length = parts.iter().map(|part| size_of::<u64>() + part.len()).sum();
     let mut bytes = Zeroizing::new(Vec::with_capacity(length));
     for part in parts {
-        bytes.extend((part.len() as u64).to_le_bytes());
-        bytes.extend(*part);
+        add_part(&mut bytes, part);
     }
     bytes
 }

@@ -97,11 +97,6 @@ impl Owner {
             is_portal: true,
         }
     }
-
-    #[cfg(feature = "shared-cache")]
-    pub(crate) fn is_portal(&self) -> bool {
-        self.is_portal
-    }
 }
 
 /// What a [`TokenSource`](crate::TokenSource) gets with each request for a token.
@@ -223,10 +218,8 @@ impl TokenRequest {
             || token_service.to_ascii_lowercase(),
             |origin| origin.to_url(),
         );
-        let mut fingerprint = Fingerprint::empty();
-        fingerprint.account(user);
-        fingerprint.secret(secret);
-        self.attempt(&service, fingerprint).await
+        self.attempt(&service, Fingerprint::of_login(user, secret))
+            .await
     }
 
     /// As [`login_attempt`](Self::login_attempt), for the credential of this fingerprint at the token service of this

@@ -1,6 +1,8 @@
 //! Token sources: the one open trait, and sources made of closures.
 
-use std::{fmt, pin::Pin, sync::Arc};
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
 
 use crate::{
     credential::Fingerprint,
@@ -208,11 +210,27 @@ impl<T: TokenSource> DynTokenSource for T {
     }
 }
 
-impl dyn DynTokenSource {
+impl dyn DynTokenSource + '_ {
     /// The credential's fingerprint as this process compares it.
     pub(crate) fn hashed_fingerprint(&self) -> Option<u64> {
         let mut fingerprint = Fingerprint::empty();
         self.fingerprint(&mut fingerprint);
         fingerprint.hashed()
+    }
+
+    /// A token, or a fault where the login takes longer than `limit`.
+    pub(crate) async fn token_within(
+        &self,
+        request: TokenRequest,
+        limit: Duration,
+    ) -> Result<IssuedToken, TokenError> {
+        timeout(limit, self.token(request))
+            .await
+            .unwrap_or_else(|_| {
+                Err(TokenError::fault(format!(
+                    "the login did not end within {} seconds; check that the token service answers",
+                    limit.as_secs()
+                )))
+            })
     }
 }

@@ -16,6 +16,6 @@ pub(crate) use self::{
     origin::{Origin, Root, is_https, is_loopback, is_same_text},
     paths::{is_exempt, is_login_page},
     redact::redact,
-    service_url::{root_of_service, server_of},
+    service_url::{root_of_path, root_of_service, server_of},
     services::{ServiceKey, has_service, service_key},
 };

@@ -12,7 +12,7 @@ use crate::{
 /// Scheme, host and port of an absolute URL, in the one spelling that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Origin {
-    pub(crate) https: bool,
+    https: bool,
     host: String,
     port: u16,
 }
@@ -119,8 +119,7 @@ impl Root {
 
     /// The root as a URL, without a trailing slash.
     pub(crate) fn to_url(&self) -> String {
-        let scheme = if self.origin.https { "https" } else { "http" };
-        format!("{scheme}://{}{}", self.authority, self.path)
+        format!("{}{}", self.origin.to_url(), self.path)
     }
 }
 

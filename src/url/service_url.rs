@@ -12,9 +12,16 @@ pub(crate) fn root_of_service(url: &str) -> Option<String> {
     if !matches!(scheme, "http" | "https") || authority.contains('@') {
         return None;
     }
-    let path = uri.path();
-    let root = path.get(..end_of_root(path))?.trim_end_matches('/');
-    Some(format!("{scheme}://{authority}{root}"))
+    Some(format!(
+        "{scheme}://{authority}{}",
+        root_of_path(uri.path())
+    ))
+}
+
+/// The part of a service's path that is its site's root.
+pub(crate) fn root_of_path(path: &str) -> &str {
+    let root = path.get(..end_of_root(path)).unwrap_or(path);
+    root.trim_end_matches('/')
 }
 
 /// The root of the server or portal that the site with this root is part of: a site may be one folder of a server, and its

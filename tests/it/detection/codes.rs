@@ -3,15 +3,16 @@
 use http::header;
 use tower_arcgis_auth::Verdict;
 
-use super::{CHALLENGE, INVALID, REQUIRED, ok, response};
+use super::ok;
+use crate::support::received::{CHALLENGE, INVALID, REQUIRED, received};
 
 #[test]
 fn a_code_in_the_body_beats_any_status() {
     for status in [200, 201, 302, 400, 401, 403, 404, 498, 499, 500, 503] {
-        assert_eq!(response(status, CHALLENGE).verdict(), REQUIRED, "{status}");
+        assert_eq!(received(status, CHALLENGE).verdict(), REQUIRED, "{status}");
         let other = r#"{"error":{"code":404,"message":"Token Required"}}"#;
         assert_eq!(
-            response(status, other).verdict(),
+            received(status, other).verdict(),
             Verdict::Clean,
             "{status}"
         );
@@ -31,7 +32,7 @@ fn what_401_and_403_mean_depends_on_the_token() {
 
 #[test]
 fn a_401_of_the_web_tier_is_no_challenge_to_the_token() {
-    let bare = || response(401, "<html><body>401</body></html>");
+    let bare = || received(401, "<html><body>401</body></html>");
     assert_eq!(bare().verdict(), REQUIRED);
     assert_eq!(bare().signed().verdict(), Verdict::Clean);
     for scheme in ["Negotiate", "NTLM", "Basic realm=\"x\"", "Bearer"] {
@@ -95,8 +96,8 @@ fn the_http_status_498_or_499_is_a_challenge_unless_the_body_is_plainly_not_of_a
         "<html><body>Token required</body></html>",
         "?",
     ] {
-        assert_eq!(response(499, body).verdict(), REQUIRED, "{body}");
-        assert_eq!(response(498, body).verdict(), INVALID, "{body}");
+        assert_eq!(received(499, body).verdict(), REQUIRED, "{body}");
+        assert_eq!(received(498, body).verdict(), INVALID, "{body}");
     }
     for body in [
         r#"{"code":499,"message":"client closed request"}"#,
@@ -104,9 +105,9 @@ fn the_http_status_498_or_499_is_a_challenge_unless_the_body_is_plainly_not_of_a
         "Client closed request",
         "<html><title>499 Client Closed Request</title><center>nginx</center></html>",
     ] {
-        assert_eq!(response(499, body).verdict(), Verdict::Clean, "{body}");
+        assert_eq!(received(499, body).verdict(), Verdict::Clean, "{body}");
     }
-    let behind = |body| response(499, body).header(header::SERVER, "nginx/1.25.3");
+    let behind = |body| received(499, body).header(header::SERVER, "nginx/1.25.3");
     assert_eq!(behind("").verdict(), Verdict::Clean);
     assert_eq!(behind("Token Required").verdict(), REQUIRED);
     assert_eq!(behind(CHALLENGE).verdict(), REQUIRED);

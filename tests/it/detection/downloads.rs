@@ -3,11 +3,11 @@
 use http::{Method, header};
 use tower_arcgis_auth::Verdict;
 
-use super::{CHALLENGE, INVALID, LOGIN_REDIRECT, REQUIRED, SIGN_IN, response};
+use crate::support::received::{CHALLENGE, INVALID, LOGIN_REDIRECT, REQUIRED, SIGN_IN, received};
 
 #[test]
 fn a_head_is_judged_by_status_and_headers() {
-    let head = |status| response(status, "").to(Method::HEAD);
+    let head = |status| received(status, "").to(Method::HEAD);
     assert_eq!(head(499).verdict(), REQUIRED);
     assert_eq!(head(498).signed().verdict(), INVALID);
     assert_eq!(head(401).verdict(), REQUIRED);
@@ -19,7 +19,7 @@ fn a_head_is_judged_by_status_and_headers() {
     let promised = head(499)
         .header(header::CONTENT_LENGTH, "62")
         .header(header::CONTENT_ENCODING, "br");
-    assert_eq!(promised.prefix(0, false), REQUIRED);
+    assert_eq!(promised.after(0, false), REQUIRED);
 
     for status in [200, 204, 304, 400, 403, 404, 500] {
         assert_eq!(head(status).verdict(), Verdict::Clean, "{status}");
@@ -41,10 +41,10 @@ fn a_download_passes_whatever_is_in_it() {
         " ATTACHMENT;filename*=UTF-8''a",
     ] {
         let file =
-            |body: &str| response(200, body).header(header::CONTENT_DISPOSITION, disposition);
+            |body: &str| received(200, body).header(header::CONTENT_DISPOSITION, disposition);
         assert_eq!(file(CHALLENGE).verdict(), Verdict::Clean, "{disposition}");
         assert_eq!(
-            file(SIGN_IN).prefix(0, false),
+            file(SIGN_IN).after(0, false),
             Verdict::Clean,
             "{disposition}"
         );
@@ -52,10 +52,10 @@ fn a_download_passes_whatever_is_in_it() {
         assert_eq!(coded.verdict(), Verdict::Clean, "{disposition}");
     }
     for disposition in ["inline", "inline; filename=\"attachment\"", "attachments"] {
-        let shown = response(200, CHALLENGE).header(header::CONTENT_DISPOSITION, disposition);
+        let shown = received(200, CHALLENGE).header(header::CONTENT_DISPOSITION, disposition);
         assert_eq!(shown.verdict(), REQUIRED, "{disposition}");
     }
     // The status is the server's own.
-    let refused = response(499, "").header(header::CONTENT_DISPOSITION, "attachment");
+    let refused = received(499, "").header(header::CONTENT_DISPOSITION, "attachment");
     assert_eq!(refused.verdict(), REQUIRED);
 }

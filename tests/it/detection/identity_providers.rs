@@ -3,12 +3,12 @@
 use http::header;
 use tower_arcgis_auth::Verdict;
 
-use super::{LOGIN_PAGE, LOGIN_REDIRECT, page, response};
+use crate::support::received::{LOGIN_PAGE, LOGIN_REDIRECT, page, received};
 
 #[test]
 fn a_redirect_to_an_identity_provider_is_known_by_its_protocol() {
     let to = |location: &str| {
-        response(302, "")
+        received(302, "")
             .header(header::LOCATION, location)
             .verdict()
     };

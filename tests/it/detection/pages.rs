@@ -3,12 +3,13 @@
 use http::header;
 use tower_arcgis_auth::Verdict;
 
-use super::{INVALID, LOGIN_PAGE, LOGIN_REDIRECT, REQUIRED, ok, response};
+use super::ok;
+use crate::support::received::{INVALID, LOGIN_PAGE, LOGIN_REDIRECT, REQUIRED, received};
 
 #[test]
 fn a_redirect_to_a_login_is_recognised_by_its_path_alone() {
     let to = |location| {
-        response(302, "")
+        received(302, "")
             .header(header::LOCATION, location)
             .verdict()
     };
@@ -35,7 +36,7 @@ fn a_redirect_to_a_login_is_recognised_by_its_path_alone() {
         assert_eq!(to(other), Verdict::Clean, "{other}");
     }
     let status = |status| {
-        response(status, "")
+        received(status, "")
             .header(header::LOCATION, "/rest/login")
             .verdict()
     };
@@ -113,7 +114,7 @@ fn an_error_page_is_recognised_by_its_title_and_its_code() {
 #[test]
 fn a_soap_fault_is_a_challenge_only_if_its_text_says_nothing_else() {
     let soap = |text: &str| {
-        response(500, format!("<e:Envelope><e:Body><e:Fault><faultstring>{text}</faultstring></e:Fault></e:Body></e:Envelope>"))
+        received(500, format!("<e:Envelope><e:Body><e:Fault><faultstring>{text}</faultstring></e:Fault></e:Body></e:Envelope>"))
             .verdict()
     };
     assert_eq!(soap(" token required. "), REQUIRED);

@@ -3,20 +3,21 @@
 use http::{Method, header};
 use tower_arcgis_auth::Verdict;
 
-use super::{CHALLENGE, ok, response};
+use super::ok;
+use crate::support::received::{CHALLENGE, received};
 
 #[test]
 fn a_response_without_a_body_is_not_looked_at() {
     for status in [100, 204, 205, 206, 304] {
         assert_eq!(
-            response(status, CHALLENGE).prefix(0, false),
+            received(status, CHALLENGE).after(0, false),
             Verdict::Clean,
             "{status}"
         );
     }
     let mut head = ok(CHALLENGE);
     head.method = Method::HEAD;
-    assert_eq!(head.prefix(0, false), Verdict::Clean);
+    assert_eq!(head.after(0, false), Verdict::Clean);
 }
 
 #[test]
@@ -27,7 +28,7 @@ fn an_endless_stream_is_never_held_back() {
         "multipart/x-mixed-replace",
     ] {
         let stream = ok(CHALLENGE).header(header::CONTENT_TYPE, kind);
-        assert_eq!(stream.prefix(0, false), Verdict::Clean, "{kind}");
+        assert_eq!(stream.after(0, false), Verdict::Clean, "{kind}");
     }
 }
 
@@ -68,8 +69,8 @@ fn a_challenge_is_decided_as_soon_as_its_code_is_read() {
 #[test]
 fn no_more_than_16_kib_of_a_body_are_looked_at() {
     let blank = ok(" ".repeat(16 * 1024));
-    assert_eq!(blank.prefix(16 * 1024 - 1, false), Verdict::More);
-    assert_eq!(blank.prefix(16 * 1024, false), Verdict::Clean);
+    assert_eq!(blank.after(16 * 1024 - 1, false), Verdict::More);
+    assert_eq!(blank.after(16 * 1024, false), Verdict::Clean);
 
     for start in [
         "{\"message\":\"",
@@ -81,7 +82,7 @@ fn no_more_than_16_kib_of_a_body_are_looked_at() {
     ] {
         let long = ok(format!("{start}{}", "x".repeat(16 * 1024)));
         assert_eq!(
-            long.prefix(long.body.len(), false),
+            long.after(long.body.len(), false),
             Verdict::Clean,
             "{start}"
         );

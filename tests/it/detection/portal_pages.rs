@@ -2,10 +2,10 @@
 
 use tower_arcgis_auth::Verdict;
 
-use super::{INVALID, REQUIRED, Response, page, response};
+use crate::support::received::{INVALID, REQUIRED, Received, page, received};
 
 /// An error page of the Portal Directory.
-fn portal(error: &str) -> Response {
+fn portal(error: &str) -> Received {
     page(format!(
         "<html><head><title>ArcGIS Portal Directory</title></head><body>\
          <div class=\"bar\">ArcGIS Portal Directory</div>{error}</body></html>"
@@ -68,7 +68,7 @@ fn a_directory_that_is_disabled_wants_no_token() {
         "<html><head><title>Error: {said}</title></head>\
          <body><b>Error: </b>{said}<br/><b>Code: </b>403<br/></body></html>"
     );
-    for page in [page(&server), response(403, &server)] {
+    for page in [page(&server), received(403, &server)] {
         assert_eq!(page.verdict(), Verdict::Clean);
     }
     let portal = portal(&format!("<h2>Error</h2>{said}<br/>Error: 403"));
@@ -78,12 +78,12 @@ fn a_directory_that_is_disabled_wants_no_token() {
         format!(r#"{{"error":{{"message":"{said}","code":403}}}}"#),
         format!(r#"{{"status":"error","messages":["{said}"],"code":403}}"#),
     ] {
-        assert_eq!(response(403, &json).verdict(), Verdict::Clean, "{json}");
-        assert_eq!(response(200, &json).verdict(), Verdict::Clean, "{json}");
+        assert_eq!(received(403, &json).verdict(), Verdict::Clean, "{json}");
+        assert_eq!(received(200, &json).verdict(), Verdict::Clean, "{json}");
     }
     // Another 403 without a token may well be cured by one.
     for other in ["You may not.", "Editing is disabled.", "No such directory."] {
         let json = format!(r#"{{"error":{{"code":403,"message":"{other}"}}}}"#);
-        assert_eq!(response(200, json).verdict(), REQUIRED, "{other}");
+        assert_eq!(received(200, json).verdict(), REQUIRED, "{other}");
     }
 }

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tower_arcgis_auth::Verdict;
 
-use super::{CHALLENGE, REQUIRED, ok, response};
+use super::ok;
+use crate::support::received::{CHALLENGE, REQUIRED, received};
 
 /// Bodies in which much can go wrong when they are cut.
 fn tricky() -> impl Strategy<Value = String> {
@@ -106,7 +107,7 @@ proptest! {
         html: bool,
         body in tricky(),
     ) {
-        let mut response = response(status, body);
+        let mut response = received(status, body);
         response.token = token;
         if html {
             response = response.header(header::CONTENT_TYPE, "text/html");
@@ -123,7 +124,7 @@ proptest! {
         body in prop::collection::vec(any::<u8>(), 0..300),
         token: bool,
     ) {
-        let mut response = response(status, body).header(header::CONTENT_ENCODING, coding);
+        let mut response = received(status, body).header(header::CONTENT_ENCODING, coding);
         response.token = token;
         for (name, value) in [(header::CONTENT_TYPE, kind), (header::LOCATION, location)] {
             if let Ok(value) = HeaderValue::from_bytes(&value) {

@@ -13,7 +13,7 @@ use tower_arcgis_auth::{
     ArcgisAuthLayer, IssuedToken, ReplayBody, Site, TokenPlacement, token_source_fn,
 };
 
-use super::{CHALLENGE, CODINGS, Response, features, response};
+use crate::support::received::{CHALLENGE, CODINGS, Received, features, received};
 
 type Asked = Request<ReplayBody<Full<Bytes>>>;
 
@@ -21,8 +21,8 @@ type Asked = Request<ReplayBody<Full<Bytes>>>;
 /// methods it was asked with.
 async fn through_the_layer(
     method: Method,
-    refusal: Response,
-    data: Response,
+    refusal: Received,
+    data: Received,
 ) -> (StatusCode, Bytes, Vec<Method>) {
     let source = token_source_fn(|_| async { IssuedToken::try_new("tok1") });
     let site = Site::new("http://gis.example.com/arcgis")
@@ -61,8 +61,8 @@ async fn through_the_layer(
 #[tokio::test]
 async fn a_challenge_in_any_coding_is_healed_and_the_data_arrive_as_they_were_coded() {
     for coding in CODINGS {
-        let data = response(200, features()).coded(coding);
-        let refusal = response(200, CHALLENGE).coded(coding);
+        let data = received(200, features()).coded(coding);
+        let refusal = received(200, CHALLENGE).coded(coding);
         let (status, body, asked) = through_the_layer(Method::GET, refusal, data.clone()).await;
         assert_eq!(status, 200, "{coding}");
         assert!(body == data.body, "{coding}");
@@ -72,9 +72,9 @@ async fn a_challenge_in_any_coding_is_healed_and_the_data_arrive_as_they_were_co
 
 #[tokio::test]
 async fn a_head_that_is_challenged_is_asked_again_with_a_token() {
-    let login = response(302, "").header(header::LOCATION, "/arcgis/rest/login");
-    for refusal in [response(499, ""), response(498, ""), login] {
-        let (status, _, asked) = through_the_layer(Method::HEAD, refusal, response(200, "")).await;
+    let login = received(302, "").header(header::LOCATION, "/arcgis/rest/login");
+    for refusal in [received(499, ""), received(498, ""), login] {
+        let (status, _, asked) = through_the_layer(Method::HEAD, refusal, received(200, "")).await;
         assert_eq!(status, 200);
         assert_eq!(asked, [Method::HEAD, Method::HEAD]);
     }
@@ -82,9 +82,9 @@ async fn a_head_that_is_challenged_is_asked_again_with_a_token() {
 
 #[tokio::test]
 async fn a_download_of_a_challenge_arrives() {
-    let file = response(200, CHALLENGE).header(header::CONTENT_DISPOSITION, "attachment");
+    let file = received(200, CHALLENGE).header(header::CONTENT_DISPOSITION, "attachment");
     let (status, body, asked) =
-        through_the_layer(Method::GET, file.clone(), response(500, "")).await;
+        through_the_layer(Method::GET, file.clone(), received(500, "")).await;
     assert_eq!((status.as_u16(), asked.len()), (200, 1));
     assert_eq!(body, CHALLENGE);
 }

@@ -3,11 +3,12 @@
 use http::request::Parts;
 use tower::Layer;
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Identity, RenewError, Site, SkipReason, TokenError, TokenReason,
-    token_source_fn,
+    ArcgisAuthLayer, Identity, RenewError, Site, TokenError, TokenReason, token_source_fn,
 };
 
-use crate::support::{ROADS, ROOT, Reply, TokenService, Upstream, get, send, site};
+use crate::support::{
+    ROADS, ROOT, Reply, TokenService, Upstream, assert_login_refused, get, send, site,
+};
 
 #[tokio::test(start_paused = true)]
 async fn the_handle_renews_before_the_first_request_and_after_any() {
@@ -47,10 +48,7 @@ async fn a_forced_renewal_ignores_back_off_but_respects_a_refusal() {
     assert_eq!(source.attempts(), 3);
     let session = &handle.sessions()[0];
     assert!(session.token().is_some(), "the old one stays");
-    assert!(matches!(
-        session.skip_reason(),
-        Some(SkipReason::LoginRefused(_))
-    ));
+    assert_login_refused(session.skip_reason());
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,9 +4,23 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuthLayer, Identity, RenewError, SkipReason};
+use tower_arcgis_auth::{ArcgisAuthLayer, Identity, RenewError, SiteHandle, SkipReason};
 
 use crate::support::{ROADS, SECOND, TokenService, Upstream, get, identity_in_header, send, site};
+
+/// A site on which each identity has a session with this source.
+fn handle_for_each(source: &TokenService) -> SiteHandle {
+    let site = site(source).identity_fn(identity_in_header);
+    let layer = ArcgisAuthLayer::try_new(site).unwrap();
+    layer.handle().sites().remove(0)
+}
+
+async fn sign_in_a_hundred(handle: &SiteHandle) {
+    for number in 0..100 {
+        let identity = Identity::from(format!("identity{number}"));
+        handle.renew_identity(&identity).await.unwrap();
+    }
+}
 
 #[tokio::test(start_paused = true)]
 async fn no_login_is_made_until_the_source_has_signed_out() {
@@ -33,13 +47,8 @@ async fn no_login_is_made_until_the_source_has_signed_out() {
 #[tokio::test(start_paused = true)]
 async fn signing_out_many_goes_on_at_once_and_to_the_end() {
     let source = TokenService::new().sign_out_takes(5 * SECOND);
-    let site = site(&source);
-    let layer = ArcgisAuthLayer::try_new(site.identity_fn(identity_in_header)).unwrap();
-    let handle = layer.handle().sites().remove(0);
-    for number in 0..100 {
-        let identity = Identity::from(format!("identity{number}"));
-        handle.renew_identity(&identity).await.unwrap();
-    }
+    let handle = handle_for_each(&source);
+    sign_in_a_hundred(&handle).await;
     let started = Instant::now();
     let given_up = timeout(SECOND, handle.sign_out()).await;
     assert!(given_up.is_err());
@@ -65,13 +74,8 @@ async fn a_source_that_hangs_at_a_sign_out_delays_logins_for_seconds_only() {
 #[tokio::test(start_paused = true)]
 async fn sources_that_hang_at_a_sign_out_delay_the_next_by_a_second() {
     let source = TokenService::new().sign_out_takes(Duration::from_secs(24 * 60 * 60));
-    let site = site(&source);
-    let layer = ArcgisAuthLayer::try_new(site.identity_fn(identity_in_header)).unwrap();
-    let handle = layer.handle().sites().remove(0);
-    for number in 0..100 {
-        let identity = Identity::from(format!("identity{number}"));
-        handle.renew_identity(&identity).await.unwrap();
-    }
+    let handle = handle_for_each(&source);
+    sign_in_a_hundred(&handle).await;
     let started = Instant::now();
     assert!(handle.sign_out().await.is_err());
     assert_eq!(started.elapsed().as_secs(), 15 + 100 / 32);
@@ -83,9 +87,7 @@ async fn sources_that_hang_at_a_sign_out_delay_the_next_by_a_second() {
 #[tokio::test(start_paused = true)]
 async fn an_identity_that_was_evicted_logs_in_after_the_sign_out_and_not_during_it() {
     let source = TokenService::new().sign_out_takes(10 * SECOND);
-    let site = site(&source);
-    let layer = ArcgisAuthLayer::try_new(site.identity_fn(identity_in_header)).unwrap();
-    let handle = layer.handle().sites().remove(0);
+    let handle = handle_for_each(&source);
     let alice = Identity::from("alice");
     let meanwhile = async {
         sleep(SECOND).await;

@@ -6,10 +6,10 @@ use arcgis_stand_in::{Portal, StandIn};
 use futures_util::future::join_all;
 use tokio::time::advance;
 use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuthLayer, GenerateToken, Site, SkipReason};
+use tower_arcgis_auth::{ArcgisAuthLayer, GenerateToken, Site};
 
 use crate::support::{
-    MINUTE, ROOT, Reply, TokenService, Upstream, get,
+    MINUTE, ROOT, Reply, TokenService, Upstream, assert_login_refused, get,
     loopback::{PARCELS, client_of, federated_with, fetch, member, wrong_user},
     reader, send,
 };
@@ -72,10 +72,7 @@ async fn a_wrong_password_at_the_portal_is_tried_once_for_all_its_servers() {
     for _ in 0..3 {
         for server in &servers {
             let outcome = fetch(&service, server.url(PARCELS)).await.outcome;
-            assert!(
-                matches!(outcome.skip_reason(), Some(SkipReason::LoginRefused(_))),
-                "{outcome}"
-            );
+            assert_login_refused(outcome.skip_reason());
         }
     }
     assert_eq!(portal.counters().login_attempts, 1);
@@ -101,10 +98,7 @@ async fn a_refusal_that_another_site_met_first_is_remembered_no_longer_than_ther
     send(&client, get(roads)).await;
     advance(10 * MINUTE).await;
     let got = send(&client, get(water)).await;
-    assert!(matches!(
-        got.outcome.skip_reason(),
-        Some(SkipReason::LoginRefused(_))
-    ));
+    assert_login_refused(got.outcome.skip_reason());
     advance(4 * MINUTE).await;
     send(&client, get(water)).await;
     assert_eq!(service.attempts(), 1);

@@ -5,12 +5,12 @@ use futures_util::future::join_all;
 use tokio::time::{advance, sleep};
 use tower::Layer;
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, Credential, RenewError, Site, SkipReason, StaticToken, TokenSource,
+    ArcgisAuth, ArcgisAuthLayer, Credential, RenewError, Site, StaticToken, TokenSource,
 };
 
 use crate::support::{
     INFO, INVALID, Mounted, REQUIRED, ROADS, ROOT, Reply, SECOND, TokenService, Upstream, answer,
-    get, get_as, identity_in_header, layer, named_site, send, token_of,
+    assert_login_refused, get, get_as, identity_in_header, layer, named_site, send, token_of,
 };
 
 #[tokio::test(start_paused = true)]
@@ -21,10 +21,7 @@ async fn a_mounted_secret_that_changes_is_tried_though_a_refusal_is_remembered()
     let client = layer(site, &service).layer(Upstream::open_to_any_token());
     for _ in 0..10 {
         let got = send(&client, get(ROADS)).await;
-        assert!(matches!(
-            got.outcome.skip_reason(),
-            Some(SkipReason::LoginRefused(_))
-        ));
+        assert_login_refused(got.outcome.skip_reason());
         advance(10 * SECOND).await;
     }
     assert_eq!(service.attempts(), 1);

@@ -12,13 +12,11 @@ use arcgis_stand_in::{StandIn, USERNAME};
 use futures_util::future::join_all;
 use tokio::time::{Instant, advance};
 use tower::Layer;
-use tower_arcgis_auth::{
-    ArcgisAuthLayer, Cancelled, Challenge, Credential, Identity, Site, SkipReason,
-};
+use tower_arcgis_auth::{ArcgisAuthLayer, Cancelled, Challenge, Credential, Identity, Site};
 
 use crate::support::{
-    MINUTE, ROOT, Reply, SECOND, TokenService, Upstream, get_as, identity_in_header, layer,
-    named_site, reader, send, site,
+    MINUTE, ROOT, Reply, SECOND, TokenService, Upstream, assert_login_refused, get_as,
+    identity_in_header, layer, named_site, reader, send, site,
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -35,10 +33,7 @@ async fn a_wrong_password_of_one_identity_does_not_affect_others() {
             got.outcome.returned_challenge(),
             Some(Challenge::TokenRequired)
         );
-        assert!(matches!(
-            got.outcome.skip_reason(),
-            Some(SkipReason::LoginRefused(_))
-        ));
+        assert_login_refused(got.outcome.skip_reason());
         assert!(send(&service, get_as("alice")).await.is_clean());
     }
 
@@ -63,10 +58,7 @@ async fn a_refusal_outlives_the_memory_of_its_identity() {
             }
         }
         let got = send(&service, get_as("mallory")).await;
-        assert!(matches!(
-            got.outcome.skip_reason(),
-            Some(SkipReason::LoginRefused(_))
-        ));
+        assert_login_refused(got.outcome.skip_reason());
         assert_eq!(source.attempts_of("mallory"), 1);
 
         advance(15 * MINUTE).await;

@@ -2,10 +2,10 @@
 
 use arcgis_stand_in::{StandIn, USERNAME};
 use tokio::time::advance;
-use tower_arcgis_auth::{Challenge, SkipReason};
+use tower_arcgis_auth::Challenge;
 
 use crate::support::{
-    MINUTE, REQUIRED, ROADS, Reply, SECOND, TokenService, Upstream, get,
+    MINUTE, REQUIRED, ROADS, Reply, SECOND, TokenService, Upstream, assert_login_refused, get,
     loopback::{PARCELS, client_for, fetch, site_at, wrong_user},
     over, send,
 };
@@ -20,10 +20,7 @@ async fn a_wrong_password_is_tried_once_and_not_per_request() {
     for _ in 0..100 {
         let answer = send(&service, get(ROADS)).await;
         assert_eq!(answer.body, REQUIRED);
-        assert!(matches!(
-            answer.outcome.skip_reason(),
-            Some(SkipReason::LoginRefused(_))
-        ));
+        assert_login_refused(answer.outcome.skip_reason());
     }
     assert_eq!(source.attempts(), 1);
     assert_eq!(upstream.count(), 100, "nothing is sent twice");

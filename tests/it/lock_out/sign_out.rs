@@ -2,11 +2,11 @@
 
 use tokio::time::sleep;
 use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuthLayer, Identity, RenewError, SkipReason};
+use tower_arcgis_auth::{ArcgisAuthLayer, Identity, RenewError};
 
 use crate::support::{
-    ROADS, Reply, SECOND, TokenService, Upstream, get, get_as, identity_in_header, layer,
-    named_site, send, site, user_of_same_name,
+    ROADS, Reply, SECOND, TokenService, Upstream, assert_login_refused, get, get_as, layer,
+    named_like_identities, named_site, send, site,
 };
 
 #[tokio::test(start_paused = true)]
@@ -22,7 +22,7 @@ async fn a_sign_out_lifts_no_refusal() {
         handle.sign_out().await.unwrap();
         let got = send(&service, get(ROADS)).await;
         let skip_reason = got.outcome.skip_reason();
-        assert!(matches!(skip_reason, Some(SkipReason::LoginRefused(_))));
+        assert_login_refused(skip_reason);
     }
     assert_eq!(source.attempts(), 1);
 }
@@ -44,10 +44,7 @@ async fn a_sign_out_lifts_no_limit_on_unanswered_logins() {
 #[tokio::test(start_paused = true)]
 async fn a_sign_out_in_the_middle_of_a_login_leaves_its_outcome_unknown() {
     let service = TokenService::new().answering_to("alice", Reply::Hangs);
-    let site = named_site()
-        .identity_fn(identity_in_header)
-        .credential_fn(user_of_same_name);
-    let layer = layer(site, &service);
+    let layer = layer(named_like_identities(named_site()), &service);
     let client = layer.layer(Upstream::open_to_any_token());
     let handle = layer.handle().sites().remove(0);
     let alice = Identity::from("alice");

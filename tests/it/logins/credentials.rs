@@ -8,13 +8,14 @@ use std::sync::{
 use arcgis_stand_in::Portal;
 use tower::Layer;
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Credential, IssuedToken, Secret, Site, SkipReason, StaticToken, TokenSource,
+    ArcgisAuthLayer, Credential, IssuedToken, Secret, Site, StaticToken, TokenSource,
     token_source_fn,
 };
 
 use super::{error_of, log_in, site};
 use crate::support::{
-    CLEAN, INVALID, REQUIRED, ROADS, ROOT, TokenService, Upstream, answer, get,
+    CLEAN, INVALID, REQUIRED, ROADS, ROOT, TokenService, Upstream, answer, assert_login_refused,
+    get,
     loopback::{assert_open, client_for, fetch},
     send, token_of,
 };
@@ -68,10 +69,7 @@ async fn a_static_token_is_used_until_it_is_invalid_and_then_its_challenge_is_re
     for _ in 0..3 {
         let got = send(&static_only, get(ROADS)).await;
         assert_eq!(got.body, INVALID);
-        assert!(matches!(
-            got.outcome.skip_reason(),
-            Some(SkipReason::LoginRefused(_))
-        ));
+        assert_login_refused(got.outcome.skip_reason());
     }
     assert!(
         send(&renewed, get(ROADS)).await.is_clean(),

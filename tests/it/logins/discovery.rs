@@ -14,8 +14,8 @@ use tower_arcgis_auth::Site;
 use super::{SECURE, SECURE_ROADS, advertising, log_in, site};
 use crate::support::{
     CLEAN, Got, INFO, INVALID, MINUTE, REQUIRED, ROADS, ROOT, Reply, SECOND, TokenService,
-    Upstream, answer, get, get_as, identity_in_header, info_naming, layer, reader, send, token_of,
-    user_of_same_name,
+    Upstream, answer, get, get_as, info_naming, layer, named_like_identities, reader, send,
+    token_of,
 };
 
 #[tokio::test]
@@ -105,10 +105,7 @@ async fn two_hundred_identities_all_log_in_at_a_server_that_says_nothing_of_itse
             Some(_) => Reply::Token,
             None => Reply::Refused,
         });
-    let site = Site::new(ROOT)
-        .allow_insecure_http()
-        .identity_fn(identity_in_header)
-        .credential_fn(user_of_same_name);
+    let site = named_like_identities(Site::new(ROOT).allow_insecure_http());
     let client = layer(site, &service).layer(Upstream::open_to_any_token());
     let answers = (0..200).map(|number| send(&client, get_as(format!("identity{number}"))));
     assert!(join_all(answers).await.iter().all(Got::is_clean));
@@ -123,10 +120,7 @@ async fn a_lost_answer_delays_logins_no_longer_than_it_takes_to_ask_again() {
             0 => Reply::Hangs,
             _ => Reply::says(INFO).after(2 * SECOND),
         });
-    let site = Site::new(ROOT)
-        .allow_insecure_http()
-        .identity_fn(identity_in_header)
-        .credential_fn(user_of_same_name);
+    let site = named_like_identities(Site::new(ROOT).allow_insecure_http());
     let client = layer(site, &service).layer(Upstream::open_to_any_token());
     // A new identity every half second: there is always one that waits.
     let answers = (0..200).map(|number| {

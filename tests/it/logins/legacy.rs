@@ -1,10 +1,11 @@
 //! ArcGIS 9.3 to 10.2, and the token service of the administrator API.
 
 use arcgis_stand_in::Personality;
-use tower_arcgis_auth::{LegacyToken, Site, SkipReason, TokenClient};
+use tower_arcgis_auth::{LegacyToken, Site, TokenClient};
 
-use crate::support::loopback::{
-    PARCELS, assert_open, client_for, fetch, server_like, user, wrong_user,
+use crate::support::{
+    assert_login_refused,
+    loopback::{PARCELS, assert_open, client_for, fetch, server_like, user, wrong_user},
 };
 
 #[tokio::test]
@@ -45,10 +46,7 @@ async fn a_refusal_of_the_legacy_token_service_is_a_refusal() {
     let service = client_for(Site::new(server.root()).credential(wrong_user()));
     for _ in 0..3 {
         let outcome = fetch(&service, server.url(PARCELS)).await.outcome;
-        assert!(
-            matches!(outcome.skip_reason(), Some(SkipReason::LoginRefused(_))),
-            "{outcome}"
-        );
+        assert_login_refused(outcome.skip_reason());
     }
     assert_eq!(server.counters().login_refusals, 1);
 }

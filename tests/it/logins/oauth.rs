@@ -9,15 +9,14 @@ use arcgis_stand_in::{Portal, USERNAME};
 use tokio::time::{Instant, sleep};
 use tower::Layer;
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Credential, OAuthApp, RefreshToken, Site, SkipReason, TokenClient,
-    revoke_token,
+    ArcgisAuthLayer, Credential, OAuthApp, RefreshToken, Site, TokenClient, revoke_token,
 };
 
 #[cfg(feature = "sign-in")]
 use tower_arcgis_auth::SignIn;
 
 use crate::support::{
-    MINUTE, ROADS, ROOT, Reply, SECOND, TokenService, Upstream, get,
+    MINUTE, ROADS, ROOT, Reply, SECOND, TokenService, Upstream, assert_login_refused, get,
     loopback::{PARCELS, assert_open, client_for, client_of, federated_with, fetch, member},
     send,
 };
@@ -54,10 +53,7 @@ async fn an_applications_wrong_secret_is_a_refusal_and_in_no_error() {
         let outcome = fetch(&service, portal.url("sharing/rest/portals/self?f=json"))
             .await
             .outcome;
-        assert!(
-            matches!(outcome.skip_reason(), Some(SkipReason::LoginRefused(_))),
-            "{outcome}"
-        );
+        assert_login_refused(outcome.skip_reason());
         assert!(!outcome.to_string().contains("wr0ng"));
     }
 }

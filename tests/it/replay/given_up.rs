@@ -15,7 +15,7 @@ use tower_arcgis_auth::{ReplayBody, SkipReason};
 
 use super::{Stage, answered, frames_of, is_given_up, letters, read, respond};
 use crate::support::{
-    INVALID, REQUIRED,
+    INVALID, REQUIRED, assert_login_refused,
     bodies::{self, Buffers, Fed, Scripted, Seen, Step},
 };
 
@@ -161,10 +161,7 @@ async fn the_first_sending_goes_on_when_the_login_is_refused() {
     stage.refuse_login();
 
     let answer = answered(call).await.unwrap();
-    assert!(matches!(
-        answer.body().outcome().skip_reason(),
-        Some(SkipReason::LoginRefused(_))
-    ));
+    assert_login_refused(answer.body().outcome().skip_reason());
     assert!(waiting.is_woken());
     drop(feeder);
     assert_eq!(read(&mut first), [Seen::Data(b"two".into()), Seen::End]);

@@ -6,11 +6,10 @@ use bytes::Bytes;
 use http::Request;
 use http_body::Body;
 use http_body_util::Full;
-use tower_arcgis_auth::SkipReason;
 
 use super::{CAP, CLEAN, Stage, answered, letters, read, respond};
 use crate::support::{
-    INVALID, REQUIRED,
+    INVALID, REQUIRED, assert_login_refused,
     bodies::{self, Buffers, Scripted},
 };
 
@@ -66,10 +65,7 @@ async fn nothing_is_kept_while_a_refusal_is_remembered() {
     assert_eq!(buffers.held(), 0);
     answer.send_response(respond(REQUIRED));
     let answer = answered(call).await.unwrap();
-    assert!(matches!(
-        answer.body().outcome().skip_reason(),
-        Some(SkipReason::LoginRefused(_))
-    ));
+    assert_login_refused(answer.body().outcome().skip_reason());
     assert_eq!(stage.logins.attempts(), 1);
 }
 

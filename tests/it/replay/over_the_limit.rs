@@ -2,13 +2,14 @@
 
 use std::task::Poll;
 
+use bytes::Bytes;
 use http_body::Body;
 use http_body_util::Full;
-use tower_arcgis_auth::{Challenge, SkipReason};
+use tower_arcgis_auth::{BoxError, Challenge, SkipReason};
 
 use super::{CAP, CLEAN, Stage, answered, arrives_twice, frames_of, letters, read, respond};
 use crate::support::{
-    INVALID,
+    INVALID, assert_login_refused,
     bodies::{self, Buffers, Scripted, Seen},
 };
 
@@ -113,23 +114,28 @@ async fn a_stream_of_unknown_length_waits_for_a_login_before_it_is_read() {
     stage.nothing_more().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_stream_of_unknown_length_is_sent_unsigned_where_the_login_is_refused() {
+/// A body that waits for the login is sent once, whole and unsigned, where that is refused.
+async fn goes_out_unsigned_after_a_refusal<B>(body: B, data: Bytes)
+where
+    B: Body + Unpin + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let mut stage = Stage::holding_logins();
-    let call = stage.post(frames_of(700, 20));
+    let call = stage.post(body);
     stage.login_begun().await;
     stage.refuse_login();
-
     let (mut body, answer) = stage.received(None).await;
-    assert_eq!(bodies::data_of(&read(&mut body)), letters(14_000));
+    assert_eq!(bodies::data_of(&read(&mut body)), data);
     answer.send_response(respond(CLEAN));
     let answer = answered(call).await.unwrap();
     assert!(!answer.body().outcome().signed());
-    assert!(matches!(
-        answer.body().outcome().skip_reason(),
-        Some(SkipReason::LoginRefused(_))
-    ));
+    assert_login_refused(answer.body().outcome().skip_reason());
     stage.nothing_more().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_unknown_length_is_sent_unsigned_where_the_login_is_refused() {
+    goes_out_unsigned_after_a_refusal(frames_of(700, 20), letters(14_000)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,20 +148,7 @@ async fn a_body_at_the_limit_waits_for_no_login() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_over_the_limit_is_sent_unsigned_if_the_login_is_refused() {
-    let mut stage = Stage::holding_logins();
-    let call = stage.post(Full::new(letters(CAP + 1)));
-    stage.login_begun().await;
-    stage.refuse_login();
-    let (mut body, answer) = stage.received(None).await;
-    assert_eq!(bodies::data_of(&read(&mut body)), letters(CAP + 1));
-    answer.send_response(respond(CLEAN));
-    let answer = answered(call).await.unwrap();
-    assert!(!answer.body().outcome().signed());
-    assert!(matches!(
-        answer.body().outcome().skip_reason(),
-        Some(SkipReason::LoginRefused(_))
-    ));
-    stage.nothing_more().await;
+    goes_out_unsigned_after_a_refusal(Full::new(letters(CAP + 1)), letters(CAP + 1)).await;
 }
 
 #[tokio::test(start_paused = true)]

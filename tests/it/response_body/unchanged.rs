@@ -10,10 +10,13 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::Empty;
 use tower::{Layer, Service, service_fn};
-use tower_arcgis_auth::{Challenge, ReplayBody, SkipReason};
+use tower_arcgis_auth::{Challenge, ReplayBody};
 
 use super::{CHALLENGE, CLEAN, ask, json, layer};
-use crate::support::bodies::{self, Hint, Scripted, Seen, Step};
+use crate::support::{
+    assert_login_refused,
+    bodies::{self, Hint, Scripted, Seen, Step},
+};
 
 #[tokio::test]
 async fn a_clean_answer_is_returned_byte_for_byte() {
@@ -42,10 +45,7 @@ async fn a_challenge_that_no_login_answers_is_returned_whole() {
     let mut answer = ask(&layer(false), Method::GET, [json(body)]).await.unwrap();
     let outcome = answer.body().outcome();
     assert_eq!(outcome.returned_challenge(), Some(Challenge::TokenRequired));
-    assert!(matches!(
-        outcome.skip_reason(),
-        Some(SkipReason::LoginRefused(_))
-    ));
+    assert_login_refused(outcome.skip_reason());
     let seen = bodies::read(answer.body_mut(), &log);
     assert_eq!(bodies::data_of(&seen), CHALLENGE.as_bytes());
     assert_eq!(

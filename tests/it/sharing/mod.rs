@@ -16,7 +16,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tower::Layer;
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, Credential, SealedTokenCache, Site, SkipReason, TokenCacheKeys,
+    ArcgisAuth, ArcgisAuthLayer, Credential, SealedTokenCache, Site, TokenCacheKeys,
 };
 
 use crate::support::{
@@ -128,13 +128,4 @@ fn assert_clean(answers: &[Got]) {
     for got in answers {
         assert!(got.is_clean(), "{}", got.outcome);
     }
-}
-
-#[track_caller]
-fn assert_refused(got: &Got) {
-    let outcome = &got.outcome;
-    assert!(
-        matches!(outcome.skip_reason(), Some(SkipReason::LoginRefused(_))),
-        "{outcome}"
-    );
 }

@@ -12,10 +12,10 @@ use tower_arcgis_auth::{
     TokenClient, TokenError, TokenSource,
 };
 
-use super::{Fleet, KEY, NAME, OTHER_KEY, PASSWORD, ask, ask_all, assert_clean, assert_refused};
+use super::{Fleet, KEY, NAME, OTHER_KEY, PASSWORD, ask, ask_all, assert_clean};
 use crate::support::{
     CLEAN, INVALID, MINUTE, REQUIRED, ROOT, Reply, SECOND, TokenService, Upstream, answer,
-    shared_cache::Fault, token_of,
+    assert_login_refused, shared_cache::Fault, token_of,
 };
 
 #[tokio::test(start_paused = true)]
@@ -167,7 +167,7 @@ async fn machines_with_tokens_bound_to_their_address_share_a_refusal() {
         .map(|number| at_address(&fleet, number, "wrong"))
         .collect();
     for got in ask_all(&replicas).await {
-        assert_refused(&got);
+        assert_login_refused(got.outcome.skip_reason());
     }
     assert_eq!(fleet.attempts(), 1);
 }

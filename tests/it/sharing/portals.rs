@@ -4,12 +4,12 @@ use arcgis_stand_in::{Portal, StandIn, USERNAME};
 use futures_util::future::join_all;
 use tower::ServiceExt;
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Credential, SealedTokenCache, Site, SkipReason,
+    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Credential, SealedTokenCache, Site,
 };
 
 use super::{KEY, keys};
 use crate::support::{
-    get,
+    assert_login_refused, get,
     loopback::{Http, PARCELS, client_of, federated_with, fetch, member},
     shared_cache::MemoryCache,
 };
@@ -94,10 +94,7 @@ async fn a_wrong_password_at_a_portal_is_tried_once_by_all_replicas_for_all_its_
     let portal = Portal::start().await.unwrap();
     let servers = members(&portal).await;
     for outcome in ask_everywhere(&servers, &portal, "wrong").await {
-        assert!(
-            matches!(outcome.skip_reason(), Some(SkipReason::LoginRefused(_))),
-            "{outcome}"
-        );
+        assert_login_refused(outcome.skip_reason());
     }
     assert_eq!(portal.counters().login_attempts, 1);
 }

@@ -13,12 +13,13 @@ use tokio::time::sleep;
 use tower::Layer;
 use tower_arcgis_auth::{
     ArcgisAuthLayer, Cancelled, Credential, IssuedToken, RefreshToken, SealedTokenCache, Secret,
-    Site, SkipReason, TokenError, token_source_fn,
+    Site, TokenError, token_source_fn,
 };
 
-use super::{Fleet, KEY, NAME, PASSWORD, ask, ask_all, assert_refused, keys};
+use super::{Fleet, KEY, NAME, PASSWORD, ask, ask_all, keys};
 use crate::support::{
-    INFO, Mounted, ROOT, Reply, SECOND, TokenService, Upstream, layer, shared_cache::MemoryCache,
+    INFO, Mounted, ROOT, Reply, SECOND, TokenService, Upstream, assert_login_refused, layer,
+    shared_cache::MemoryCache,
 };
 
 #[tokio::test(start_paused = true)]
@@ -27,11 +28,7 @@ async fn ten_replicas_with_a_wrong_password_make_one_attempt() {
     let replicas: Vec<_> = (0..10).map(|_| fleet.replica_with("wrong", KEY)).collect();
     for got in ask_all(&replicas).await {
         let skip_reason = got.outcome.skip_reason();
-        assert!(
-            matches!(skip_reason, Some(SkipReason::LoginRefused(_))),
-            "{}",
-            got.outcome
-        );
+        assert_login_refused(skip_reason);
         assert!(
             skip_reason
                 .unwrap()
@@ -78,7 +75,7 @@ async fn one_machine_that_is_not_let_in_shuts_no_other_out() {
     let forbidding = TokenService::new().answering(page);
     let shut_out = layer(fleet.shared(fleet.site(PASSWORD)), &forbidding);
     let got = ask(&shut_out.layer(Upstream::secured_by(&fleet.service))).await;
-    assert_refused(&got);
+    assert_login_refused(got.outcome.skip_reason());
     assert!(ask(&fleet.replica()).await.is_clean());
 }
 
@@ -165,7 +162,7 @@ async fn sites_with_bindings_of_their_own_share_a_refusal_at_their_token_service
         })
         .collect();
     for got in ask_all(&replicas).await {
-        assert_refused(&got);
+        assert_login_refused(got.outcome.skip_reason());
     }
     assert_eq!(fleet.attempts(), 1);
 }
@@ -195,7 +192,7 @@ async fn a_source_of_the_users_own_that_asks_before_it_logs_in_is_refused_once_f
         };
         let replicas: Vec<_> = (0..5).map(replica).collect();
         for got in ask_all(&replicas).await {
-            assert_refused(&got);
+            assert_login_refused(got.outcome.skip_reason());
         }
         assert_eq!(own.attempts(), 1);
     }
@@ -251,7 +248,7 @@ async fn a_refused_renewal_leaves_the_others_the_token_they_have() {
     }
     sleep(5 * SECOND).await;
     for got in ask_all(&replicas).await {
-        assert_refused(&got);
+        assert_login_refused(got.outcome.skip_reason());
     }
     assert_eq!(fleet.attempts(), 2);
 }

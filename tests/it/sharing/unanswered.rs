@@ -22,6 +22,11 @@ async fn a_fleet_makes_four_logins_without_an_answer() {
     assert_eq!(fleet.attempts(), 4);
 }
 
+async fn sign_out(layer: ArcgisAuthLayer) {
+    // The cache may be too slow to be told in time.
+    let _ = layer.handle().sign_out().await;
+}
+
 /// Makes `logins` logins, each by a replica of its own, in which the cache becomes slow as soon as the token service has
 /// answered, and does `with` each replica as it writes down what came of it.
 async fn slow_once_answered(
@@ -47,11 +52,7 @@ async fn slow_once_answered(
 #[tokio::test(start_paused = true)]
 async fn a_login_that_ends_with_a_sign_out_once_it_is_answered_does_not_count() {
     let fleet = Fleet::new();
-    slow_once_answered(&fleet, 6, async |layer| {
-        // The cache may be too slow to be got in time.
-        let _ = layer.handle().sign_out().await;
-    })
-    .await;
+    slow_once_answered(&fleet, 6, sign_out).await;
     assert_eq!(fleet.attempts(), 6);
 }
 
@@ -78,11 +79,7 @@ async fn a_gateway_that_gives_up_on_the_token_service_counts_for_all_replicas() 
 async fn a_refusal_that_is_written_as_a_user_signs_out_is_remembered() {
     let fleet = Fleet::new();
     fleet.service.set_password("changed");
-    slow_once_answered(&fleet, 6, async |layer| {
-        // The cache may be too slow to be got in time.
-        let _ = layer.handle().sign_out().await;
-    })
-    .await;
+    slow_once_answered(&fleet, 6, sign_out).await;
     assert_eq!(fleet.attempts(), 1);
 }
 

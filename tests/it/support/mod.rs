@@ -3,6 +3,7 @@
 pub(crate) mod bodies;
 pub(crate) mod loopback;
 mod mounted;
+pub(crate) mod received;
 pub(crate) mod secrets;
 #[cfg(feature = "shared-cache")]
 pub(crate) mod shared_cache;
@@ -18,8 +19,8 @@ use http_body_util::{BodyExt, Full};
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, ServiceExt};
 use tower_arcgis_auth::{
-    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Cancelled, Credential, CredentialRequest, Identity,
-    ReplayBody, Site,
+    ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Credential, CredentialRequest, Identity, ReplayBody,
+    Site, SkipReason,
 };
 
 pub(crate) use self::{
@@ -70,10 +71,13 @@ pub(crate) fn reader() -> Credential {
     Credential::user("reader", "secret")
 }
 
-/// Each identity logs in as the user of its name.
-pub(crate) async fn user_of_same_name(request: CredentialRequest) -> Result<Credential, Cancelled> {
-    let name = request.identity().expect("an identity").as_str();
-    Ok(Credential::user(name, "secret"))
+/// The site, each of whose identities is the user of the same name.
+pub(crate) fn named_like_identities(site: Site) -> Site {
+    let user = |request: CredentialRequest| async move {
+        let name = request.identity().expect("an identity").as_str();
+        Ok(Credential::user(name, "secret"))
+    };
+    site.identity_fn(identity_in_header).credential_fn(user)
 }
 
 /// A site that gets its tokens from `service` without HTTP.
@@ -117,6 +121,15 @@ impl Got {
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+}
+
+/// The token service refused the login, and that is the reason.
+#[track_caller]
+pub(crate) fn assert_login_refused(reason: Option<&SkipReason>) {
+    assert!(
+        matches!(reason, Some(SkipReason::LoginRefused(_))),
+        "{reason:?}"
+    );
 }
 
 pub(crate) async fn send<S, R>(service: &ArcgisAuth<S>, request: Request<Full<Bytes>>) -> Got

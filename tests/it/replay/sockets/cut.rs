@@ -3,7 +3,7 @@
 use http::{Request, header};
 
 use super::{
-    BOTH, CLEAN, Connected,
+    BOTH, CLEAN, Connected, assert_sent_again,
     server::{Manner, Protocol, Server},
     text,
 };
@@ -34,9 +34,7 @@ async fn a_cut_upload_never_looks_complete_to_the_server() {
         assert_eq!(second.token(), Some("secret-2"));
         assert_eq!(second.data, b"begin,middle,end", "{protocol:?}");
         assert!(second.complete);
-        let response = call.await.unwrap().unwrap();
-        assert!(response.body().outcome().resent());
-        assert_eq!(text(response).await, CLEAN);
+        assert_sent_again(call.await.unwrap().unwrap()).await;
     }
 }
 
@@ -97,9 +95,7 @@ async fn an_early_answer_costs_no_byte_whatever_becomes_of_the_connection() {
             };
             assert!(second.complete);
             assert!(second.data == data, "{protocol:?} {manner:?}");
-            let response = call.await.unwrap().unwrap();
-            assert!(response.body().outcome().resent());
-            assert_eq!(text(response).await, CLEAN);
+            assert_sent_again(call.await.unwrap().unwrap()).await;
         }
     }
 }

@@ -72,6 +72,11 @@ where
     }
 }
 
+async fn assert_sent_again(response: Response<ResponseBody<Incoming>>) {
+    assert!(response.body().outcome().resent());
+    assert_eq!(text(response).await, CLEAN);
+}
+
 async fn text(response: Response<ResponseBody<Incoming>>) -> String {
     let collected = response.into_body().collect().await.unwrap();
     String::from_utf8(collected.to_bytes().to_vec()).unwrap()

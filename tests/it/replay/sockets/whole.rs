@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tower_arcgis_auth::{BoxError, SkipReason};
 
 use super::{
-    BOTH, CLEAN, Connected,
+    BOTH, CLEAN, Connected, assert_sent_again,
     server::{Arrived, Manner, Protocol, Server},
     text,
 };
@@ -41,9 +41,7 @@ where
     let request = request.uri(server.url(path)).body(body).unwrap();
     let sent = request.headers().clone();
     let method = request.method().clone();
-    let response = client.send(request).await.unwrap();
-    assert!(response.body().outcome().resent());
-    assert_eq!(text(response).await, CLEAN);
+    assert_sent_again(client.send(request).await.unwrap()).await;
     assert_eq!(client.logins.attempts(), tokens.iter().flatten().count());
 
     let both = [server.next().await, server.next().await];
