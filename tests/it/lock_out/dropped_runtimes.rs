@@ -1,14 +1,10 @@
 //! Logins on runtimes that end.
 
-use std::time::Duration;
-
 use tokio::time::{advance, sleep, timeout};
 use tower::Layer;
-use tower_arcgis_auth::{
-    ArcgisAuthLayer, Credential, Fingerprint, GenerateToken, IssuedToken, Site, TokenError,
-    TokenRequest, TokenSource,
-};
+use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site};
 
+use super::{Reporting, generate_token};
 use crate::support::{
     MINUTE, Mounted, ROADS, ROOT, Reply, SECOND, TokenService, Upstream, get, layer, named_site,
     paused_runtime, reader, send,
@@ -29,35 +25,12 @@ fn a_login_on_a_runtime_that_is_dropped_counts_and_the_next_is_made_on_another()
     assert_eq!(service.attempts(), 4);
 }
 
-/// Takes its time to report a login that failed.
-struct Reporting {
-    inner: GenerateToken,
-    takes: Duration,
-}
-
-impl TokenSource for Reporting {
-    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let result = self.inner.token(request).await;
-        if result.is_err() {
-            sleep(self.takes).await;
-        }
-        result
-    }
-
-    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
-        self.inner.fingerprint(fingerprint);
-    }
-}
-
 #[test]
 fn a_corrected_password_is_tried_though_the_refused_login_never_ended() {
     for asks_before in [true, false] {
         let file = Mounted::holding("wrong");
         let service = TokenService::new().knows("right");
-        let url = format!("{ROOT}/tokens/generateToken");
-        let credential = Credential::user("reader", file.secret());
-        let inner = GenerateToken::try_new(&url, credential, service.client());
-        let inner = inner.unwrap().allow_insecure_http();
+        let inner = generate_token(&service, Credential::user("reader", file.secret()));
         let takes = 5 * SECOND;
         let site = Site::new(ROOT).token_source(Reporting { inner, takes });
         let layer = ArcgisAuthLayer::try_new(site).unwrap();

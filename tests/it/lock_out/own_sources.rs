@@ -12,10 +12,11 @@ use http::StatusCode;
 use tokio::time::{Instant, advance, sleep};
 use tower::Layer;
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Fingerprint, GenerateToken, IssuedToken, Site, TokenError, TokenRequest,
-    TokenSource, token_source_fn,
+    ArcgisAuthLayer, GenerateToken, IssuedToken, Site, TokenError, TokenRequest, TokenSource,
+    token_source_fn,
 };
 
+use super::{Reporting, generate_token};
 use crate::support::{
     MINUTE, REQUIRED, ROADS, ROOT, Reply, SECOND, TokenService, Upstream, get, over, reader, send,
 };
@@ -72,36 +73,10 @@ async fn a_source_of_the_users_own_says_what_came_of_its_login() {
     }
 }
 
-fn generate_token(service: &TokenService) -> GenerateToken {
-    let url = format!("{ROOT}/tokens/generateToken");
-    let source = GenerateToken::try_new(&url, reader(), service.client());
-    source.unwrap().allow_insecure_http()
-}
-
-/// Takes its time to report a login that failed.
-struct Reporting {
-    inner: GenerateToken,
-    takes: Duration,
-}
-
-impl TokenSource for Reporting {
-    async fn token(&self, request: TokenRequest) -> Result<IssuedToken, TokenError> {
-        let result = self.inner.token(request).await;
-        if result.is_err() {
-            sleep(self.takes).await;
-        }
-        result
-    }
-
-    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
-        self.inner.fingerprint(fingerprint);
-    }
-}
-
 /// The attempts in 14 minutes in which requests come all the time, and each ends with a sign-out, or is waited for.
 async fn attempts_with_reports(takes: Duration, signs_out: bool) -> usize {
     let service = TokenService::new().answering(Reply::Refused);
-    let inner = generate_token(&service);
+    let inner = generate_token(&service, reader());
     let site = Site::new(ROOT).token_source(Reporting { inner, takes });
     let layer = ArcgisAuthLayer::try_new(site).unwrap();
     let client = layer.layer(Upstream::open_to_any_token());
@@ -150,7 +125,7 @@ impl TokenSource for Retrying {
 async fn a_source_that_tries_again_makes_four_unanswered_logins() {
     let page = Reply::page(StatusCode::GATEWAY_TIMEOUT, "");
     let service = TokenService::new().answering(page.after(5 * SECOND));
-    let source = Retrying(generate_token(&service));
+    let source = Retrying(generate_token(&service, reader()));
     let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(source)).unwrap();
     let client = layer.layer(Upstream::open_to_any_token());
     let started = Instant::now();

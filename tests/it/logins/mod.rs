@@ -7,7 +7,6 @@ mod discovery;
 mod form;
 mod legacy;
 mod oauth;
-mod odd_token_services;
 mod origins;
 mod portal;
 mod portal_sign_out;

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use http::{Method, StatusCode};
-use tower_arcgis_auth::{GenerateToken, Site};
+use tower_arcgis_auth::{Credential, GenerateToken, Site};
 
 use super::{
     LEGACY_TOKEN, ROOT, TOKEN, answering_by, ask, error_of, handle, info, is_legacy,
@@ -35,12 +35,16 @@ async fn the_legacy_method_is_asked_where_the_newer_one_answers_404_or_405() {
     ];
     for absent in absent {
         let service = old_server(absent);
-        let got = ask(site(), &service).await;
+        let password = Credential::user("reader", "p&ss word");
+        let got = ask(Site::new(ROOT).credential(password), &service).await;
         assert!(got.is_clean(), "{}", got.outcome);
         let logins = service.asked_for_tokens();
         let legacy = logins.last().unwrap();
+        assert_eq!(legacy.method, Method::POST);
         assert_eq!(legacy.uri, "https://gis.test/arcgis/tokens");
+        assert_eq!(legacy.field("request").as_deref(), Some("getToken"));
         assert_eq!(legacy.field("username").as_deref(), Some("reader"));
+        assert_eq!(legacy.field("password").as_deref(), Some("p&ss word"));
         assert_eq!(
             legacy.field("clientid").as_deref(),
             Some("ref.https://gis.test/arcgis/")
@@ -61,6 +65,7 @@ async fn nothing_else_makes_the_legacy_method_be_asked() {
         });
         error_of(site(), &service).await;
         assert!(!service.requests().iter().any(is_legacy), "{code}");
+        assert_eq!(service.attempts(), 1, "{code}");
     }
     let wrong = TokenService::new()
         .info(info("https://gis.test/arcgis/tokens"))
@@ -114,7 +119,12 @@ async fn a_server_that_was_upgraded_is_asked_by_the_newer_method_again() {
 
 #[tokio::test]
 async fn credentials_are_in_a_url_only_where_that_is_asked_for() {
-    for refuses_posts in [StatusCode::METHOD_NOT_ALLOWED, StatusCode::FORBIDDEN] {
+    for (refuses_posts, names_setting) in [
+        // As if there were no such method.
+        (StatusCode::NOT_FOUND, false),
+        (StatusCode::METHOD_NOT_ALLOWED, true),
+        (StatusCode::FORBIDDEN, true),
+    ] {
         let service = server(info("https://gis.test/arcgis/tokens"), move |asked| {
             let query = asked.uri.query().unwrap_or_default();
             match is_legacy(asked) {
@@ -124,7 +134,8 @@ async fn credentials_are_in_a_url_only_where_that_is_asked_for() {
             }
         });
         let error = error_of(site(), &service).await.to_string();
-        assert!(error.contains("`credentials_in_url`"), "{error}");
+        let is_named = error.contains("`credentials_in_url`");
+        assert_eq!(is_named, names_setting, "{error}");
         let places = password_places(&service);
         assert!(places.iter().all(|url| !url.contains('?')), "{places:?}");
 

@@ -6,7 +6,7 @@ use super::{
     FEDERATED_INFO, PORTAL_INFO, ROADS, ROOT, TOKEN, answering_by, ask, handle, server, site,
 };
 use crate::support::{
-    Reply, TokenService, Upstream, answer, get_as, identity_in_header, layer, send,
+    Reply, TokenService, Upstream, answer, get_as, identity_in_header, info_naming, layer, send,
 };
 
 #[tokio::test]
@@ -20,6 +20,8 @@ async fn no_lifetime_above_the_servers_own_is_asked_for() {
         (validity("3"), &["3"][..]),
         (validity("\"3\""), &["3"]),
         (validity("120"), &["60"]),
+        (validity("\"120\""), &["60"]),
+        (info_naming(&format!("{ROOT}/tokens")), &["60"]),
         (validity("0"), &["60"]),
         (validity("-1"), &["60"]),
         (validity("9223372036854775807"), &["60"]),
@@ -39,8 +41,9 @@ async fn no_lifetime_above_the_servers_own_is_asked_for() {
 }
 
 /// Refusals of a lifetime, as the newer methods and the legacy one may word them.
-const LIFETIME_REFUSED: [&str; 5] = [
+const LIFETIME_REFUSED: [&str; 6] = [
     r#"{"error":{"code":400,"message":"Unable to generate token.","details":["Invalid expiration"]}}"#,
+    r#"{"error":{"code":400,"message":"Unable to generate token.","details":["The value of the 'expiration' parameter exceeds the maximum."]}}"#,
     r#"{"error":{"code":400,"message":"'expiration' must not be greater than 3.","details":[]}}"#,
     r#"{"error":{"code":401,"message":"The requested lifetime exceeds the maximum","details":"3 minutes"}}"#,
     r#"{"error":{"code":201,"message":"Exception in generating token","details":["Token validity is too long"]}}"#,

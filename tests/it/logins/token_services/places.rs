@@ -3,9 +3,19 @@
 use std::{error::Error, io::ErrorKind};
 
 use super::{ROADS, ROOT, TOKEN, ask, error_of, info, password_places, server, site};
-use crate::support::{Reply, TokenService, Upstream, answer, get, layer, send};
+use crate::support::{Got, Reply, TokenService, Upstream, answer, get, layer, reader, send};
 use tower::Layer;
-use tower_arcgis_auth::TokenPlacement;
+use tower_arcgis_auth::{Site, TokenPlacement};
+
+const ROOTS: [&str; 2] = [ROOT, "http://gis.test/arcgis"];
+
+/// One request to a server at `root` that wants a token.
+async fn ask_at(root: &str, service: &TokenService) -> Got {
+    let site = Site::new(root).allow_insecure_http().credential(reader());
+    let client = layer(site, service).layer(Upstream::open_to_any_token());
+    let roads = format!("{root}/rest/services/Roads/MapServer?f=json");
+    send(&client, get(&roads)).await
+}
 
 #[tokio::test]
 async fn a_token_url_is_read_as_rest_infos_value_is() {
@@ -30,15 +40,19 @@ async fn a_token_service_that_is_named_relative_to_its_server_is_found() {
         "/arcgis/tokens",
         "/arcgis/tokens/",
         "//gis.test/arcgis/tokens",
+        "//gis.test/arcgis/tokens/",
         "tokens/",
         "./tokens",
         // `rest/info` is where it stands.
         "../tokens/generateToken",
     ] {
-        let service = server(info(relative), |_| answer(TOKEN));
-        assert!(ask(site(), &service).await.is_clean(), "{relative}");
-        let places = password_places(&service);
-        assert_eq!(places, ["https://gis.test/arcgis/tokens/generateToken"]);
+        for root in ROOTS {
+            let service = server(info(relative), |_| answer(TOKEN));
+            let got = ask_at(root, &service).await;
+            assert!(got.is_clean(), "{root}: {relative}");
+            let places = password_places(&service);
+            assert_eq!(places, [format!("{root}/tokens/generateToken")]);
+        }
     }
 }
 
@@ -51,6 +65,14 @@ async fn a_standalone_server_that_names_a_hidden_host_is_asked_below_its_own_roo
         ),
         (
             "https://gis01.internal:6443/arcgis/tokens/",
+            "tokens/generateToken",
+        ),
+        (
+            "https://gis01.internal/arcgis/admin/generateToken",
+            "admin/generateToken",
+        ),
+        (
+            "https://10.0.0.7/server/tokens/generateToken",
             "tokens/generateToken",
         ),
         (
@@ -70,10 +92,13 @@ async fn a_standalone_server_that_names_a_hidden_host_is_asked_below_its_own_roo
             "tokens/generateToken",
         ),
     ] {
-        let service = server(info(named), |_| answer(TOKEN));
-        assert!(ask(site(), &service).await.is_clean(), "{named}");
-        let places = password_places(&service);
-        assert_eq!(places, [format!("{ROOT}/{asked}")], "{named}");
+        for root in ROOTS {
+            let service = server(info(named), |_| answer(TOKEN));
+            let got = ask_at(root, &service).await;
+            assert!(got.is_clean(), "{root}: {named}");
+            let places = password_places(&service);
+            assert_eq!(places, [format!("{root}/{asked}")], "{named}");
+        }
     }
 }
 
@@ -137,9 +162,12 @@ async fn a_server_before_10_6_gets_long_queries_without_the_header_it_does_not_k
         let upstream = Upstream::open_to_any_token();
         let site = site().placement(TokenPlacement::Query);
         let client = layer(site, &service).layer(upstream.clone());
+        assert!(send(&client, get(ROADS)).await.is_clean());
         assert!(send(&client, get(&long)).await.is_clean());
         let signed = upstream.last_request();
         let has_header = signed.headers.contains_key("x-esri-authorization");
         assert_eq!(has_header, in_header, "{version}");
+        let query = signed.uri.query().unwrap();
+        assert_eq!(query.contains("token="), !in_header, "{version}");
     }
 }

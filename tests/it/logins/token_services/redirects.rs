@@ -11,20 +11,25 @@ use crate::support::{answer, reader};
 
 #[tokio::test]
 async fn a_login_that_is_redirected_is_not_followed_and_names_the_place() {
-    const PLACE: &str = "https://secure.test/arcgis/tokens/generateToken";
+    const END: &str = "secure.test/arcgis/tokens/generateToken";
     for code in [301, 302, 303, 307, 308] {
-        for legacy in [false, true] {
+        for (legacy, user, shown) in [
+            (false, "", ""),
+            (true, "", ""),
+            (false, "user:hunter2@", "…@"),
+        ] {
             let service = server(info("https://gis.test/arcgis/tokens"), move |asked| {
                 if legacy && !is_legacy(asked) {
                     return status(StatusCode::NOT_FOUND, "<html>404</html>");
                 }
-                redirect(code, &format!("{PLACE}?token=hunter2"))
+                redirect(code, &format!("https://{user}{END}?token=hunter2"))
             });
             let handle = handle(site(), &service);
             for _ in 0..6 {
                 // A redirect says nothing of the credential: none of them counts.
                 let error = handle.renew().await.unwrap_err().to_string();
-                assert!(error.contains(PLACE), "{error}");
+                let place = format!("https://{shown}{END}");
+                assert!(error.contains(&place), "{error}");
                 assert!(error.contains("`token_url`"), "{error}");
                 assert!(!error.contains("hunter2"), "{error}");
             }
@@ -36,21 +41,25 @@ async fn a_login_that_is_redirected_is_not_followed_and_names_the_place() {
 
 #[tokio::test]
 async fn a_server_that_redirects_all_of_http_is_not_followed_and_names_the_place() {
-    let service = answering_by(|asked| redirect(301, &format!("https://gis.test{}", asked.path())));
-    let site = Site::new("http://gis.test/arcgis")
-        .allow_insecure_http()
-        .credential(reader());
-    let error = handle(site, &service)
-        .renew()
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("https://gis.test/arcgis/rest/info"),
-        "{error}"
-    );
-    assert!(error.contains("root as it is there"), "{error}");
-    assert!(password_places(&service).is_empty());
+    for (user, shown) in [("", ""), ("user:hunter2@", "…@")] {
+        let service = answering_by(move |asked| {
+            redirect(301, &format!("https://{user}gis.test{}", asked.path()))
+        });
+        let site = Site::new("http://gis.test/arcgis")
+            .allow_insecure_http()
+            .credential(reader());
+        let renewed = handle(site, &service).renew().await;
+        let error = renewed.unwrap_err().to_string();
+        let place = format!("https://{shown}gis.test/arcgis/rest/info");
+        assert!(error.contains(&place), "{error}");
+        assert!(error.contains("root as it is there"), "{error}");
+        assert!(error.contains("`token_url`"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+        assert!(password_places(&service).is_empty());
+        let asked = service.requests();
+        let mut schemes = asked.iter().map(|asked| asked.uri.scheme_str());
+        assert!(schemes.all(|scheme| scheme == Some("http")), "{asked:?}");
+    }
 }
 
 #[tokio::test]
