@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
-use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, ReplayBody, Site, token_source_fn};
+use tower_arcgis_auth::{ArcgisAuthLayer, ReplayBody, Site};
 
 use crate::support::{
     CLEAN, REQUIRED, ROADS, ROOT, TokenService, Upstream, answer, get, over, send, token_of,
@@ -15,9 +15,7 @@ use crate::support::{
 const TOKEN: &str = "Zm9v_YmFy-abc..";
 
 fn site_with(token: &'static str) -> Site {
-    Site::new(ROOT).token_source(token_source_fn(move |_| async move {
-        IssuedToken::try_new(token)
-    }))
+    Site::new(ROOT).token_source(TokenService::new().issuing(token))
 }
 
 /// What is returned of these headers, from an answer to a request signed with `token`.
@@ -167,9 +165,8 @@ async fn a_returned_challenge_is_cleaned_as_well() {
             .insert("location", location.parse().unwrap());
         answer
     });
-    let site =
-        Site::new(ROOT).token_source(token_source_fn(|_| async { IssuedToken::try_new(TOKEN) }));
-    let service = ArcgisAuthLayer::try_new(site).unwrap().layer(upstream);
+    let layer = ArcgisAuthLayer::try_new(site_with(TOKEN)).unwrap();
+    let service = layer.layer(upstream);
     let answer = send(&service, get(ROADS)).await;
     assert!(answer.outcome.returned_challenge().is_some());
     assert!(
@@ -231,6 +228,7 @@ async fn trailers_are_returned_without_the_token() {
         ("application/json", "{"),
     ] {
         let layer = ArcgisAuthLayer::try_new(site_with(TOKEN)).unwrap();
+        // The scripted upstream has no trailers.
         let service = layer.layer(service_fn(
             move |request: Request<ReplayBody<Full<Bytes>>>| async move {
                 let (parts, _) = request.into_parts();

@@ -1,21 +1,15 @@
 //! Challenges of these kinds to a request through the layer.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, Mutex},
-};
-
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full};
-use tower::{Layer, Service, service_fn};
-use tower_arcgis_auth::{
-    ArcgisAuthLayer, IssuedToken, ReplayBody, Site, TokenPlacement, token_source_fn,
+use http::{Method, StatusCode, header};
+use tower::Layer;
+use tower_arcgis_auth::{ArcgisAuthLayer, Site, TokenPlacement};
+
+use crate::support::{
+    ROADS, ROOT, TokenService, Upstream, answer, get,
+    received::{CHALLENGE, CODINGS, Received, features, received},
+    send, token_of,
 };
-
-use crate::support::received::{CHALLENGE, CODINGS, Received, features, received};
-
-type Asked = Request<ReplayBody<Full<Bytes>>>;
 
 /// What comes back through the layer of a server that gives `refusal` until it sees a token, and then `data`; and the
 /// methods it was asked with.
@@ -24,38 +18,28 @@ async fn through_the_layer(
     refusal: Received,
     data: Received,
 ) -> (StatusCode, Bytes, Vec<Method>) {
-    let source = token_source_fn(|_| async { IssuedToken::try_new("tok1") });
-    let site = Site::new("http://gis.example.com/arcgis")
-        .token_source(source)
+    let site = Site::new(ROOT)
+        .token_source(TokenService::new())
         .placement(TokenPlacement::EsriHeader);
+    let upstream = Upstream::new(move |request| {
+        let sent = match token_of(request) {
+            Some(_) => &data,
+            None => &refusal,
+        };
+        let mut response = match request.method == Method::HEAD {
+            true => answer(""),
+            false => answer(sent.body.clone()),
+        };
+        *response.status_mut() = StatusCode::from_u16(sent.status).unwrap();
+        *response.headers_mut() = sent.headers.clone();
+        response
+    });
     let layer = ArcgisAuthLayer::try_new(site).unwrap();
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&asked);
-    let mut service = layer.layer(service_fn(move |request: Asked| {
-        seen.lock().unwrap().push(request.method().clone());
-        let answer = match request.headers().contains_key("x-esri-authorization") {
-            true => &data,
-            false => &refusal,
-        };
-        let body = match *request.method() == Method::HEAD {
-            true => Bytes::new(),
-            false => answer.body.clone().into(),
-        };
-        let mut response = http::Response::new(Full::new(body));
-        *response.status_mut() = StatusCode::from_u16(answer.status).unwrap();
-        *response.headers_mut() = answer.headers.clone();
-        std::future::ready(Ok::<_, Infallible>(response))
-    }));
-    let request = Request::builder()
-        .method(method)
-        .uri("http://gis.example.com/arcgis/rest/services/Roads/MapServer?f=json")
-        .body(Full::default())
-        .unwrap();
-    let response = service.call(request).await.unwrap();
-    let status = response.status();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    let asked = asked.lock().unwrap().clone();
-    (status, body, asked)
+    let mut request = get(ROADS);
+    *request.method_mut() = method;
+    let got = send(&layer.layer(upstream.clone()), request).await;
+    let asked = upstream.requests().into_iter().map(|asked| asked.method);
+    (got.parts.status, got.body, asked.collect())
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use tower_arcgis_auth::{
 
 use crate::support::{
     INFO, INVALID, Mounted, REQUIRED, ROADS, ROOT, Reply, SECOND, TokenService, Upstream, answer,
-    assert_login_refused, get, get_as, identity_in_header, layer, named_site, send, token_of,
+    assert_login_refused, client, get, get_as, identity_in_header, named_site, send, token_of,
 };
 
 #[tokio::test(start_paused = true)]
@@ -18,7 +18,7 @@ async fn a_mounted_secret_that_changes_is_tried_though_a_refusal_is_remembered()
     let service = TokenService::new().knows("right");
     let file = Mounted::holding("wrong\n");
     let site = named_site().credential(Credential::user("reader", file.secret()));
-    let client = layer(site, &service).layer(Upstream::open_to_any_token());
+    let client = client(site, &service);
     for _ in 0..10 {
         let got = send(&client, get(ROADS)).await;
         assert_login_refused(got.outcome.skip_reason());
@@ -84,7 +84,7 @@ fn with_password_in(file: &Mounted) -> (TokenService, ArcgisAuth<Upstream>) {
     let site = named_site()
         .identity_fn(identity_in_header)
         .credential(Credential::user("reader", file.secret()));
-    let client = layer(site, &service).layer(Upstream::open_to_any_token());
+    let client = client(site, &service);
     (service, client)
 }
 
@@ -135,7 +135,7 @@ async fn refused_after_a_change(file: &Mounted) -> ArcgisAuth<Upstream> {
     let site = Site::new(ROOT)
         .allow_insecure_http()
         .credential(Credential::user("reader", file.secret()));
-    let client = layer(site, &service).layer(Upstream::open_to_any_token());
+    let client = client(site, &service);
     let changes = async {
         sleep(SECOND).await;
         file.hold("wrong");

@@ -8,13 +8,11 @@ use std::sync::{
 use arcgis_stand_in::{StandIn, USERNAME};
 use tokio::time::sleep;
 use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuth, ArcgisAuthLayer, Credential, RenewError, Site};
+use tower_arcgis_auth::{ArcgisAuthLayer, Credential, RenewError, Site};
 
-use crate::support::{ROADS, Reply, SECOND, TokenService, Upstream, get, layer, named_site, send};
-
-fn client(site: Site, service: &TokenService) -> ArcgisAuth<Upstream> {
-    layer(site, service).layer(Upstream::open_to_any_token())
-}
+use crate::support::{
+    ROADS, Reply, SECOND, TokenService, Upstream, client, get, layer, named_site, send,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_answer_is_asked_for_again_with_the_number_of_refusals() {

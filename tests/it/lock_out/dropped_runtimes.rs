@@ -6,7 +6,7 @@ use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site};
 
 use super::{Reporting, generate_token};
 use crate::support::{
-    MINUTE, Mounted, ROADS, ROOT, Reply, SECOND, TokenService, Upstream, get, layer, named_site,
+    MINUTE, Mounted, ROADS, ROOT, Reply, SECOND, TokenService, Upstream, client, get, named_site,
     paused_runtime, reader, send,
 };
 
@@ -14,7 +14,7 @@ use crate::support::{
 fn a_login_on_a_runtime_that_is_dropped_counts_and_the_next_is_made_on_another() {
     let service = TokenService::new().answering(Reply::Hangs);
     let site = named_site().credential(reader());
-    let client = layer(site, &service).layer(Upstream::open_to_any_token());
+    let client = client(site, &service);
     for minute in 0..10 {
         paused_runtime().block_on(async {
             advance(minute * MINUTE).await;

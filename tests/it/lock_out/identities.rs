@@ -15,8 +15,8 @@ use tower::Layer;
 use tower_arcgis_auth::{ArcgisAuthLayer, Cancelled, Challenge, Credential, Identity, Site};
 
 use crate::support::{
-    MINUTE, ROOT, Reply, SECOND, TokenService, Upstream, assert_login_refused, get_as,
-    identity_in_header, layer, named_site, reader, send, site,
+    MINUTE, ROOT, Reply, SECOND, TokenService, Upstream, assert_login_refused, client, get_as,
+    identity_in_header, named_site, reader, send, site,
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -132,7 +132,7 @@ async fn unanswered_logins_of_one_account_are_four_whatever_the_identities() {
         .allow_insecure_http()
         .identity_fn(identity_in_header)
         .credential(reader());
-    let client = layer(site, &service).layer(Upstream::open_to_any_token());
+    let client = client(site, &service);
     let started = Instant::now();
     for number in 0.. {
         if started.elapsed() > 10 * MINUTE {
@@ -150,7 +150,7 @@ async fn a_password_that_worked_is_in_no_more_than_four_unanswered_logins_either
     let site = named_site()
         .identity_fn(identity_in_header)
         .credential(reader());
-    let client = layer(site, &service).layer(Upstream::open_to_any_token());
+    let client = client(site, &service);
     assert!(send(&client, get_as("first")).await.is_clean());
     service.always(Reply::Hangs);
     for crowd in 0..4 {

@@ -5,19 +5,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::StatusCode;
 use tokio::time::{Instant, advance, sleep};
-use tower::Layer;
 use tower_arcgis_auth::{ArcgisAuthLayer, Site};
 
 use crate::support::{
-    INFO, MINUTE, ROADS, ROOT, Reply, SECOND, TokenService, Upstream, get, layer, named_site,
-    reader, send,
+    INFO, MINUTE, ROADS, ROOT, Reply, SECOND, TokenService, client, get, layer, named_site, reader,
+    send,
 };
 
 /// How often a token service that replies so gets the password in 14 minutes, in which a request comes every second.
 async fn passwords_in_14_minutes(reply: Reply) -> usize {
     let service = TokenService::new().answering(reply);
     let site = named_site().credential(reader());
-    let client = layer(site, &service).layer(Upstream::open_to_any_token());
+    let client = client(site, &service);
     let started = Instant::now();
     while started.elapsed() < 14 * MINUTE {
         assert!(!send(&client, get(ROADS)).await.is_clean());

@@ -4,11 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use tokio::time::advance;
-use tower::Layer;
 use tower_arcgis_auth::SkipReason;
 
 use super::{SECURE_ROADS, error_of, log_in, named_secure_site};
-use crate::support::{MINUTE, REQUIRED, Reply, TokenService, Upstream, answer, get, layer, send};
+use crate::support::{MINUTE, REQUIRED, Reply, TokenService, answer, client, get, send};
 
 /// Answers of token services, and whether the account was refused or the service is broken.
 #[tokio::test]
@@ -122,7 +121,7 @@ async fn logins_after(login: String, date: SystemTime, wait: Duration) -> usize 
     let date = httpdate::fmt_http_date(date).parse().unwrap();
     says.headers_mut().insert("date", date);
     let service = TokenService::new().answering(Reply::Says(says));
-    let client = layer(named_secure_site(), &service).layer(Upstream::open_to_any_token());
+    let client = client(named_secure_site(), &service);
     send(&client, get(SECURE_ROADS)).await;
     advance(wait).await;
     tokio::task::yield_now().await;

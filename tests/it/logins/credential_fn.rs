@@ -7,16 +7,11 @@ use std::sync::{
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
-use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuth, Cancelled, Credential, Site};
+use tower_arcgis_auth::{Cancelled, Credential};
 
 use crate::support::{
-    REQUIRED, ROADS, ROOT, Reply, SECOND, TokenService, Upstream, get, layer, named_site, send,
+    REQUIRED, ROADS, ROOT, Reply, SECOND, TokenService, client, get, named_site, send,
 };
-
-fn client(site: Site, service: &TokenService) -> ArcgisAuth<Upstream> {
-    layer(site, service).layer(Upstream::open_to_any_token())
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_person_is_asked_once_however_many_requests_wait() {

@@ -7,10 +7,7 @@ use std::sync::{
 
 use arcgis_stand_in::Portal;
 use tower::Layer;
-use tower_arcgis_auth::{
-    ArcgisAuthLayer, Credential, IssuedToken, Secret, Site, StaticToken, TokenSource,
-    token_source_fn,
-};
+use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Secret, Site, StaticToken, TokenSource};
 
 use super::{error_of, log_in, site};
 use crate::support::{
@@ -57,8 +54,7 @@ async fn a_static_token_is_used_until_it_is_invalid_and_then_its_challenge_is_re
         ArcgisAuthLayer::try_new(Site::new(ROOT).credential(Credential::token("static")))
             .unwrap()
             .layer(upstream.clone());
-    let renewing = StaticToken::new("static")
-        .or_else(token_source_fn(|_| async { IssuedToken::try_new("fresh") }));
+    let renewing = StaticToken::new("static").or_else(TokenService::new().issuing("fresh"));
     let renewed = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(renewing))
         .unwrap()
         .layer(upstream);

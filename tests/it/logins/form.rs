@@ -2,7 +2,7 @@
 
 use arcgis_stand_in::{StandIn, USERNAME};
 use http::Method;
-use tower_arcgis_auth::{GenerateToken, Site, TokenBinding, TokenClient, TokenSource};
+use tower_arcgis_auth::{GenerateToken, Site, TokenBinding, TokenClient};
 
 use super::{PASSWORD, SECURE, SECURE_ROADS, USER, advertising, log_in, site};
 use crate::support::{
@@ -108,8 +108,6 @@ async fn a_token_bound_to_an_address_is_asked_for_with_that_address() {
     )
     .unwrap()
     .binding(TokenBinding::Ip([127, 0, 0, 1].into()));
-    fn is_source(_: &impl TokenSource) {}
-    is_source(&source);
     let service = client_for(Site::new(server.root()).token_source(source));
     let got = fetch(&service, server.url(ECHO)).await;
     assert_open(&got);

@@ -52,7 +52,7 @@ async fn a_refusal_of_the_legacy_token_service_is_a_refusal() {
 }
 
 #[tokio::test]
-async fn credentials_go_into_the_url_only_where_that_is_set() {
+async fn the_source_for_legacy_tokens_puts_credentials_into_the_url_only_where_that_is_set() {
     let server = server_like(Personality::Legacy).await;
     server.set_legacy_post_allowed(false);
     let client = || TokenClient::platform().unwrap();

@@ -1,13 +1,7 @@
 //! Where a credential goes: to origins that the user named, over TLS.
 
-use arcgis_stand_in::{Portal, StandIn};
-use tower_arcgis_auth::Site;
-
 use super::{SECURE, SECURE_ROADS, advertising, error_of, log_in, site};
-use crate::support::{
-    REQUIRED, ROADS, TokenService,
-    loopback::{PARCELS, client_for, federated_with, fetch, site_at, user},
-};
+use crate::support::{REQUIRED, ROADS, TokenService};
 
 #[tokio::test]
 async fn a_credential_never_goes_to_an_origin_only_the_server_names() {
@@ -26,7 +20,11 @@ async fn a_credential_never_goes_to_an_origin_only_the_server_names() {
         let (got, _) = log_in(site(SECURE), &service, SECURE_ROADS).await;
         // The token service below the site's own root may be asked in its place.
         let logins = service.asked_for_tokens();
+        for asked in service.requests() {
+            assert_eq!(asked.uri.host(), Some("gis.city.gov"), "{advertised}");
+        }
         if let Some(login) = logins.first() {
+            assert!(got.is_clean(), "{advertised}");
             assert_eq!(login.uri.host(), Some("gis.city.gov"), "{advertised}");
             assert_eq!(login.uri.port(), None, "{advertised}");
             assert_eq!(
@@ -53,8 +51,10 @@ async fn an_owning_system_on_another_origin_gets_no_credential_unless_it_is_trus
     let federated =
         r#"{"currentVersion":10.61,"owningSystemUrl":"https://portal.city.gov/portal"}"#;
     let service = TokenService::new().info(federated);
-    log_in(site(SECURE), &service, SECURE_ROADS).await;
-    assert!(service.attempts() == 0);
+    let (got, _) = log_in(site(SECURE), &service, SECURE_ROADS).await;
+    assert_eq!(service.attempts(), 0);
+    let error = error_of(&got).to_string();
+    assert!(error.contains("trust_token_service"), "{error}");
     let trusting = site(SECURE).trust_token_service("https://portal.city.gov");
     log_in(trusting, &service, SECURE_ROADS).await;
     assert_eq!(
@@ -68,6 +68,11 @@ async fn a_trusted_origin_and_a_named_token_url_get_the_credential() {
     let service = advertising("https://portal.city.gov/sharing/rest/generateToken");
     let listed = site(SECURE).trust_token_service("https://Portal.City.gov:443/");
     assert!(log_in(listed, &service, SECURE_ROADS).await.0.is_clean());
+    let asked = service.asked_for_tokens();
+    assert_eq!(
+        asked[0].uri,
+        "https://portal.city.gov/sharing/rest/generateToken"
+    );
 
     let service = advertising("https://gis.city.gov/arcgis/tokens/");
     let named = site(SECURE).token_url("https://portal.city.gov/sharing/rest/generateToken");
@@ -85,12 +90,12 @@ async fn a_password_is_not_sent_over_plain_http_to_another_machine() {
     let plain = "http://gis.test/arcgis";
     let service = advertising("http://gis.test/arcgis/tokens/");
     let (got, _) = log_in(site(plain), &service, ROADS).await;
-    assert!(service.attempts() == 0);
+    assert_eq!(service.attempts(), 0);
     assert!(error_of(&got).to_string().contains("allow_insecure_http"));
 
     let named = site(plain).token_url("http://gis.test/arcgis/tokens/generateToken");
     log_in(named, &service, ROADS).await;
-    assert!(service.attempts() == 0);
+    assert_eq!(service.attempts(), 0);
 
     let allowed = site(plain).allow_insecure_http();
     assert!(log_in(allowed, &service, ROADS).await.0.is_clean());
@@ -110,38 +115,4 @@ async fn a_password_is_not_sent_over_plain_http_to_another_machine() {
         .await;
         assert!(got.is_clean(), "{loopback}");
     }
-}
-
-#[tokio::test]
-async fn a_token_service_that_only_the_server_names_gets_no_password() {
-    let server = StandIn::start().await.unwrap();
-    let elsewhere = StandIn::start().await.unwrap();
-    server.set_token_services_url(Some(elsewhere.token_services_url()));
-    let service = client_for(site_at(&server));
-    // The token service below the site's own root is asked in its place.
-    let got = fetch(&service, server.url(PARCELS)).await;
-    assert!(got.outcome.returned_challenge().is_none());
-    assert_eq!(elsewhere.counters().requests, 0);
-    assert_eq!(server.counters().logins, 1);
-
-    let trusting = client_for(site_at(&server).trust_token_service(elsewhere.origin()));
-    fetch(&trusting, server.url(PARCELS)).await;
-    assert_eq!(elsewhere.counters().login_attempts, 1);
-}
-
-#[tokio::test]
-async fn a_portal_that_is_not_listed_gets_no_password() {
-    let portal = Portal::start().await.unwrap();
-    let server = federated_with(&portal).await;
-    let service = client_for(Site::new(server.root()).credential(user()));
-    let outcome = fetch(&service, server.url(PARCELS)).await.outcome;
-    assert!(
-        outcome
-            .skip_reason()
-            .unwrap()
-            .to_string()
-            .contains("trust_token_service"),
-        "{outcome}"
-    );
-    assert_eq!(portal.counters().login_attempts, 0);
 }

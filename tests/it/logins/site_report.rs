@@ -1,11 +1,12 @@
 //! Asking a server what it is: what it says, which source a site would take, and nothing of the credential sent.
 
 use arcgis_stand_in::{Personality, Portal, StandIn};
-use tower_arcgis_auth::{
-    ChosenSource, Credential, IssuedToken, Site, SiteReport, site_report, token_source_fn,
-};
+use tower_arcgis_auth::{ChosenSource, Credential, Site, SiteReport, site_report};
 
-use crate::support::loopback::{federated_with, server_like, user};
+use crate::support::{
+    TokenService,
+    loopback::{federated_with, server_like, user},
+};
 
 async fn report_on(site: Site) -> SiteReport {
     site_report(&site, None).await.unwrap()
@@ -141,8 +142,8 @@ async fn what_the_user_named_wins_over_what_the_server_says() {
     assert_eq!(report.source().unwrap().as_str(), "federated_server");
     let report = report_on(site.credential(Credential::token("AAPK0123"))).await;
     assert_eq!(report.source().unwrap(), &ChosenSource::StaticToken);
-    let own = token_source_fn(|_| async { IssuedToken::try_new("x") });
-    let report = report_on(Site::new(server.root()).token_source(own)).await;
+    let own = Site::new(server.root()).token_source(TokenService::new());
+    let report = report_on(own).await;
     assert_eq!(report.source().unwrap(), &ChosenSource::Given);
 }
 

@@ -9,16 +9,16 @@ use bytes::Bytes;
 use http::{Request, request::Parts};
 use http_body_util::Full;
 use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, Site, TokenPlacement, token_source_fn};
+use tower_arcgis_auth::{ArcgisAuthLayer, Site, TokenPlacement};
 
-use crate::support::{CLEAN, REQUIRED, ROOT, Upstream, answer, send, token_of};
+use crate::support::{CLEAN, REQUIRED, ROOT, TokenService, Upstream, answer, send, token_of};
 
 const TOKEN: &str = "a.b_c-d~e+f/g=";
 const ENCODED: &str = "a.b_c-d~e%2Bf%2Fg%3D";
 
 fn site(placement: TokenPlacement) -> Site {
     Site::new(ROOT)
-        .token_source(token_source_fn(|_| async { IssuedToken::try_new(TOKEN) }))
+        .token_source(TokenService::new().issuing(TOKEN))
         .placement(placement)
 }
 
@@ -26,7 +26,7 @@ fn site(placement: TokenPlacement) -> Site {
 const PLAIN: &str = "Zm9v_YmFy-abc..";
 
 fn plain_site() -> Site {
-    Site::new(ROOT).token_source(token_source_fn(|_| async { IssuedToken::try_new(PLAIN) }))
+    Site::new(ROOT).token_source(TokenService::new().issuing(PLAIN))
 }
 
 /// Challenges everything that is not signed; the second sending is what is looked at.

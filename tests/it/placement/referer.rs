@@ -1,11 +1,9 @@
 //! The Referer beside the token.
 
-use http::{Request, header};
-use http_body_util::Full;
+use http::header;
 use tower_arcgis_auth::TokenPlacement;
 
 use super::{arrived, get, site};
-use crate::support::ROADS;
 
 #[tokio::test]
 async fn the_sites_referer_is_on_every_signed_request() {
@@ -28,14 +26,4 @@ async fn the_sites_referer_is_on_every_signed_request() {
         unbound.headers[header::REFERER],
         "https://browser.example/app?x=1"
     );
-}
-
-#[tokio::test]
-async fn a_source_of_the_users_own_leaves_the_referer_of_the_request() {
-    let request = Request::get(ROADS)
-        .header("referer", "https://app.example/")
-        .body(Full::default())
-        .unwrap();
-    let arrived = arrived(site(TokenPlacement::Query), request).await;
-    assert_eq!(arrived.headers["referer"], "https://app.example/");
 }

@@ -2,14 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
-use http::Request;
-use http_body_util::Full;
 use tokio::time::advance;
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service};
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Credential, GenerateToken, IssuedToken, ReplayBody, Site, TokenPlacement,
-    TokenRequest, TokenSource, token_source_fn,
+    ArcgisAuthLayer, Credential, GenerateToken, IssuedToken, Site, TokenPlacement, TokenRequest,
+    token_source_fn,
 };
 
 use crate::support::{
@@ -43,10 +40,7 @@ async fn no_debug_shows_a_secret() {
             .token_client(client.clone());
         let builder_debug = format!("{builder:?}");
         let layer = builder.build().unwrap();
-        let mut service = layer.layer(tower::service_fn({
-            let upstream = upstream.clone();
-            move |request: Request<ReplayBody<Full<Bytes>>>| upstream.clone().oneshot(request)
-        }));
+        let mut service = layer.layer(upstream.clone());
         let request = get("https://gis.test/arcgis/rest/services/A/MapServer");
         let future = Service::call(&mut service, request);
         let future_debug = format!("{future:?}");
@@ -94,8 +88,6 @@ async fn a_source_that_prints_its_requests_prints_no_secret() {
         let text = format!("{TOKEN}{}", *logins.lock().unwrap());
         async move { IssuedToken::try_new(text) }
     });
-    fn is_source(_: &impl TokenSource) {}
-    is_source(&source);
     let upstream = Upstream::new(|request| {
         answer(match token_of(request) {
             None => REQUIRED,
@@ -112,12 +104,4 @@ async fn a_source_that_prints_its_requests_prints_no_secret() {
     let printed = printed.lock().unwrap().clone();
     assert!(printed.contains("generation: 1"), "{printed}");
     assert_silent("token request", &printed);
-}
-
-#[test]
-fn a_password_in_a_url_is_in_no_debug() {
-    let site = Site::new("https://ada:hunter2@gis.test/arcgis")
-        .token_url("https://gis.test/tokens?password=hunter2");
-    let debug = format!("{site:?}");
-    assert!(!debug.contains("hunter2"), "{debug}");
 }

@@ -16,10 +16,9 @@ use http::{Method, Request, Response, header};
 use http_body::Body;
 use http_body_util::Empty;
 use tower::{Layer, Service, service_fn};
-use tower_arcgis_auth::{
-    ArcgisAuthLayer, IssuedToken, ReplayBody, ResponseBody, Site, TokenError, TokenPlacement,
-    token_source_fn,
-};
+use tower_arcgis_auth::{ArcgisAuthLayer, ReplayBody, ResponseBody, Site, TokenPlacement};
+
+use crate::support::{Reply, TokenService};
 
 const CHALLENGE: &str =
     r#"{"error":{"code":499,"message":"Token Required","details":["Token Required"]}}"#;
@@ -30,13 +29,10 @@ const PEEKED: usize = 16 * 1024;
 type Answer<B> = Response<ResponseBody<B>>;
 
 fn layer(login_works: bool) -> ArcgisAuthLayer {
-    let source = token_source_fn(move |_| async move {
-        if login_works {
-            IssuedToken::try_new("tok1")
-        } else {
-            Err(TokenError::refused("no such user"))
-        }
-    });
+    let source = TokenService::new();
+    if !login_works {
+        source.always(Reply::Refused);
+    }
     let site = Site::new("http://gis.example.com/arcgis")
         .token_source(source)
         .placement(TokenPlacement::EsriHeader);
@@ -45,6 +41,20 @@ fn layer(login_works: bool) -> ArcgisAuthLayer {
 
 /// The answer to one request of a server that gives these, one after the other.
 fn ask<B>(
+    layer: &ArcgisAuthLayer,
+    method: Method,
+    answers: impl IntoIterator<Item = Response<B>>,
+) -> impl Future<Output = Result<Answer<B>, Infallible>>
+where
+    B: Body + Unpin,
+{
+    let uri = "http://gis.example.com/arcgis/rest/services?f=json";
+    ask_at(uri, layer, method, answers)
+}
+
+/// [`ask`], of any server. It is not the scripted upstream, for that has whole answers, and here each frame counts.
+fn ask_at<B>(
+    uri: &str,
     layer: &ArcgisAuthLayer,
     method: Method,
     answers: impl IntoIterator<Item = Response<B>>,
@@ -63,7 +73,7 @@ where
             }));
     let request = Request::builder()
         .method(method)
-        .uri("http://gis.example.com/arcgis/rest/services?f=json")
+        .uri(uri)
         .body(Empty::new())
         .unwrap();
     // A `service_fn` is always ready.

@@ -1,18 +1,11 @@
 //! What is returned is what came.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, Mutex},
-};
-
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::Body;
-use http_body_util::Empty;
-use tower::{Layer, Service, service_fn};
-use tower_arcgis_auth::{Challenge, ReplayBody};
+use tower_arcgis_auth::Challenge;
 
-use super::{CHALLENGE, CLEAN, ask, json, layer};
+use super::{CHALLENGE, CLEAN, ask, ask_at, json, layer};
 use crate::support::{
     assert_login_refused,
     bodies::{self, Hint, Scripted, Seen, Step},
@@ -83,13 +76,8 @@ async fn answers_that_cannot_be_challenges_are_not_touched() {
 async fn answers_to_requests_to_no_site_are_not_touched() {
     let body = Scripted::data([Bytes::from(CHALLENGE)]);
     let log = body.log();
-    let body = Arc::new(Mutex::new(Some(body)));
-    let mut service = layer(true).layer(service_fn(move |_: Request<ReplayBody<Empty<Bytes>>>| {
-        let body = body.lock().unwrap().take().unwrap();
-        async move { Ok::<_, Infallible>(json(body)) }
-    }));
-    let request = Request::get("http://elsewhere.example.com/arcgis/rest?f=json");
-    let answer = service.call(request.body(Empty::new()).unwrap()).await;
+    let elsewhere = "http://elsewhere.example.com/arcgis/rest?f=json";
+    let answer = ask_at(elsewhere, &layer(true), Method::GET, [json(body)]).await;
     assert_eq!(log.polls(), 0);
     assert!(answer.unwrap().into_body().into_inner().is_ok());
 }

@@ -89,14 +89,6 @@ fn auto_traits_follow_the_parts() {
 #[tokio::test]
 async fn the_layer_composes_with_timeouts_and_redirects_above_and_timeouts_below() {
     let source = TokenService::new();
-    let valid = source.tokens();
-    let inner = service_fn(move |request: Request<_>| {
-        let (parts, _body): (_, tower_http::timeout::TimeoutBody<ReplayBody<Full<Bytes>>>) =
-            request.into_parts();
-        let good = token_of(&parts).is_some_and(|token| valid.contains(&token));
-        let text = if good { CLEAN } else { REQUIRED };
-        async move { Ok::<_, Infallible>(answer(text)) }
-    });
     let service = ServiceBuilder::new()
         .layer(tower_http::timeout::TimeoutLayer::with_status_code(
             http::StatusCode::GATEWAY_TIMEOUT,
@@ -107,7 +99,7 @@ async fn the_layer_composes_with_timeouts_and_redirects_above_and_timeouts_below
         .layer(tower_http::timeout::RequestBodyTimeoutLayer::new(
             Duration::from_secs(30),
         ))
-        .service(inner);
+        .service(Upstream::secured_by(&source));
     let response = service.oneshot(get(ROADS)).await.unwrap();
     let outcome = response
         .extensions()
@@ -128,6 +120,7 @@ fn stream(text: &'static str) -> impl Body<Data = Bytes, Error = Infallible> + U
 async fn a_body_that_streams_is_sent_again_whole() {
     let source = TokenService::new();
     let valid = source.tokens();
+    // The scripted upstream reads no body.
     let inner = service_fn(move |request: Request<ReplayBody<_>>| {
         let valid = valid.clone();
         async move {

@@ -125,7 +125,8 @@ async fn static_tokens_with_a_next_source_are_accounts_of_their_own() {
     }
 }
 
-/// A replica on a machine of its own, whose tokens work from there.
+/// A replica on a machine of its own, whose tokens work from there. Its client marks them: no token service knows the
+/// machine of who asks.
 fn at_address(fleet: &Fleet, number: u8, password: &str) -> ArcgisAuth<Upstream> {
     let inner = fleet.service.client();
     let client = TokenClient::new(service_fn(move |request: Request<Full<Bytes>>| {

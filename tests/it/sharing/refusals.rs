@@ -12,14 +12,13 @@ use http::StatusCode;
 use tokio::time::sleep;
 use tower::Layer;
 use tower_arcgis_auth::{
-    ArcgisAuthLayer, Cancelled, Credential, IssuedToken, RefreshToken, SealedTokenCache, Secret,
-    Site, TokenError, token_source_fn,
+    ArcgisAuthLayer, Cancelled, Credential, RefreshToken, SealedTokenCache, Secret, Site,
 };
 
 use super::{Fleet, KEY, NAME, PASSWORD, ask, ask_all, keys};
 use crate::support::{
-    INFO, Mounted, ROOT, Reply, SECOND, TokenService, Upstream, assert_login_refused, layer,
-    shared_cache::MemoryCache,
+    INFO, Mounted, ROOT, Reply, SECOND, TokenService, Upstream, assert_login_refused, client,
+    layer, shared_cache::MemoryCache,
 };
 
 #[tokio::test(start_paused = true)]
@@ -99,19 +98,14 @@ async fn one_person_who_cancels_cancels_for_no_other() {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_of_a_source_that_tells_no_credential_is_its_own() {
     let fleet = Fleet::new();
-    let replica = |is_refused: bool| {
-        let source = token_source_fn(move |_| async move {
-            if is_refused {
-                return Err(TokenError::refused("no"));
-            }
-            IssuedToken::try_new("own")
-        });
-        fleet.service.tokens().add("own");
+    let replica = |source: TokenService| {
         let source = fleet.sealed(KEY).wrap(source);
-        fleet.over(Site::new(ROOT).token_source(source))
+        let layer = ArcgisAuthLayer::try_new(Site::new(ROOT).token_source(source)).unwrap();
+        layer.layer(Upstream::open_to_any_token())
     };
-    assert!(!ask(&replica(true)).await.is_clean());
-    assert!(ask(&replica(false)).await.is_clean());
+    let refused = replica(TokenService::new().answering(Reply::Refused));
+    assert!(!ask(&refused).await.is_clean());
+    assert!(ask(&replica(TokenService::new())).await.is_clean());
 }
 
 /// One process has exchanged the refresh token for the next; the other comes with the one before.
@@ -283,7 +277,7 @@ async fn a_password_mounted_for_a_moment_does_not_refuse_the_good_one_to_the_who
             .allow_insecure_http()
             .shared_token_cache(&SealedTokenCache::new(cache.clone(), keys(KEY)))
             .credential(Credential::user("reader", password));
-        layer(site, &service).layer(Upstream::open_to_any_token())
+        client(site, &service)
     };
     let first = replica(file.secret());
     let first = tokio::spawn(async move { ask(&first).await });

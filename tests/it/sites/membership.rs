@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, Site, SkipReason, token_source_fn};
+use tower_arcgis_auth::{ArcgisAuthLayer, Site, SkipReason};
 
 use super::is_signed;
 use crate::support::{REQUIRED, ROADS, ROOT, TokenService, Upstream, get, over, send, site};
@@ -199,9 +199,7 @@ async fn requests_in_origin_form_go_to_the_default_site() {
 }
 
 fn fixed(root: &str, token: &'static str) -> Site {
-    Site::new(root).token_source(token_source_fn(move |_| async move {
-        IssuedToken::try_new(token)
-    }))
+    Site::new(root).token_source(TokenService::new().issuing(token))
 }
 
 #[tokio::test]
@@ -254,9 +252,8 @@ async fn among_a_thousand_sites_each_request_gets_its_own_sites_token() {
     let sites = (0..1000).map(|number| {
         let (host, folder) = (number % 100, number / 100);
         let root = format!("https://host{host}.test/folder{folder}");
-        Site::new(root).token_source(token_source_fn(move |_| async move {
-            IssuedToken::try_new(format!("token-{host}-{folder}"))
-        }))
+        let service = TokenService::new().issuing(format!("token-{host}-{folder}"));
+        Site::new(root).token_source(service)
     });
     let builder = sites.fold(ArcgisAuthLayer::builder(), |builder, site| {
         builder.add_site(site)

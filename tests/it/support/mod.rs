@@ -105,6 +105,11 @@ pub(crate) fn layer(site: Site, service: &TokenService) -> ArcgisAuthLayer {
     builder.token_client(service.client()).build().unwrap()
 }
 
+/// A client of a server at `site` that takes any token; its logins go to `service` over HTTP.
+pub(crate) fn client(site: Site, service: &TokenService) -> ArcgisAuth<Upstream> {
+    layer(site, service).layer(Upstream::open_to_any_token())
+}
+
 /// What the layer returned, read to its end.
 #[derive(Debug)]
 pub(crate) struct Got {

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    fmt,
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
@@ -11,7 +12,6 @@ use bytes::Bytes;
 use http::{Request, Response, request::Parts};
 use http_body_util::Full;
 use tower::Service;
-use tower_arcgis_auth::ReplayBody;
 
 use super::{CLEAN, INVALID, REQUIRED, TokenService, answer};
 
@@ -24,6 +24,12 @@ type Rule = dyn Fn(&Parts) -> Answering + Send + Sync;
 pub(crate) struct Upstream {
     rule: Arc<Rule>,
     requests: Arc<Mutex<Vec<Parts>>>,
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").finish_non_exhaustive()
+    }
 }
 
 impl Upstream {
@@ -108,7 +114,7 @@ impl Upstream {
     }
 }
 
-impl<B> Service<Request<ReplayBody<B>>> for Upstream {
+impl<B> Service<Request<B>> for Upstream {
     type Response = Answer;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
@@ -117,7 +123,7 @@ impl<B> Service<Request<ReplayBody<B>>> for Upstream {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<ReplayBody<B>>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let (head, _) = request.into_parts();
         let answering = (self.rule)(&head);
         self.requests.lock().unwrap().push(head);

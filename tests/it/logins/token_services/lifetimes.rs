@@ -1,12 +1,10 @@
 //! Lifetimes: never longer than the server says, and left out where one is refused.
 
-use tower::Layer;
-
 use super::{
     FEDERATED_INFO, PORTAL_INFO, ROADS, ROOT, TOKEN, answering_by, ask, handle, server, site,
 };
 use crate::support::{
-    Reply, TokenService, Upstream, answer, get_as, identity_in_header, info_naming, layer, send,
+    Reply, TokenService, answer, client, get_as, identity_in_header, info_naming, send,
 };
 
 #[tokio::test]
@@ -92,7 +90,7 @@ async fn a_refusal_in_the_words_of_a_lifetime_counts_where_none_was_asked_for() 
         let site = site()
             .token_url(format!("{ROOT}/tokens"))
             .identity_fn(identity_in_header);
-        let client = layer(site, &service).layer(Upstream::open_to_any_token());
+        let client = client(site, &service);
         for number in 0..10 {
             let mut request = get_as(format!("identity{number}"));
             *request.uri_mut() = ROADS.parse().unwrap();

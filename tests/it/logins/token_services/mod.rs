@@ -10,11 +10,10 @@ mod redirects;
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header::LOCATION};
-use tower::Layer;
 use tower_arcgis_auth::{Site, SiteHandle, TokenError};
 
 use crate::support::{
-    Answer, Asked, Got, REQUIRED, Reply, TokenService, Upstream, answer, get, layer, reader, send,
+    Answer, Asked, Got, REQUIRED, Reply, TokenService, answer, client, get, layer, reader, send,
 };
 
 const ROOT: &str = "https://gis.test/arcgis";
@@ -39,7 +38,7 @@ fn handle(site: Site, service: &TokenService) -> SiteHandle {
 
 /// One request to a server that wants a token.
 async fn ask(site: Site, service: &TokenService) -> Got {
-    let client = layer(site, service).layer(Upstream::open_to_any_token());
+    let client = client(site, service);
     send(&client, get(ROADS)).await
 }
 

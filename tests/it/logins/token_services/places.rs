@@ -3,7 +3,9 @@
 use std::{error::Error, io::ErrorKind};
 
 use super::{ROADS, ROOT, TOKEN, ask, error_of, info, password_places, server, site};
-use crate::support::{Got, Reply, TokenService, Upstream, answer, get, layer, reader, send};
+use crate::support::{
+    Got, Reply, TokenService, Upstream, answer, client, get, layer, reader, send,
+};
 use tower::Layer;
 use tower_arcgis_auth::{Site, TokenPlacement};
 
@@ -12,7 +14,7 @@ const ROOTS: [&str; 2] = [ROOT, "http://gis.test/arcgis"];
 /// One request to a server at `root` that wants a token.
 async fn ask_at(root: &str, service: &TokenService) -> Got {
     let site = Site::new(root).allow_insecure_http().credential(reader());
-    let client = layer(site, service).layer(Upstream::open_to_any_token());
+    let client = client(site, service);
     let roads = format!("{root}/rest/services/Roads/MapServer?f=json");
     send(&client, get(&roads)).await
 }

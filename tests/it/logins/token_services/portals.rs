@@ -6,13 +6,10 @@ use std::sync::{
 };
 
 use tokio::time::sleep;
-use tower::Layer;
 use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site};
 
 use super::{FEDERATED_INFO, ROADS, ROOT, TOKEN, ask, error_of, password_places, server, site};
-use crate::support::{
-    Mounted, Reply, SECOND, TokenService, Upstream, answer, get, layer, reader, send,
-};
+use crate::support::{Mounted, Reply, SECOND, TokenService, answer, client, get, reader, send};
 
 /// A portal that logs in, and refuses to make a token for the server.
 fn hosting(refusal: &'static str) -> TokenService {
@@ -63,7 +60,7 @@ async fn no_other_password_is_asked_for_because_a_portal_makes_no_token() {
             count.fetch_add(1, Ordering::SeqCst);
             async { Ok(reader()) }
         });
-        let client = layer(site, &service).layer(Upstream::open_to_any_token());
+        let client = client(site, &service);
         for _ in 0..10 {
             assert!(!send(&client, get(ROADS)).await.is_clean());
         }

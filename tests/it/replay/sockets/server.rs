@@ -1,4 +1,4 @@
-//! A server that reads request bodies in different manners.
+//! A server that reads request bodies in different manners, which the stand-in does not.
 
 use std::{
     convert::Infallible,

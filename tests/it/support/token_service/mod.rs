@@ -88,6 +88,7 @@ struct Script {
     asks_for_leave: bool,
     account: Option<String>,
     secret: Option<String>,
+    text: Option<String>,
     when_answered: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
@@ -109,6 +110,7 @@ impl TokenService {
             asks_for_leave: false,
             account: None,
             secret: None,
+            text: None,
             when_answered: None,
         };
         Self {
@@ -156,6 +158,12 @@ impl TokenService {
     /// [`always`](Self::always), for a service as it is made.
     pub(crate) fn answering(self, reply: Reply) -> Self {
         self.always(reply);
+        self
+    }
+
+    /// Every token is this one.
+    pub(crate) fn issuing(self, text: impl Into<String>) -> Self {
+        self.script().text = Some(text.into());
         self
     }
 
@@ -331,6 +339,9 @@ impl TokenService {
         self.shared.begun.add_permits(1);
         let (takes, is_held) = {
             let script = self.script();
+            if let Some(text) = &script.text {
+                token.clone_from(text);
+            }
             (script.takes, script.is_held)
         };
         if !takes.is_zero() {
