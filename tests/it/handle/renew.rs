@@ -53,6 +53,7 @@ async fn a_forced_renewal_ignores_back_off_but_respects_a_refusal() {
 
 #[tokio::test(start_paused = true)]
 async fn why_there_is_no_token_is_an_error_that_tells_its_cause_once() {
+    // With a cause of its own, which the scripted token service does not give as a source.
     let source = token_source_fn(|_| async {
         Err(TokenError::fault("the token service cannot be reached")
             .with_source(std::io::Error::other("closed")))

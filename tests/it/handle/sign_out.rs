@@ -98,6 +98,7 @@ async fn signing_out_ends_a_login_under_way() {
 async fn a_login_under_way_is_broken_off_and_not_only_ignored() {
     let under_way = Arc::new(());
     let held = Arc::clone(&under_way);
+    // It shows whether its future is there: the scripted token service does not.
     let source = token_source_fn(move |_| {
         let held = Arc::clone(&held);
         async move {

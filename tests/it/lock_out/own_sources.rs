@@ -52,6 +52,7 @@ async fn a_source_of_the_users_own_says_what_came_of_its_login() {
     for (says_no_verdict, most) in [(false, 4), (true, 100)] {
         let logins = Arc::new(AtomicUsize::new(0));
         let count = logins.clone();
+        // The scripted token service always says what came of a login.
         let source = token_source_fn(move |request| {
             let count = count.clone();
             async move {

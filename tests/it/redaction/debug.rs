@@ -82,6 +82,7 @@ async fn a_source_that_prints_its_requests_prints_no_secret() {
     let printed = Arc::new(Mutex::new(String::new()));
     let prints = printed.clone();
     let logins = Mutex::new(0);
+    // As a source of a user's own may: the scripted token service prints nothing.
     let source = token_source_fn(move |request: TokenRequest| {
         prints.lock().unwrap().push_str(&format!("{request:?}"));
         *logins.lock().unwrap() += 1;

@@ -32,7 +32,8 @@ const CAP: usize = 20_000;
 const URL: &str = "http://gis.example.com/arcgis/rest/services/Roads/FeatureServer/0/addFeatures";
 type Received<B> = Request<ReplayBody<B>>;
 
-/// The layer between a caller and a server played by the test.
+/// The layer between a caller and a server played by the test, which reads the body of each sending step by step. The
+/// scripted upstream reads none.
 struct Stage<B> {
     service: ArcgisAuth<Mock<Received<B>, Answer>>,
     site: SiteHandle,

@@ -40,6 +40,7 @@ fn nothing_but_what_is_needed_is_asked_of_bodies_and_services() {
     let valid = source.tokens();
     let got = String::from(CLEAN);
     let challenge = String::from(REQUIRED);
+    // All that the scripted upstream is, this is not.
     let inner = service_fn(|request: Request<ReplayBody<Local<'static>>>| {
         let (parts, body) = request.into_parts();
         let good = token_of(&parts).is_some_and(|token| valid.contains(&token));

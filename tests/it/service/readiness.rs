@@ -171,6 +171,7 @@ async fn no_permit_is_held_while_a_login_runs() {
     challenged.await.unwrap().unwrap();
 }
 
+/// A service with one connection, which an upload holds until it is over: the scripted upstream reads no bodies.
 struct OneConnection {
     connection: Arc<Semaphore>,
     permit: Option<OwnedSemaphorePermit>,
@@ -225,7 +226,6 @@ impl Service<Request<ReplayBody<Fed>>> for OneConnection {
     }
 }
 
-/// A service whose one connection is busy until the first upload is over.
 #[tokio::test(start_paused = true)]
 async fn a_connection_busy_with_the_first_upload_is_freed_for_the_second() {
     let inner = OneConnection {

@@ -1,4 +1,4 @@
-//! A shared cache in one process's memory that fails on demand.
+//! A shared cache in one process's memory that fails on demand. The unit tests of `src/shared_cache` use it as well.
 #![allow(
     dead_code,
     unreachable_pub,

@@ -53,6 +53,7 @@ async fn a_thousand_requests_with_a_revoked_token_cost_one_login() {
 #[tokio::test(start_paused = true)]
 async fn answers_to_an_old_token_that_come_late_cost_no_login() {
     let source = TokenService::new();
+    // The order of the answers counts, across requests: the scripted upstream knows one request at a time.
     let (late, mut handle) = tower_test::mock::pair::<Request<ReplayBody<Full<Bytes>>>, Answer>();
     let service = over(late, &source);
     let server = async {
