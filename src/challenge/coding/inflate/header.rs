@@ -26,14 +26,6 @@ const EXTRA: u8 = 4;
 const NAME: u8 = 8;
 const COMMENT: u8 = 16;
 
-/// What is behind a header of no parts but the fixed one, if that is what these bytes begin with.
-pub(super) fn after_ordinary(bytes: &[u8]) -> Option<&[u8]> {
-    match bytes {
-        [0x1F, 0x8B, 8, 0, _, _, _, _, _, _, rest @ ..] => Some(rest),
-        _ => None,
-    }
-}
-
 impl Header {
     /// Nothing of it has been taken.
     pub(super) fn is_new(&self) -> bool {

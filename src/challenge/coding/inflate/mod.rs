@@ -1,27 +1,42 @@
-//! gzip and deflate. A decoder that fills look-up tables before the first symbol takes twice as long for an answer that
-//! is let go at its first key; this one has none, and decodes into a flat buffer as long as the look.
+//! gzip and deflate, by `miniz_oxide`, into a flat buffer as long as the look.
 
-mod bits;
-mod blocks;
-mod code;
 mod header;
 
-use self::{
-    bits::Bits,
-    blocks::{Blocks, Progress},
-    header::Header,
+use std::fmt;
+
+use miniz_oxide::inflate::{
+    TINFLStatus,
+    core::{
+        DecompressorOxide, decompress_with_limit,
+        inflate_flags::{
+            TINFL_FLAG_HAS_MORE_INPUT, TINFL_FLAG_IGNORE_ADLER32,
+            TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
+        },
+    },
 };
-use super::{output::Output, sink::Sink};
-use crate::challenge::Verdict;
+
+use self::header::Header;
+use super::sink::{FIRST_STEP, Sink};
+use crate::challenge::{LOOK, Verdict};
+
+/// The buffer holds all of the look, so the decoder needs no window of its own. No checksum is compared: the look mostly
+/// ends before it.
+const FLAGS: u32 = TINFL_FLAG_HAS_MORE_INPUT
+    | TINFL_FLAG_IGNORE_ADLER32
+    | TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
 
 /// Decodes gzip or deflate as it arrives.
-#[derive(Debug, Default)]
 pub(in crate::challenge) struct Inflate {
     stage: Stage,
     gzip: bool,
-    bits: Bits,
-    blocks: Blocks,
-    output: Output,
+    decoder: DecompressorOxide,
+    /// What has been decoded. What an earlier body left behind `at` is never read.
+    output: [u8; LOOK as usize],
+    at: usize,
+    /// Where the member at hand begins: nothing in it refers to what is before it.
+    member: usize,
+    /// How much is decoded next.
+    step: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,14 +48,36 @@ enum Stage {
     },
     /// At the start of "deflate", which is zlib by the RFC and raw with some servers; the second byte tells.
     Deflate(Option<u8>),
-    Blocks,
-    /// In the trailer of a gzip member, with so many bytes to go. Its checksum is not compared: the look ends before.
+    Data,
+    /// In the trailer of a gzip member, with so many bytes to go.
     Trailer(u8),
     /// Not coded at all, whatever the header says: some proxies decode and leave the header.
     Plain,
-    /// The data ended, or are broken.
+    /// The data ended, or are broken, or the look ended.
     #[default]
     Over,
+}
+
+impl Default for Inflate {
+    fn default() -> Self {
+        Self {
+            stage: Stage::Over,
+            gzip: false,
+            decoder: DecompressorOxide::new(),
+            output: [0; LOOK as usize],
+            at: 0,
+            member: 0,
+            step: FIRST_STEP,
+        }
+    }
+}
+
+impl fmt::Debug for Inflate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inflate")
+            .field("stage", &self.stage)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Inflate {
@@ -54,8 +91,8 @@ impl Inflate {
             },
             false => Stage::Deflate(None),
         };
-        self.bits = Bits::default();
-        self.output.start();
+        self.at = 0;
+        self.step = FIRST_STEP;
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -63,94 +100,101 @@ impl Inflate {
     }
 
     pub(super) fn push(&mut self, mut bytes: &[u8], mut sink: impl Sink) -> Verdict {
-        // The header that nearly all servers send, in one go.
-        if let (
-            Stage::Gzip {
-                header,
-                is_first: true,
-            },
-            Some(rest),
-        ) = (self.stage, header::after_ordinary(bytes))
-        {
-            if header.is_new() {
-                self.stage = self.start_blocks();
-                bytes = rest;
-            }
-        }
         loop {
-            match self.stage {
-                Stage::Plain => return sink(bytes),
-                Stage::Over => return Verdict::More,
-                Stage::Blocks => {
-                    let Self {
-                        bits,
-                        blocks,
-                        output,
-                        ..
-                    } = self;
-                    self.stage = match blocks.run(bits, &mut bytes, output, &mut sink) {
-                        Progress::More => return Verdict::More,
-                        Progress::Decided(verdict) => return verdict,
-                        Progress::Ended if self.gzip => Stage::Trailer(8),
-                        Progress::Ended | Progress::Broken => Stage::Over,
-                    };
-                    self.bits.align();
-                    continue;
+            if let Stage::Data = self.stage {
+                match self.decode(&mut bytes, &mut sink) {
+                    Verdict::More => {}
+                    verdict => return verdict,
                 }
-                Stage::Gzip { .. } | Stage::Deflate(_) | Stage::Trailer(_) => {}
             }
-            // No bits are held before the blocks. Bits that are held behind them come before `bytes`.
-            let start = bytes;
-            let Some(byte) = self.bits.next_byte(&mut bytes) else {
+            let Some((&byte, rest)) = bytes.split_first() else {
                 return Verdict::More;
             };
             self.stage = match self.stage {
-                Stage::Gzip { header, is_first } if header.is_new() && byte != 0x1F => {
-                    match is_first {
-                        true => {
-                            bytes = start;
-                            Stage::Plain
-                        }
-                        // Padding, or garbage, after the last member.
-                        false => Stage::Over,
-                    }
-                }
+                Stage::Gzip {
+                    header,
+                    is_first: true,
+                } if header.is_new() && byte != 0x1F => Stage::Plain,
                 Stage::Gzip {
                     mut header,
                     is_first,
                 } => match header.byte(byte) {
-                    Some(true) => self.start_blocks(),
+                    Some(true) => self.start_data(),
+                    // Broken; or padding, or garbage, after the last member.
                     Some(false) => Stage::Over,
                     None => Stage::Gzip { header, is_first },
                 },
                 Stage::Deflate(None) => Stage::Deflate(Some(byte)),
-                Stage::Deflate(Some(first)) => self.start_deflate(first, byte),
+                Stage::Deflate(Some(first)) => match self.start_deflate([first, byte], &mut sink) {
+                    Verdict::More => self.stage,
+                    verdict => return verdict,
+                },
                 Stage::Trailer(1) => Stage::Gzip {
                     header: Header::default(),
                     is_first: false,
                 },
                 Stage::Trailer(left) => Stage::Trailer(left - 1),
-                stage @ (Stage::Blocks | Stage::Plain | Stage::Over) => stage,
+                stage @ (Stage::Data | Stage::Plain | Stage::Over) => stage,
             };
+            match self.stage {
+                Stage::Plain => return sink(bytes),
+                Stage::Over => return Verdict::More,
+                _ => bytes = rest,
+            }
         }
     }
 
-    fn start_blocks(&mut self) -> Stage {
-        self.blocks.start();
-        self.output.start_part();
-        Stage::Blocks
+    fn start_data(&mut self) -> Stage {
+        self.decoder.init();
+        self.member = self.at;
+        Stage::Data
     }
 
-    fn start_deflate(&mut self, first: u8, second: u8) -> Stage {
-        let head = [first, second];
-        let zlib = first & 0x0F == 8 && u16::from_be_bytes(head) % 31 == 0;
-        if zlib && second & 0x20 != 0 {
+    fn start_deflate(&mut self, head: [u8; 2], sink: &mut impl Sink) -> Verdict {
+        let [first, second] = head;
+        let is_zlib = first & 0x0F == 8 && u16::from_be_bytes(head) % 31 == 0;
+        if is_zlib && second & 0x20 != 0 {
             // It needs a preset dictionary, which HTTP does not have.
-            return Stage::Over;
+            self.stage = Stage::Over;
+            return Verdict::More;
         }
-        if !zlib {
-            self.bits.refill(16, &mut &head[..]);
+        self.stage = self.start_data();
+        match is_zlib {
+            true => Verdict::More,
+            false => self.decode(&mut &head[..], sink),
         }
-        self.start_blocks()
+    }
+
+    /// Decodes until the bytes are used up, the data end, or the sink has decided.
+    fn decode(&mut self, bytes: &mut &[u8], sink: &mut impl Sink) -> Verdict {
+        loop {
+            let before = self.at;
+            let (status, read, written) = decompress_with_limit(
+                &mut self.decoder,
+                bytes,
+                &mut self.output[self.member..],
+                before - self.member,
+                self.step,
+                FLAGS,
+            );
+            *bytes = &bytes[read..];
+            self.at += written;
+            match status {
+                TINFLStatus::NeedsMoreInput => {}
+                TINFLStatus::HasMoreOutput if self.at < self.output.len() => {}
+                TINFLStatus::Done if self.gzip => self.stage = Stage::Trailer(8),
+                _ => self.stage = Stage::Over,
+            }
+            if written > 0 {
+                self.step = LOOK.into();
+                match sink(&self.output[before..self.at]) {
+                    Verdict::More => {}
+                    verdict => return verdict,
+                }
+            }
+            if status != TINFLStatus::HasMoreOutput || self.is_over() {
+                return Verdict::More;
+            }
+        }
     }
 }
