@@ -1,9 +1,8 @@
-//! Decodes coded bodies for the look: never more than is looked at, in memory whose size is fixed beforehand. A bomb is
-//! no more than its first bytes, and a broken body ends where it breaks.
+//! Decodes coded bodies for the look: never more than is looked at, in at most 1 MiB of memory. A bomb is no more than its
+//! first bytes, and a broken body ends where it breaks.
 
 mod brotli;
 mod inflate;
-mod output;
 mod sink;
 mod zstd;
 
@@ -67,16 +66,15 @@ pub(super) enum Decoder {
     Zstd(Box<Zstd>),
 }
 
-/// The decoders a thread keeps for its next body, one of each kind: making one costs more than the look itself.
+/// The decoders a thread keeps for its next body: making one costs more than the look itself.
 struct Kept {
     inflate: Cell<Option<Box<Inflate>>>,
     brotli: Cell<Option<Box<Brotli>>>,
-    zstd: Cell<Option<Box<Zstd>>>,
 }
 
 thread_local! {
     static KEPT: Kept = const {
-        Kept { inflate: Cell::new(None), brotli: Cell::new(None), zstd: Cell::new(None) }
+        Kept { inflate: Cell::new(None), brotli: Cell::new(None) }
     };
 }
 
@@ -101,11 +99,7 @@ impl Decoder {
                 brotli.start();
                 Some(Self::Brotli(brotli))
             }
-            Coding::Zstd => {
-                let mut zstd = kept(|kept| &kept.zstd);
-                zstd.start();
-                Some(Self::Zstd(zstd))
-            }
+            Coding::Zstd => Some(Self::Zstd(Box::default())),
         }
     }
 
@@ -144,7 +138,8 @@ impl Decoder {
                     kept.brotli.set(Some(brotli));
                 }
             }
-            Self::Zstd(zstd) => kept.zstd.set(Some(zstd)),
+            // It makes its tables anew for each body.
+            Self::Zstd(_) => {}
         });
     }
 }
@@ -188,7 +183,7 @@ pub(super) mod tests {
                 encoder.write_all(body).unwrap();
                 encoder.finish().unwrap()
             }
-            "deflate" if choice % 2 == 0 => {
+            "deflate" if choice.is_multiple_of(2) => {
                 let mut encoder = ZlibEncoder::new(Vec::new(), level);
                 encoder.write_all(body).unwrap();
                 encoder.finish().unwrap()
@@ -213,11 +208,11 @@ pub(super) mod tests {
             "zstd" => {
                 let mut encoder =
                     ::zstd::stream::Encoder::new(Vec::new(), (choice % 23) as i32 - 3).unwrap();
-                encoder.include_checksum(choice % 3 == 0).unwrap();
-                if choice % 5 != 0 {
+                encoder.include_checksum(choice.is_multiple_of(3)).unwrap();
+                if !choice.is_multiple_of(5) {
                     encoder.window_log(10 + choice / 5 % 14).unwrap();
                 }
-                if choice % 2 == 0 {
+                if choice.is_multiple_of(2) {
                     encoder
                         .set_pledged_src_size(Some(body.len() as u64))
                         .unwrap();
@@ -225,7 +220,7 @@ pub(super) mod tests {
                 let part = [usize::MAX, 300, 5000][choice as usize / 2 % 3].min(body.len().max(1));
                 for part in body.chunks(part) {
                     encoder.write_all(part).unwrap();
-                    if choice % 7 == 0 {
+                    if choice.is_multiple_of(7) {
                         encoder.flush().unwrap();
                     }
                 }

@@ -6,6 +6,3 @@ use crate::challenge::Verdict;
 pub(super) trait Sink: FnMut(&[u8]) -> Verdict {}
 
 impl<F: FnMut(&[u8]) -> Verdict> Sink for F {}
-
-/// How much is decoded at first: an answer is mostly let go at its first key.
-pub(super) const FIRST_STEP: usize = 32;

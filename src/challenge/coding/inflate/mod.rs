@@ -16,8 +16,11 @@ use miniz_oxide::inflate::{
 };
 
 use self::header::Header;
-use super::sink::{FIRST_STEP, Sink};
+use super::sink::Sink;
 use crate::challenge::{LOOK, Verdict};
+
+/// How much is decoded at first: an answer is mostly let go at its first key.
+const FIRST_STEP: usize = 32;
 
 /// The buffer holds all of the look, so the decoder needs no window of its own. No checksum is compared: the look mostly
 /// ends before it.
@@ -152,7 +155,7 @@ impl Inflate {
 
     fn start_deflate(&mut self, head: [u8; 2], sink: &mut impl Sink) -> Verdict {
         let [first, second] = head;
-        let is_zlib = first & 0x0F == 8 && u16::from_be_bytes(head) % 31 == 0;
+        let is_zlib = first & 0x0F == 8 && u16::from_be_bytes(head).is_multiple_of(31);
         if is_zlib && second & 0x20 != 0 {
             // It needs a preset dictionary, which HTTP does not have.
             self.stage = Stage::Over;
