@@ -42,7 +42,7 @@ async fn ten_replicas_with_a_wrong_password_make_one_attempt() {
 async fn two_wrong_passwords_make_two_attempts() {
     let fleet = Fleet::new();
     let wrong = |number: usize| {
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             "wrong-a"
         } else {
             "wrong-b"
