@@ -144,14 +144,8 @@ impl LegacyToken {
             return Err(json.map_or_else(Failure::from, |_| neither(answer, place).into()));
         }
         let text = String::from_utf8_lossy(answer.body());
-        if status.is_success() {
-            if let Ok(token) = IssuedToken::try_new(text.trim()) {
-                // JSON and short words are visible ASCII too; tokens of this service have 64 characters and more.
-                let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-                if token.expose().len() >= 32 && token.expose().bytes().all(alphabet) {
-                    return Ok(token);
-                }
-            }
+        if status.is_success() && is_token(text.trim()) {
+            return Ok(IssuedToken::try_new(text.trim())?);
         }
         Err(Failure {
             // A form for people names the lifetime as well.
@@ -187,6 +181,14 @@ impl LegacyToken {
              no token service there, neither of ArcGIS 10.3 and later nor of 9.3 to 10.2"
         ))
     }
+}
+
+/// A token is one word of 8 characters or more, with a digit in it. Other words are for people, about a failed login.
+fn is_token(text: &str) -> bool {
+    let is_in_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.+/=".contains(&byte);
+    text.len() >= 8
+        && text.bytes().any(|byte| byte.is_ascii_digit())
+        && text.bytes().all(is_in_token)
 }
 
 fn has_form(page: &str) -> bool {

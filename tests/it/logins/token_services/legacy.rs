@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use http::{Method, StatusCode};
-use tower_arcgis_auth::{Credential, GenerateToken, Site};
+use tower_arcgis_auth::{Credential, GenerateToken, LegacyToken, Site};
 
 use super::{
     LEGACY_TOKEN, ROOT, TOKEN, answering_by, ask, error_of, handle, info, is_legacy,
@@ -72,6 +72,30 @@ async fn nothing_else_makes_the_legacy_method_be_asked() {
         .answering(Reply::Refused);
     assert!(error_of(site(), &wrong).await.is_refused());
     assert!(!wrong.requests().iter().any(is_legacy));
+}
+
+#[tokio::test]
+async fn a_legacy_token_is_one_word_with_a_digit_in_it() {
+    let source = |text: &'static str| {
+        let service = answering_by(move |_| answer(text));
+        let url = format!("{ROOT}/tokens");
+        let legacy = LegacyToken::try_new(&url, reader(), service.client()).unwrap();
+        handle(Site::new(ROOT).token_source(legacy), &service)
+    };
+    for text in ["token-01", LEGACY_TOKEN, "aG93IGRv+eW91/ZG8=\r\n"] {
+        source(text).renew().await.unwrap();
+    }
+    for text in [
+        "",
+        "null",
+        "401",
+        "Unauthorized",
+        "Error 401: no",
+        "<b>401</b>",
+        "\"token-01\"",
+    ] {
+        assert!(source(text).renew().await.is_err(), "{text}");
+    }
 }
 
 #[tokio::test]
