@@ -155,6 +155,23 @@ async fn a_web_servers_own_login_is_distinguished_from_arcgis_and_no_password_go
 }
 
 #[tokio::test]
+async fn a_login_below_the_sites_own_root_needs_no_trust_in_the_host_that_the_server_names() {
+    let server = StandIn::start().await.unwrap();
+    let named = "https://gis01.internal:6443";
+    server.set_token_services_url(Some(format!("{named}/arcgis/tokens/")));
+    let ran = as_user(&server.url(PARCELS), PASSWORD, &[]).await;
+    let printed = ran.json();
+    assert_eq!(ran.code, 0, "{printed:#}");
+    assert_eq!(printed["unlisted_origin"], named);
+    for made in ["code", "proxy"] {
+        let text = printed[made].as_str().unwrap();
+        assert!(!text.contains(named), "{text}");
+    }
+    let advice = printed["advice"].to_string();
+    assert!(advice.contains("below the site's own root"), "{advice}");
+}
+
+#[tokio::test]
 async fn plain_http_and_servers_that_are_down_are_said_to_be_that() {
     let server = StandIn::start().await.unwrap();
     let url = server.url(PARCELS);

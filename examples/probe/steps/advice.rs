@@ -34,10 +34,17 @@ fn sentences(report: &Report) -> Vec<String> {
     let mut all = Vec::new();
     let site_report = &report.site_report;
     if let Some(origin) = site_report.unlisted_origin() {
-        all.push(format!(
-            "The server sends logins to {origin}. If you know that to be right, add `--trust {origin}`; the code below \
-             has it."
-        ));
+        all.push(if needs_listing(report) {
+            format!(
+                "The server sends logins to {origin}. If you know that to be right, add `--trust {origin}`; the code below \
+                 has it."
+            )
+        } else {
+            format!(
+                "The server names a token service at {origin}, which is not listed: the one below the site's own root is \
+                 asked in its place. Add `--trust {origin}` only if that one is wrong, and {origin} can be reached from here."
+            )
+        });
     }
     if let Some(error) = report.source_error() {
         if error.contains("--allow-insecure-http") {
@@ -208,16 +215,21 @@ fn proxy(report: &Report) -> Option<String> {
     Some(words.join(" "))
 }
 
+/// Without the origin that the server names no login fits. One that fits goes below the site's own root.
+fn needs_listing(report: &Report) -> bool {
+    report.site_report.source().is_err()
+}
+
 /// The origins listed, and the one that has to be.
 fn trusted(report: &Report) -> Vec<String> {
-    let unlisted = report.site_report.unlisted_origin().map(str::to_owned);
-    report
-        .arguments
-        .trusted
-        .iter()
-        .cloned()
-        .chain(unlisted)
-        .collect()
+    let unlisted = report.site_report.unlisted_origin();
+    let mut all = report.arguments.trusted.clone();
+    all.extend(
+        unlisted
+            .filter(|_| needs_listing(report))
+            .map(str::to_owned),
+    );
+    all
 }
 
 /// A word as a shell takes it.

@@ -224,6 +224,7 @@ impl Arguments {
     /// What every request passed on is changed by, where it is sent with this login or none.
     pub(crate) fn passing(&self, login: Option<&Login>) -> Passing {
         Passing {
+            signs: login.is_some(),
             // The layer puts it on what it signs.
             referer: self
                 .referer

@@ -22,14 +22,15 @@ use tower_arcgis_auth::ResponseBody;
 use crate::{
     headers::{X_FORWARDED_FOR, remove_hop_by_hop, set_forwarded, set_no_store},
     origin::Upstream,
+    outside_root::{Watched, other_root, watch},
     upstream::{SigningClient, chain},
 };
 
 /// What ArcGIS knows, and what others might.
 const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// The upstream's body as it comes, or a few words of the proxy's own.
-pub(crate) type Body = Either<ResponseBody<Incoming>, Full<Bytes>>;
+/// The upstream's body as it comes, or looked at as it passes, or a few words of the proxy's own.
+pub(crate) type Body = Either<ResponseBody<Incoming>, Either<Watched, Full<Bytes>>>;
 
 /// The proxy without its sockets. Cheap to clone.
 #[derive(Clone)]
@@ -42,6 +43,8 @@ pub(crate) struct Forward {
 /// What the user wants of requests that are passed on.
 #[derive(Clone, Debug)]
 pub(crate) struct Passing {
+    /// There is a credential, with which requests to the site are signed.
+    pub(crate) signs: bool,
     /// Put on every request.
     pub(crate) referer: Option<HeaderValue>,
     /// The callers' `Authorization` stays.
@@ -73,7 +76,7 @@ impl Forward {
                 match self.client.clone().oneshot(request).await {
                     Ok(response) => {
                         auth = Some(response.body().outcome().clone());
-                        self.towards_caller(response)
+                        self.towards_caller(response, &method, &path)
                     }
                     Err(error) => self.no_answer(&error),
                 }
@@ -131,8 +134,14 @@ impl Forward {
         Ok(parts)
     }
 
-    fn towards_caller(&self, mut response: Response<ResponseBody<Incoming>>) -> Response<Body> {
+    fn towards_caller(
+        &self,
+        mut response: Response<ResponseBody<Incoming>>,
+        method: &Method,
+        path: &str,
+    ) -> Response<Body> {
         let outcome = response.body().outcome();
+        let is_signed = outcome.signed();
         let challenge = outcome.returned_challenge().is_some();
         let headers = response.headers_mut();
         remove_hop_by_hop(headers);
@@ -142,7 +151,15 @@ impl Forward {
         self.turn_around(headers, LOCATION);
         self.turn_around(headers, CONTENT_LOCATION);
         *response.version_mut() = Version::HTTP_11;
-        response.map(Either::Left)
+        let is_passed_on = self.passing.signs && !is_signed && !challenge;
+        match other_root(path, self.upstream.root()).filter(|_| is_passed_on) {
+            Some(other) => {
+                let expected = self.upstream.url_of_root(other);
+                watch(response, method, self.upstream.root_url(), expected)
+                    .map(|body| Either::Right(Either::Left(body)))
+            }
+            None => response.map(Either::Left),
+        }
     }
 
     fn turn_around(&self, headers: &mut HeaderMap, name: HeaderName) {
@@ -217,7 +234,7 @@ fn error(status: StatusCode, message: &str, detail: &str) -> Response<Body> {
     let body = json!({
         "error": { "code": status.as_u16(), "message": message, "details": [detail] }
     });
-    let mut response = Response::new(Either::Right(Full::from(body.to_string())));
+    let mut response = Response::new(Either::Right(Either::Right(Full::from(body.to_string()))));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -8,6 +8,7 @@ mod headers;
 mod login;
 mod option_names;
 mod origin;
+mod outside_root;
 mod serve;
 mod shared_cache;
 mod try_out;

@@ -58,7 +58,17 @@ impl Upstream {
 
     /// The site's root as a URL, without a trailing slash.
     pub(crate) fn root_url(&self) -> String {
-        format!("{}://{}{}", self.scheme, self.authority, self.root)
+        self.url_of_root(&self.root)
+    }
+
+    /// Another root of this server as a URL.
+    pub(crate) fn url_of_root(&self, root: &str) -> String {
+        format!("{}://{}{root}", self.scheme, self.authority)
+    }
+
+    /// The site's root, without a trailing slash.
+    pub(crate) fn root(&self) -> &str {
+        &self.root
     }
 
     pub(crate) fn is_https(&self) -> bool {

@@ -236,6 +236,27 @@ async fn what_is_outside_the_site_passes_unsigned() {
 }
 
 #[tokio::test]
+async fn a_challenge_outside_the_site_is_warned_of_once_with_the_root_that_is_expected() {
+    let arcgis = StandIn::start().await.unwrap();
+    let proxy = Proxy::at(&format!("{}/elsewhere", arcgis.origin()), &[]).await;
+    for _ in 0..2 {
+        assert!(proxy.get(PUBLIC_ECHO).await.status.is_success());
+    }
+    assert_eq!(proxy.get(PARCELS).await.json()["error"]["code"], 499);
+    assert_eq!(proxy.get(PARCELS).await.json()["error"]["code"], 499);
+    assert_eq!(arcgis.counters().login_attempts, 0);
+    let root = arcgis.root();
+    let ended = proxy.terminate().await;
+    let warnings = ended.log.matches("asks for a login below a root").count();
+    assert_eq!(warnings, 1, "{}", ended.log);
+    assert!(
+        ended.log.contains(&format!("expected=\"{root}\"")),
+        "{}",
+        ended.log
+    );
+}
+
+#[tokio::test]
 async fn an_upstream_without_a_path_has_its_site_at_arcgis() {
     let arcgis = StandIn::start().await.unwrap();
     let proxy = Proxy::at(&arcgis.origin(), &[]).await;

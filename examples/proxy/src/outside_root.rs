@@ -1,0 +1,91 @@
+//! Warns of a challenge that reaches the caller because the service lies below another root than the one that is signed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode};
+use http_body_util::{BodyExt, combinators::MapFrame};
+use hyper::body::{Frame, Incoming};
+use tower_arcgis_auth::{RequestFacts, ResponseBody, Verdict, detect};
+
+/// A body that is looked at as it passes.
+pub(crate) type Watched =
+    MapFrame<ResponseBody<Incoming>, Box<dyn FnMut(Frame<Bytes>) -> Frame<Bytes> + Send>>;
+
+/// One warning for a process is enough: it is about the command line.
+static IS_TOLD: AtomicBool = AtomicBool::new(false);
+
+/// The root that a request for a service would be signed below, unless that is the root of the site.
+pub(crate) fn other_root<'a>(path: &'a str, root: &str) -> Option<&'a str> {
+    let lower = path.to_ascii_lowercase();
+    let other = path.get(..lower.find("/rest/")?)?;
+    let below = other.strip_prefix(root);
+    let is_below = below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    (!is_below && !IS_TOLD.load(Ordering::Relaxed)).then_some(other)
+}
+
+/// Looks at the head of an unsigned answer and, as it passes, at the first piece of its body: challenges are short.
+pub(crate) fn watch(
+    response: Response<ResponseBody<Incoming>>,
+    method: &Method,
+    signed: String,
+    expected: String,
+) -> Response<Watched> {
+    let facts = RequestFacts::new(method, false);
+    let (head, body) = response.into_parts();
+    let (status, headers) = (head.status, head.headers.clone());
+    let is_challenge = move |status: StatusCode, headers: &HeaderMap, start: &[u8]| {
+        matches!(
+            detect(status, headers, facts, start, true),
+            Verdict::Challenge(_)
+        )
+    };
+    let mut is_seen = is_challenge(status, &headers, b"");
+    if is_seen {
+        warn_once(&signed, &expected);
+    }
+    let look: Box<dyn FnMut(Frame<Bytes>) -> Frame<Bytes> + Send> = Box::new(move |frame| {
+        if let Some(start) = frame.data_ref().filter(|_| !is_seen) {
+            is_seen = true;
+            if is_challenge(status, &headers, start) {
+                warn_once(&signed, &expected);
+            }
+        }
+        frame
+    });
+    Response::from_parts(head, body.map_frame(look))
+}
+
+fn warn_once(signed: &str, expected: &str) {
+    if IS_TOLD.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    tracing::warn!(
+        signed,
+        expected,
+        "a service asks for a login below a root where nothing is signed; if its requests are to be signed, start the proxy \
+         with --upstream and the root that is expected"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::other_root;
+
+    #[test]
+    fn what_is_before_rest_is_the_root_of_a_service() {
+        let cases = [
+            ("/server/rest/services", Some("/server")),
+            ("/gis/server/REST/services/A/MapServer", Some("/gis/server")),
+            ("/rest/services", Some("")),
+            ("/arcgisx/rest/services", Some("/arcgisx")),
+            ("/arcgis/rest/services", None),
+            ("/arcgis/deeper/rest/services", None),
+            ("/portal/home", None),
+            ("/rest", None),
+        ];
+        for (path, root) in cases {
+            assert_eq!(other_root(path, "/arcgis"), root, "{path}");
+        }
+    }
+}
