@@ -22,8 +22,8 @@ use tower_arcgis_auth::ResponseBody;
 use crate::{
     headers::{X_FORWARDED_FOR, remove_hop_by_hop, set_forwarded, set_no_store},
     origin::Upstream,
-    outside_root::{Watched, other_root, watch},
     upstream::{SigningClient, chain},
+    warnings::{Watched, other_root, warn_of_https, watch},
 };
 
 /// What ArcGIS knows, and what others might.
@@ -147,6 +147,10 @@ impl Forward {
         remove_hop_by_hop(headers);
         if challenge {
             set_no_store(headers);
+        }
+        let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        if let Some(location) = location.filter(|location| self.upstream.is_at_https(location)) {
+            warn_of_https(&self.upstream.root_url(), location);
         }
         self.turn_around(headers, LOCATION);
         self.turn_around(headers, CONTENT_LOCATION);

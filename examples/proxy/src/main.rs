@@ -8,11 +8,11 @@ mod headers;
 mod login;
 mod option_names;
 mod origin;
-mod outside_root;
 mod serve;
 mod shared_cache;
 mod try_out;
 mod upstream;
+mod warnings;
 
 use std::{
     env, fmt,

@@ -125,6 +125,16 @@ impl Upstream {
         })
     }
 
+    /// Whether a `Location` points at this host by https, though the upstream is asked by http.
+    pub(crate) fn is_at_https(&self, location: &str) -> bool {
+        let uri = location.parse::<Uri>().unwrap_or_default();
+        !self.is_https()
+            && uri.scheme() == Some(&Scheme::HTTPS)
+            && uri
+                .host()
+                .is_some_and(|host| host.eq_ignore_ascii_case(self.authority.host()))
+    }
+
     fn port(&self, authority: &Authority) -> u16 {
         let default = if self.is_https() { 443 } else { 80 };
         authority.port_u16().unwrap_or(default)

@@ -4,7 +4,7 @@ mod support;
 
 use arcgis_stand_in::{ChallengeShape, StandIn, USERNAME};
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use support::{ECHO, PARCELS, PUBLIC_ECHO, Proxy, http2, tokens};
 
@@ -254,6 +254,25 @@ async fn a_challenge_outside_the_site_is_warned_of_once_with_the_root_that_is_ex
         "{}",
         ended.log
     );
+}
+
+#[tokio::test]
+async fn an_upstream_that_redirects_to_https_is_warned_of_once() {
+    let arcgis = StandIn::start().await.unwrap();
+    let proxy = Proxy::before(&arcgis, &[]).await;
+    let moved = "https://127.0.0.1/arcgis/rest/services/Parcels/MapServer";
+    let answer = Response::builder()
+        .status(StatusCode::MOVED_PERMANENTLY)
+        .header("location", format!("{moved}?token=secret"));
+    arcgis.set_answer("/arcgis/rest", Some(answer.body(Bytes::new()).unwrap()));
+    for _ in 0..2 {
+        let got = proxy.get(PARCELS).await;
+        assert_eq!(got.status, StatusCode::MOVED_PERMANENTLY);
+        assert!(got.header("location").starts_with(moved));
+    }
+    let log = proxy.terminate().await.log;
+    assert_eq!(log.matches("redirects to https").count(), 1, "{log}");
+    assert!(log.contains(moved) && !log.contains("secret"), "{log}");
 }
 
 #[tokio::test]

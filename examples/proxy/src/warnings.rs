@@ -1,4 +1,7 @@
-//! Warns of a challenge that reaches the caller because the service lies below another root than the one that is signed.
+//! What the upstream's answers say of the command line: one warning each, for a process needs no more.
+//!
+//! A challenge that reaches the caller because its service lies below another root than the one that is signed; a redirect
+//! to https, which leads callers around the proxy.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,8 +15,8 @@ use tower_arcgis_auth::{RequestFacts, ResponseBody, Verdict, detect};
 pub(crate) type Watched =
     MapFrame<ResponseBody<Incoming>, Box<dyn FnMut(Frame<Bytes>) -> Frame<Bytes> + Send>>;
 
-/// One warning for a process is enough: it is about the command line.
-static IS_TOLD: AtomicBool = AtomicBool::new(false);
+static OTHER_ROOT: AtomicBool = AtomicBool::new(false);
+static HTTPS: AtomicBool = AtomicBool::new(false);
 
 /// The root that a request for a service would be signed below, unless that is the root of the site.
 pub(crate) fn other_root<'a>(path: &'a str, root: &str) -> Option<&'a str> {
@@ -21,7 +24,7 @@ pub(crate) fn other_root<'a>(path: &'a str, root: &str) -> Option<&'a str> {
     let other = path.get(..lower.find("/rest/")?)?;
     let below = other.strip_prefix(root);
     let is_below = below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    (!is_below && !IS_TOLD.load(Ordering::Relaxed)).then_some(other)
+    (!is_below && !OTHER_ROOT.load(Ordering::Relaxed)).then_some(other)
 }
 
 /// Looks at the head of an unsigned answer and, as it passes, at the first piece of its body: challenges are short.
@@ -42,13 +45,13 @@ pub(crate) fn watch(
     };
     let mut is_seen = is_challenge(status, &headers, b"");
     if is_seen {
-        warn_once(&signed, &expected);
+        warn_of_other_root(&signed, &expected);
     }
     let look: Box<dyn FnMut(Frame<Bytes>) -> Frame<Bytes> + Send> = Box::new(move |frame| {
         if let Some(start) = frame.data_ref().filter(|_| !is_seen) {
             is_seen = true;
             if is_challenge(status, &headers, start) {
-                warn_once(&signed, &expected);
+                warn_of_other_root(&signed, &expected);
             }
         }
         frame
@@ -56,8 +59,8 @@ pub(crate) fn watch(
     Response::from_parts(head, body.map_frame(look))
 }
 
-fn warn_once(signed: &str, expected: &str) {
-    if IS_TOLD.swap(true, Ordering::Relaxed) {
+fn warn_of_other_root(signed: &str, expected: &str) {
+    if OTHER_ROOT.swap(true, Ordering::Relaxed) {
         return;
     }
     tracing::warn!(
@@ -65,6 +68,20 @@ fn warn_once(signed: &str, expected: &str) {
         expected,
         "a service asks for a login below a root where nothing is signed; if its requests are to be signed, start the proxy \
          with --upstream and the root that is expected"
+    );
+}
+
+/// `location` leads to the upstream at https, though the proxy asks it at http.
+pub(crate) fn warn_of_https(upstream: &str, location: &str) {
+    if HTTPS.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    // Without the query: there the tokens are.
+    let location = location.split(['?', '#']).next().unwrap_or_default();
+    tracing::warn!(
+        upstream,
+        location,
+        "the upstream redirects to https, which leads callers around the proxy; start it with --upstream https://…"
     );
 }
 
