@@ -6,9 +6,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use http::{
-    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version,
-};
+use http::{Request, Response, Uri};
 use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
@@ -17,6 +15,7 @@ use crate::{
     body::{BodyLength, KeptBody, ReplayBody, ResponseBody},
     challenge::{Challenge, Detector, Noted, RequestFacts, Start},
     outcome::{AuthOutcome, SkipReason},
+    resend::{Kept, Resend, UnsignedHead},
     session::{Renewal, Session, Standing},
     sign::{QueryToken, TokenPlacement, cache_control, callers_token, placement, scrub},
     token::{Freshness, Token, TokenReason},
@@ -91,63 +90,6 @@ pub(crate) enum Unsigned {
     TokenCookie,
     /// The service is open, and refuses tokens.
     OpenService,
-}
-
-/// What further sendings are made from.
-struct Kept<S, B> {
-    service: S,
-    request: UnsignedHead,
-    body: KeptBody<B>,
-}
-
-/// A further sending, and the service that gets ready for it.
-pub(crate) struct Resend<S, B> {
-    pub(crate) service: S,
-    pub(crate) request: Request<ReplayBody<B>>,
-}
-
-/// The head of a request as the caller made it: it holds no secret of ours.
-#[derive(Clone)]
-struct UnsignedHead {
-    method: Method,
-    uri: Uri,
-    version: Version,
-    /// Flat, because cloning a `HeaderMap` takes two allocations and this takes one.
-    headers: Vec<(HeaderName, HeaderValue)>,
-    extensions: Extensions,
-}
-
-impl UnsignedHead {
-    fn of<T>(request: &Request<T>) -> Self {
-        let mut headers = Vec::with_capacity(request.headers().len());
-        headers.extend(
-            request
-                .headers()
-                .iter()
-                .map(|(name, value)| (name.clone(), value.clone())),
-        );
-        Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-            headers,
-            extensions: request.extensions().clone(),
-        }
-    }
-
-    fn into_request<T>(self, body: T) -> Request<T> {
-        let mut request = Request::new(body);
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.version_mut() = self.version;
-        *request.extensions_mut() = self.extensions;
-        let mut headers = HeaderMap::with_capacity(self.headers.len() + 1);
-        for (name, value) in self.headers {
-            headers.append(name, value);
-        }
-        *request.headers_mut() = headers;
-        request
-    }
 }
 
 /// How a request starts.
@@ -351,7 +293,7 @@ impl<S, B> Exchange<S, B> {
         let sent = service.call(Request::from_parts(signed, body));
         self.kept = Some(Box::new(Kept {
             service,
-            request: head,
+            head,
             body: kept,
         }));
         sent
@@ -544,7 +486,7 @@ impl<S, B> Exchange<S, B> {
 
     /// An unsigned listing would be clean, and incomplete: only a service itself is asked without a token.
     fn may_try_unsigned(&self) -> bool {
-        let path = self.kept.as_deref().map(|kept| kept.request.uri.path());
+        let path = self.kept.as_deref().map(|kept| kept.head.path());
         let below_root = path.and_then(|path| path.get(self.root..));
         self.was_signed_at_first
             && !self.session.signing.login_first
@@ -562,7 +504,7 @@ impl<S, B> Exchange<S, B> {
         let Some(kept) = &self.kept else {
             return;
         };
-        let expected = root_of_path(kept.request.uri.path());
+        let expected = root_of_path(kept.head.path());
         if expected.len() > self.root
             && !self.session.is_warned_of_root.swap(true, Ordering::Relaxed)
         {
@@ -617,32 +559,21 @@ impl<S, B> Exchange<S, B> {
         Some(resend)
     }
 
-    /// One more sending, not signed yet. `None` where the body is lost. A sending still under way fails by this: the service
-    /// may not get ready for the next before it is rid of that.
+    /// One more sending, not signed yet. `None` where the body is lost.
     fn resend(&mut self, may_follow: bool) -> Option<Box<Resend<S, B>>>
     where
         S: Clone,
     {
-        let Kept {
-            service,
-            request,
-            body,
-        } = *self.kept.take()?;
-        let next = if may_follow { body.copy() } else { None };
-        self.kept = next.map(|body| {
-            Box::new(Kept {
-                service: service.clone(),
-                request: request.clone(),
-                body,
-            })
-        });
-        let request = request.into_request(body.take()?);
-        self.service = Some(service_key(request.uri(), self.root));
-        self.path = request.uri().path().chars().take(200).collect();
+        let (resend, next) = self.kept.take()?.resend(may_follow);
+        self.kept = next;
+        let resend = resend?;
+        let uri = resend.request.uri();
+        self.service = Some(service_key(uri, self.root));
+        self.path = uri.path().chars().take(200).collect();
         self.outcome.resent = true;
         self.outcome.returned_challenge = None;
         self.outcome.skip_reason = None;
         self.session.store.counters().sent_again.add_one();
-        Some(Box::new(Resend { service, request }))
+        Some(Box::new(resend))
     }
 }

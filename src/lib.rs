@@ -117,6 +117,7 @@ mod lock;
 mod login;
 mod outcome;
 mod report;
+mod resend;
 mod resolve;
 mod routes;
 mod service;
