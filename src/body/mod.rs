@@ -3,12 +3,14 @@
 
 mod form;
 mod frames;
+mod length;
 mod replay;
 mod response;
 
 pub(crate) use self::{
     form::{FormReader, ReadForm},
-    replay::{BodyLength, KeptBody},
+    length::BodyLength,
+    replay::KeptBody,
     response::Peek,
 };
 pub use self::{replay::ReplayBody, response::ResponseBody};

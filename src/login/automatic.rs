@@ -13,7 +13,7 @@ use super::{
     endpoint::Endpoint,
     generate_token::GenerateToken,
     legacy_token::LegacyToken,
-    oauth::OAuthApp,
+    oauth_app::OAuthApp,
     portal::{FederatedServer, Portal, WeakPortal},
     static_token::StaticToken,
 };

@@ -9,9 +9,11 @@ mod endpoint;
 mod generate_token;
 mod legacy_token;
 mod oauth;
+mod oauth_app;
 #[cfg(feature = "client")]
 mod platform_client;
 mod portal;
+mod refresh_token;
 mod report;
 mod server_info;
 mod setters;
@@ -38,8 +40,10 @@ pub use self::{
     credential_fn::{Cancelled, CredentialRequest},
     generate_token::GenerateToken,
     legacy_token::LegacyToken,
-    oauth::{OAuthApp, RefreshToken, RotatedToken, revoke_token},
+    oauth::revoke_token,
+    oauth_app::OAuthApp,
     portal::{FederatedServer, Portal},
+    refresh_token::{RefreshToken, RotatedToken},
     report::{ChosenSource, SiteReport},
     static_token::StaticToken,
 };
