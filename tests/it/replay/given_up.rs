@@ -85,14 +85,7 @@ async fn the_first_sending_waits_while_the_login_runs_and_fails_when_the_second_
     drop(feeder);
     assert_eq!(bodies::poll_once(&mut first), Poll::Pending);
     assert!(!first.is_end_stream());
-    let mut waiting = tokio_test::task::spawn(());
-    waiting.enter(|context, _| {
-        assert!(
-            std::pin::Pin::new(&mut first)
-                .poll_frame(context)
-                .is_pending()
-        );
-    });
+    let waiting = bodies::waiting_for(&mut first);
     stage.logins.release(1);
 
     let (mut second, _answer) = stage.received(Some("secret-2")).await;
@@ -109,28 +102,14 @@ async fn a_first_sending_that_waits_for_its_caller_is_woken_to_fail() {
     let mut stage = Stage::with_token().await;
     let _call = stage.post(body);
     let (mut first, answer) = stage.received(Some("secret-1")).await;
-    let mut waiting = tokio_test::task::spawn(());
-    waiting.enter(|context, _| {
-        assert!(
-            std::pin::Pin::new(&mut first)
-                .poll_frame(context)
-                .is_pending()
-        );
-    });
+    let waiting = bodies::waiting_for(&mut first);
     answer.send_response(respond(INVALID));
     let (mut second, _answer) = stage.received(Some("secret-2")).await;
     assert!(waiting.is_woken());
     assert!(is_given_up(&bodies::poll_once(&mut first)));
 
     // From here on the caller's data wakes the second sending.
-    let mut waiting = tokio_test::task::spawn(());
-    waiting.enter(|context, _| {
-        assert!(
-            std::pin::Pin::new(&mut second)
-                .poll_frame(context)
-                .is_pending()
-        );
-    });
+    let waiting = bodies::waiting_for(&mut second);
     feeder.data("late");
     assert!(waiting.is_woken());
     assert_eq!(
@@ -150,14 +129,7 @@ async fn the_first_sending_goes_on_when_the_login_is_refused() {
     answer.send_response(respond(INVALID));
     stage.login_begun().await;
     feeder.data("two");
-    let mut waiting = tokio_test::task::spawn(());
-    waiting.enter(|context, _| {
-        assert!(
-            std::pin::Pin::new(&mut first)
-                .poll_frame(context)
-                .is_pending()
-        );
-    });
+    let waiting = bodies::waiting_for(&mut first);
     stage.refuse_login();
 
     let answer = answered(call).await.unwrap();
@@ -181,14 +153,7 @@ async fn the_first_sending_goes_on_when_the_caller_gives_up_during_the_login() {
     assert!(bodies::poll_once(&mut first).is_ready());
     answer.send_response(respond(INVALID));
     stage.login_begun().await;
-    let mut waiting = tokio_test::task::spawn(());
-    waiting.enter(|context, _| {
-        assert!(
-            std::pin::Pin::new(&mut first)
-                .poll_frame(context)
-                .is_pending()
-        );
-    });
+    let waiting = bodies::waiting_for(&mut first);
     assert_eq!(buffers.held(), 2);
 
     call.abort();

@@ -12,7 +12,7 @@ pub(crate) use self::{
     buffers::{Buffers, Pieces},
     fed::{Fed, fed},
     scripted::{Hint, Log, Scripted, Step},
-    seen::{Observed, Seen, data_of, drive, next, observe, poll_once, read},
+    seen::{Observed, Seen, data_of, drive, next, observe, poll_once, read, waiting_for},
 };
 
 /// Cuts `content` into frames of these sizes, over and over.

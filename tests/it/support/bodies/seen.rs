@@ -76,6 +76,13 @@ where
         .map(Seen::of)
 }
 
+/// A task that waits for a body, and is woken when the body has more.
+pub(crate) fn waiting_for<B: Body + Unpin>(body: &mut B) -> task::Spawn<()> {
+    let mut task = task::spawn(());
+    assert!(task.enter(|context, _| Pin::new(body).poll_frame(context).is_pending()));
+    task
+}
+
 /// The next frame of a body that waits for nothing but its script.
 pub(crate) fn next<B>(body: &mut B, log: &Log) -> Seen
 where
