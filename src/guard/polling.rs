@@ -21,3 +21,21 @@ impl Polling {
         pause
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_half_a_second_and_spread_by_half_of_it_either_way() {
+        for _ in 0..200 {
+            let mut polling = Polling::new();
+            for middle in [50, 100, 200, 400, 500, 500] {
+                let pause = polling.pause();
+                let middle = Duration::from_millis(middle);
+                assert!(pause >= middle / 2, "{pause:?} of {middle:?}");
+                assert!(pause <= middle * 3 / 2, "{pause:?} of {middle:?}");
+            }
+        }
+    }
+}

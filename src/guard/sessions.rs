@@ -96,3 +96,74 @@ impl RefusedSessions {
         self.0.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn id(number: usize) -> SessionId {
+        SessionId::new("https://gis", Some(&number.to_string().into()), false)
+    }
+
+    fn refuse(sessions: &mut RefusedSessions, number: usize, now: Instant) {
+        sessions.add(id(number), None, &TokenError::refused("no"), now);
+    }
+
+    #[test]
+    fn what_is_over_makes_room_before_what_is_not() {
+        let (mut sessions, now) = (RefusedSessions::default(), Instant::now());
+        let brief = TokenError::refused("no").remember_until(now + MINUTE);
+        for number in 0..MOST_SESSIONS {
+            if number % 2 == 0 {
+                sessions.add(id(number), None, &brief, now);
+            } else {
+                refuse(&mut sessions, number, now);
+            }
+        }
+        refuse(&mut sessions, MOST_SESSIONS, now + MINUTE);
+        assert_eq!(sessions.len(), MOST_SESSIONS / 2 + 1);
+        assert!(sessions.get(id(1), now + MINUTE).is_some());
+    }
+
+    #[test]
+    fn the_older_half_makes_room_where_nothing_is_over() {
+        let (mut sessions, start) = (RefusedSessions::default(), Instant::now());
+        let time_of = |number: usize| start + Duration::from_millis(number as u64);
+        for number in 0..=MOST_SESSIONS {
+            refuse(&mut sessions, number, time_of(number));
+        }
+        let now = time_of(MOST_SESSIONS);
+        assert!(sessions.get(id(0), now).is_none());
+        assert!(sessions.get(id(MOST_SESSIONS / 2), now).is_none());
+        for number in MOST_SESSIONS / 2 + 1..=MOST_SESSIONS {
+            assert!(sessions.get(id(number), now).is_some(), "{number}");
+        }
+    }
+
+    #[test]
+    fn there_is_room_though_all_were_refused_at_one_moment() {
+        let (mut sessions, now) = (RefusedSessions::default(), Instant::now());
+        for number in 0..=MOST_SESSIONS {
+            refuse(&mut sessions, number, now);
+        }
+        assert!(sessions.len() <= MOST_SESSIONS);
+        assert!(sessions.get(id(MOST_SESSIONS), now).is_some());
+    }
+
+    #[test]
+    fn a_refusal_is_forgotten_when_its_time_is_over() {
+        let (mut sessions, now) = (RefusedSessions::default(), Instant::now());
+        refuse(&mut sessions, 1, now);
+        let end = now + REFUSAL_REMEMBERED;
+        assert!(
+            sessions
+                .get(id(1), end - Duration::from_millis(1))
+                .is_some()
+        );
+        assert!(sessions.get(id(1), end).is_none());
+    }
+}

@@ -438,13 +438,12 @@ async fn who_waits_too_long_for_a_turn_sends_nothing() {
 #[tokio::test(start_paused = true)]
 async fn histories_that_count_nothing_are_forgotten_once_there_are_many() {
     let guard = LockoutGuard::new();
-    for user in 0..3 * MOST_IDLE {
-        let key = key(SERVICE, &user.to_string(), "secret");
-        let mut attempt = guard.attempt(key, in_a_minute()).await.unwrap();
-        attempt.sent();
-        attempt.succeeded();
+    for user in 1..MOST_IDLE {
+        log_in(&guard, user, LoginAttempt::succeeded).await;
     }
-    assert!(guard.local.users() <= 2 * MOST_IDLE);
+    assert_eq!(guard.local.users(), MOST_IDLE - 1);
+    log_in(&guard, MOST_IDLE, LoginAttempt::succeeded).await;
+    assert_eq!(guard.local.users(), 1, "the one that logs in now stays");
 }
 
 #[test]
@@ -474,6 +473,121 @@ fn no_debug_shows_a_user_name_or_a_password() {
     );
     assert!(
         !shown.contains("ada") && !shown.contains("hunter2"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_failure_counts_for_a_quarter_of_an_hour_and_a_login_under_way_until_it_ends() {
+    let mut history = History::default();
+    assert!(attempt(&mut history, login(1, 1), &refused(), WINDOW));
+    assert!(history.counts_anything(2 * WINDOW - 1));
+    assert!(!history.counts_anything(2 * WINDOW));
+    let decision = history.begin(login(1, 2), 7, 2 * WINDOW, None);
+    assert!(matches!(decision, Decision::Go));
+    assert!(history.counts_anything(9 * WINDOW));
+    history.end(7, &Verdict::None, 9 * WINDOW);
+    assert!(!history.counts_anything(9 * WINDOW));
+}
+
+/// One login of a user of this number, up to its end.
+async fn log_in(guard: &LockoutGuard, user: usize, end: impl FnOnce(LoginAttempt)) {
+    let key = key(SERVICE, &user.to_string(), "secret");
+    let mut attempt = guard.attempt(key, in_a_minute()).await.unwrap();
+    attempt.sent();
+    end(attempt);
+}
+
+fn refuse(attempt: LoginAttempt) {
+    attempt.refused(&TokenError::refused("no"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn histories_are_kept_until_there_are_many_and_the_empty_ones_go_first() {
+    let guard = LockoutGuard::new();
+    log_in(&guard, 1, LoginAttempt::no_verdict).await;
+    for user in 2..MOST_IDLE {
+        log_in(&guard, user, LoginAttempt::succeeded).await;
+    }
+    assert_eq!(guard.local.users(), MOST_IDLE - 1, "none is forgotten yet");
+    log_in(&guard, MOST_IDLE, LoginAttempt::succeeded).await;
+    assert_eq!(guard.local.users(), MOST_IDLE - 1, "the empty one is");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_works_is_known_for_longer_than_what_came_to_nothing() {
+    let guard = LockoutGuard::new();
+    for user in 1..=9 {
+        log_in(&guard, user, LoginAttempt::succeeded).await;
+    }
+    for user in 10..=MOST_IDLE {
+        log_in(&guard, user, LoginAttempt::no_verdict).await;
+    }
+    assert_eq!(guard.local.users(), 10);
+    // Only where a credential has worked are two logins under way at once.
+    let again = || guard.attempt(key(SERVICE, "9", "secret"), in_a_minute());
+    let (first, second) = (again().await.unwrap(), again().await.unwrap());
+    drop((first, second));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_number_of_users_makes_a_refusal_forgotten() {
+    let guard = LockoutGuard::new();
+    log_in(&guard, 0, refuse).await;
+    for user in 1..=MOST_IDLE {
+        log_in(&guard, user, LoginAttempt::succeeded).await;
+    }
+    let again = guard.attempt(key(SERVICE, "0", "secret"), in_a_minute());
+    assert!(again.await.unwrap_err().is_refused());
+}
+
+#[tokio::test(start_paused = true)]
+async fn histories_that_must_stay_are_not_gone_through_at_every_login() {
+    let guard = LockoutGuard::new();
+    for user in 1..=MOST_IDLE {
+        log_in(&guard, user, refuse).await;
+    }
+    for user in 1..=9 {
+        log_in(&guard, MOST_IDLE + user, LoginAttempt::succeeded).await;
+    }
+    assert_eq!(guard.local.users(), MOST_IDLE + 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_turn_is_told_though_histories_are_forgotten_meanwhile() {
+    let guard = LockoutGuard::new();
+    let ada = key(SERVICE, "ada", "secret");
+    let ended = guard.local.ended(&ada);
+    let mut told = pin!(ended.notified());
+    told.as_mut().enable();
+    // Others come in between, so many that what counts nothing is forgotten.
+    for user in 1..=MOST_IDLE {
+        log_in(&guard, user, LoginAttempt::succeeded).await;
+    }
+    assert!(guard.local.users() < MOST_IDLE);
+    let attempt = guard.attempt(ada, in_a_minute()).await.unwrap();
+    attempt.no_verdict();
+    let waited = tokio::time::timeout(Duration::from_secs(1), told).await;
+    assert!(waited.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_debug_says_what_it_is_of() {
+    let guard = LockoutGuard::new();
+    log_in(&guard, 1, refuse).await;
+    log_in(&guard, 2, refuse).await;
+    assert_eq!(
+        format!("{guard:?}"),
+        "LockoutGuard { users: 2, is_shared: false }"
+    );
+    let attempt = guard.attempt(key(SERVICE, "ada", "secret"), in_a_minute());
+    let shown = format!("{:?}", attempt.await.unwrap());
+    assert!(
+        shown.starts_with("LoginAttempt { key: LoginKey {"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains(SERVICE) && shown.contains("is_sent: false"),
         "{shown}"
     );
 }
