@@ -263,3 +263,55 @@ fn what_no_challenge_causes_needs_no_budget() {
         assert_eq!(denied, is_denied, "{reason}");
     }
 }
+
+/// A state whose first login gave a token.
+fn with_a_token(now: Instant) -> (State, Arc<Token>) {
+    let mut state = State::default();
+    let Step::Lead(ticket, _) = state.want(None, TokenReason::Missing, None, now) else {
+        panic!("no login");
+    };
+    let (token, _waiters) = state.landed(ticket, token(1, now)).unwrap();
+    (state, token)
+}
+
+#[test]
+fn a_token_signs_while_the_next_is_fetched_unless_it_is_rejected() {
+    let now = Instant::now();
+    let (mut state, token) = with_a_token(now);
+    let step = state.want(Some(1), TokenReason::Expiring, None, now);
+    assert!(matches!(step, Step::Lead(..)));
+    let step = state.want(None, TokenReason::Missing, None, now);
+    assert!(matches!(step, Step::Use(_)));
+    token.set_rejected(true);
+    let step = state.want(None, TokenReason::Missing, None, now);
+    assert!(matches!(step, Step::Wait(_)));
+}
+
+#[test]
+fn a_rejected_token_signs_where_no_login_is_under_way() {
+    let now = Instant::now();
+    let (mut state, token) = with_a_token(now);
+    token.set_rejected(true);
+    let step = state.want(None, TokenReason::Missing, None, now);
+    assert!(matches!(step, Step::Use(_)));
+}
+
+#[test]
+fn a_login_of_before_a_sign_out_ends_none_that_began_after_it() {
+    let now = Instant::now();
+    let mut state = State::default();
+    let Step::Lead(before, _) = state.want(None, TokenReason::Missing, None, now) else {
+        panic!("no login");
+    };
+    let _ = state.sign_out();
+    state.told();
+    let step = state.want(None, TokenReason::Missing, None, now);
+    assert!(matches!(step, Step::Lead(..)));
+    assert!(state.landed(before, token(1, now)).is_none());
+    assert!(
+        state
+            .failed(before, TokenError::fault("late"), 0.0, now)
+            .is_none()
+    );
+    assert!(state.is_logging_in());
+}
