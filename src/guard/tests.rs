@@ -591,3 +591,70 @@ async fn a_debug_says_what_it_is_of() {
         "{shown}"
     );
 }
+
+#[test]
+fn a_success_clears_the_count_of_the_credential_at_every_token_service() {
+    let mut history = History::default();
+    let unknown = Verdict::Unknown;
+    for _ in 0..3 {
+        assert!(attempt(&mut history, login(1, 1), &unknown, WINDOW));
+    }
+    let works = Verdict::Succeeded;
+    assert!(attempt(&mut history, login(1, 1), &works, WINDOW + 1));
+    for _ in 0..4 {
+        assert!(attempt(&mut history, login(2, 1), &unknown, WINDOW + 2));
+    }
+    assert!(!attempt(&mut history, login(2, 1), &unknown, WINDOW + 2));
+}
+
+#[test]
+fn a_credential_that_works_does_not_make_another_that_works_unknown() {
+    let mut history = History::default();
+    for credential in 1..=2 {
+        let works = Verdict::Succeeded;
+        assert!(attempt(&mut history, login(1, credential), &works, WINDOW));
+    }
+    // Only one that is known to work has two logins under way.
+    for number in 1..=2 {
+        let decision = history.begin(login(1, 1), number, WINDOW, None);
+        assert!(matches!(decision, Decision::Go), "{number}");
+    }
+}
+
+/// As many credentials are refused at token service 1, where another works each time.
+fn with_refusals(count: u64, works_elsewhere: bool) -> History {
+    let mut history = History::default();
+    for credential in 0..count {
+        let refused_here = login(1, credential);
+        assert!(attempt(&mut history, refused_here, &refused(), WINDOW));
+        let works = Verdict::Succeeded;
+        assert!(attempt(&mut history, login(1, 1000), &works, WINDOW + 1));
+        if works_elsewhere {
+            let elsewhere = login(2, credential);
+            assert!(attempt(&mut history, elsewhere, &works, WINDOW + 1));
+        }
+    }
+    history
+}
+
+fn is_refused(history: &mut History, credential: u64) -> bool {
+    let decision = history.begin(login(1, credential), 99, WINDOW + 2, None);
+    matches!(decision, Decision::Denied(error) if error.is_refused())
+}
+
+#[test]
+fn of_refusals_that_count_for_nothing_the_oldest_go_beyond_sixty_four() {
+    let mut history = with_refusals(64, true);
+    assert!(is_refused(&mut history, 0));
+    let mut history = with_refusals(65, true);
+    assert!(is_refused(&mut history, 1));
+    assert!(!is_refused(&mut history, 0));
+}
+
+#[test]
+fn refusals_that_count_stay_however_many_there_are() {
+    let mut history = with_refusals(70, false);
+    for credential in 0..70 {
+        assert!(is_refused(&mut history, credential), "{credential}");
+    }
+}
