@@ -174,6 +174,67 @@ mod tests {
         assert!(memory.standing(SERVICE, now + FIRST).is_none());
     }
 
+    /// As many services refuse, from 1, each a millisecond after the one before.
+    fn with_refusals(count: usize, start: Instant) -> RefusedServices {
+        let memory = RefusedServices::default();
+        for number in 1..=count as u64 {
+            memory.refuses(ServiceKey(number), start + Duration::from_millis(number));
+        }
+        memory
+    }
+
+    fn refuses(memory: &RefusedServices, number: usize, now: Instant) -> bool {
+        let standing = memory.standing(ServiceKey(number as u64), now);
+        standing == Some(Standing::Refuses)
+    }
+
+    #[test]
+    fn what_is_over_makes_room_before_what_is_not() {
+        let start = Instant::now();
+        let memory = with_refusals(MOST - 2, start);
+        for number in MOST - 1..=MOST {
+            memory.calls_tokens_invalid(ServiceKey(number as u64), start);
+        }
+        let now = start + FIRST;
+        memory.refuses(ServiceKey(0), now);
+        assert_eq!(memory.services().len(), MOST - 1);
+        for number in 0..MOST - 1 {
+            assert!(refuses(&memory, number, now), "{number}");
+        }
+    }
+
+    #[test]
+    fn what_is_over_soonest_makes_room_where_nothing_is_over() {
+        let now = Instant::now();
+        let memory = with_refusals(MOST, now);
+        memory.refuses(ServiceKey(0), now);
+        assert!(!refuses(&memory, 1, now));
+        for number in 2..=MOST {
+            assert!(refuses(&memory, number, now), "{number}");
+        }
+        assert!(refuses(&memory, 0, now));
+    }
+
+    #[test]
+    fn a_service_that_is_remembered_again_takes_no_room() {
+        let now = Instant::now();
+        let memory = with_refusals(MOST, now);
+        memory.refuses(ServiceKey(2), now);
+        for number in 1..=MOST {
+            assert!(refuses(&memory, number, now), "{number}");
+        }
+    }
+
+    #[test]
+    fn how_often_a_service_called_tokens_invalid_is_known_when_its_pause_is_over() {
+        let (memory, start) = (RefusedServices::default(), Instant::now());
+        memory.calls_tokens_invalid(SERVICE, start);
+        let later = start + 2 * FIRST;
+        memory.refuses(ServiceKey(2), later);
+        memory.calls_tokens_invalid(SERVICE, later);
+        assert!(memory.standing(SERVICE, later + FIRST).is_some());
+    }
+
     #[test]
     fn nothing_is_remembered_after_a_sign_out() {
         let (memory, now) = (RefusedServices::default(), Instant::now());
