@@ -1,6 +1,8 @@
 //! Where the token stands on the wire, and that nothing else is changed by it.
 
 mod callers_token;
+mod forms;
+mod long_queries;
 mod query;
 mod referer;
 mod wire;
