@@ -2,7 +2,9 @@
 
 mod back_off;
 mod budget;
+mod reasons;
 mod refused_services;
 mod renewal;
 mod runtimes;
 mod single_flight;
+mod unsigned;
