@@ -9,6 +9,7 @@ mod portals;
 mod refusals;
 mod renewal;
 mod sealing;
+mod two_dead_tokens;
 mod unanswered;
 
 use std::time::Duration;
