@@ -7,6 +7,7 @@ mod concurrent_logins;
 mod credential_fn;
 mod dropped_runtimes;
 mod identities;
+mod looks;
 mod own_sources;
 mod refusals;
 mod sign_out;
