@@ -4,3 +4,4 @@ mod renew;
 mod sign_out;
 mod sources;
 mod status;
+mod whose;
