@@ -2,3 +2,4 @@
 
 mod debug;
 mod errors;
+mod shown;
