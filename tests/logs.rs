@@ -12,9 +12,11 @@ use std::{
 };
 
 use http::{HeaderValue, StatusCode, header::LOCATION};
-use support::{Reply, TokenService, Upstream, answer, get, info_naming, layer, reader, send};
+use support::{
+    REQUIRED, Reply, TokenService, Upstream, answer, get, info_naming, layer, reader, send,
+};
 use tower::Layer;
-use tower_arcgis_auth::Site;
+use tower_arcgis_auth::{ArcgisAuthLayer, Site};
 
 /// What the log says, of all tests in this program.
 #[derive(Clone, Default)]
@@ -104,4 +106,35 @@ async fn a_challenge_outside_the_signed_root_is_warned_of_once() {
     }
     let warned = ["WARN", "another root", "https://outside.test", "/server"];
     assert_eq!(log.lines(&warned), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_challenge_below_the_signed_root_is_not_warned_of() {
+    let log = Log::start();
+    let service = TokenService::new();
+    let site = Site::new("https://inside.test/arcgis").credential(reader());
+    let client = layer(site, &service).layer(Upstream::open_to_any_token());
+    let url = "https://inside.test/arcgis/rest/services/Roads/MapServer?f=json";
+    assert!(send(&client, get(url)).await.outcome.resent());
+    assert_eq!(log.lines(&["another root", "https://inside.test"]), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_budget_of_logins_is_warned_of_once_and_no_other_reason_in_its_place() {
+    let log = Log::start();
+    let service = TokenService::new();
+    let site = |root: &str| Site::new(root).token_source(service.clone());
+    let ask = async |root: &str, times: usize| {
+        let layer = ArcgisAuthLayer::try_new(site(root)).unwrap();
+        let client = layer.layer(Upstream::saying(REQUIRED));
+        for number in 0..times {
+            let url = format!("{root}/rest/services/Roads{number}/MapServer?f=json");
+            assert!(!send(&client, get(&url)).await.is_clean());
+        }
+    };
+    ask("https://spent.test/arcgis", 40).await;
+    assert_eq!(log.lines(&["20 logins", "https://spent.test"]), 1);
+    service.always(Reply::Fault);
+    ask("https://down.test/arcgis", 3).await;
+    assert_eq!(log.lines(&["20 logins", "https://down.test"]), 0);
 }
