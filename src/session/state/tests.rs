@@ -315,3 +315,29 @@ fn a_login_of_before_a_sign_out_ends_none_that_began_after_it() {
     );
     assert!(state.is_logging_in());
 }
+
+#[test]
+fn callers_that_hung_up_make_room_before_the_list_of_waiters_grows() {
+    let now = Instant::now();
+    let mut state = State::default();
+    let mut want = || {
+        let step = state.want(None, TokenReason::Missing, None, now);
+        let (Step::Lead(_, receiver) | Step::Wait(receiver)) = step else {
+            panic!("no login");
+        };
+        let waiters = &state.login.as_ref().unwrap().waiters;
+        (receiver, waiters.len(), waiters.capacity())
+    };
+    let _leader = want();
+    let mut callers = Vec::new();
+    loop {
+        let (caller, waiting, room) = want();
+        callers.push(caller);
+        if waiting == room {
+            break;
+        }
+    }
+    drop(callers);
+    let (_caller, waiting, _) = want();
+    assert_eq!(waiting, 2);
+}
