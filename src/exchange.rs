@@ -49,8 +49,6 @@ pub(crate) struct Exchange<S, B> {
     query_token: QueryToken,
     /// What the memory of refused services calls this request's service. Named only when that may matter.
     service: Option<ServiceKey>,
-    /// The newest token when the request came; 0 for none. A newer one comes of a login made for it or beside it.
-    generation_before: u64,
     stage: Stage,
     /// Why the first sending is not signed though there is a token.
     unsigned: Option<Unsigned>,
@@ -125,7 +123,6 @@ impl<S, B> Exchange<S, B> {
             is_head,
             query_token,
             service: None,
-            generation_before: 0,
             stage: Stage::First,
             unsigned,
             was_signed_at_first: false,
@@ -167,7 +164,6 @@ impl<S, B> Exchange<S, B> {
         if self.no_second_sending.is_none() && !is_kept {
             self.no_second_sending = Some(SkipReason::BodyNotReplayable);
         }
-        self.generation_before = token.as_ref().map_or(0, |token| token.generation());
         if let Some(unsigned) = self.unsigned {
             if unsigned == Unsigned::OpenService {
                 self.outcome.skip_reason = Some(SkipReason::ServiceIsOpen);
@@ -458,11 +454,9 @@ impl<S, B> Exchange<S, B> {
     where
         S: Clone,
     {
-        // Without a fresh login the token may be as dead as the first. In a place that the server may not read, it says
-        // nothing.
-        let is_fresh = self.token.as_ref().is_some_and(|token| {
-            token.generation() > self.generation_before && !token.is_from_shared_cache()
-        });
+        // Another process's token may be as dead as the first. In a place that the server may not read, a token says nothing.
+        let token = self.token.as_ref();
+        let is_fresh = token.is_some_and(|token| !token.is_from_shared_cache());
         if !is_fresh || self.is_moved() {
             return Reaction::Answer;
         }
