@@ -12,7 +12,8 @@ async fn the_debug_of_a_service_shows_what_is_within_and_its_sites() {
         shown.starts_with("ArcgisAuth { inner: Upstream { .. }, shared: "),
         "{shown}"
     );
-    assert!(shown.contains("gis.test"), "{shown}");
+    let store = r#"TokenStore { site: "http://gis.test/arcgis""#;
+    assert!(shown.contains(store), "{shown}");
 }
 
 #[tokio::test]
