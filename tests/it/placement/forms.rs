@@ -16,8 +16,14 @@ use crate::support::{CLEAN, Got, INVALID, REQUIRED, ROADS, answer, send, token_o
 
 const LONGEST: usize = 64 * 1024;
 
-/// Sends `form`, and returns what the server got. It takes [`PLAIN`] in the query, and reads no form.
+const FORM: &str = "application/x-www-form-urlencoded";
+
 async fn post(site: Site, form: &str) -> (Got, Vec<(Parts, Bytes)>) {
+    post_as(FORM, site, form).await
+}
+
+/// Sends `body` as this type, and returns what the server got. It takes [`PLAIN`] in the query, and reads no body.
+async fn post_as(kind: &str, site: Site, body: &str) -> (Got, Vec<(Parts, Bytes)>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let server = seen.clone();
     let upstream = service_fn(move |request: Request<ReplayBody<Full<Bytes>>>| {
@@ -35,9 +41,9 @@ async fn post(site: Site, form: &str) -> (Got, Vec<(Parts, Bytes)>) {
         }
     });
     let request = Request::post(ROADS)
-        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .header(header::CONTENT_LENGTH, form.len())
-        .body(Full::from(form.to_owned()))
+        .header(header::CONTENT_TYPE, kind)
+        .header(header::CONTENT_LENGTH, body.len())
+        .body(Full::from(body.to_owned()))
         .unwrap();
     let service = ArcgisAuthLayer::try_new(site).unwrap().layer(upstream);
     let got = send(&service, request).await;
@@ -72,6 +78,16 @@ async fn a_longer_form_is_not_looked_into() {
     let (head, body) = seen.last().unwrap();
     assert_eq!(token_of(head).as_deref(), Some(PLAIN));
     assert_eq!(*body, form);
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_form_is_not_looked_into() {
+    let text = with_token(30);
+    let (got, seen) = post_as("text/plain", plain_site(), &text).await;
+    assert!(got.is_clean());
+    let (head, body) = seen.last().unwrap();
+    assert_eq!(token_of(head).as_deref(), Some(PLAIN));
+    assert_eq!(*body, text);
 }
 
 #[tokio::test]
