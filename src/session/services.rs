@@ -236,6 +236,17 @@ mod tests {
     }
 
     #[test]
+    fn it_remembers_any_until_the_last_is_forgotten() {
+        let (memory, now) = (RefusedServices::default(), Instant::now());
+        memory.refuses(SERVICE, now);
+        memory.refuses(ServiceKey(2), now);
+        memory.forget(SERVICE);
+        assert!(memory.remembers_any());
+        memory.forget(ServiceKey(2));
+        assert!(!memory.remembers_any());
+    }
+
+    #[test]
     fn nothing_is_remembered_after_a_sign_out() {
         let (memory, now) = (RefusedServices::default(), Instant::now());
         memory.is_open(SERVICE, now);
