@@ -296,3 +296,6 @@ fn too_many_failures() -> TokenError {
          lock it; nothing was sent; check user name and password, and that the token service answers",
     )
 }
+
+#[cfg(test)]
+mod tests;
