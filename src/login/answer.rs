@@ -85,8 +85,24 @@ pub(super) fn read_json(
                 ..Failure::of(answer, error)
             })
         }
+        None if is_denied(answer.status()) => Err(Failure::of(answer, denied(answer, place))),
         None => Ok(json),
     }
+}
+
+fn is_denied(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
+/// A refusal in words that are not ArcGIS's: a page, or JSON of a gateway's own.
+fn denied(answer: &Response<Bytes>, place: &str) -> TokenError {
+    TokenError::refused(format!(
+        "{place} refused the login with {}; check user name and password, and whether the web server in front of it asks for \
+         a login of its own",
+        answer.status()
+    ))
+    // It may let other machines pass.
+    .only_here()
 }
 
 /// An answer that is no token, with ArcGIS's code for it.
@@ -241,13 +257,8 @@ pub(super) fn redirected(answer: &Response<Bytes>, place: &str) -> Failure {
 
 fn no_json(answer: &Response<Bytes>, place: &str, secrets: &[&str]) -> TokenError {
     let status = answer.status();
-    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-        return TokenError::refused(format!(
-            "{place} refused the login with {status}; check user name and password, and whether the web server in \
-             front of it asks for a login of its own"
-        ))
-        // It may let other machines pass.
-        .only_here();
+    if is_denied(status) {
+        return denied(answer, place);
     }
     let kind = answer
         .headers()

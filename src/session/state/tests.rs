@@ -1,3 +1,5 @@
+//! The promises of the state, in every order of events.
+
 use std::time::Duration;
 
 use proptest::prelude::*;

@@ -42,6 +42,8 @@ fn tricky() -> impl Strategy<Value = String> {
         "Token Required",
         "</title>",
         "<b>Code: </b>",
+        "ArcGIS Portal Directory",
+        "<h2>Error</h2>",
         "<form action=/rest/login>",
         "<input type=password>",
         "</form>",

@@ -52,6 +52,8 @@ async fn refusals_of_every_product_are_distinguished_from_faults() {
         ),
         (401, "<html>401</html>"),
         (403, "<html>Invalid credentials</html>"),
+        (401, r#"{"detail":"Incorrect username or password"}"#),
+        (403, r#"{"title":"Forbidden","status":403}"#),
     ];
     let faults = [
         (500, ""),
