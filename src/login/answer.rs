@@ -54,28 +54,12 @@ pub(super) fn read_json(
     if answer.status().is_redirection() {
         return Err(redirected(answer, place));
     }
-    let Ok(Value::Object(json)) = serde_json::from_slice::<Value>(answer.body()) else {
-        return Err(Failure::of(answer, no_json(answer, place, secrets)));
-    };
-    let refusal = match json.get("error") {
-        Some(Value::Object(error)) => Some(Refusal {
-            code: error.get("code").and_then(integer),
-            words: words([error.get("message"), error.get("details")]),
-        }),
-        // RFC 6749, as a gateway in front of a portal writes it.
-        Some(Value::String(error)) => Some(Refusal {
-            code: matches!(error.as_str(), "server_error" | "temporarily_unavailable")
-                .then_some(503),
-            words: words([json.get("error"), json.get("error_description")]),
-        }),
-        _ if json.get("status").and_then(Value::as_str) == Some("error") => Some(Refusal {
-            code: json.get("code").and_then(integer),
-            words: words([json.get("messages"), None]),
-        }),
+    let json = match serde_json::from_slice(answer.body()) {
+        Ok(Value::Object(json)) => Some(json),
         _ => None,
     };
-    match refusal {
-        Some(refusal) => {
+    match (json.as_ref().and_then(Refusal::in_json), json) {
+        (Some(refusal), _) => {
             let said = refusal.said(answer, secrets);
             let error = refusal.error(answer.status(), place, &said);
             Err(Failure {
@@ -85,12 +69,13 @@ pub(super) fn read_json(
                 ..Failure::of(answer, error)
             })
         }
-        None if is_denied(answer.status()) => Err(Failure::of(answer, denied(answer, place))),
-        None => Ok(json),
+        (None, _) if is_denied(answer.status()) => Err(Failure::of(answer, denied(answer, place))),
+        (None, Some(json)) => Ok(json),
+        (None, None) => Err(Failure::of(answer, no_json(answer, place, secrets))),
     }
 }
 
-fn is_denied(status: StatusCode) -> bool {
+pub(super) fn is_denied(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
@@ -168,6 +153,27 @@ struct Refusal {
 }
 
 impl Refusal {
+    /// The error in an answer, in each of ArcGIS's envelopes.
+    fn in_json(json: &serde_json::Map<String, Value>) -> Option<Self> {
+        match json.get("error") {
+            Some(Value::Object(error)) => Some(Self {
+                code: error.get("code").and_then(integer),
+                words: words([error.get("message"), error.get("details")]),
+            }),
+            // RFC 6749, as a gateway in front of a portal writes it.
+            Some(Value::String(error)) => Some(Self {
+                code: matches!(error.as_str(), "server_error" | "temporarily_unavailable")
+                    .then_some(503),
+                words: words([json.get("error"), json.get("error_description")]),
+            }),
+            _ if json.get("status").and_then(Value::as_str) == Some("error") => Some(Self {
+                code: json.get("code").and_then(integer),
+                words: words([json.get("messages"), None]),
+            }),
+            _ => None,
+        }
+    }
+
     fn said(&self, answer: &Response<Bytes>, secrets: &[&str]) -> String {
         // As sent, and with JSON's escapes resolved; before the words are cut or put on one line.
         let repeats = |secret: &&str| {
@@ -257,9 +263,6 @@ pub(super) fn redirected(answer: &Response<Bytes>, place: &str) -> Failure {
 
 fn no_json(answer: &Response<Bytes>, place: &str, secrets: &[&str]) -> TokenError {
     let status = answer.status();
-    if is_denied(status) {
-        return denied(answer, place);
-    }
     let kind = answer
         .headers()
         .get(header::CONTENT_TYPE)

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     DEFAULT_LIFETIME,
-    answer::{Failure, is_about_lifetime, neither, read_json, redirected},
+    answer::{Failure, is_about_lifetime, is_denied, neither, read_json, redirected},
     client::{Form, TokenClient, bind, get, post_form},
     endpoint::Endpoint,
     setters::{binding_setters, credentials_in_url_setter, insecure_http_setter, lifetime_setter},
@@ -168,12 +168,12 @@ impl LegacyToken {
             ));
         }
         // In any language: a page where a token should be may be a failed login, and too many of these lock the account.
-        let is_forbidden = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        if status.is_success() || is_forbidden {
+        let is_denied = is_denied(status);
+        if status.is_success() || is_denied {
             return TokenError::refused(format!(
                 "{place} gave no token ({status}); check user name and password, that the account is not locked, and the \
                  site's root: nothing newer than ArcGIS 10.2 is there{}",
-                if is_forbidden { remedy } else { "" }
+                if is_denied { remedy } else { "" }
             ));
         }
         TokenError::fault(format!(

@@ -114,12 +114,11 @@ impl Zstd {
 
     /// The next part, if all of it has arrived.
     fn next(&self, len: usize) -> Result<&[u8], Stop> {
-        match self.at.checked_add(len) {
-            Some(end) if end <= self.coded.len() => Ok(&self.coded[self.at..end]),
+        match self.at.saturating_add(len) {
+            end if end <= self.coded.len() => Ok(&self.coded[self.at..end]),
             // A part is read whole or not at all, and the look ends before the end of this one.
-            Some(end) if end > LOOK.into() => Err(Stop::Over),
-            Some(_) => Err(Stop::More),
-            None => Err(Stop::Over),
+            end if end > LOOK.into() => Err(Stop::Over),
+            _ => Err(Stop::More),
         }
     }
 
