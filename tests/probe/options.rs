@@ -7,13 +7,14 @@ use arcgis_stand_in::{PASSWORD, StandIn, USERNAME};
 use super::{PARCELS, Ran, federated, run, steps};
 
 /// The settings of the library, as it writes them.
-const SETTINGS: [&str; 6] = [
+const SETTINGS: [&str; 7] = [
     "`trust_token_service`",
     "`token_url`",
     "`portal`",
     "`allow_insecure_http`",
     "`send_portal_token`",
     "`login_timeout`",
+    "`credentials_in_url`",
 ];
 
 fn assert_names_options(ran: &Ran, options: &[&str]) {

@@ -155,8 +155,9 @@ impl Forward {
         self.turn_around(headers, LOCATION);
         self.turn_around(headers, CONTENT_LOCATION);
         *response.version_mut() = Version::HTTP_11;
-        let is_passed_on = self.passing.signs && !is_signed && !challenge;
-        match other_root(path, self.upstream.root()).filter(|_| is_passed_on) {
+        let may_be_outside = self.passing.signs && !is_signed && !challenge;
+        let other = may_be_outside.then(|| other_root(path, self.upstream.root()));
+        match other.flatten() {
             Some(other) => {
                 let expected = self.upstream.url_of_root(other);
                 watch(response, method, self.upstream.root_url(), expected)
