@@ -164,5 +164,5 @@ pub use self::{
         IssuedToken, OrElse, SignOut, Token, TokenBinding, TokenReason, TokenRequest, TokenSource,
         TokenSourceFn, token_source_fn,
     },
-    url::EndPoint,
+    url::{EndPoint, PathPrefix},
 };

@@ -4,12 +4,12 @@ mod decode;
 mod dots;
 mod origin;
 mod paths;
+mod prefix;
 mod redact;
 mod segments;
 mod service_url;
 mod services;
 
-pub use self::paths::EndPoint;
 pub(crate) use self::{
     decode::Decoded,
     dots::has_dot_segments,
@@ -19,3 +19,4 @@ pub(crate) use self::{
     service_url::{root_of_path, root_of_service, server_of},
     services::{ServiceKey, has_service, service_key},
 };
+pub use self::{paths::EndPoint, prefix::PathPrefix};

@@ -1,6 +1,7 @@
 //! The one list of ArcGIS's own end points: for tokens, logins, OAuth, server information and administration.
 
 use crate::url::{
+    prefix::PathPrefix,
     segments::{Segment, decoded, decoded_without_parameters, is_plain, segments},
     services::is_service_type,
 };
@@ -52,15 +53,21 @@ impl EndPoint {
     /// finds one.
     #[must_use]
     pub fn of(path_below_root: &str) -> Option<Self> {
-        // Nearly all requests are to services, and none of them is an end point, whatever its folder is called.
-        if path_below_root.starts_with("/rest/services/") {
-            return None;
-        }
         let path = path_below_root.as_bytes();
         if is_plain(path) {
-            first_in(segments(path))
+            first_in(segments(path), true)
         } else {
             first_in_decoded(path)
+        }
+    }
+
+    /// The first end point that one of a path's readings names, where `root` is the root of a server or portal: what lies
+    /// below it is judged like [`of`](Self::of) does, and elsewhere on the host everything but administration, which is
+    /// known by its place.
+    pub(super) fn in_reading(path: &[u8], root: &PathPrefix) -> Option<Self> {
+        match root.below(segments(path)) {
+            Some(below) => first_in(below, true),
+            None => first_in(segments(path), false),
         }
     }
 
@@ -126,6 +133,11 @@ const ADMINISTRATION: &[&str] = &["admin", "manager", "portaladmin"];
 /// Whether a request to this path below a site's root is never signed.
 #[inline]
 pub(crate) fn is_exempt(path_below_root: &str) -> bool {
+    // Nearly all requests are to services, and none of them is an end point, whatever its folder is called. No site has
+    // paths that lead upwards.
+    if path_below_root.starts_with("/rest/services/") {
+        return false;
+    }
     match EndPoint::of(path_below_root) {
         None | Some(EndPoint::Administration) => false,
         Some(_) => true,
@@ -149,13 +161,17 @@ pub(crate) fn is_login_page(path: &[u8]) -> bool {
 }
 
 fn first_in_decoded(path: &[u8]) -> Option<EndPoint> {
-    first_in(segments(&decoded(path))).or_else(|| {
+    first_in(segments(&decoded(path)), true).or_else(|| {
         let path = decoded_without_parameters(path)?;
-        first_in(segments(&path))
+        first_in(segments(&path), true)
     })
 }
 
-fn first_in<'a>(mut segments: impl Iterator<Item = Segment<'a>> + Clone) -> Option<EndPoint> {
+/// `at_root`: the segments are those directly below a root, where administration is.
+fn first_in<'a>(
+    mut segments: impl Iterator<Item = Segment<'a>> + Clone,
+    at_root: bool,
+) -> Option<EndPoint> {
     let mut is_administration = false;
     // A segment before this one may not be what it seems.
     let mut is_doubtful = false;
@@ -168,19 +184,23 @@ fn first_in<'a>(mut segments: impl Iterator<Item = Segment<'a>> + Clone) -> Opti
         if let Some(found) = EndPoint::named(previous, this) {
             return Some(found);
         }
-        is_administration |=
-            (previous.is_none() || is_doubtful) && ADMINISTRATION.iter().any(|name| this.is(name));
+        is_administration |= ((at_root && previous.is_none()) || is_doubtful)
+            && ADMINISTRATION.iter().any(|name| this.is(name));
         previous = Some(this);
     }
     is_administration.then_some(EndPoint::Administration)
 }
 
 /// Whether what is behind a `services` are the names of folders and services. SOAP's has no `rest` before it, and a web
-/// adaptor may be called so: then an end point has two segments at least, and a service its type.
+/// adaptor may be called so: then an end point has two segments at least, and a service its type. A path that leads
+/// upwards again may name anything.
 fn are_names<'a>(
     before: Option<Segment<'a>>,
     mut behind: impl Iterator<Item = Segment<'a>> + Clone,
 ) -> bool {
+    if behind.clone().any(|segment| segment.leads_upwards) {
+        return false;
+    }
     before.is_some_and(|before| before.is("rest"))
         || behind.clone().any(|segment| is_service_type(segment.name))
         || behind.nth(1).is_none()
@@ -267,6 +287,19 @@ mod tests {
         ] {
             assert!(is_exempt(path), "{path}");
         }
+    }
+
+    #[test]
+    fn a_path_that_leads_out_of_the_services_again_may_name_an_end_point() {
+        for path in [
+            "/rest/services/../../tokens/generateToken",
+            "/rest/services/Roads/MapServer/..%2f..%2f..%2f../tokens",
+            "/rest/services/..;/../tokens",
+        ] {
+            assert_eq!(EndPoint::of(path), Some(EndPoint::Token), "{path}");
+        }
+        let path = "/rest/services/../../admin/services";
+        assert_eq!(EndPoint::of(path), Some(EndPoint::Administration));
     }
 
     #[test]
@@ -423,8 +456,6 @@ mod tests {
         ) {
             let start = if below_services { "/rest/services/" } else { "" };
             let path = format!("{start}{}", parts.concat());
-            // A path that leads upwards belongs to no site, and is never asked about there.
-            prop_assume!(!below_services || !crate::url::has_dot_segments(&path));
             prop_assert_eq!(EndPoint::of(&path), first_in_decoded(path.as_bytes()), "{}", path);
         }
     }

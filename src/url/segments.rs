@@ -9,6 +9,8 @@ pub(super) struct Segment<'a> {
     /// Servers disagree about what this segment is: it has path parameters, which some cut off before they decode and
     /// others behind, or it leads upwards.
     pub(super) is_doubtful: bool,
+    /// Servers may leave the folder before it here.
+    pub(super) leads_upwards: bool,
 }
 
 impl Segment<'_> {
@@ -27,9 +29,11 @@ pub(super) fn segments(path: &[u8]) -> impl Iterator<Item = Segment<'_>> + Clone
             // Servlet containers cut off path parameters, C code what is behind a NUL.
             let end = memchr::memchr2(b';', 0, segment).unwrap_or(segment.len());
             let name = &segment[..end];
+            let leads_upwards = name.starts_with(b"..");
             Segment {
                 name: without_padding(name),
-                is_doubtful: segment.get(end) == Some(&b';') || name.starts_with(b".."),
+                is_doubtful: segment.get(end) == Some(&b';') || leads_upwards,
+                leads_upwards,
             }
         })
         .filter(|segment| !segment.name.is_empty() || segment.is_doubtful)

@@ -1,0 +1,294 @@
+//! Paths that others lie below, compared as servers read them.
+
+use crate::{
+    error::ConfigError,
+    url::{
+        EndPoint,
+        segments::{Segment, decoded, decoded_without_parameters, is_plain, segments},
+    },
+};
+
+/// A path that others lie below, on whole segments: a root, a folder, a service.
+///
+/// It is for those who let requests through by their paths. Servers read one path differently: they decode it once or
+/// several times, cut off path parameters before that or behind, take `\` for `/`. A path is below the prefix only if it
+/// is in every reading. Names are compared in any case, as ArcGIS does: no two of its services differ by case alone.
+///
+/// ```
+/// use tower_arcgis_auth::{EndPoint, PathPrefix};
+///
+/// let public = PathPrefix::try_new("/arcgis/rest/services/Public").unwrap();
+/// assert!(public.covers("/arcgis/rest/services/Public/Roads/MapServer"));
+/// assert!(public.covers("/ArcGIS/rest/services/Publi%63"));
+/// assert!(!public.covers("/arcgis/rest/services/PublicWorks/Roads/MapServer"));
+/// assert!(!public.covers("/arcgis/rest/services/Public/..%2fSecret/MapServer"));
+///
+/// let root = PathPrefix::try_new("/arcgis").unwrap();
+/// assert_eq!(root.end_point("/arcgis//admi%6e"), Some(EndPoint::Administration));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PathPrefix {
+    /// Decoded.
+    names: Vec<Box<[u8]>>,
+}
+
+impl PathPrefix {
+    /// The prefix that `path` is, percent-encoded or plain. `/` is that of all paths.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not begin with a slash, or servers read it differently: it has `..` in it, or path parameters, or a
+    /// query.
+    pub fn try_new(path: &str) -> Result<Self, ConfigError> {
+        let error = |why: &str| Err(ConfigError::new(format!("the path `{path}` {why}")));
+        if !path.starts_with('/') {
+            return error("does not begin with a slash");
+        }
+        let decoded = decoded(path.as_bytes());
+        if ends_early(&decoded) {
+            return error("has a query, a fragment or a control character in it");
+        }
+        if segments(&decoded).any(|segment| segment.is_doubtful) {
+            return error("has `..` or a semicolon in it, which servers read differently");
+        }
+        let names = segments(&decoded)
+            .map(|segment| segment.name.into())
+            .collect();
+        Ok(Self { names })
+    }
+
+    /// Whether `path`, a request's without its query, is the prefix or lies below it, however a server reads it.
+    #[must_use]
+    pub fn covers(&self, path: &str) -> bool {
+        self.rest_of(path, |_| true)
+    }
+
+    /// Whether `path` is the prefix itself, however a server reads it.
+    #[must_use]
+    pub fn is(&self, path: &str) -> bool {
+        self.rest_of(path, |is_end| is_end)
+    }
+
+    /// How many segments it has: of two prefixes that cover a path, the one with more is the closer.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The end point that `path` names, or lies below, where this prefix is the root of a server or portal; the whole path
+    /// is given. It is one if any server may read it so. Token services and sign-in pages are known anywhere on the host,
+    /// and administration directly below the root.
+    #[must_use]
+    pub fn end_point(&self, path: &str) -> Option<EndPoint> {
+        let path = path.as_bytes();
+        if is_plain(path) {
+            return EndPoint::in_reading(path, self);
+        }
+        EndPoint::in_reading(&decoded(path), self).or_else(|| {
+            let path = decoded_without_parameters(path)?;
+            EndPoint::in_reading(&path, self)
+        })
+    }
+
+    /// What of a path lies behind the prefix, if it begins with it.
+    pub(super) fn below<'a, S>(&self, mut segments: S) -> Option<S>
+    where
+        S: Iterator<Item = Segment<'a>>,
+    {
+        self.names
+            .iter()
+            .all(|name| {
+                segments
+                    .next()
+                    .is_some_and(|segment| segment.name.eq_ignore_ascii_case(name))
+            })
+            .then_some(segments)
+    }
+
+    /// Whether the path begins with the prefix, and what is behind it, which may be its end, will do.
+    fn rest_of(&self, path: &str, will_do: impl Fn(bool) -> bool) -> bool {
+        let path = path.as_bytes();
+        if !path.starts_with(b"/") {
+            return false;
+        }
+        if is_plain(path) {
+            return self
+                .below(segments(path))
+                .is_some_and(|mut rest| will_do(rest.next().is_none()));
+        }
+        let decoded = decoded(path);
+        if ends_early(&decoded) {
+            return false;
+        }
+        let mut all = segments(&decoded);
+        let is_sure = !all.clone().any(|segment| segment.leads_upwards)
+            && !all.clone().take(self.depth()).any(|it| it.is_doubtful);
+        is_sure
+            && self
+                .below(&mut all)
+                .is_some_and(|rest| will_do(rest.next().is_none()))
+    }
+}
+
+/// Whether some servers take the path to end before its last character.
+fn ends_early(decoded: &[u8]) -> bool {
+    decoded
+        .iter()
+        .any(|byte| matches!(byte, b'?' | b'#' | 0..=0x1f | 0x7f))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn prefix(path: &str) -> PathPrefix {
+        PathPrefix::try_new(path).unwrap()
+    }
+
+    #[test]
+    fn it_covers_what_lies_below_it_in_any_spelling() {
+        let public = prefix("/arcgis/rest/services/Public%20Works/");
+        for path in [
+            "/arcgis/rest/services/Public%20Works",
+            "/arcgis/rest/services/Public%20Works/",
+            "/ARCGIS/rest/Services/public%20works/Roads/MapServer/0/query",
+            "//arcgis/rest/./services/Publi%63%2520Works/x",
+            "/arcgis/rest/services/Public%20Works/x;jsessionid=1",
+            "/arcgis/rest/services/Public%20Works/tile/1/2/3.pbf",
+        ] {
+            assert!(public.covers(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn it_does_not_cover_what_some_server_reads_otherwise() {
+        let public = prefix("/arcgis/rest/services/Public");
+        for path in [
+            "",
+            "/",
+            "*",
+            "arcgis/rest/services/Public",
+            "/arcgis/rest/services",
+            "/arcgis/rest/services/PublicWorks",
+            "/arcgis/rest/services/Secret",
+            "/arcgis/rest/services/Public/../Secret",
+            "/arcgis/rest/services/Public/%2e%2e/Secret",
+            "/arcgis/rest/services/Public/%252e%252e/Secret",
+            "/arcgis/rest/services/Public/..;/Secret",
+            "/arcgis/rest/services/Public/x%2f..%2f..%2fSecret",
+            "/arcgis/rest/services/Public\\..\\Secret",
+            "/arcgis/rest/services/Public%3f/../Secret",
+            "/arcgis/rest/services/Public%23/%2e./Secret",
+            "/arcgis/rest/services/Public%00/x",
+            "/arcgis/rest/services/Public;x/MapServer",
+            "/arcgis/rest/services;%2fPublic/Secret",
+            "/arcgis/rest/services/Public/x;%2f..%2f..%2fSecret",
+        ] {
+            assert!(!public.covers(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_prefix_itself_is_told_from_what_lies_below() {
+        let roads = prefix("/arcgis/rest/services/Roads/MapServer");
+        assert!(roads.is("/arcgis/rest/services/Roads/MapServer"));
+        assert!(roads.is("/arcgis/rest/services/R%6fads/MapServer/"));
+        assert!(!roads.is("/arcgis/rest/services/Roads/MapServer/0"));
+        assert!(!roads.is("/arcgis/rest/services/R%6fads/MapServer/0"));
+        assert!(!roads.is("/arcgis/rest/services/Roads"));
+    }
+
+    #[test]
+    fn a_prefix_that_servers_read_differently_is_refused() {
+        for path in [
+            "",
+            "arcgis",
+            "/a/../b",
+            "/a/%2e%2e",
+            "/a;b",
+            "/a?b",
+            "/a%23b",
+            "/a%00",
+        ] {
+            let error = PathPrefix::try_new(path).unwrap_err().to_string();
+            assert!(error.contains(path), "{error}");
+        }
+        assert_eq!(prefix("/").depth(), 0);
+        assert!(prefix("/").covers("/anything"));
+    }
+
+    #[test]
+    fn logins_are_known_anywhere_on_the_host_and_administration_below_the_root() {
+        let root = prefix("/gis/arcgis");
+        let login = |path: &str| root.end_point(path);
+        for path in [
+            "/gis/arcgis/tokens/generateToken",
+            "/portal/sharing/rest/generateToken",
+            "/gis/%61rcgis/tokens",
+            "/tokens",
+            "/gis/arcgis/rest/generateToken",
+            "/gis/arcgis/rest/services/../../tokens/generateToken",
+        ] {
+            assert_eq!(login(path), Some(EndPoint::Token), "{path}");
+        }
+        for path in [
+            "/gis/arcgis/admin",
+            "/gis/arcgis/manager/",
+            "/GIS/arcgis//%61dmin/services",
+            "/gis/arcgis;x/portaladmin",
+            "/gis%2farcgis/admin",
+            "/gis/x/../arcgis/admin",
+            "/gis/arcgis/rest/services/../../admin",
+        ] {
+            assert_eq!(login(path), Some(EndPoint::Administration), "{path}");
+        }
+        for path in [
+            "/gis/arcgis/rest/services/admin/MapServer",
+            "/gis/arcgis/rest/services/tokens/MapServer",
+            "/gis/arcgis/services/manager/MapServer",
+            "/gis/arcgis/rest/admin/services/Roads/FeatureServer",
+            "/gis/admin",
+            "/admin",
+            "/other/manager",
+        ] {
+            assert_eq!(login(path), None, "{path}");
+        }
+        assert_eq!(login("/gis/arcgis/rest/info"), Some(EndPoint::Information));
+    }
+
+    /// Parts of a path, and what servers decode, cut off or take for a slash.
+    fn part() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec![
+            "/", "/", "/", "/a", "/A", "/b", "a", "%61", "%2561", "%2F", "\\", "/..", "/.", "..",
+            ";x", "%3B", "%3F", "#", ".", "%2e", " ",
+        ])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1500))]
+
+        #[test]
+        fn what_is_covered_is_covered_once_decoded(parts in prop::collection::vec(part(), 0..8)) {
+            let path = format!("/{}", parts.concat());
+            let prefix = prefix("/a/b");
+            let decoded_path = String::from_utf8_lossy(&decoded(path.as_bytes())).into_owned();
+            prop_assert_eq!(prefix.covers(&path), prefix.covers(&decoded_path), "{}", path);
+            // A server that only splits and resolves dots stays below it too.
+            if prefix.covers(&path) {
+                let mut names: Vec<&str> = Vec::new();
+                for name in decoded_path.split(['/', '\\']) {
+                    match name {
+                        "" | "." => {}
+                        ".." => { names.pop(); }
+                        name => names.push(name),
+                    }
+                }
+                prop_assert!(names.len() >= 2, "{}", path);
+                let plain = |name: &str| name.trim_matches([' ', '.']).to_ascii_lowercase();
+                prop_assert_eq!((plain(names[0]), plain(names[1])), ("a".to_owned(), "b".to_owned()), "{}", path);
+            }
+        }
+    }
+}
