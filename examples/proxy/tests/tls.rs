@@ -73,6 +73,7 @@ async fn a_servers_own_certificate_in_the_ca_file_is_trusted_as_it_is() {
     let for_another_name = Ca::new("ours").signs("gis.internal");
     for identity in [
         Identity::of_openssl(),
+        Identity::of_version_1(),
         for_another_name,
         Identity::expired(),
     ] {
@@ -88,14 +89,16 @@ async fn a_servers_own_certificate_in_the_ca_file_is_trusted_as_it_is() {
 #[tokio::test]
 async fn a_server_that_shows_a_trusted_certificate_without_its_key_is_refused() {
     let arcgis = StandIn::start().await.unwrap();
-    let thief = Identity::of_openssl().with_key_of(&Identity::of_openssl());
-    let front = Front::of(&arcgis, &thief, "http/1.1").await;
-    let file = file(&front, &thief.pem);
-    let proxy = Proxy::at(&front.origin(), &["--ca-file", file.path()]).await;
-    assert_eq!(proxy.get(PARCELS).await.status, StatusCode::BAD_GATEWAY);
-    assert_eq!(arcgis.counters().requests, 0);
-    let log = proxy.terminate().await.log;
-    assert!(log.contains("BadSignature"), "{log}");
+    for identity in [Identity::of_openssl(), Identity::of_version_1()] {
+        let thief = identity.with_key_of(&Identity::of_openssl());
+        let front = Front::of(&arcgis, &thief, "http/1.1").await;
+        let file = file(&front, &thief.pem);
+        let proxy = Proxy::at(&front.origin(), &["--ca-file", file.path()]).await;
+        assert_eq!(proxy.get(PARCELS).await.status, StatusCode::BAD_GATEWAY);
+        assert_eq!(arcgis.counters().requests, 0);
+        let log = proxy.terminate().await.log;
+        assert!(log.contains("BadSignature"), "{log}");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
     reason = "test code outside of test functions"
 )]
 
+#[path = "../../../../tests/https/mod.rs"]
 pub(crate) mod https;
 
 use std::{

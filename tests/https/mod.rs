@@ -1,4 +1,5 @@
-//! Certificates, and https in front of a stand-in, which knows nothing of it.
+//! Certificates, and https in front of a stand-in, which knows nothing of it: for the tests of the proxy and of the probe.
+#![allow(dead_code, reason = "each test file uses its part of it")]
 
 use std::{
     net::SocketAddr,
@@ -10,7 +11,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use rustls::{
     ServerConfig,
     crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
     sign::{CertifiedKey, SingleCertAndKey},
 };
 use tokio::{
@@ -43,6 +44,17 @@ impl Identity {
         params.not_before = date_time_ymd(2010, 1, 1);
         params.not_after = date_time_ymd(2011, 1, 1);
         Self::self_signed(&params)
+    }
+
+    /// As `openssl x509 -req -signkey` makes it: of X.509's version 1.
+    pub(crate) fn of_version_1() -> Self {
+        let pem = include_str!("version_1.pem");
+        let key = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).unwrap();
+        Self {
+            pem: pem.to_owned(),
+            certificate: CertificateDer::from_pem_slice(pem.as_bytes()).unwrap(),
+            key: key.secret_pkcs8_der().to_vec(),
+        }
     }
 
     fn self_signed(params: &CertificateParams) -> Self {
