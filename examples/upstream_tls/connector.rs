@@ -17,7 +17,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tower::{BoxError, Service};
 
-use super::{Given, refusal::Refusals, trust, way_out::WayOut};
+use super::{Environment, Given, refusal::Refusals, trust, way_out::WayOut};
 
 /// Name look-up, TCP, the proxy on the way and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,6 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Connector {
     https: HttpsConnector<WayOut>,
     refusals: Arc<Refusals>,
+    environment: Environment,
 }
 
 impl Connector {
@@ -51,6 +52,7 @@ impl Connector {
         Ok(Self {
             https,
             refusals: Arc::new(refusals),
+            environment: given.environment.clone(),
         })
     }
 }
@@ -68,12 +70,18 @@ impl Service<Uri> for Connector {
         let connecting = self.https.call(server.clone());
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting);
         let refusals = Arc::clone(&self.refusals);
+        let way = match self.environment.proxy_to(&server) {
+            Ok(Some(through)) => {
+                format!(" through the proxy {through} of {}", through.variable)
+            }
+            Ok(None) | Err(_) => String::new(),
+        };
         Box::pin(async move {
             match connected.await {
                 Ok(Ok(connection)) => Ok(connection),
                 Ok(Err(error)) => Err(refusals.explained(error, &server)),
                 Err(_) => Err(format!(
-                    "no connection within {} seconds",
+                    "no connection{way} within {} seconds",
                     CONNECT_TIMEOUT.as_secs()
                 )
                 .into()),

@@ -122,11 +122,12 @@ fn about_certificates(report: &Report) -> Vec<String> {
         );
     }
     let arguments = &report.arguments;
-    if arguments.ca_file.is_some() || arguments.tls_name.is_some() {
+    let are_given = arguments.ca_file.is_some() || arguments.tls_name.is_some();
+    if are_given && report.server() != Server::Unknown {
         all.push(
-            "The code below trusts whom the platform trusts, by the URL's host. Where that does not do without `--ca-file` \
-             and `--tls-name`, log in by a client of your own that trusts the same: the layer's builder takes it as \
-             `token_client`, such as `TokenClient::from_rustls_config`. Put the layer over one like it."
+            "The code below trusts whom the platform trusts, and by the URL's host. Give the layer's builder a client of your \
+             own with the certificates and the name given here, as its `token_client`; \
+             `TokenClient::from_rustls_config` makes one. Put the layer over a client that trusts the same."
                 .to_owned(),
         );
     }
