@@ -19,7 +19,7 @@ pub(crate) use disabled::{shared_cache_back, shared_cache_unavailable};
 
 #[cfg(feature = "tracing")]
 mod enabled {
-    use std::time::Duration;
+    use std::{error::Error, time::Duration};
 
     use tracing::{Instrument, instrument::Instrumented};
 
@@ -53,7 +53,28 @@ mod enabled {
     }
 
     pub(crate) fn login_failed(site: &str, error: &TokenError) {
-        tracing::warn!(target: TARGET, site, refused = error.is_refused(), %error, "login failed");
+        let cause = error.source().map(chain);
+        tracing::warn!(
+            target: TARGET,
+            site,
+            refused = error.is_refused(),
+            %error,
+            // What reaches no server is in here: a name that is not found, a certificate that is not trusted.
+            cause,
+            "login failed"
+        );
+    }
+
+    /// An error with all that led to it, on one line.
+    fn chain(error: &(dyn Error + 'static)) -> String {
+        let mut words = error.to_string();
+        let mut next = error.source();
+        while let Some(cause) = next {
+            words.push_str(": ");
+            words.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        words
     }
 
     /// Once for each discovery.

@@ -16,7 +16,7 @@ use support::{
     REQUIRED, Reply, TokenService, Upstream, answer, get, info_naming, layer, reader, send,
 };
 use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuthLayer, Site};
+use tower_arcgis_auth::{ArcgisAuthLayer, Site, TokenError, token_source_fn};
 
 /// What the log says, of all tests in this program.
 #[derive(Clone, Default)]
@@ -90,6 +90,24 @@ async fn the_log_names_where_a_login_is_redirected() {
     let handle = layer(site, &service).handle().sites().remove(0);
     assert!(handle.renew().await.is_err());
     assert_eq!(log.lines(&["login failed", place]), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_says_what_caused_a_login_to_fail() {
+    let log = Log::start();
+    let source = token_source_fn(|_| async {
+        let refused = io::Error::other("certificate of unsound.test refused");
+        Err(TokenError::fault("no answer").with_source(refused))
+    });
+    let layer = ArcgisAuthLayer::try_new(Site::new("https://unsound.test").token_source(source));
+    let handle = layer.unwrap().handle().sites().remove(0);
+    assert!(handle.renew().await.is_err());
+    let words = [
+        "login failed",
+        "no answer",
+        "certificate of unsound.test refused",
+    ];
+    assert_eq!(log.lines(&words), 1);
 }
 
 #[tokio::test(start_paused = true)]

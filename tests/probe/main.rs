@@ -1,5 +1,8 @@
 //! The example `probe`, run as its program runs it, against every kind of server the stand-in knows.
 
+mod certificates;
+#[path = "../https/mod.rs"]
+mod https;
 mod options;
 mod portals;
 mod secrets;

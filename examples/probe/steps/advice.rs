@@ -82,9 +82,52 @@ fn sentences(report: &Report) -> Vec<String> {
                 .to_owned(),
         );
     }
+    all.extend(about_certificates(report));
     if report.login.is_some() && report.works().is_none() {
         all.push(
             "Nothing here asks for a token, so that yours was not looked at. Give the URL of a secured service."
+                .to_owned(),
+        );
+    }
+    all
+}
+
+fn says_of_certificate(answer: &Answer) -> bool {
+    let says = answer.says.as_deref().unwrap_or_default();
+    says.contains("--ca-file") || says.contains("--tls-name")
+}
+
+/// What the words of an error say of certificates, and what follows from the options that are given for them.
+fn about_certificates(report: &Report) -> Vec<String> {
+    let mut all = Vec::new();
+    let login = report.login.as_ref().filter(|login| !login.works);
+    let unreachable = Some(&report.without_login).filter(|answer| answer.kind == Kind::Unreachable);
+    let words = [
+        unreachable.and_then(|answer| answer.says.as_deref()),
+        login.map(|login| login.says.as_str()),
+    ];
+    let names = |option: &str| words.iter().flatten().any(|words| words.contains(option));
+    if names("--tls-name") {
+        all.push(
+            "The server's certificate is for another name than the URL's host. If it is the right server, add \
+             `--tls-name NAME` with a name of the certificate's."
+                .to_owned(),
+        );
+    }
+    if names("--ca-file") {
+        all.push(
+            "The server's certificate is not trusted. If it is the right server, add `--ca-file PEM` with the certificate of \
+             the CA that signed it, or with its own."
+                .to_owned(),
+        );
+    }
+    let arguments = &report.arguments;
+    let are_given = arguments.ca_file.is_some() || arguments.tls_name.is_some();
+    if are_given && report.server() != Server::Unknown {
+        all.push(
+            "The code below trusts whom the platform trusts, and by the URL's host. Give the layer's builder a client of your \
+             own with the certificates and the name given here, as its `token_client`; \
+             `TokenClient::from_rustls_config` makes one. Put the layer over a client that trusts the same."
                 .to_owned(),
         );
     }
@@ -135,6 +178,8 @@ fn about(answer: &Answer, report: &Report) -> Option<&'static str> {
             "Check the URL: a service's is like https://gis.example.com/arcgis/rest/services/Roads/MapServer?f=json, with \
              the web adaptor's name, mostly `arcgis`, behind the host.",
         ),
+        // Of that there is more to say.
+        Kind::Unreachable if says_of_certificate(answer) => None,
         Kind::Unreachable => Some("Check the URL, the network, and the server's certificate."),
         Kind::Challenge(_) | Kind::Open => None,
     }
@@ -198,6 +243,12 @@ fn proxy(report: &Report) -> Option<String> {
     }
     if let Some(referer) = &report.arguments.referer {
         words.extend(["--referer".to_owned(), referer.clone()]);
+    }
+    if let Some(file) = &report.arguments.ca_file {
+        words.extend(["--ca-file".to_owned(), file.clone()]);
+    }
+    if let Some(name) = &report.arguments.tls_name {
+        words.extend(["--tls-name".to_owned(), name.clone()]);
     }
     if report.arguments.sends_portal_token {
         words.push("--send-portal-token".to_owned());

@@ -11,7 +11,7 @@ pub(crate) struct Answer {
     pub(crate) kind: Kind,
     status: Option<StatusCode>,
     /// The server's own words, or why there are none.
-    says: Option<String>,
+    pub(crate) says: Option<String>,
     /// Only ArcGIS answers like that.
     pub(crate) is_arcgis: bool,
 }

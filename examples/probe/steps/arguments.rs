@@ -15,12 +15,15 @@ probe [URL] [OPTIONS]
   --send-portal-token    send the portal's own token where the portal makes none for the server; it opens all of it
   --credentials-in-url   send user name and password in the URL to a server of ArcGIS 10.2 or older that reads them
                          nowhere else: every server on the way may log them
+  --ca-file PEM          certificates to trust besides the platform's; a server's own is trusted as it is
+  --tls-name NAME        the name to check the certificate of the URL's host for, where it is for another
   --allow-insecure-http  let the password travel over plain http
   --json                 one JSON object in place of text
   --help
 
 Secrets come from the environment only: ARCGIS_USERNAME and ARCGIS_PASSWORD, or ARCGIS_CLIENT_ID and
-ARCGIS_CLIENT_SECRET, or ARCGIS_API_KEY, or ARCGIS_TOKEN. Without any, there is no login.
+ARCGIS_CLIENT_SECRET, or ARCGIS_API_KEY, or ARCGIS_TOKEN. Without any, there is no login. HTTPS_PROXY and NO_PROXY say
+which proxy https servers are reached through.
 
 It ends with 0 if the URL can be used with what was given, 1 if not, 2 for a command line that cannot work.
 ";
@@ -40,6 +43,8 @@ pub(crate) struct Arguments {
     pub(crate) token_url: Option<String>,
     pub(crate) trusted: Vec<String>,
     pub(crate) referer: Option<String>,
+    pub(crate) ca_file: Option<String>,
+    pub(crate) tls_name: Option<String>,
     pub(crate) sends_portal_token: bool,
     pub(crate) credentials_in_url: bool,
     pub(crate) insecure_http: bool,
@@ -72,6 +77,8 @@ pub(crate) fn read(mut given: impl Iterator<Item = String>) -> Result<Wanted, St
             "--portal" => read.portal = Some(value()?),
             "--token-url" => read.token_url = Some(value()?),
             "--trust" => read.trusted.push(value()?),
+            "--ca-file" => read.ca_file = Some(value()?),
+            "--tls-name" => read.tls_name = Some(value()?),
             "--referer" => read.referer = Some(value()?),
             _ if option.starts_with('-') => {
                 // Without two dashes it may be a secret.
@@ -94,6 +101,8 @@ pub(crate) fn read(mut given: impl Iterator<Item = String>) -> Result<Wanted, St
         || read.sends_portal_token
         || read.credentials_in_url
         || read.referer.is_some()
+        || read.ca_file.is_some()
+        || read.tls_name.is_some()
         || read.insecure_http
         || !read.trusted.is_empty();
     if read.url.is_none() && is_about_a_site {

@@ -13,11 +13,6 @@ use bytes::Bytes;
 use http::{Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Body, Incoming};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use tokio::time::timeout;
 use tower::{Layer, Service, ServiceExt};
 use tower_arcgis_auth::{ArcgisAuthLayer, ReplayBody, RequestFacts, Site, SiteReport, SkipReason};
@@ -25,9 +20,8 @@ use tower_arcgis_auth::{ArcgisAuthLayer, ReplayBody, RequestFacts, Site, SiteRep
 use super::{
     answer::{Answer, Kind, without},
     option_names::in_options,
+    reach::{Http, Reach, chain},
 };
-
-type Http<B> = Client<HttpsConnector<HttpConnector>, B>;
 
 /// More than a login may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -105,10 +99,10 @@ pub(crate) fn shown(uri: &Uri) -> String {
 }
 
 /// Asks without a token. What REST answers with a page for browsers is asked again for JSON, which says more.
-pub(crate) async fn without_token(uri: &Uri, secrets: &[String]) -> Answer {
-    let answer = ask_plainly(uri, secrets).await;
+pub(crate) async fn without_token(reach: &Reach, uri: &Uri, secrets: &[String]) -> Answer {
+    let answer = ask_plainly(reach, uri, secrets).await;
     match in_json(uri) {
-        Some(in_json) if answer.kind == Kind::Page => ask_plainly(&in_json, secrets).await,
+        Some(in_json) if answer.kind == Kind::Page => ask_plainly(reach, &in_json, secrets).await,
         _ => answer,
     }
 }
@@ -125,11 +119,8 @@ pub(crate) fn in_json(uri: &Uri) -> Option<Uri> {
     format!("{uri}{more}f=json").parse().ok()
 }
 
-async fn ask_plainly(uri: &Uri, secrets: &[String]) -> Answer {
-    let client = match client::<Full<Bytes>>() {
-        Ok(client) => client,
-        Err(error) => return Answer::unreachable(chain(&*error)),
-    };
+async fn ask_plainly(reach: &Reach, uri: &Uri, secrets: &[String]) -> Answer {
+    let client = reach.client::<Full<Bytes>>();
     let asked = async {
         let response = client
             .request(get(uri))
@@ -150,15 +141,20 @@ async fn ask_plainly(uri: &Uri, secrets: &[String]) -> Answer {
 
 /// Asks through the layer, which logs in once. The error is a setting that cannot work.
 pub(crate) async fn with_login(
+    reach: &Reach,
     site: Site,
     uri: Uri,
     insist: bool,
     mut secrets: Vec<String>,
 ) -> Result<(Login, Option<Answer>), String> {
-    let layer = ArcgisAuthLayer::try_new(site).map_err(|error| error.to_string())?;
+    let layer = ArcgisAuthLayer::builder()
+        .add_site(site)
+        .token_client(reach.token_client())
+        .build()
+        .map_err(|error| error.to_string())?;
     let tokens = Arc::new(Mutex::new(Vec::new()));
     let inner = Insisting {
-        client: client().map_err(|error| chain(&*error))?,
+        client: reach.client(),
         insist,
         tokens: Arc::clone(&tokens),
     };
@@ -212,17 +208,6 @@ fn no_answer() -> String {
     format!("no answer within {} seconds", PATIENCE.as_secs())
 }
 
-/// An error and what it came from, on one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    words
-}
-
 fn get(uri: &Uri) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::default());
     *request.uri_mut() = uri.clone();
@@ -274,27 +259,4 @@ impl Service<Request<ReplayBody<Full<Bytes>>>> for Insisting {
         let client = self.client.clone();
         Box::pin(async move { Ok(client.request(request).await?.map(Either::Right)) })
     }
-}
-
-fn client<B>() -> Result<Http<B>, Box<dyn Error>>
-where
-    B: Body + Send,
-    B::Data: Send,
-{
-    let tls = || {
-        let provider = rustls::crypto::ring::default_provider().into();
-        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
-    };
-    // A machine without root certificates can still ask over http.
-    let tls = match tls()?.try_with_platform_verifier() {
-        Ok(tls) => tls,
-        Err(_) => tls()?.with_root_certificates(rustls::RootCertStore::empty()),
-    }
-    .with_no_client_auth();
-    let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
-        .https_or_http()
-        .enable_http1()
-        .build();
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
 }

@@ -5,6 +5,7 @@ mod answer;
 mod arguments;
 mod ask;
 pub(crate) mod option_names;
+mod reach;
 mod report;
 mod who;
 
@@ -16,6 +17,7 @@ use tower_arcgis_auth::Site;
 use self::{
     arguments::{Arguments, HELP, Wanted},
     option_names::in_options,
+    reach::Reach,
     report::Report,
     who::Who,
 };
@@ -60,7 +62,11 @@ pub(crate) async fn run(
         Ok(site) => site,
         Err(wrong) => return refused(&wrong, progress),
     };
-    let report = match probe(site, &url, who, arguments.clone(), progress).await? {
+    let reach = match Reach::new(&url, &arguments, variable) {
+        Ok(reach) => reach,
+        Err(wrong) => return refused(&wrong, progress),
+    };
+    let report = match probe(&reach, site, &url, who, arguments.clone(), progress).await? {
         Ok(report) => report,
         Err(wrong) => return refused(&wrong, progress),
     };
@@ -114,17 +120,21 @@ fn site(arguments: &Arguments, url: &str, who: Option<&Who>) -> Result<Site, Str
 
 /// Asks, logs in, asks again. The inner error is a setting that cannot work.
 async fn probe(
+    reach: &Reach,
     site: Site,
     url: &str,
     who: Option<Who>,
     arguments: Arguments,
     progress: &mut dyn Write,
 ) -> io::Result<Result<Report, String>> {
+    if let Some(way) = &reach.way {
+        writeln!(progress, "{way}")?;
+    }
     writeln!(
         progress,
         "Asking the server what it is, with no credential …"
     )?;
-    let site_report = match tower_arcgis_auth::site_report(&site, None).await {
+    let site_report = match tower_arcgis_auth::site_report(&site, reach.token_client()).await {
         Ok(site_report) => site_report,
         Err(error) => return Ok(Err(error.to_string())),
     };
@@ -133,7 +143,7 @@ async fn probe(
     let secrets = who
         .as_ref()
         .map_or_else(Vec::new, |who| who.secrets.clone());
-    let without_login = ask::without_token(&target, &secrets).await;
+    let without_login = ask::without_token(reach, &target, &secrets).await;
     let target_in_json = ask::in_json(&target).unwrap_or(target.clone());
     let mut report = Report::new(site_report, &target, without_login, who, arguments);
     if let Some(who) = report.who_logs_in() {
@@ -147,7 +157,7 @@ async fn probe(
         }
         // Of a URL that asks for nothing, the probe itself asks for the token.
         let insist = report.is_open_without_login();
-        match ask::with_login(site, target_in_json, insist, secrets).await {
+        match ask::with_login(reach, site, target_in_json, insist, secrets).await {
             Ok((login, answer)) => report.logged_in(login, answer),
             Err(error) => return Ok(Err(error)),
         }

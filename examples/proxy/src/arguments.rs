@@ -1,13 +1,10 @@
 //! The command line, and what is made of it: settings that can work, or one clear sentence why not.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
 use http::Uri;
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::pki_types::{CertificateDer, ServerName};
 use tower_arcgis_auth::{CallerToken, Site, TokenPlacement};
 
 use crate::{
@@ -15,6 +12,7 @@ use crate::{
     login::{Login, Named},
     origin::Upstream,
     shared_cache::{Sharing, shared_cache},
+    upstream::{read_certificates, tls_name},
 };
 
 /// A reverse proxy in front of a secured ArcGIS: it logs in, signs what passes, and callers never see a login.
@@ -148,8 +146,18 @@ pub(crate) struct Arguments {
     credentials_in_url: bool,
 
     /// Certificates (PEM) to trust besides the platform's, for requests and logins
+    ///
+    /// Those of CAs, and servers' own: these are trusted as they are, also where they are self-signed, for another name or
+    /// have expired.
     #[arg(long, value_name = "PEM", requires = "upstream")]
     ca_file: Option<PathBuf>,
+
+    /// The name to check the upstream's certificate for, in place of the host in --upstream, and to ask it by (SNI)
+    ///
+    /// For an upstream given by its address, or by a name that its certificate lacks. It is for logins at that host too, not
+    /// for those at another; the `Host` of requests stays that of --upstream.
+    #[arg(long, value_name = "NAME", requires = "upstream", value_parser = tls_name)]
+    tls_name: Option<ServerName<'static>>,
 
     /// Let the password or secret travel over plain http, where everyone on the way can read it
     #[arg(long, requires = "upstream")]
@@ -185,6 +193,7 @@ pub(crate) struct Target {
     pub(crate) portal: Option<String>,
     pub(crate) trusted_token_services: Vec<String>,
     pub(crate) certificates: Vec<CertificateDer<'static>>,
+    pub(crate) tls_name: Option<ServerName<'static>>,
     pub(crate) sharing: Option<Sharing>,
     pub(crate) insecure_http: bool,
     pub(crate) sends_portal_token: bool,
@@ -284,9 +293,10 @@ impl Arguments {
             portal: self.portal.clone(),
             trusted_token_services: self.trust_token_service.clone(),
             certificates: match &self.ca_file {
-                Some(file) => certificates(file)?,
+                Some(file) => read_certificates(file)?,
                 None => Vec::new(),
             },
+            tls_name: self.tls_name.clone(),
             sharing: shared_cache(redis, self.cache_key_file.as_deref())?,
             insecure_http: self.allow_insecure_http,
             sends_portal_token: self.send_portal_token,
@@ -321,17 +331,4 @@ fn check_portal(url: &str) -> Result<(), String> {
         "the URL of --portal cannot be used; write the part before /sharing, like https://portal.example.com/portal"
             .to_owned(),
     )
-}
-
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let shown = file.display();
-    let certificates = CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| format!("the certificates in {shown} cannot be read: {error}"))?;
-    if certificates.is_empty() {
-        return Err(format!(
-            "there is no certificate in {shown}; it must be PEM, with lines `-----BEGIN CERTIFICATE-----`"
-        ));
-    }
-    Ok(certificates)
 }

@@ -23,7 +23,7 @@ use std::{
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use tokio::{net::TcpListener, runtime::Runtime};
 use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuthLayer, Site, TokenClient};
+use tower_arcgis_auth::{ArcgisAuthLayer, Site};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
     option_names::{InOptions, in_options},
     serve::{StopSignals, serve},
     try_out::TryOut,
-    upstream::{SigningClient, client, tls},
+    upstream::{Clients, Environment, SigningClient, announce_way_out},
 };
 
 fn main() -> ExitCode {
@@ -98,7 +98,9 @@ async fn run(arguments: &Arguments, target: Option<Target>) -> Result<(), Failur
             (try_out.target().map_err(Failure::Machine)?, Some(try_out))
         }
     };
-    let client = signing_client(arguments, &target)?;
+    let environment = Environment::read(&|name| env::var(name).ok());
+    let clients = Clients::new(&target, &environment).map_err(Failure::Arguments)?;
+    let client = signing_client(arguments, &target, clients)?;
     let listener = TcpListener::bind(arguments.listen).await.map_err(|error| {
         Failure::Machine(format!(
             "cannot listen on {}: {error}; choose another address with --listen",
@@ -109,6 +111,7 @@ async fn run(arguments: &Arguments, target: Option<Target>) -> Result<(), Failur
         .local_addr()
         .map_err(|error| Failure::Machine(format!("the listening address is unknown: {error}")))?;
     announce(&target);
+    announce_way_out(&target, &environment);
     if let Some(sharing) = target.sharing {
         tokio::spawn(async move { sharing.check().await });
     }
@@ -165,16 +168,11 @@ fn announce(target: &Target) {
 }
 
 /// The layer over the client: what it sends is signed, and challenges are answered.
-fn signing_client(arguments: &Arguments, target: &Target) -> Result<SigningClient, Failure> {
-    let needs_tls = target.upstream.is_https()
-        || target
-            .token_url
-            .iter()
-            .chain(&target.portal)
-            .chain(&target.trusted_token_services)
-            .any(|url| url.starts_with("https:"));
-    let tls = tls(&target.certificates, needs_tls).map_err(Failure::Arguments)?;
-
+fn signing_client(
+    arguments: &Arguments,
+    target: &Target,
+    clients: Clients,
+) -> Result<SigningClient, Failure> {
     let site = Site::new(target.upstream.root_url())
         // All callers of the proxy may see an answer; a cache on the way lets others see it too.
         .private_answers(true);
@@ -205,8 +203,8 @@ fn signing_client(arguments: &Arguments, target: &Target) -> Result<SigningClien
     }
     let layer = ArcgisAuthLayer::builder()
         .add_site(site)
-        .token_client(TokenClient::from_rustls_config(tls.clone()))
+        .token_client(clients.logins)
         .build()
         .map_err(Failure::arguments)?;
-    Ok(layer.layer(client(tls)))
+    Ok(layer.layer(clients.requests))
 }

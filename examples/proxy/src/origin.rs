@@ -5,6 +5,8 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 
+use crate::upstream::is_loopback;
+
 /// Where ArcGIS is installed unless someone chose otherwise.
 const DEFAULT_ROOT: &str = "/arcgis";
 
@@ -77,12 +79,7 @@ impl Upstream {
 
     /// Whether the way there ends on this machine.
     pub(crate) fn is_loopback(&self) -> bool {
-        let host = self.authority.host();
-        let address = host.trim_start_matches('[').trim_end_matches(']');
-        host.eq_ignore_ascii_case("localhost")
-            || address
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|address| address.is_loopback())
+        is_loopback(self.authority.host())
     }
 
     /// The upstream's URL for what was asked of the proxy: the path and query as they came, the rest fixed.

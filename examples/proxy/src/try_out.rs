@@ -30,6 +30,7 @@ impl TryOut {
             portal: None,
             trusted_token_services: Vec::new(),
             certificates: Vec::new(),
+            tls_name: None,
             sharing: None,
             insecure_http: false,
             sends_portal_token: false,

@@ -1,111 +1,99 @@
-//! The client for the upstream: whom it trusts, how long it waits for a connection.
+//! The clients for the upstream, for requests and for logins: both reach it in the same way.
 
-use std::{
-    error::Error,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+#[path = "../../upstream_tls/mod.rs"]
+mod tls;
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use http::Uri;
-use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use http_body_util::Full;
+use hyper::body::{Body, Incoming};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::{CryptoProvider, ring},
-    pki_types::CertificateDer,
-};
-use rustls_platform_verifier::Verifier;
-use tower::{BoxError, Service};
-use tower_arcgis_auth::{ArcgisAuth, ReplayBody};
+use tower_arcgis_auth::{ArcgisAuth, ReplayBody, TokenClient};
 
-/// Name look-up, TCP and TLS together.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use self::tls::{Connector, Given};
+pub(crate) use self::tls::{Environment, chain, is_loopback, read_certificates, tls_name};
+use crate::arguments::Target;
+
 /// Shorter than servers keep idle connections, so that seldom a request is sent on one that is just being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-pub(crate) type HttpClient = Client<Connector, ReplayBody<Incoming>>;
-pub(crate) type SigningClient = ArcgisAuth<HttpClient>;
+type HttpClient<B> = Client<Connector, B>;
+pub(crate) type SigningClient = ArcgisAuth<HttpClient<ReplayBody<Incoming>>>;
 
-/// Trusts the platform's certificates and `extra`. A platform without any is an error only where nothing else is
-/// trusted and `https` is `needed`.
-pub(crate) fn tls(extra: &[CertificateDer<'static>], needed: bool) -> Result<ClientConfig, String> {
-    let provider: Arc<CryptoProvider> = ring::default_provider().into();
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be set up: {error}"))?;
-    match Verifier::new_with_extra_roots(extra.iter().cloned(), provider) {
-        Ok(verifier) => Ok(builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth()),
-        Err(error) if !extra.is_empty() => Err(format!(
-            "a certificate of --ca-file cannot be trusted: {error}"
-        )),
-        Err(error) if needed => Err(format!(
-            "the platform has no certificates to trust ({error}); install them (Debian: the package ca-certificates) \
-             or name some with --ca-file"
-        )),
-        Err(_) => Ok(builder
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth()),
-    }
+/// The clients for a target.
+pub(crate) struct Clients {
+    pub(crate) requests: HttpClient<ReplayBody<Incoming>>,
+    pub(crate) logins: TokenClient,
 }
 
-/// A client that follows no redirect, takes no proxy from the environment, and speaks HTTP/2 where the upstream does.
-pub(crate) fn client(tls: ClientConfig) -> HttpClient {
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
-        .https_or_http()
-        .enable_http1()
-        .enable_http2()
-        .wrap_connector(tcp);
-    Client::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-        .build(Connector(connector))
-}
-
-/// Makes connections, and gives up after [`CONNECT_TIMEOUT`].
-#[derive(Clone)]
-pub(crate) struct Connector(HttpsConnector<HttpConnector>);
-
-impl Service<Uri> for Connector {
-    type Response = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, upstream: Uri) -> Self::Future {
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.0.call(upstream));
-        Box::pin(async move {
-            connected.await.unwrap_or_else(|_| {
-                Err(format!("no connection within {} seconds", CONNECT_TIMEOUT.as_secs()).into())
-            })
+impl Clients {
+    /// An error is an option or a variable that cannot work.
+    pub(crate) fn new(target: &Target, environment: &Environment) -> Result<Self, String> {
+        let given = Given {
+            certificates: target.certificates.clone(),
+            name: target.tls_name.clone(),
+            environment: environment.clone(),
+        };
+        for server in servers(target) {
+            environment.proxy_to(&server)?;
+        }
+        let needs_tls = servers(target).any(|server| server.scheme_str() == Some("https"));
+        let upstream = upstream(target);
+        let connector = Connector::new(&upstream, &given, needs_tls)?;
+        Ok(Self {
+            requests: client(connector.clone()),
+            logins: TokenClient::new(client::<Full<Bytes>>(connector)),
         })
     }
 }
 
-/// An error with all that led to it, on one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
+/// A client that follows no redirect, and speaks HTTP/2 where the server does.
+fn client<B>(connector: Connector) -> HttpClient<B>
+where
+    B: Body + Send,
+    B::Data: Send,
+{
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        .build(connector)
+}
+
+/// Says through which proxy the way to the upstream leads.
+pub(crate) fn announce_way_out(target: &Target, environment: &Environment) {
+    let upstream = upstream(target);
+    if let Ok(Some(through)) = environment.proxy_to(&upstream) {
+        tracing::info!(
+            proxy = %through,
+            variable = through.variable,
+            "requests to the upstream go through a proxy"
+        );
     }
-    text
+    if let Some(variable) = environment.not_honoured_for(&upstream) {
+        tracing::warn!(
+            variable,
+            "a proxy is named, and not used: requests to an upstream at plain http go straight there"
+        );
+    }
+}
+
+fn upstream(target: &Target) -> Uri {
+    target.upstream.root_url().parse().unwrap_or_default()
+}
+
+/// The servers that are known before any is asked. What is no URL is refused elsewhere.
+fn servers(target: &Target) -> impl Iterator<Item = Uri> {
+    let logins = target
+        .token_url
+        .iter()
+        .chain(&target.portal)
+        .chain(&target.trusted_token_services)
+        .filter_map(|url| url.parse().ok());
+    std::iter::once(upstream(target)).chain(logins)
 }

@@ -126,6 +126,11 @@ async fn arguments_that_cannot_work_are_refused_with_a_reason() {
             "--ca-file cannot be trusted",
         ),
         (vec!["--ca-file", no_pem.path()], "--upstream <URL>"),
+        (vec!["--tls-name", "gis.internal"], "--upstream <URL>"),
+        (
+            [&UPSTREAM[..], &["--tls-name", "gis.internal:6443"]].concat(),
+            "without a port",
+        ),
         (vec!["--send-portal-token"], "--upstream <URL>"),
         (vec!["--credentials-in-url"], "--upstream <URL>"),
         (

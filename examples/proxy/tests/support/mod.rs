@@ -6,6 +6,9 @@
     reason = "test code outside of test functions"
 )]
 
+#[path = "../../../../tests/https/mod.rs"]
+pub(crate) mod https;
+
 use std::{
     fs,
     net::SocketAddr,
@@ -76,6 +79,14 @@ pub(crate) fn program(arguments: &[&str], variables: &[(&str, &str)]) -> Command
         "ARCGIS_TOKEN",
         "ARCGIS_REDIS_URL",
         "ARCGIS_CACHE_KEY",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
     ] {
         command.env_remove(name);
     }
