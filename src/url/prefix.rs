@@ -4,7 +4,8 @@ use crate::{
     error::ConfigError,
     url::{
         EndPoint,
-        segments::{Segment, decoded, decoded_without_parameters, is_plain, segments},
+        paths::in_any_reading,
+        segments::{Segment, decoded, is_plain, segments},
     },
 };
 
@@ -80,14 +81,7 @@ impl PathPrefix {
     /// and administration directly below the root.
     #[must_use]
     pub fn end_point(&self, path: &str) -> Option<EndPoint> {
-        let path = path.as_bytes();
-        if is_plain(path) {
-            return EndPoint::in_reading(path, self);
-        }
-        EndPoint::in_reading(&decoded(path), self).or_else(|| {
-            let path = decoded_without_parameters(path)?;
-            EndPoint::in_reading(&path, self)
-        })
+        in_any_reading(path.as_bytes(), |path| EndPoint::in_reading(path, self))
     }
 
     /// What of a path lies behind the prefix, if it begins with it.

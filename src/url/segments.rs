@@ -79,6 +79,27 @@ pub(super) fn decoded_without_parameters(path: &[u8]) -> Option<Vec<u8>> {
     Some(decoded(&rest))
 }
 
+/// A decoded path as a server has it that resolves what leads upwards; `None` where nothing does.
+pub(super) fn resolved(decoded: &[u8]) -> Option<Vec<u8>> {
+    if !segments(decoded).any(|segment| segment.leads_upwards) {
+        return None;
+    }
+    let mut names: Vec<&[u8]> = Vec::new();
+    for segment in segments(decoded) {
+        if segment.leads_upwards {
+            names.pop();
+        } else {
+            names.push(segment.name);
+        }
+    }
+    let mut path = Vec::with_capacity(decoded.len());
+    for name in names {
+        path.push(b'/');
+        path.extend_from_slice(name);
+    }
+    Some(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

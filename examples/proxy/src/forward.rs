@@ -5,16 +5,12 @@ use std::{net::IpAddr, sync::Arc};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::{
-        ALLOW, AUTHORIZATION, CONTENT_LOCATION, CONTENT_TYPE, EXPECT, HOST, HeaderName, LOCATION,
-        REFERER,
-    },
+    header::{AUTHORIZATION, CONTENT_LOCATION, EXPECT, HOST, HeaderName, LOCATION, REFERER},
     request,
 };
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
-use serde_json::json;
 use tokio::time::Instant;
 use tower::ServiceExt;
 use tower_arcgis_auth::ResponseBody;
@@ -22,12 +18,11 @@ use tower_arcgis_auth::ResponseBody;
 use crate::{
     headers::{X_FORWARDED_FOR, remove_hop_by_hop, set_forwarded, set_no_store},
     origin::Upstream,
+    refusal::{Refusal, error},
+    request_body::RequestBody,
     upstream::{SigningClient, chain},
     warnings::{Watched, other_root, warn_of_https, watch},
 };
-
-/// What ArcGIS knows, and what others might.
-const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// The upstream's body as it comes, or looked at as it passes, or a few words of the proxy's own.
 pub(crate) type Body = Either<ResponseBody<Incoming>, Either<Watched, Full<Bytes>>>;
@@ -63,12 +58,17 @@ impl Forward {
     }
 
     /// Answers one request of `caller`'s. Whatever goes wrong is an answer too.
-    pub(crate) async fn answer(self, request: Request<Incoming>, caller: IpAddr) -> Response<Body> {
+    pub(crate) async fn answer(
+        self,
+        request: Request<RequestBody>,
+        caller: IpAddr,
+    ) -> Response<Body> {
         let started = Instant::now();
         let method = request.method().clone();
         // Without the query: there the tokens are.
         let path = request.uri().path().to_owned();
         let (parts, body) = request.into_parts();
+        let fault = body.fault();
         let mut auth = None;
         let response = match self.towards_upstream(parts, caller) {
             Ok(parts) => {
@@ -78,10 +78,13 @@ impl Forward {
                         auth = Some(response.body().outcome().clone());
                         self.towards_caller(response, &method, &path)
                     }
-                    Err(error) => self.no_answer(&error),
+                    Err(error) => match fault.and_then(|fault| fault.refusal()) {
+                        Some(refusal) => refused(refusal),
+                        None => self.no_answer(&error),
+                    },
                 }
             }
-            Err(refusal) => refusal.answer(),
+            Err(refusal) => refused(refusal),
         };
         tracing::debug!(
             %caller,
@@ -189,11 +192,11 @@ impl Forward {
         } else {
             "The connection broke before there was an answer. The proxy's log says why."
         };
-        error(
+        own(error(
             StatusCode::BAD_GATEWAY,
             "The ArcGIS server behind this proxy does not answer.",
             detail,
-        )
+        ))
     }
 }
 
@@ -205,44 +208,10 @@ fn is_refused(method: &Method) -> bool {
         .any(|refused| method.as_str().eq_ignore_ascii_case(refused))
 }
 
-/// A request the upstream never sees.
-enum Refusal {
-    Method,
-    Target,
+fn refused(refusal: Refusal) -> Response<Body> {
+    own(refusal.answer())
 }
 
-impl Refusal {
-    fn answer(self) -> Response<Body> {
-        match self {
-            Self::Method => {
-                let mut answer = error(
-                    StatusCode::METHOD_NOT_ALLOWED,
-                    "This method is not allowed here.",
-                    "The proxy serves one ArcGIS; it opens no tunnels and answers neither TRACE nor TRACK.",
-                );
-                answer
-                    .headers_mut()
-                    .insert(ALLOW, HeaderValue::from_static(ALLOWED));
-                answer
-            }
-            Self::Target => error(
-                StatusCode::BAD_REQUEST,
-                "This request target is not served here.",
-                "It must be a path, beginning with a slash.",
-            ),
-        }
-    }
-}
-
-/// An error of the proxy's own, in ArcGIS's words.
-fn error(status: StatusCode, message: &str, detail: &str) -> Response<Body> {
-    let body = json!({
-        "error": { "code": status.as_u16(), "message": message, "details": [detail] }
-    });
-    let mut response = Response::new(Either::Right(Either::Right(Full::from(body.to_string()))));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    set_no_store(headers);
-    response
+fn own(answer: Response<Full<Bytes>>) -> Response<Body> {
+    answer.map(|body| Either::Right(Either::Right(body)))
 }

@@ -2,13 +2,19 @@
 
 #![warn(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod access;
 mod arguments;
+mod connections;
+mod cors;
 mod forward;
 mod headers;
 mod login;
+mod open_files;
 mod option_names;
 mod origin;
-mod serve;
+mod refusal;
+mod request_body;
+mod service;
 mod shared_cache;
 mod try_out;
 mod upstream;
@@ -17,29 +23,35 @@ mod warnings;
 use std::{
     env, fmt,
     io::{self, Write},
+    net::SocketAddr,
     process::ExitCode,
+    sync::Arc,
 };
 
-use clap::{CommandFactory, Parser, error::ErrorKind};
+use clap::error::ErrorKind;
 use tokio::{net::TcpListener, runtime::Runtime};
 use tower::Layer;
 use tower_arcgis_auth::{ArcgisAuthLayer, Site};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
+    access::Access,
     arguments::{Arguments, Target},
+    connections::{Patience, Places, StopSignals, serve},
+    cors::cors,
     forward::Forward,
     option_names::{InOptions, in_options},
-    serve::{StopSignals, serve},
+    request_body::BodyLimits,
+    service::{Service, Steps},
     try_out::TryOut,
     upstream::{Clients, Environment, SigningClient, announce_way_out},
 };
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     match start(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Arguments(message)) => Arguments::command()
+        Err(Failure::Arguments(message)) => Arguments::described()
             .error(ErrorKind::ValueValidation, message)
             .exit(),
         Err(Failure::Machine(message)) => {
@@ -91,7 +103,7 @@ fn start_logging() -> Result<(), Failure> {
 }
 
 async fn run(arguments: &Arguments, target: Option<Target>) -> Result<(), Failure> {
-    let (target, try_out) = match target {
+    let (mut target, try_out) = match target {
         Some(target) => (target, None),
         None => {
             let try_out = TryOut::start().await.map_err(Failure::Machine)?;
@@ -112,11 +124,10 @@ async fn run(arguments: &Arguments, target: Option<Target>) -> Result<(), Failur
         .map_err(|error| Failure::Machine(format!("the listening address is unknown: {error}")))?;
     announce(&target);
     announce_way_out(&target, &environment);
-    if let Some(sharing) = target.sharing {
+    if let Some(sharing) = target.sharing.take() {
         tokio::spawn(async move { sharing.check().await });
     }
-    let passing = arguments.passing(target.login.as_ref());
-    let forward = Forward::new(client, target.upstream, passing);
+    let service = service(arguments, client, target, address)?;
     let stop = StopSignals::listen()
         .map_err(|error| Failure::Machine(format!("signals cannot be listened to: {error}")))?;
 
@@ -127,7 +138,7 @@ async fn run(arguments: &Arguments, target: Option<Target>) -> Result<(), Failur
     writeln!(stdout, "listening on http://{address}")
         .and_then(|()| stdout.flush())
         .map_err(|error| Failure::Machine(format!("stdout cannot be written to: {error}")))?;
-    serve(listener, forward, stop).await;
+    serve(listener, service, arguments.limits.http2_keep_alive, stop).await;
     Ok(())
 }
 
@@ -165,6 +176,46 @@ fn announce(target: &Target) {
             }
         );
     }
+}
+
+/// What requests pass, as the command line has it.
+fn service(
+    arguments: &Arguments,
+    client: SigningClient,
+    target: Target,
+    listening: SocketAddr,
+) -> Result<Service, Failure> {
+    let limits = &arguments.limits;
+    let most = open_files::places(limits.max_connections);
+    let patience = Patience {
+        headers: limits.header_timeout,
+        idle: limits.idle_timeout,
+    };
+    let per_address = limits.max_connections_per_address;
+    let places = Places::new(most, per_address.unwrap_or(most.div_ceil(2)), patience);
+    let roots = target.roots().map_err(Failure::Arguments)?;
+    let access = Arc::new(Access::new(&arguments.access, listening, roots));
+    let passing = arguments.passing(target.login.as_ref());
+    if target.login.is_some()
+        && !listening.ip().to_canonical().is_loopback()
+        && !arguments.access.limits_callers()
+    {
+        tracing::warn!(
+            "everyone who reaches {listening} has the rights of the account: limit what they may ask for with \
+             --allow-path, --allow-referer or --rate-limit, or listen on 127.0.0.1 behind a web server that decides who \
+             may come"
+        );
+    }
+    Ok(Service::new(Steps {
+        cors: cors(&arguments.access, &access),
+        access,
+        places,
+        body_limits: BodyLimits {
+            most: limits.max_body_size,
+            patience: limits.body_timeout,
+        },
+        forward: Forward::new(client, target.upstream, passing),
+    }))
 }
 
 /// The layer over the client: what it sends is signed, and challenges are answered.

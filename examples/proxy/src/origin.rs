@@ -122,6 +122,13 @@ impl Upstream {
         })
     }
 
+    /// The path of a URL on this host.
+    pub(crate) fn path_of(&self, url: &str) -> Option<String> {
+        let uri: Uri = url.parse().ok()?;
+        let is_here = uri.host()?.eq_ignore_ascii_case(self.authority.host());
+        is_here.then(|| uri.path().to_owned())
+    }
+
     /// Whether a `Location` points at this host by https, though the upstream is asked by http.
     pub(crate) fn is_at_https(&self, location: &str) -> bool {
         let uri = location.parse::<Uri>().unwrap_or_default();

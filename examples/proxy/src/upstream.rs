@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Uri;
 use http_body_util::Full;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
@@ -17,17 +17,17 @@ use tower_arcgis_auth::{ArcgisAuth, ReplayBody, TokenClient};
 
 use self::tls::{Connector, Given};
 pub(crate) use self::tls::{Environment, chain, is_loopback, read_certificates, tls_name};
-use crate::arguments::Target;
+use crate::{arguments::Target, request_body::RequestBody};
 
 /// Shorter than servers keep idle connections, so that seldom a request is sent on one that is just being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 type HttpClient<B> = Client<Connector, B>;
-pub(crate) type SigningClient = ArcgisAuth<HttpClient<ReplayBody<Incoming>>>;
+pub(crate) type SigningClient = ArcgisAuth<HttpClient<ReplayBody<RequestBody>>>;
 
 /// The clients for a target.
 pub(crate) struct Clients {
-    pub(crate) requests: HttpClient<ReplayBody<Incoming>>,
+    pub(crate) requests: HttpClient<ReplayBody<RequestBody>>,
     pub(crate) logins: TokenClient,
 }
 

@@ -15,7 +15,7 @@ use tokio::{
 #[tokio::test]
 async fn the_upstream_gets_its_own_host_and_learns_who_asked() {
     let arcgis = StandIn::start().await.unwrap();
-    let proxy = Proxy::before(&arcgis, &[]).await;
+    let proxy = Proxy::before(&arcgis, &["--public-host", "maps.example.com"]).await;
     let echo = proxy
         .get_with(PUBLIC_ECHO, &[("host", "maps.example.com")])
         .await;
@@ -71,7 +71,7 @@ async fn headers_of_the_callers_connection_go_no_further() {
     let proxy = Proxy::start(&["--upstream", &upstream.url()], &[]).await;
     proxy
         .raw(
-            "GET /a HTTP/1.1\r\nHost: x\r\nConnection: X-Mine\r\nX-Mine: 1\r\nKeep-Alive: timeout=5\r\n\
+            "GET /a HTTP/1.1\r\nHost: localhost\r\nConnection: X-Mine\r\nX-Mine: 1\r\nKeep-Alive: timeout=5\r\n\
              Proxy-Authorization: Basic Zm9v\r\nProxy-Connection: keep-alive\r\nTE: gzip, trailers\r\n\
              Upgrade: websocket\r\nX-Theirs: 1",
         )
@@ -169,7 +169,7 @@ async fn strange_paths_arrive_as_they_are() {
         "/a?http://elsewhere.example/",
         "/a\\b",
     ] {
-        let head = format!("GET {target} HTTP/1.1\r\nHost: x");
+        let head = format!("GET {target} HTTP/1.1\r\nHost: localhost");
         proxy.raw(&head).await;
         let heard = upstream.heard().await;
         let line = format!("get {} http/1.1\r\n", target.to_ascii_lowercase());
@@ -189,11 +189,11 @@ async fn tunnels_and_traces_are_refused() {
         format!("TRACK {PARCELS} HTTP/1.1"),
         format!("trace {PARCELS} HTTP/1.1"),
     ] {
-        let answer = proxy.raw(&format!("{line}\r\nHost: x")).await;
+        let answer = proxy.raw(&format!("{line}\r\nHost: localhost")).await;
         assert!(answer.starts_with("HTTP/1.1 405 "), "{line}: {answer}");
         assert!(answer.contains("\r\nallow: GET, "), "{line}: {answer}");
     }
-    let answer = proxy.raw("OPTIONS * HTTP/1.1\r\nHost: x").await;
+    let answer = proxy.raw("OPTIONS * HTTP/1.1\r\nHost: localhost").await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     assert_eq!(arcgis.counters().requests, 0);
 }
@@ -353,7 +353,7 @@ async fn a_request_streams_while_it_is_being_made() {
     let proxy = Proxy::at(&upstream, &[]).await;
     let mut caller = TcpStream::connect(proxy.address).await.unwrap();
     caller
-        .write_all(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc")
+        .write_all(b"POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\r\nabc")
         .await
         .unwrap();
     let (mut server, _) = listener.accept().await.unwrap();
@@ -385,7 +385,7 @@ async fn trailers_come_through_both_ways() {
     let answer = proxy
         .raw_with_body(
             &format!(
-                "POST {PUBLIC_ECHO} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum"
+                "POST {PUBLIC_ECHO} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum"
             ),
             "3\r\nabc\r\n0\r\nx-sum: 7\r\n\r\n",
         )
@@ -399,7 +399,7 @@ async fn a_caller_that_waits_to_be_told_to_go_on_is_told() {
     let proxy = Proxy::before(&arcgis, &[]).await;
     let mut caller = TcpStream::connect(proxy.address).await.unwrap();
     let head = format!(
-        "POST {PUBLIC_ECHO} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\
+        "POST {PUBLIC_ECHO} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\
          Connection: close\r\n\r\n"
     );
     caller.write_all(head.as_bytes()).await.unwrap();
@@ -419,7 +419,7 @@ async fn a_caller_that_leaves_takes_its_request_along() {
     let proxy = Proxy::at(&upstream, &[]).await;
     let mut caller = TcpStream::connect(proxy.address).await.unwrap();
     caller
-        .write_all(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        .write_all(b"GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await
         .unwrap();
     let (mut server, _) = listener.accept().await.unwrap();
@@ -436,7 +436,7 @@ async fn a_caller_that_leaves_breaks_no_login_off() {
     let proxy = Proxy::before(&arcgis, &[]).await;
     let gate = arcgis.hold_logins();
     let mut caller = TcpStream::connect(proxy.address).await.unwrap();
-    let head = format!("GET {PARCELS} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let head = format!("GET {PARCELS} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     caller.write_all(head.as_bytes()).await.unwrap();
     arcgis.wait_for_logins(1).await;
     drop(caller);

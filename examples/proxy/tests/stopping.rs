@@ -13,7 +13,7 @@ use tokio::{
 
 async fn ask(proxy: &Proxy) -> TcpStream {
     let mut caller = TcpStream::connect(proxy.address).await.unwrap();
-    let head = format!("GET {PARCELS} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let head = format!("GET {PARCELS} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     caller.write_all(head.as_bytes()).await.unwrap();
     caller
 }

@@ -132,7 +132,11 @@ impl Proxy {
 
     /// Returns once it listens.
     pub(crate) async fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let arguments = [&["--listen", "127.0.0.1:0"], arguments].concat();
+        let listen: &[&str] = match arguments.contains(&"--listen") {
+            true => &[],
+            false => &["--listen", "127.0.0.1:0"],
+        };
+        let arguments = [listen, arguments].concat();
         let mut child = program(&arguments, variables).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let (writer, log) = watch::channel(String::new());

@@ -1,12 +1,19 @@
 //! The command line, and what is made of it: settings that can work, or one clear sentence why not.
 
-use std::{net::SocketAddr, path::PathBuf};
+mod access;
+mod limits;
 
-use clap::{Parser, ValueEnum};
+use std::{env, ffi::OsStr, net::SocketAddr, path::PathBuf};
+
+use clap::{
+    Command, CommandFactory, FromArgMatches, Parser, ValueEnum,
+    builder::{BoolishValueParser, Resettable},
+};
 use http::Uri;
 use rustls::pki_types::{CertificateDer, ServerName};
-use tower_arcgis_auth::{CallerToken, Site, TokenPlacement};
+use tower_arcgis_auth::{CallerToken, PathPrefix, Site, TokenPlacement};
 
+pub(crate) use self::{access::AccessOptions, limits::LimitOptions};
 use crate::{
     forward::Passing,
     login::{Login, Named},
@@ -20,6 +27,8 @@ use crate::{
 /// It logs in as a user (--username) or an application (--client-id), or sends the API key in the environment variable
 /// ARCGIS_API_KEY or the token in ARCGIS_TOKEN: one of these. Secrets come from the environment (ARCGIS_PASSWORD,
 /// ARCGIS_CLIENT_SECRET) or from files, never from the command line.
+///
+/// Each option may be given by its environment variable instead; lists are separated by commas.
 ///
 /// RUST_LOG says how much is logged on stderr: `info` unless set, `debug` for a line per request.
 #[derive(Debug, Parser)]
@@ -39,12 +48,7 @@ pub(crate) struct Arguments {
     upstream: Option<String>,
 
     /// The user to log in as; case counts. Without any credential nothing is signed
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "ARCGIS_USERNAME",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "NAME", env = "ARCGIS_USERNAME")]
     username: Option<String>,
 
     /// File with the user's password, in place of ARCGIS_PASSWORD; a line break at its end is left out
@@ -54,12 +58,7 @@ pub(crate) struct Arguments {
     password_file: Option<PathBuf>,
 
     /// The application to log in as at a portal, with its secret in ARCGIS_CLIENT_SECRET
-    #[arg(
-        long,
-        value_name = "ID",
-        env = "ARCGIS_CLIENT_ID",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "ID", env = "ARCGIS_CLIENT_ID")]
     client_id: Option<String>,
 
     /// File with the application's secret, in place of ARCGIS_CLIENT_SECRET; read like the password's
@@ -82,19 +81,19 @@ pub(crate) struct Arguments {
     /// An origin, `https://portal.example.com`, that the server may name as its token service's; repeatable
     ///
     /// Without it the credential goes to the upstream's own origin and --portal's only, whatever the server says.
-    #[arg(long, value_name = "ORIGIN", requires = "upstream")]
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        requires = "upstream",
+        value_delimiter = ','
+    )]
     trust_token_service: Vec<String>,
 
     /// A Redis, `redis://host:port` or `rediss://` with TLS, through which proxies share one login; needs a key
     ///
     /// The key that seals what is kept there comes from ARCGIS_CACHE_KEY or --cache-key-file, the same for all. A URL
     /// with a password in it belongs into ARCGIS_REDIS_URL: others can read command lines.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "ARCGIS_REDIS_URL",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "URL", env = "ARCGIS_REDIS_URL")]
     redis: Option<String>,
 
     /// File with the key, 64 hexadecimal digits of `openssl rand -hex 32`, in place of ARCGIS_CACHE_KEY
@@ -162,6 +161,12 @@ pub(crate) struct Arguments {
     /// Let the password or secret travel over plain http, where everyone on the way can read it
     #[arg(long, requires = "upstream")]
     allow_insecure_http: bool,
+
+    #[command(flatten)]
+    pub(crate) access: AccessOptions,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitOptions,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -200,7 +205,54 @@ pub(crate) struct Target {
     pub(crate) credentials_in_url: bool,
 }
 
+impl Target {
+    /// The roots of the site, and of the portal where that is on the same host.
+    pub(crate) fn roots(&self) -> Result<Vec<PathPrefix>, String> {
+        let portal = self
+            .portal
+            .as_deref()
+            .and_then(|url| self.upstream.path_of(url));
+        [Some(self.upstream.root()), portal.as_deref()]
+            .into_iter()
+            .flatten()
+            .map(|root| PathPrefix::try_new(root).map_err(|error| format!("{error}; it is a root")))
+            .collect()
+    }
+}
+
 impl Arguments {
+    /// Reads the command line and the environment.
+    pub(crate) fn read() -> Self {
+        let matches = Self::described().get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The command line's description. Each option has a variable: `ARCGIS_PROXY_…`, but for the few with a name of their
+    /// own. An empty variable, and a flag's that says no, are as if they were not set: that is how service managers spell it.
+    pub(crate) fn described() -> Command {
+        Self::command().mut_args(|argument| {
+            let variable = match (argument.get_env(), argument.get_long()) {
+                (Some(variable), _) => variable.to_string_lossy().into_owned(),
+                (None, Some(long)) => {
+                    format!("ARCGIS_PROXY_{}", long.to_uppercase().replace('-', "_"))
+                }
+                (None, None) => return argument,
+            };
+            let is_flag = !argument.get_action().takes_values();
+            let is_unset = env::var_os(&variable)
+                .is_some_and(|value| value.is_empty() || (is_flag && is_no(&value)));
+            let mut argument = argument.hide_env_values(true);
+            if is_flag {
+                argument = argument.value_parser(BoolishValueParser::new());
+            }
+            if is_unset {
+                argument.env(Resettable::Reset)
+            } else {
+                argument.env(variable)
+            }
+        })
+    }
+
     fn placement(&self) -> TokenPlacement {
         match self.token_placement {
             Placement::Query => TokenPlacement::Query,
@@ -250,12 +302,12 @@ impl Arguments {
     /// What is wrong is said without repeating what might be a secret.
     pub(crate) fn target(&self) -> Result<Option<Target>, String> {
         let named = Named {
-            username: stated(self.username.as_deref()),
+            username: self.username.as_deref(),
             password_file: self.password_file.as_deref(),
-            client_id: stated(self.client_id.as_deref()),
+            client_id: self.client_id.as_deref(),
             client_secret_file: self.client_secret_file.as_deref(),
         };
-        let redis = stated(self.redis.as_deref());
+        let redis = self.redis.as_deref();
         let Some(upstream) = &self.upstream else {
             let redis = redis.map(|_| "a Redis (--redis or ARCGIS_REDIS_URL)");
             return match named.identity()?.or(redis) {
@@ -305,9 +357,10 @@ impl Arguments {
     }
 }
 
-/// An empty variable is how service managers spell "none".
-fn stated(text: Option<&str>) -> Option<&str> {
-    text.filter(|text| !text.is_empty())
+fn is_no(value: &OsStr) -> bool {
+    ["0", "false", "no", "off"]
+        .iter()
+        .any(|no| value.eq_ignore_ascii_case(no))
 }
 
 fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {

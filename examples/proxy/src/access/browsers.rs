@@ -1,0 +1,254 @@
+//! What browsers say of the page that asks. A page can make its visitor's browser ask the proxy, and cannot change this.
+
+use http::{
+    HeaderName, HeaderValue,
+    header::{HOST, ORIGIN, REFERER},
+    request::Parts,
+};
+
+use crate::{
+    access::{
+        host_name::{HostName, host_of, is_loopback_name},
+        web_origin::{AllowedOrigin, WebOrigin},
+    },
+    refusal::Refusal,
+};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// The rules for requests of browsers. Other programs send none of these headers, and pass.
+#[derive(Debug)]
+pub(super) struct Browsers {
+    on_loopback: bool,
+    public_hosts: Vec<HostName>,
+    allowed: Vec<AllowedOrigin>,
+}
+
+impl Browsers {
+    pub(super) fn new(
+        on_loopback: bool,
+        public_hosts: Vec<HostName>,
+        allowed: Vec<AllowedOrigin>,
+    ) -> Self {
+        Self {
+            on_loopback,
+            public_hosts,
+            allowed,
+        }
+    }
+
+    pub(super) fn check(&self, head: &Parts) -> Result<(), Refusal> {
+        if self.on_loopback && !hosts(head).all(|host| self.is_own(host)) {
+            return Err(Refusal::Host);
+        }
+        let site = head.headers.get_all(&SEC_FETCH_SITE);
+        let is_own = |site: &HeaderValue| site == "same-origin" || site == "none";
+        if site.iter().next().is_some() && site.iter().all(is_own) {
+            return Ok(());
+        }
+        let mut origins = head.headers.get_all(ORIGIN).iter().peekable();
+        if origins.peek().is_some() {
+            return if origins.all(|origin| self.origin_may(origin, head)) {
+                Ok(())
+            } else {
+                Err(Refusal::Origin)
+            };
+        }
+        let is_cross_site = site.iter().any(|it| it == "cross-site");
+        // Images and links have no Origin, but mostly a Referer.
+        let may = |page: Option<&HeaderValue>| match page {
+            Some(page) => self.origin_may(page, head),
+            None => self.allowed.contains(&AllowedOrigin::Any),
+        };
+        if is_cross_site && !may(head.headers.get(REFERER)) {
+            return Err(Refusal::CrossSite);
+        }
+        Ok(())
+    }
+
+    /// Whether the pages of the origin that a URL has may ask.
+    pub(super) fn origin_may(&self, url: &HeaderValue, head: &Parts) -> bool {
+        if self.allowed.contains(&AllowedOrigin::Any) {
+            return true;
+        }
+        let Some(origin) = url.to_str().ok().and_then(WebOrigin::of) else {
+            return false;
+        };
+        let own =
+            |host: &HostName| self.public_hosts.contains(host) || hosts(head).any(|it| host.is(it));
+        (origin.is_web()
+            && (own(origin.host())
+                || (self.on_loopback && is_loopback_name(origin.host().as_str()))))
+            || self.allowed.contains(&AllowedOrigin::One(origin))
+    }
+
+    fn is_own(&self, host: &str) -> bool {
+        is_loopback_name(host) || self.public_hosts.iter().any(|public| public.is(host))
+    }
+}
+
+/// The hosts that a request is for: HTTP/2 has it in the URI, HTTP/1 in `Host`, and some requests in both.
+fn hosts(head: &Parts) -> impl Iterator<Item = &str> {
+    let in_headers = head
+        .headers
+        .get_all(HOST)
+        .iter()
+        // What is not text is no host.
+        .map(|host| host_of(host.to_str().unwrap_or("?")));
+    head.uri
+        .authority()
+        .map(|authority| host_of(authority.as_str()))
+        .into_iter()
+        .chain(in_headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    const HERE: (&str, &str) = ("host", "127.0.0.1:8080");
+
+    fn browsers(on_loopback: bool, public: &[&str], allowed: &[&str]) -> Browsers {
+        Browsers::new(
+            on_loopback,
+            public.iter().map(|name| name.parse().unwrap()).collect(),
+            allowed
+                .iter()
+                .map(|origin| origin.parse().unwrap())
+                .collect(),
+        )
+    }
+
+    fn check(rules: &Browsers, headers: &[(&str, &str)]) -> Result<(), String> {
+        let mut request = Request::get("/a");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        rules.check(&head).map_err(|refusal| format!("{refusal:?}"))
+    }
+
+    #[test]
+    fn on_loopback_only_its_own_names_are_served() {
+        let rules = browsers(true, &["maps.example.com"], &[]);
+        for host in [
+            "localhost",
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "app.localhost",
+            "Maps.example.com:80",
+        ] {
+            assert_eq!(check(&rules, &[("host", host)]), Ok(()), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "maps.example.com.evil.example",
+            "0.0.0.0",
+            "",
+        ] {
+            assert_eq!(
+                check(&rules, &[("host", host)]),
+                Err("Host".to_owned()),
+                "{host}"
+            );
+        }
+        assert_eq!(
+            check(&rules, &[("host", "localhost"), ("host", "evil.example")]),
+            Err("Host".to_owned())
+        );
+        assert_eq!(check(&rules, &[]), Ok(()));
+        assert_eq!(
+            check(&browsers(false, &[], &[]), &[("host", "evil.example")]),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn a_page_of_another_origin_is_refused() {
+        let rules = browsers(true, &[], &["https://maps.example.com"]);
+        for (origin, may) in [
+            ("https://maps.example.com", true),
+            ("http://localhost:3000", true),
+            ("http://127.0.0.1", true),
+            ("https://evil.example", false),
+            ("https://maps.example.com:8443", false),
+            ("http://maps.example.com", false),
+            ("capacitor://localhost", false),
+            ("null", false),
+            ("", false),
+        ] {
+            let refused = if may {
+                Ok(())
+            } else {
+                Err("Origin".to_owned())
+            };
+            assert_eq!(
+                check(&rules, &[HERE, ("origin", origin)]),
+                refused,
+                "{origin}"
+            );
+        }
+        let both = [
+            HERE,
+            ("origin", "http://localhost"),
+            ("origin", "https://evil.example"),
+        ];
+        assert_eq!(check(&rules, &both), Err("Origin".to_owned()));
+    }
+
+    #[test]
+    fn a_page_of_the_proxys_own_host_may_ask() {
+        let rules = browsers(false, &["maps.example.com"], &[]);
+        let host = ("host", "10.0.0.5:8080");
+        for (origin, may) in [
+            ("http://10.0.0.5", true),
+            ("https://maps.example.com", true),
+            ("http://localhost:3000", false),
+            ("https://evil.example", false),
+        ] {
+            assert_eq!(
+                check(&rules, &[host, ("origin", origin)]).is_ok(),
+                may,
+                "{origin}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_browsers_word_that_the_page_is_the_proxys_own_is_enough() {
+        let rules = browsers(false, &[], &[]);
+        for site in ["same-origin", "none"] {
+            let headers = [
+                ("sec-fetch-site", site),
+                ("origin", "https://maps.example.com"),
+            ];
+            assert_eq!(check(&rules, &headers), Ok(()), "{site}");
+        }
+    }
+
+    #[test]
+    fn an_image_in_a_page_of_another_site_is_refused_unless_its_referer_may() {
+        let rules = browsers(true, &[], &["https://maps.example.com"]);
+        let cross = ("sec-fetch-site", "cross-site");
+        assert_eq!(check(&rules, &[HERE, cross]), Err("CrossSite".to_owned()));
+        for (page, may) in [
+            ("https://maps.example.com/viewer/", true),
+            ("http://localhost:3000/", true),
+            ("https://evil.example/", false),
+            ("about:blank", false),
+        ] {
+            assert_eq!(
+                check(&rules, &[HERE, cross, ("referer", page)]).is_ok(),
+                may,
+                "{page}"
+            );
+        }
+        assert_eq!(
+            check(&rules, &[HERE, ("sec-fetch-site", "same-site")]),
+            Ok(())
+        );
+        assert_eq!(check(&browsers(true, &[], &["*"]), &[HERE, cross]), Ok(()));
+    }
+}
