@@ -5,10 +5,12 @@
 mod arguments;
 mod forward;
 mod headers;
+mod log_line;
 mod login;
 mod option_names;
 mod origin;
 mod serve;
+mod shared;
 mod shared_cache;
 mod try_out;
 mod upstream;
@@ -18,10 +20,14 @@ use std::{
     env, fmt,
     io::{self, Write},
     process::ExitCode,
+    thread,
 };
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
-use tokio::{net::TcpListener, runtime::Runtime};
+use tokio::{
+    net::TcpListener,
+    runtime::{self, Runtime},
+};
 use tower::Layer;
 use tower_arcgis_auth::{ArcgisAuthLayer, Site, TokenClient};
 use tracing_subscriber::EnvFilter;
@@ -67,12 +73,23 @@ impl Failure {
 fn start(arguments: &Arguments) -> Result<(), Failure> {
     start_logging()?;
     let target = arguments.target().map_err(Failure::Arguments)?;
-    let runtime = Runtime::new()
+    let runtime = runtime()
         .map_err(|error| Failure::Machine(format!("no threads can be started: {error}")))?;
     let served = runtime.block_on(run(arguments, target));
     // Not waiting for name look-ups, which nothing can break off.
     runtime.shutdown_background();
     served
+}
+
+/// On one core, several threads would take turns, and pass each request on between them.
+fn runtime() -> io::Result<Runtime> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let mut builder = if cores == 1 {
+        runtime::Builder::new_current_thread()
+    } else {
+        runtime::Builder::new_multi_thread()
+    };
+    builder.enable_all().build()
 }
 
 fn start_logging() -> Result<(), Failure> {

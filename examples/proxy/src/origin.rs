@@ -1,8 +1,8 @@
 //! The one server requests go to: its origin, its site's root, and its redirects turned back to the proxy.
 
 use http::{
-    Uri,
-    uri::{Authority, PathAndQuery, Scheme},
+    HeaderValue, Uri,
+    uri::{Authority, Parts, PathAndQuery, Scheme},
 };
 
 /// Where ArcGIS is installed unless someone chose otherwise.
@@ -13,6 +13,7 @@ const DEFAULT_ROOT: &str = "/arcgis";
 pub(crate) struct Upstream {
     scheme: Scheme,
     authority: Authority,
+    host: Option<HeaderValue>,
     /// Without a trailing slash.
     root: String,
 }
@@ -52,6 +53,9 @@ impl Upstream {
         Ok(Self {
             scheme: scheme.clone(),
             authority: authority.clone(),
+            host: (*scheme == Scheme::HTTP)
+                .then(|| host_of(authority))
+                .flatten(),
             root: if path.is_empty() { DEFAULT_ROOT } else { path }.to_owned(),
         })
     }
@@ -86,12 +90,24 @@ impl Upstream {
     }
 
     /// The upstream's URL for what was asked of the proxy: the path and query as they came, the rest fixed.
-    pub(crate) fn uri(&self, path_and_query: PathAndQuery) -> Result<Uri, http::Error> {
-        Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone())
-            .path_and_query(path_and_query)
-            .build()
+    pub(crate) fn uri(&self, path_and_query: PathAndQuery) -> Option<Uri> {
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path_and_query);
+        Uri::from_parts(parts).ok()
+    }
+
+    /// `Host`, as the client would work it out for each request. `None` where that is up to the client: HTTP/2, which is
+    /// agreed on over https, has no `Host`.
+    pub(crate) fn host(&self) -> Option<&HeaderValue> {
+        self.host.as_ref()
+    }
+
+    /// Whether a path lies below the site's root, to the letter.
+    pub(crate) fn is_below_root(&self, path: &str) -> bool {
+        path.strip_prefix(&*self.root)
+            .is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// A `Location` of the upstream's that points at the upstream, as one that leads through the proxy: a path. `None`
@@ -139,6 +155,17 @@ impl Upstream {
         let default = if self.is_https() { 443 } else { 80 };
         authority.port_u16().unwrap_or(default)
     }
+}
+
+/// `Host` for an authority of http, whose own port is left out.
+fn host_of(authority: &Authority) -> Option<HeaderValue> {
+    let is_usual = authority.port_u16() == Some(80);
+    let host = if is_usual {
+        authority.host()
+    } else {
+        authority.as_str()
+    };
+    HeaderValue::from_str(host).ok()
 }
 
 /// `host:` and `host:99999` pass as authorities.

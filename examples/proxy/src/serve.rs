@@ -1,15 +1,15 @@
 //! The listening socket: connections in, and an orderly end.
 
-use std::{convert::Infallible, io, time::Duration};
+use std::{io, time::Duration};
 
-use hyper::{Request, body::Incoming, service::service_fn};
+use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::forward::Forward;
+use crate::{forward::Forward, headers::Caller};
 
 /// How long requests may go on once the proxy is to stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(30);
@@ -61,10 +61,10 @@ fn connect(
     caller: std::net::IpAddr,
     forward: Forward,
 ) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let answer = forward.clone().answer(request, caller);
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
+    let service = {
+        let caller = Caller::at(caller);
+        service_fn(move |request| forward.answer(request, &caller))
+    };
     let connection = server
         .serve_connection(TokioIo::new(stream), service)
         .into_owned();

@@ -24,12 +24,17 @@ use rustls_platform_verifier::Verifier;
 use tower::{BoxError, Service};
 use tower_arcgis_auth::{ArcgisAuth, ReplayBody};
 
+use crate::shared::{SharedClient, SharedConnector};
+
 /// Name look-up, TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Shorter than servers keep idle connections, so that seldom a request is sent on one that is just being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-pub(crate) type HttpClient = Client<Connector, ReplayBody<Incoming>>;
+/// A request's body as it comes in.
+pub(crate) type RequestBody = Incoming;
+pub(crate) type HttpClient =
+    SharedClient<Client<SharedConnector<Connector>, ReplayBody<RequestBody>>>;
 pub(crate) type SigningClient = ArcgisAuth<HttpClient>;
 
 /// Trusts the platform's certificates and `extra`. A platform without any is an error only where nothing else is
@@ -68,11 +73,12 @@ pub(crate) fn client(tls: ClientConfig) -> HttpClient {
         .enable_http1()
         .enable_http2()
         .wrap_connector(tcp);
-    Client::builder(TokioExecutor::new())
+    let client = Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-        .build(Connector(connector))
+        .build(SharedConnector::new(Connector(connector)));
+    SharedClient::new(client)
 }
 
 /// Makes connections, and gives up after [`CONNECT_TIMEOUT`].
