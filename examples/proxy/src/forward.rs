@@ -11,16 +11,13 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::{
-        ALLOW, AUTHORIZATION, CONTENT_LOCATION, CONTENT_TYPE, EXPECT, HOST, LOCATION, REFERER,
-    },
+    HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{AUTHORIZATION, EXPECT, HOST, REFERER},
     request,
 };
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
-use serde_json::json;
 use tower::Service;
 use tower_arcgis_auth::ResponseBody;
 
@@ -30,12 +27,11 @@ use crate::{
     },
     log_line::LogLine,
     origin::Upstream,
+    redirects::{Prefix, turn_around},
+    refusal::{Refusal, error},
     upstream::{RequestBody, SigningClient, chain},
-    warnings::{Watched, other_root, warn_of_https, watch},
+    warnings::{Watched, other_root, watch},
 };
-
-/// What ArcGIS knows, and what others might.
-const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// The upstream's body as it comes, or looked at as it passes, or a few words of the proxy's own.
 pub(crate) type Body = Either<ResponseBody<Incoming>, Either<Watched, Full<Bytes>>>;
@@ -92,7 +88,7 @@ impl Forward {
                 }
             }
             Err(refusal) => Answering {
-                state: State::Refused(Box::new(ready(refusal.answer()))),
+                state: State::Refused(Box::new(ready(refusal.answer().map(own_words)))),
                 log,
             },
         }
@@ -142,6 +138,7 @@ impl Future for Answering {
 
 /// What an answer's way back needs to know of its request.
 struct Asked {
+    prefix: Option<Prefix>,
     outside: Option<Box<Outside>>,
 }
 
@@ -182,6 +179,11 @@ impl Rules {
             None => headers.remove(HOST),
         };
         set_forwarded_host(headers, found, target.authority.as_ref(), host);
+        let prefix = if found.forwarded_prefix {
+            Prefix::take(headers)
+        } else {
+            None
+        };
         if found.expect {
             // Kept by the server side already: it tells the caller to go on when the body is wanted.
             headers.remove(EXPECT);
@@ -195,6 +197,7 @@ impl Rules {
         // The client speaks what it agrees on with the upstream.
         parts.version = Version::HTTP_11;
         Ok(Asked {
+            prefix,
             outside: self.outside(parts),
         })
     }
@@ -224,7 +227,7 @@ impl Rules {
             set_no_store(headers);
         }
         if found.location {
-            self.turn_around(headers);
+            turn_around(headers, &self.upstream, asked.prefix.as_ref());
         }
         match &asked.outside {
             Some(outside) if !is_signed && !challenge => {
@@ -238,23 +241,6 @@ impl Rules {
                 .map(|body| Either::Right(Either::Left(body)))
             }
             _ => response.map(Either::Left),
-        }
-    }
-
-    /// Leads redirects to the upstream through the proxy.
-    fn turn_around(&self, headers: &mut HeaderMap) {
-        let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
-        if let Some(location) = location.filter(|location| self.upstream.is_at_https(location)) {
-            warn_of_https(&self.upstream.root_url(), location);
-        }
-        for name in [LOCATION, CONTENT_LOCATION] {
-            let turned = headers
-                .get(&name)
-                .and_then(|location| self.upstream.through_proxy(location.to_str().ok()?))
-                .and_then(|location| HeaderValue::try_from(location).ok());
-            if let Some(turned) = turned {
-                headers.insert(name, turned);
-            }
         }
     }
 
@@ -275,7 +261,12 @@ impl Rules {
             "The ArcGIS server behind this proxy does not answer.",
             detail,
         )
+        .map(own_words)
     }
+}
+
+fn own_words(body: Full<Bytes>) -> Body {
+    Either::Right(Either::Right(body))
 }
 
 /// The answer to `TRACE`, and to the `TRACK` of IIS, is the request as the server got it, with what the web servers on the
@@ -284,46 +275,4 @@ fn is_refused(method: &Method) -> bool {
     ["CONNECT", "TRACE", "TRACK"]
         .iter()
         .any(|refused| method.as_str().eq_ignore_ascii_case(refused))
-}
-
-/// A request the upstream never sees.
-enum Refusal {
-    Method,
-    Target,
-}
-
-impl Refusal {
-    fn answer(self) -> Response<Body> {
-        match self {
-            Self::Method => {
-                let mut answer = error(
-                    StatusCode::METHOD_NOT_ALLOWED,
-                    "This method is not allowed here.",
-                    "The proxy serves one ArcGIS; it opens no tunnels and answers neither TRACE nor TRACK.",
-                );
-                answer
-                    .headers_mut()
-                    .insert(ALLOW, HeaderValue::from_static(ALLOWED));
-                answer
-            }
-            Self::Target => error(
-                StatusCode::BAD_REQUEST,
-                "This request target is not served here.",
-                "It must be a path, beginning with a slash.",
-            ),
-        }
-    }
-}
-
-/// An error of the proxy's own, in ArcGIS's words.
-fn error(status: StatusCode, message: &str, detail: &str) -> Response<Body> {
-    let body = json!({
-        "error": { "code": status.as_u16(), "message": message, "details": [detail] }
-    });
-    let mut response = Response::new(Either::Right(Either::Right(Full::from(body.to_string()))));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    set_no_store(headers);
-    response
 }

@@ -9,6 +9,8 @@ mod log_line;
 mod login;
 mod option_names;
 mod origin;
+mod redirects;
+mod refusal;
 mod serve;
 mod shared;
 mod shared_cache;

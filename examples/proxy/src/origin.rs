@@ -224,6 +224,21 @@ mod tests {
     }
 
     #[test]
+    fn the_host_is_what_the_client_would_make_of_the_url() {
+        for (url, host) in [
+            ("http://gis.example.com/arcgis", Some("gis.example.com")),
+            ("http://gis.example.com:80", Some("gis.example.com")),
+            ("http://gis.example.com:6080", Some("gis.example.com:6080")),
+            ("http://[::1]:80", Some("[::1]")),
+            ("https://gis.example.com:6443", None),
+        ] {
+            let upstream = Upstream::parse(url).unwrap();
+            let known = upstream.host().map(|host| host.to_str().unwrap());
+            assert_eq!(known, host, "{url}");
+        }
+    }
+
+    #[test]
     fn redirects_to_the_upstream_lead_through_the_proxy() {
         for (location, path) in [
             ("https://gis.example.com/a/b?c=d#e", "/a/b?c=d#e"),
