@@ -1,27 +1,36 @@
 //! One request's way: turned towards the upstream, signed and sent by the client, its answer turned back.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    future::{Ready, ready},
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::{AUTHORIZATION, CONTENT_LOCATION, EXPECT, HOST, HeaderName, LOCATION, REFERER},
+    HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{AUTHORIZATION, EXPECT, HOST, REFERER},
     request,
 };
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
-use tokio::time::Instant;
-use tower::ServiceExt;
+use tower::Service;
 use tower_arcgis_auth::ResponseBody;
 
 use crate::{
-    headers::{X_FORWARDED_FOR, remove_hop_by_hop, set_forwarded, set_no_store},
+    headers::{
+        Peer, add_caller, remove_callers, remove_hop_by_hop, set_forwarded_host, set_no_store,
+    },
+    log_line::LogLine,
     origin::Upstream,
+    redirects::{Prefix, turn_around},
     refusal::{Refusal, error},
-    request_body::RequestBody,
+    request_body::{Fault, RequestBody},
     upstream::{SigningClient, chain},
-    warnings::{Watched, other_root, warn_of_https, watch},
+    warnings::{Watched, other_root, watch},
 };
 
 /// The upstream's body as it comes, or looked at as it passes, or a few words of the proxy's own.
@@ -31,7 +40,12 @@ pub(crate) type Body = Either<ResponseBody<Incoming>, Either<Watched, Full<Bytes
 #[derive(Clone)]
 pub(crate) struct Forward {
     client: SigningClient,
-    upstream: Arc<Upstream>,
+    rules: Arc<Rules>,
+}
+
+/// What is the same for all requests.
+struct Rules {
+    upstream: Upstream,
     passing: Passing,
 }
 
@@ -52,131 +66,192 @@ impl Forward {
     pub(crate) fn new(client: SigningClient, upstream: Upstream, passing: Passing) -> Self {
         Self {
             client,
-            upstream: Arc::new(upstream),
-            passing,
+            rules: Arc::new(Rules { upstream, passing }),
         }
     }
 
     /// Answers one request of `caller`'s. Whatever goes wrong is an answer too.
-    pub(crate) async fn answer(
-        self,
-        request: Request<RequestBody>,
-        caller: IpAddr,
-    ) -> Response<Body> {
-        let started = Instant::now();
-        let method = request.method().clone();
-        // Without the query: there the tokens are.
-        let path = request.uri().path().to_owned();
-        let (parts, body) = request.into_parts();
+    pub(crate) fn answer(&self, request: Request<RequestBody>, caller: &Peer) -> Answering {
+        let log = LogLine::begin(&request, caller);
+        let (mut parts, body) = request.into_parts();
         let fault = body.fault();
-        let mut auth = None;
-        let response = match self.towards_upstream(parts, caller) {
-            Ok(parts) => {
-                let request = Request::from_parts(parts, body);
-                match self.client.clone().oneshot(request).await {
-                    Ok(response) => {
-                        auth = Some(response.body().outcome().clone());
-                        self.towards_caller(response, &method, &path)
-                    }
-                    Err(error) => match fault.and_then(|fault| fault.refusal()) {
-                        Some(refusal) => refused(refusal),
-                        None => self.no_answer(&error),
+        match self.rules.towards_upstream(&mut parts, caller) {
+            Ok(asked) => {
+                // The client is always ready.
+                let sent = self.client.clone().call(Request::from_parts(parts, body));
+                Answering {
+                    state: State::Sent {
+                        sent: Box::pin(sent),
+                        rules: Arc::clone(&self.rules),
+                        asked,
+                        fault,
                     },
+                    log,
                 }
             }
-            Err(refusal) => refused(refusal),
-        };
-        tracing::debug!(
-            %caller,
-            %method,
-            path,
-            status = response.status().as_u16(),
-            auth = auth.as_ref().map(tracing::field::display),
-            took_milliseconds = started.elapsed().as_millis() as u64,
-            "answered"
-        );
-        response
+            Err(refusal) => Answering {
+                state: State::Refused(Box::new(ready(refusal.answer().map(own_words)))),
+                log,
+            },
+        }
     }
+}
 
-    /// The request's head as the upstream is to get it, or why it gets none.
+/// A request that is being answered. Small, however large what goes on behind it: it is moved more than once on its way
+/// into the server's connection.
+pub(crate) struct Answering {
+    state: State,
+    log: Option<Box<LogLine>>,
+}
+
+enum State {
+    Sent {
+        sent: Pin<Box<<SigningClient as Service<Request<RequestBody>>>::Future>>,
+        rules: Arc<Rules>,
+        asked: Asked,
+        fault: Option<Fault>,
+    },
+    Refused(Box<Ready<Response<Body>>>),
+}
+
+impl Future for Answering {
+    type Output = Response<Body>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let mut auth = None;
+        let response = match &mut this.state {
+            State::Sent {
+                sent,
+                rules,
+                asked,
+                fault,
+            } => match ready!(sent.as_mut().poll(context)) {
+                Ok(response) => {
+                    if this.log.is_some() {
+                        auth = Some(response.body().outcome().clone());
+                    }
+                    rules.towards_caller(response, asked)
+                }
+                Err(error) => match fault.as_ref().and_then(Fault::refusal) {
+                    Some(refusal) => refusal.answer().map(own_words),
+                    None => rules.no_answer(&error),
+                },
+            },
+            State::Refused(refused) => ready!(Pin::new(&mut **refused).poll(context)),
+        };
+        if let Some(log) = this.log.take() {
+            log.end(response.status(), auth.as_ref());
+        }
+        Poll::Ready(response)
+    }
+}
+
+/// What an answer's way back needs to know of its request.
+struct Asked {
+    prefix: Option<Prefix>,
+    outside: Option<Box<Outside>>,
+}
+
+/// A request for a service that may lie below another root than the one that is signed.
+struct Outside {
+    method: Method,
+    root: String,
+}
+
+impl Rules {
+    /// Turns the request's head into what the upstream is to get, or says why it gets none.
     fn towards_upstream(
         &self,
-        mut parts: request::Parts,
-        caller: IpAddr,
-    ) -> Result<request::Parts, Refusal> {
+        parts: &mut request::Parts,
+        caller: &Peer,
+    ) -> Result<Asked, Refusal> {
         if is_refused(&parts.method) {
             return Err(Refusal::Method);
         }
         // The authority of an absolute request target (`GET http://elsewhere/`) has no say.
-        let uri = parts
-            .uri
-            .path_and_query()
+        let target = mem::take(&mut parts.uri).into_parts();
+        parts.uri = target
+            .path_and_query
             .filter(|target| target.path().starts_with('/'))
-            .and_then(|target| self.upstream.uri(target.clone()).ok())
+            .and_then(|target| self.upstream.uri(target))
             .ok_or(Refusal::Target)?;
 
         let headers = &mut parts.headers;
-        remove_hop_by_hop(headers);
-        set_forwarded(headers, &parts.uri, caller);
-        if !self.passing.callers_address {
-            headers.remove(X_FORWARDED_FOR);
+        let found = remove_hop_by_hop(headers);
+        if self.passing.callers_address {
+            add_caller(headers, found, caller);
+        } else {
+            remove_callers(headers, found);
         }
-        // The client writes the upstream's.
-        headers.remove(HOST);
-        // Kept by the server side already: it tells the caller to go on when the body is wanted.
-        headers.remove(EXPECT);
-        if !self.passing.authorization {
+        let host = match self.upstream.host() {
+            Some(upstreams) => headers.insert(HOST, upstreams.clone()),
+            // The client writes the upstream's.
+            None => headers.remove(HOST),
+        };
+        set_forwarded_host(headers, found, target.authority.as_ref(), host);
+        let prefix = if found.forwarded_prefix {
+            Prefix::take(headers)
+        } else {
+            None
+        };
+        if found.expect {
+            // Kept by the server side already: it tells the caller to go on when the body is wanted.
+            headers.remove(EXPECT);
+        }
+        if found.authorization && !self.passing.authorization {
             headers.remove(AUTHORIZATION);
         }
         if let Some(referer) = &self.passing.referer {
             headers.insert(REFERER, referer.clone());
         }
-        parts.uri = uri;
         // The client speaks what it agrees on with the upstream.
         parts.version = Version::HTTP_11;
-        Ok(parts)
+        Ok(Asked {
+            prefix,
+            outside: self.outside(parts),
+        })
+    }
+
+    fn outside(&self, parts: &request::Parts) -> Option<Box<Outside>> {
+        let path = parts.uri.path();
+        if !self.passing.signs || self.upstream.is_below_root(path) {
+            return None;
+        }
+        let root = other_root(path, self.upstream.root())?.to_owned();
+        let method = parts.method.clone();
+        Some(Box::new(Outside { method, root }))
     }
 
     fn towards_caller(
         &self,
         mut response: Response<ResponseBody<Incoming>>,
-        method: &Method,
-        path: &str,
+        asked: &Asked,
     ) -> Response<Body> {
         let outcome = response.body().outcome();
         let is_signed = outcome.signed();
         let challenge = outcome.returned_challenge().is_some();
+        *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();
-        remove_hop_by_hop(headers);
+        let found = remove_hop_by_hop(headers);
         if challenge {
             set_no_store(headers);
         }
-        let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
-        if let Some(location) = location.filter(|location| self.upstream.is_at_https(location)) {
-            warn_of_https(&self.upstream.root_url(), location);
+        if found.location {
+            turn_around(headers, &self.upstream, asked.prefix.as_ref());
         }
-        self.turn_around(headers, LOCATION);
-        self.turn_around(headers, CONTENT_LOCATION);
-        *response.version_mut() = Version::HTTP_11;
-        let may_be_outside = self.passing.signs && !is_signed && !challenge;
-        let other = may_be_outside.then(|| other_root(path, self.upstream.root()));
-        match other.flatten() {
-            Some(other) => {
-                let expected = self.upstream.url_of_root(other);
-                watch(response, method, self.upstream.root_url(), expected)
-                    .map(|body| Either::Right(Either::Left(body)))
+        match &asked.outside {
+            Some(outside) if !is_signed && !challenge => {
+                let expected = self.upstream.url_of_root(&outside.root);
+                watch(
+                    response,
+                    &outside.method,
+                    self.upstream.root_url(),
+                    expected,
+                )
+                .map(|body| Either::Right(Either::Left(body)))
             }
-            None => response.map(Either::Left),
-        }
-    }
-
-    fn turn_around(&self, headers: &mut HeaderMap, name: HeaderName) {
-        let turned = headers
-            .get(&name)
-            .and_then(|location| self.upstream.through_proxy(location.to_str().ok()?))
-            .and_then(|location| HeaderValue::try_from(location).ok());
-        if let Some(turned) = turned {
-            headers.insert(name, turned);
+            _ => response.map(Either::Left),
         }
     }
 
@@ -192,12 +267,17 @@ impl Forward {
         } else {
             "The connection broke before there was an answer. The proxy's log says why."
         };
-        own(error(
+        error(
             StatusCode::BAD_GATEWAY,
             "The ArcGIS server behind this proxy does not answer.",
             detail,
-        ))
+        )
+        .map(own_words)
     }
+}
+
+fn own_words(body: Full<Bytes>) -> Body {
+    Either::Right(Either::Right(body))
 }
 
 /// The answer to `TRACE`, and to the `TRACK` of IIS, is the request as the server got it, with what the web servers on the
@@ -206,12 +286,4 @@ fn is_refused(method: &Method) -> bool {
     ["CONNECT", "TRACE", "TRACK"]
         .iter()
         .any(|refused| method.as_str().eq_ignore_ascii_case(refused))
-}
-
-fn refused(refusal: Refusal) -> Response<Body> {
-    own(refusal.answer())
-}
-
-fn own(answer: Response<Full<Bytes>>) -> Response<Body> {
-    answer.map(|body| Either::Right(Either::Right(body)))
 }

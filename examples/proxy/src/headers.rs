@@ -3,85 +3,208 @@
 use std::net::IpAddr;
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Uri,
-    header::{self, CACHE_CONTROL, CONNECTION, HOST, TE},
+    HeaderMap, HeaderName, HeaderValue,
+    header::{self, CACHE_CONTROL, CONNECTION, TE},
+    uri::Authority,
 };
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Headers that are about one connection (RFC 9110, 7.6.1). `Trailer` is not among them: it announces fields that
-/// come through.
-const HOP_BY_HOP: [HeaderName; 8] = [
-    CONNECTION,
+/// Headers that are about one connection (RFC 9110, 7.6.1), besides `Connection` and `TE`. `Trailer` is not among them: it
+/// announces fields that come through.
+static HOP_BY_HOP: [HeaderName; 6] = [
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
     HeaderName::from_static("proxy-connection"),
-    TE,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
 
 /// Headers that concern everyone on the way, whatever `Connection` says (RFC 9110, 7.6.1): neither side may have them taken
 /// off. One says where the body ends, the other that a cache must not keep the answer.
-const NEVER_HOP_BY_HOP: [HeaderName; 2] = [header::CONTENT_LENGTH, CACHE_CONTROL];
+static NEVER_HOP_BY_HOP: [HeaderName; 2] = [header::CONTENT_LENGTH, CACHE_CONTROL];
 
-/// Takes off what belongs to one connection: the headers above, and those `Connection` names. `TE: trailers` stays.
-pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .filter(|name| !NEVER_HOP_BY_HOP.contains(name))
-        .collect();
+/// Which of the headers that the proxy acts on are there. One walk over all headers costs less than looking each up, and
+/// most messages have few of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Found {
+    connection: bool,
+    te: bool,
+    /// One of [`HOP_BY_HOP`].
+    hop_by_hop: bool,
+    forwarded_for: bool,
+    forwarded_host: bool,
+    forwarded_proto: bool,
+    pub(crate) forwarded_prefix: bool,
+    pub(crate) authorization: bool,
+    pub(crate) expect: bool,
+    /// `Location` or `Content-Location`.
+    pub(crate) location: bool,
+}
+
+impl Found {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut found = Self::default();
+        for name in headers.keys() {
+            let name = name.as_str();
+            // By length first: most names are none of these, and take one comparison.
+            match name.len() {
+                2 => found.te |= name == "te",
+                6 => found.expect |= name == "expect",
+                7 => found.hop_by_hop |= name == "upgrade",
+                8 => found.location |= name == "location",
+                10 => {
+                    found.connection |= name == "connection";
+                    found.hop_by_hop |= name == "keep-alive";
+                }
+                13 => found.authorization |= name == "authorization",
+                15 => found.forwarded_for |= name == "x-forwarded-for",
+                16 => {
+                    found.forwarded_host |= name == "x-forwarded-host";
+                    found.hop_by_hop |= name == "proxy-connection";
+                    found.location |= name == "content-location";
+                }
+                17 => {
+                    found.forwarded_proto |= name == "x-forwarded-proto";
+                    found.hop_by_hop |= name == "transfer-encoding";
+                }
+                18 => {
+                    found.forwarded_prefix |= name == "x-forwarded-prefix";
+                    found.hop_by_hop |= name == "proxy-authenticate";
+                }
+                19 => found.hop_by_hop |= name == "proxy-authorization",
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// Takes off what belongs to one connection: the headers above, and those `Connection` names. `TE: trailers` stays. What
+/// it returns is true of the headers that are left.
+pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) -> Found {
+    let found = Found::of(headers);
+    if found.te {
+        keep_trailers_only(headers);
+    }
+    if found.hop_by_hop {
+        for name in &HOP_BY_HOP {
+            headers.remove(name);
+        }
+    }
+    if !found.connection {
+        return found;
+    }
+    let names_nothing = |value: &HeaderValue| {
+        let value = value.as_bytes();
+        value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
+    };
+    if headers.get_all(CONNECTION).iter().all(names_nothing) {
+        headers.remove(CONNECTION);
+        return found;
+    }
+    remove_named(headers);
+    Found::of(headers)
+}
+
+fn keep_trailers_only(headers: &mut HeaderMap) {
     let trailers = headers
         .get_all(TE)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"));
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
-    }
+    headers.remove(TE);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
 }
 
-/// Says who asked, and what for: `X-Forwarded-For` grows by the caller; host and scheme are set where no web server in
-/// front of the proxy has set them.
-pub(crate) fn set_forwarded(headers: &mut HeaderMap, uri: &Uri, caller: IpAddr) {
-    let mut chain = Vec::new();
-    for value in headers.get_all(&X_FORWARDED_FOR) {
-        chain.extend_from_slice(value.as_bytes());
-        chain.extend_from_slice(b", ");
+/// Takes `Connection` off, and what it names. `TE` has been seen to, and `Connection` names it wherever it is.
+fn remove_named(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| *name != TE && !NEVER_HOP_BY_HOP.contains(name))
+        .collect();
+    headers.remove(CONNECTION);
+    for name in &named {
+        headers.remove(name);
     }
-    chain.extend_from_slice(caller.to_canonical().to_string().as_bytes());
-    if let Ok(chain) = HeaderValue::from_maybe_shared(bytes::Bytes::from(chain)) {
-        headers.insert(X_FORWARDED_FOR, chain);
+}
+
+/// Who is at the other end of a connection: worked out once, for all of its requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    /// As `X-Forwarded-For` has it. `None` never happens: addresses are fit for headers.
+    forwarded_for: Option<HeaderValue>,
+}
+
+impl Peer {
+    pub(crate) fn at(address: IpAddr) -> Self {
+        let text = address.to_canonical().to_string();
+        Self {
+            address,
+            forwarded_for: HeaderValue::try_from(text).ok(),
+        }
     }
-    if !headers.contains_key(&X_FORWARDED_HOST) {
-        if let Some(host) = asked_host(headers, uri) {
+}
+
+/// Says who asked: `X-Forwarded-For` grows by the caller.
+pub(crate) fn add_caller(headers: &mut HeaderMap, found: Found, caller: &Peer) {
+    let Some(address) = &caller.forwarded_for else {
+        return;
+    };
+    let value = if found.forwarded_for {
+        let mut chain = Vec::new();
+        for value in headers.get_all(&X_FORWARDED_FOR) {
+            chain.extend_from_slice(value.as_bytes());
+            chain.extend_from_slice(b", ");
+        }
+        chain.extend_from_slice(address.as_bytes());
+        HeaderValue::from_maybe_shared(bytes::Bytes::from(chain)).ok()
+    } else {
+        Some(address.clone())
+    };
+    if let Some(value) = value {
+        headers.insert(X_FORWARDED_FOR, value);
+    }
+}
+
+/// Hides who asked.
+pub(crate) fn remove_callers(headers: &mut HeaderMap, found: Found) {
+    if found.forwarded_for {
+        headers.remove(X_FORWARDED_FOR);
+    }
+}
+
+/// Says what was asked for, where no web server in front of the proxy has said so. HTTP/2 and absolute request targets have
+/// the host in the target, others in `host`.
+pub(crate) fn set_forwarded_host(
+    headers: &mut HeaderMap,
+    found: Found,
+    authority: Option<&Authority>,
+    host: Option<HeaderValue>,
+) {
+    if !found.forwarded_host {
+        if let Some(host) = authority.map_or(host, without_user) {
             headers.insert(X_FORWARDED_HOST, host);
         }
     }
-    if !headers.contains_key(&X_FORWARDED_PROTO) {
+    if !found.forwarded_proto {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
     }
 }
 
-/// The host the caller asked: HTTP/2 and absolute request targets have it in the URI, others in `Host`.
-fn asked_host(headers: &HeaderMap, uri: &Uri) -> Option<HeaderValue> {
-    match uri.authority() {
-        Some(authority) => {
-            let host = authority.as_str();
-            let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-            HeaderValue::from_str(host).ok()
-        }
-        None => headers.get(HOST).cloned(),
-    }
+fn without_user(authority: &Authority) -> Option<HeaderValue> {
+    let host = authority.as_str();
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    HeaderValue::from_str(host).ok()
 }
 
 pub(crate) fn set_no_store(headers: &mut HeaderMap) {
@@ -142,8 +265,11 @@ mod tests {
             ("x-forwarded-for", "192.0.2.3"),
             ("host", "maps.example.com"),
         ]);
-        let caller = "::ffff:192.0.2.4".parse().unwrap();
-        set_forwarded(&mut headers, &Uri::from_static("/a"), caller);
+        let found = Found::of(&headers);
+        let caller = Peer::at("::ffff:192.0.2.4".parse().unwrap());
+        add_caller(&mut headers, found, &caller);
+        let host = Some(headers["host"].clone());
+        set_forwarded_host(&mut headers, found, None, host);
         assert_eq!(
             headers,
             map(&[
@@ -161,8 +287,8 @@ mod tests {
     #[test]
     fn a_password_in_a_request_target_is_not_passed_on() {
         let mut headers = HeaderMap::new();
-        let uri = Uri::from_static("http://ada:hunter2@maps.example.com:81/a");
-        set_forwarded(&mut headers, &uri, "192.0.2.4".parse().unwrap());
+        let authority = Authority::from_static("ada:hunter2@maps.example.com:81");
+        set_forwarded_host(&mut headers, Found::default(), Some(&authority), None);
         assert_eq!(headers["x-forwarded-host"], "maps.example.com:81");
     }
 }

@@ -8,13 +8,16 @@ mod connections;
 mod cors;
 mod forward;
 mod headers;
+mod log_line;
 mod login;
 mod open_files;
 mod option_names;
 mod origin;
+mod redirects;
 mod refusal;
 mod request_body;
 mod service;
+mod shared;
 mod shared_cache;
 mod try_out;
 mod upstream;
@@ -26,10 +29,14 @@ use std::{
     net::SocketAddr,
     process::ExitCode,
     sync::Arc,
+    thread,
 };
 
 use clap::error::ErrorKind;
-use tokio::{net::TcpListener, runtime::Runtime};
+use tokio::{
+    net::TcpListener,
+    runtime::{self, Runtime},
+};
 use tower::Layer;
 use tower_arcgis_auth::{ArcgisAuthLayer, Site};
 use tracing_subscriber::EnvFilter;
@@ -79,12 +86,23 @@ impl Failure {
 fn start(arguments: &Arguments) -> Result<(), Failure> {
     start_logging()?;
     let target = arguments.target().map_err(Failure::Arguments)?;
-    let runtime = Runtime::new()
+    let runtime = runtime()
         .map_err(|error| Failure::Machine(format!("no threads can be started: {error}")))?;
     let served = runtime.block_on(run(arguments, target));
     // Not waiting for name look-ups, which nothing can break off.
     runtime.shutdown_background();
     served
+}
+
+/// On one core, several threads would take turns, and pass each request on between them.
+fn runtime() -> io::Result<Runtime> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let mut builder = if cores == 1 {
+        runtime::Builder::new_current_thread()
+    } else {
+        runtime::Builder::new_multi_thread()
+    };
+    builder.enable_all().build()
 }
 
 fn start_logging() -> Result<(), Failure> {

@@ -1,8 +1,8 @@
 //! The one server requests go to: its origin, its site's root, and its redirects turned back to the proxy.
 
 use http::{
-    Uri,
-    uri::{Authority, PathAndQuery, Scheme},
+    HeaderValue, Uri,
+    uri::{Authority, Parts, PathAndQuery, Scheme},
 };
 
 use crate::upstream::is_loopback;
@@ -15,6 +15,7 @@ const DEFAULT_ROOT: &str = "/arcgis";
 pub(crate) struct Upstream {
     scheme: Scheme,
     authority: Authority,
+    host: Option<HeaderValue>,
     /// Without a trailing slash.
     root: String,
 }
@@ -54,6 +55,9 @@ impl Upstream {
         Ok(Self {
             scheme: scheme.clone(),
             authority: authority.clone(),
+            host: (*scheme == Scheme::HTTP)
+                .then(|| host_of(authority))
+                .flatten(),
             root: if path.is_empty() { DEFAULT_ROOT } else { path }.to_owned(),
         })
     }
@@ -83,12 +87,24 @@ impl Upstream {
     }
 
     /// The upstream's URL for what was asked of the proxy: the path and query as they came, the rest fixed.
-    pub(crate) fn uri(&self, path_and_query: PathAndQuery) -> Result<Uri, http::Error> {
-        Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone())
-            .path_and_query(path_and_query)
-            .build()
+    pub(crate) fn uri(&self, path_and_query: PathAndQuery) -> Option<Uri> {
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path_and_query);
+        Uri::from_parts(parts).ok()
+    }
+
+    /// `Host`, as the client would work it out for each request. `None` where that is up to the client: HTTP/2, which is
+    /// agreed on over https, has no `Host`.
+    pub(crate) fn host(&self) -> Option<&HeaderValue> {
+        self.host.as_ref()
+    }
+
+    /// Whether a path lies below the site's root, to the letter.
+    pub(crate) fn is_below_root(&self, path: &str) -> bool {
+        path.strip_prefix(&*self.root)
+            .is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// A `Location` of the upstream's that points at the upstream, as one that leads through the proxy: a path. `None`
@@ -145,6 +161,17 @@ impl Upstream {
     }
 }
 
+/// `Host` for an authority of http, whose own port is left out.
+fn host_of(authority: &Authority) -> Option<HeaderValue> {
+    let is_usual = authority.port_u16() == Some(80);
+    let host = if is_usual {
+        authority.host()
+    } else {
+        authority.as_str()
+    };
+    HeaderValue::from_str(host).ok()
+}
+
 /// `host:` and `host:99999` pass as authorities.
 fn has_unusable_port(authority: &Authority) -> bool {
     let behind_host = authority
@@ -197,6 +224,21 @@ mod tests {
             let error = Upstream::parse(url).unwrap_err();
             assert!(error.contains("--upstream"), "{url}: {error}");
             assert!(!error.contains("hunter2"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_host_is_what_the_client_would_make_of_the_url() {
+        for (url, host) in [
+            ("http://gis.example.com/arcgis", Some("gis.example.com")),
+            ("http://gis.example.com:80", Some("gis.example.com")),
+            ("http://gis.example.com:6080", Some("gis.example.com:6080")),
+            ("http://[::1]:80", Some("[::1]")),
+            ("https://gis.example.com:6443", None),
+        ] {
+            let upstream = Upstream::parse(url).unwrap();
+            let known = upstream.host().map(|host| host.to_str().unwrap());
+            assert_eq!(known, host, "{url}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! The way of one request through the proxy: who asks, for what, and then upstream. Each step may be its end.
 
+mod answer;
+
 use std::{
     convert::Infallible,
     net::IpAddr,
@@ -8,24 +10,22 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
 use http::{
     Method, Request, Response,
     header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderMap},
     request::Parts,
 };
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::Either;
 use hyper::body::Incoming;
-use pin_project::pin_project;
-use tower::{BoxError, Layer, ServiceExt, service_fn};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::CorsLayer;
 
+pub(crate) use self::answer::AnswerBody;
 use crate::{
     access::Access,
     connections::{Caller, Places, UnderWay},
     cors::remove_access_control,
     forward::{self, Forward},
+    headers::Peer,
     refusal::Refusal,
     request_body::{BodyLimits, RequestBody},
 };
@@ -58,52 +58,55 @@ impl Service {
     }
 
     /// Answers one request of `caller`'s. Whatever goes wrong is an answer too.
-    pub(crate) fn answer(
-        &self,
-        request: Request<Incoming>,
-        caller: &Arc<Caller>,
-    ) -> impl Future<Output = Response<AnswerBody>> + use<> {
-        let steps = Arc::clone(&self.0);
-        let caller = Arc::clone(caller);
-        async move { steps.answer(request, &caller).await }
+    pub(crate) fn answer(&self, request: Request<Incoming>, caller: &Arc<Caller>) -> Answering {
+        caller.asked(request.version());
+        let steps = &self.0;
+        let (head, body) = request.into_parts();
+        if let Err(refusal) = steps.access.check_browser(&head) {
+            return refused(refusal, &head, caller.peer().address);
+        }
+        let request = Request::from_parts(head, body);
+        match &steps.cors {
+            Some(cors) if !is_other_options(&request) => Answering::Boxed(Box::pin(
+                steps.clone().marked(cors.clone(), request, caller.clone()),
+            )),
+            _ => steps.pass(request, caller),
+        }
     }
 }
 
 impl Steps {
-    async fn answer(
-        &self,
+    /// Lets tower-http answer a preflight, and mark all other answers with who may read them.
+    async fn marked(
+        self: Arc<Self>,
+        cors: CorsLayer,
         request: Request<Incoming>,
-        caller: &Arc<Caller>,
+        caller: Arc<Caller>,
     ) -> Response<AnswerBody> {
-        caller.asked(request.version());
-        let (head, body) = request.into_parts();
-        if let Err(refusal) = self.access.check_browser(&head) {
-            return refused(refusal, &head, caller.address());
-        }
-        let request = Request::from_parts(head, body);
-        match &self.cors {
-            Some(cors) if !is_other_options(&request) => {
-                let inner = service_fn(|request| async {
-                    let mut response = self.pass(request, caller).await;
-                    remove_access_control(response.headers_mut());
-                    Ok::<_, Infallible>(response)
-                });
-                // The service that is marked is made for this one request.
-                match cors.layer(inner).oneshot(request).await {
+        let inner = service_fn(|request| {
+            let answering = self.pass(request, &caller);
+            async move {
+                let mut response = match answering.await {
                     Ok(response) => response,
                     Err(never) => match never {},
-                }
+                };
+                remove_access_control(response.headers_mut());
+                Ok::<_, Infallible>(response)
             }
-            _ => self.pass(request, caller).await,
+        });
+        // The service that is marked is made for this one request.
+        match cors.layer(inner).oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
         }
     }
 
     /// All that comes behind what browsers are told.
-    async fn pass(&self, request: Request<Incoming>, caller: &Arc<Caller>) -> Response<AnswerBody> {
-        let mut under_way = caller.begin();
+    fn pass(self: &Arc<Self>, request: Request<Incoming>, caller: &Arc<Caller>) -> Answering {
+        let under_way = caller.begin();
         let (head, body) = request.into_parts();
-        let peer = caller.address();
-        let client = self.access.client(peer, &head);
+        let peer = caller.peer();
+        let client = self.access.client(peer.address, &head);
         let allowed = self
             .access
             .check(&head, client)
@@ -112,19 +115,35 @@ impl Steps {
             Ok(body) => body,
             Err(refusal) => return refused(refusal, &head, client),
         };
-        if under_way.is_beside_others() {
-            let many = self.access.stands_for_many(peer);
-            match self.places.claim(peer, many).await {
-                Ok(place) => under_way.take(place),
-                Err(_) => return refused(Refusal::Places, &head, client),
-            }
-        }
         let request = Request::from_parts(head, body);
-        let response = self.forward.clone().answer(request, peer).await;
-        response.map(|body| AnswerBody {
-            body,
-            _under_way: Some(under_way),
-        })
+        if under_way.is_beside_others() {
+            let steps = Arc::clone(self);
+            return Answering::Boxed(Box::pin(steps.beside_others(
+                request,
+                under_way,
+                peer.clone(),
+            )));
+        }
+        Answering::Forwarded {
+            forwarded: self.forward.answer(request, peer),
+            under_way: Some(under_way),
+        }
+    }
+
+    /// A further request of a connection has a place of its own.
+    async fn beside_others(
+        self: Arc<Self>,
+        request: Request<RequestBody>,
+        mut under_way: UnderWay,
+        peer: Peer,
+    ) -> Response<AnswerBody> {
+        let many = self.access.stands_for_many(peer.address);
+        match self.places.claim(peer.address, many).await {
+            Ok(place) => under_way.take(place),
+            Err(_) => return Refusal::Places.answer().map(AnswerBody::of_refusal),
+        }
+        let response = self.forward.answer(request, &peer).await;
+        response.map(|body| AnswerBody::new(body, under_way))
     }
 }
 
@@ -134,7 +153,7 @@ fn is_other_options<B>(request: &Request<B>) -> bool {
     request.method() == Method::OPTIONS && !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-fn refused(refusal: Refusal, head: &Parts, client: IpAddr) -> Response<AnswerBody> {
+fn refused(refusal: Refusal, head: &Parts, client: IpAddr) -> Answering {
     let response = refusal.answer();
     tracing::debug!(
         %client,
@@ -144,45 +163,32 @@ fn refused(refusal: Refusal, head: &Parts, client: IpAddr) -> Response<AnswerBod
         refused = refusal.name(),
         "answered"
     );
-    response.map(|body| AnswerBody {
-        body: Either::Right(Either::Right(body)),
-        _under_way: None,
-    })
+    let response = response.map(AnswerBody::of_refusal);
+    Answering::Boxed(Box::pin(std::future::ready(response)))
 }
 
-/// An answer's body. The request is under way until it is dropped.
-#[pin_project]
-pub(crate) struct AnswerBody {
-    #[pin]
-    body: forward::Body,
-    _under_way: Option<UnderWay>,
+/// A request that is being answered. Nearly all are forwarded, without a box of their own.
+pub(crate) enum Answering {
+    Forwarded {
+        forwarded: forward::Answering,
+        /// Until the answer's body has it.
+        under_way: Option<UnderWay>,
+    },
+    Boxed(Pin<Box<dyn Future<Output = Response<AnswerBody>> + Send>>),
 }
 
-impl Default for AnswerBody {
-    fn default() -> Self {
-        Self {
-            body: Either::Right(Either::Right(Default::default())),
-            _under_way: None,
+impl Future for Answering {
+    type Output = Result<Response<AnswerBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Forwarded {
+                forwarded,
+                under_way,
+            } => Pin::new(forwarded)
+                .poll(context)
+                .map(|response| Ok(response.map(|body| AnswerBody::new(body, under_way.take())))),
+            Self::Boxed(answering) => answering.as_mut().poll(context).map(Ok),
         }
-    }
-}
-
-impl Body for AnswerBody {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.project().body.poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -17,12 +17,16 @@ use tower_arcgis_auth::{ArcgisAuth, ReplayBody, TokenClient};
 
 use self::tls::{Connector, Given};
 pub(crate) use self::tls::{Environment, chain, is_loopback, read_certificates, tls_name};
-use crate::{arguments::Target, request_body::RequestBody};
+use crate::{
+    arguments::Target,
+    request_body::RequestBody,
+    shared::{SharedClient, SharedConnector},
+};
 
 /// Shorter than servers keep idle connections, so that seldom a request is sent on one that is just being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-type HttpClient<B> = Client<Connector, B>;
+type HttpClient<B> = SharedClient<Client<SharedConnector<Connector>, B>>;
 pub(crate) type SigningClient = ArcgisAuth<HttpClient<ReplayBody<RequestBody>>>;
 
 /// The clients for a target.
@@ -58,11 +62,12 @@ where
     B: Body + Send,
     B::Data: Send,
 {
-    Client::builder(TokioExecutor::new())
+    let client = Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-        .build(connector)
+        .build(SharedConnector::new(connector));
+    SharedClient::new(client)
 }
 
 /// Says through which proxy the way to the upstream leads.

@@ -245,6 +245,64 @@ async fn redirects_lead_through_the_proxy_and_give_no_token_away() {
 }
 
 #[tokio::test]
+async fn redirects_keep_the_prefix_that_a_web_server_in_front_takes_off() {
+    let arcgis = StandIn::start().await.unwrap();
+    let proxy = Proxy::before(&arcgis, &[]).await;
+    let path = "/arcgis/rest/services/Parcels/MapServer/redirect";
+    for (prefix, begin) in [("/gis", "/gis"), ("/maps/city/", "/maps/city"), ("/..", "")] {
+        let headers = [("x-forwarded-prefix", prefix)];
+        let got = proxy.get_with(&format!("{path}?a=b"), &headers).await;
+        for (name, end) in [("location", "ed?a=b"), ("content-location", "?a=b")] {
+            let location = got.header(name);
+            let expected = format!("{begin}{path}{end}");
+            assert!(location.starts_with(&expected), "{prefix}: {location}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_to_a_path_keeps_the_prefix_too() {
+    let upstream = Parrot::start(
+        "HTTP/1.1 201 Created\r\nLocation: /arcgis/a?b=c\r\nContent-Location: a/b\r\nContent-Length: 0\r\n\r\n",
+    )
+    .await;
+    let proxy = Proxy::start(&["--upstream", &upstream.url()], &[]).await;
+    let got = proxy
+        .get_with("/a", &[("x-forwarded-prefix", "/gis")])
+        .await;
+    assert_eq!(got.header("location"), "/gis/arcgis/a?b=c");
+    assert_eq!(got.header("content-location"), "a/b");
+
+    let got = proxy.get("/a").await;
+    assert_eq!(got.header("location"), "/arcgis/a?b=c");
+}
+
+#[tokio::test]
+async fn a_redirect_elsewhere_gets_no_prefix() {
+    for location in ["https://elsewhere.example/a", "//elsewhere.example/a"] {
+        let answer =
+            format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+        let upstream = Parrot::start(answer.leak()).await;
+        let proxy = Proxy::start(&["--upstream", &upstream.url()], &[]).await;
+        let got = proxy
+            .get_with("/a", &[("x-forwarded-prefix", "/gis")])
+            .await;
+        assert_eq!(got.header("location"), location);
+    }
+}
+
+#[tokio::test]
+async fn a_prefix_is_no_concern_of_the_upstream() {
+    let arcgis = StandIn::start().await.unwrap();
+    let proxy = Proxy::before(&arcgis, &[]).await;
+    for prefix in ["/gis", "/..", "//elsewhere.example"] {
+        let headers = [("x-forwarded-prefix", prefix)];
+        let echo = proxy.get_with(PUBLIC_ECHO, &headers).await;
+        assert_eq!(echo.echoed("x-forwarded-prefix"), None, "{prefix}");
+    }
+}
+
+#[tokio::test]
 async fn redirects_to_other_hosts_are_left_alone() {
     let upstream = Parrot::start(
         "HTTP/1.1 302 Found\r\nLocation: https://elsewhere.example/a\r\nContent-Length: 0\r\n\r\n",

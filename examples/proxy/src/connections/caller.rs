@@ -10,16 +10,19 @@ use std::{
 
 use http::Version;
 
-use crate::connections::{
-    Patience,
-    places::{Clock, Place},
+use crate::{
+    connections::{
+        Patience,
+        places::{Clock, Place},
+    },
+    headers::Peer,
 };
 
 /// One connection's caller. All of it is read by the sweep, and only hints at the order of things: a sweep that sees a
 /// little less than there is comes again.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    address: std::net::IpAddr,
+    peer: Peer,
     clock: Clock,
     /// Requests that are not answered to their end.
     under_way: AtomicU32,
@@ -42,7 +45,7 @@ impl Caller {
     pub(super) fn new(address: std::net::IpAddr, clock: Clock) -> Self {
         let now = clock.now();
         Self {
-            address,
+            peer: Peer::at(address),
             clock,
             under_way: AtomicU32::new(0),
             idle_since: AtomicU64::new(now),
@@ -55,9 +58,9 @@ impl Caller {
         }
     }
 
-    /// The address at the connection's other end.
-    pub(crate) fn address(&self) -> std::net::IpAddr {
-        self.address
+    /// Who is at the connection's other end.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     /// A request has come.

@@ -1,6 +1,6 @@
 //! The listening socket: connections in, and an orderly end.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
@@ -92,10 +92,7 @@ fn connect(
     let id = place.enter(Arc::clone(&caller));
     let stream = TokioIo::new(Stream::new(socket, Arc::clone(&caller)));
     let service = service.clone();
-    let answer = service_fn(move |request: Request<Incoming>| {
-        let answer = service.answer(request, &caller);
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
+    let answer = service_fn(move |request: Request<Incoming>| service.answer(request, &caller));
     let connection = server.serve_connection(stream, answer).into_owned();
     let connection = connections.watch(connection);
     let task = tokio::spawn(async move {
