@@ -3,7 +3,7 @@
 use crate::{
     error::ConfigError,
     url::{
-        EndPoint,
+        Decoded, EndPoint,
         paths::in_any_reading,
         segments::{Segment, decoded, is_plain, segments},
     },
@@ -61,13 +61,51 @@ impl PathPrefix {
     /// Whether `path`, a request's without its query, is the prefix or lies below it, however a server reads it.
     #[must_use]
     pub fn covers(&self, path: &str) -> bool {
-        self.rest_of(path, |_| true)
+        self.behind(path, |_| true)
     }
 
     /// Whether `path` is the prefix itself, however a server reads it.
     #[must_use]
     pub fn is(&self, path: &str) -> bool {
-        self.rest_of(path, |is_end| is_end)
+        self.behind(path, |is_end| is_end)
+    }
+
+    /// What of `path` lies behind the prefix, as it stands there: nothing, or a slash and more. `None` where the path is not
+    /// [covered](Self::covers).
+    ///
+    /// ```
+    /// use tower_arcgis_auth::PathPrefix;
+    ///
+    /// let mount = PathPrefix::try_new("/city").unwrap();
+    /// assert_eq!(mount.rest_of("/cityhall"), None);
+    /// assert_eq!(mount.rest_of("/city/rest/My%20Map"), Some("/rest/My%20Map"));
+    /// assert_eq!(mount.rest_of("//%63ity"), Some(""));
+    /// ```
+    #[must_use]
+    pub fn rest_of<'a>(&self, path: &'a str) -> Option<&'a str> {
+        if !self.covers(path) {
+            return None;
+        }
+        let bytes = path.as_bytes();
+        if is_plain(bytes) {
+            return path.get(self.end_in(bytes)..);
+        }
+        let decoded = Decoded::of(bytes);
+        path.get(decoded.start_of(self.end_in(decoded.as_bytes()))..)
+    }
+
+    /// Where the prefix ends in a decoded path that begins with it.
+    fn end_in(&self, decoded: &[u8]) -> usize {
+        let Some(last) = self.depth().checked_sub(1) else {
+            return 0;
+        };
+        let Some(segment) = segments(decoded).nth(last) else {
+            return decoded.len();
+        };
+        let start = segment.name.as_ptr().addr() - decoded.as_ptr().addr();
+        let behind = decoded.get(start..).unwrap_or_default();
+        let length = behind.iter().position(|byte| matches!(byte, b'/' | b'\\'));
+        start + length.unwrap_or(behind.len())
     }
 
     /// How many segments it has: of two prefixes that cover a path, the one with more is the closer.
@@ -100,7 +138,7 @@ impl PathPrefix {
     }
 
     /// Whether the path begins with the prefix, and what is behind it, which may be its end, will do.
-    fn rest_of(&self, path: &str, will_do: impl Fn(bool) -> bool) -> bool {
+    fn behind(&self, path: &str, will_do: impl Fn(bool) -> bool) -> bool {
         let path = path.as_bytes();
         if !path.starts_with(b"/") {
             return false;
@@ -192,6 +230,21 @@ mod tests {
         assert!(!roads.is("/arcgis/rest/services/Roads/MapServer/0"));
         assert!(!roads.is("/arcgis/rest/services/R%6fads/MapServer/0"));
         assert!(!roads.is("/arcgis/rest/services/Roads"));
+    }
+
+    #[test]
+    fn what_lies_behind_it_stays_as_it_stands() {
+        let public = prefix("/arcgis/Public%20Works");
+        for (path, rest) in [
+            ("/arcgis/Public%20Works", Some("")),
+            ("/arcgis/Public%20Works/", Some("/")),
+            ("/arcgis/Public%20Works/a%20b//c", Some("/a%20b//c")),
+            ("//ArcGIS/./Public%2520works%2Fa", Some("%2Fa")),
+            ("/arcgis/Public%20Works2", None),
+        ] {
+            assert_eq!(public.rest_of(path), rest, "{path}");
+        }
+        assert_eq!(prefix("/").rest_of("/a"), Some("/a"));
     }
 
     #[test]
