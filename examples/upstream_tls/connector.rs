@@ -31,22 +31,18 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// For `upstream` and whatever other hosts there are. Https that is `needed` is an error where nobody is trusted.
-    pub(crate) fn new(upstream: &Uri, given: &Given, needed: bool) -> Result<Self, String> {
-        let host = upstream.host().unwrap_or_default().to_owned();
-        let names = Names {
-            host: host.clone(),
-            name: given.name.clone(),
-        };
+    /// For the `upstreams` and whatever other hosts there are. Https that is `needed` is an error where nobody is trusted.
+    pub(crate) fn new(upstreams: &[Uri], given: &Given, needed: bool) -> Result<Self, String> {
         let https = HttpsConnectorBuilder::new()
             .with_tls_config(trust::config(&given.certificates, needed)?)
             .https_or_http()
-            .with_server_name_resolver(names)
+            .with_server_name_resolver(Names(given.names.clone()))
             .enable_http1()
             .enable_http2()
             .wrap_connector(WayOut::new(given.environment.clone()));
+        let hosts = upstreams.iter().filter_map(Uri::host);
         let refusals = Refusals {
-            host,
+            upstreams: hosts.map(str::to_owned).collect(),
             has_file: !given.certificates.is_empty(),
         };
         Ok(Self {
@@ -90,18 +86,16 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// By which name a server is known. The one that is given is for the upstream's own host: a portal on another has its own.
-struct Names {
-    host: String,
-    name: Option<ServerName<'static>>,
-}
+/// By which name a server is known. Those that are given are for the upstreams' own hosts: a portal on another has its own.
+struct Names(Vec<(String, ServerName<'static>)>);
 
 impl ResolveServerName for Names {
     fn resolve(&self, server: &Uri) -> Result<ServerName<'static>, BoxError> {
         let host = server.host().unwrap_or_default();
-        match &self.name {
-            Some(name) if host.eq_ignore_ascii_case(&self.host) => Ok(name.clone()),
-            _ => DefaultServerNameResolver::default().resolve(server),
+        let given = self.0.iter().find(|(of, _)| host.eq_ignore_ascii_case(of));
+        match given {
+            Some((_, name)) => Ok(name.clone()),
+            None => DefaultServerNameResolver::default().resolve(server),
         }
     }
 }

@@ -17,8 +17,8 @@ pub(crate) use self::{connector::Connector, trust::read_certificates, way_out::E
 pub(crate) struct Given {
     /// Those of `--ca-file`.
     pub(crate) certificates: Vec<CertificateDer<'static>>,
-    /// That of `--tls-name`.
-    pub(crate) name: Option<ServerName<'static>>,
+    /// Those of `--tls-name`, each with the host that it is for.
+    pub(crate) names: Vec<(String, ServerName<'static>)>,
     pub(crate) environment: Environment,
 }
 

@@ -8,8 +8,8 @@ use tower::BoxError;
 
 /// What the advice depends on.
 pub(super) struct Refusals {
-    /// The upstream's host.
-    pub(super) host: String,
+    /// The upstreams' hosts.
+    pub(super) upstreams: Vec<String>,
     /// `--ca-file` is given.
     pub(super) has_file: bool,
 }
@@ -24,9 +24,11 @@ impl Refusals {
     }
 
     fn in_words(&self, error: &rustls::Error, server: &Uri) -> Option<String> {
-        let is_upstream = server
-            .host()
-            .is_some_and(|host| host.eq_ignore_ascii_case(&self.host));
+        let host = server.host().unwrap_or_default();
+        let is_upstream = self
+            .upstreams
+            .iter()
+            .any(|upstream| host.eq_ignore_ascii_case(upstream));
         let certificate = match error {
             rustls::Error::InvalidCertificate(certificate) => certificate,
             rustls::Error::AlertReceived(AlertDescription::UnrecognisedName) if is_upstream => {

@@ -38,12 +38,13 @@ impl Reach {
                 Some(file) => tls::read_certificates(Path::new(file))?,
                 None => Vec::new(),
             },
-            name: match &arguments.tls_name {
+            names: match &arguments.tls_name {
                 Some(name) => {
-                    let name = tls::tls_name(name);
-                    Some(name.map_err(|wrong| format!("--tls-name cannot be used; {wrong}"))?)
+                    let name = tls::tls_name(name)
+                        .map_err(|wrong| format!("--tls-name cannot be used; {wrong}"))?;
+                    vec![(url.host().unwrap_or_default().to_owned(), name)]
                 }
-                None => None,
+                None => Vec::new(),
             },
             environment: Environment::read(variable),
         };
@@ -61,7 +62,7 @@ impl Reach {
         // A machine without root certificates can still ask over http.
         let needs_tls = url.scheme_str() == Some("https");
         Ok(Self {
-            connector: Connector::new(&url, &given, needs_tls)?,
+            connector: Connector::new(std::slice::from_ref(&url), &given, needs_tls)?,
             way,
         })
     }

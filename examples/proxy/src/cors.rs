@@ -8,10 +8,7 @@ use http::{
 };
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, AllowPrivateNetwork, CorsLayer};
 
-use crate::{
-    access::{Access, AllowedOrigin},
-    arguments::AccessOptions,
-};
+use crate::access::Access;
 
 /// How long a browser need not ask again.
 const PREFLIGHT_HOLDS: Duration = Duration::from_secs(3600);
@@ -24,30 +21,25 @@ const EXPOSED: [HeaderName; 5] = [
     RETRY_AFTER,
 ];
 
-/// The layer that answers preflights and marks answers; none without `--allow-origin`, for then the upstream's word holds.
-pub(crate) fn cors(options: &AccessOptions, access: &Arc<Access>) -> Option<CorsLayer> {
-    if options.allow_origin.is_empty() {
-        return None;
-    }
-    let is_any = options.allow_origin.contains(&AllowedOrigin::Any);
+/// The layer that answers preflights and marks answers, where origins are listed: without them the upstream's word holds.
+pub(crate) fn cors(access: &Arc<Access>) -> CorsLayer {
+    let is_any = access.allows_any_origin();
     let origins = if is_any {
         AllowOrigin::any()
     } else {
         let access = Arc::clone(access);
         AllowOrigin::predicate(move |origin, head| access.origin_may(origin, head))
     };
-    Some(
-        CorsLayer::new()
-            .allow_origin(origins)
-            .allow_methods(AllowMethods::mirror_request())
-            .allow_headers(AllowHeaders::mirror_request())
-            // Where any page may ask, none may use a visitor's cookies and passwords for a web server in front.
-            .allow_credentials(!is_any)
-            // Pages of the internet may ask a proxy on this machine or network if they may ask at all.
-            .allow_private_network(AllowPrivateNetwork::yes())
-            .expose_headers(EXPOSED)
-            .max_age(PREFLIGHT_HOLDS),
-    )
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods(AllowMethods::mirror_request())
+        .allow_headers(AllowHeaders::mirror_request())
+        // Where any page may ask, none may use a visitor's cookies and passwords for a web server in front.
+        .allow_credentials(!is_any)
+        // Pages of the internet may ask a proxy on this machine or network if they may ask at all.
+        .allow_private_network(AllowPrivateNetwork::yes())
+        .expose_headers(EXPOSED)
+        .max_age(PREFLIGHT_HOLDS)
 }
 
 /// Takes off what the upstream says about the same.

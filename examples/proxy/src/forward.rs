@@ -26,9 +26,10 @@ use crate::{
     },
     log_line::LogLine,
     origin::Upstream,
-    redirects::{Prefix, turn_around},
+    redirects::{Prefix, Way, turn_around},
     refusal::{Refusal, error},
     request_body::{Fault, RequestBody},
+    routes::Back,
     upstream::{SigningClient, chain},
     warnings::{Watched, other_root, watch},
 };
@@ -71,11 +72,16 @@ impl Forward {
     }
 
     /// Answers one request of `caller`'s. Whatever goes wrong is an answer too.
-    pub(crate) fn answer(&self, request: Request<RequestBody>, caller: &Peer) -> Answering {
+    pub(crate) fn answer(
+        &self,
+        request: Request<RequestBody>,
+        caller: &Peer,
+        back: Back,
+    ) -> Answering {
         let log = LogLine::begin(&request, caller);
         let (mut parts, body) = request.into_parts();
         let fault = body.fault();
-        match self.rules.towards_upstream(&mut parts, caller) {
+        match self.rules.towards_upstream(&mut parts, caller, back) {
             Ok(asked) => {
                 // The client is always ready.
                 let sent = self.client.clone().call(Request::from_parts(parts, body));
@@ -150,6 +156,8 @@ impl Future for Answering {
 /// What an answer's way back needs to know of its request.
 struct Asked {
     prefix: Option<Prefix>,
+    /// The way back where the proxy's paths are not the server's.
+    way: Option<Box<Way>>,
     outside: Option<Box<Outside>>,
 }
 
@@ -165,6 +173,7 @@ impl Rules {
         &self,
         parts: &mut request::Parts,
         caller: &Peer,
+        back: Back,
     ) -> Result<Asked, Refusal> {
         if is_refused(&parts.method) {
             return Err(Refusal::Method);
@@ -207,8 +216,16 @@ impl Rules {
         }
         // The client speaks what it agrees on with the upstream.
         parts.version = Version::HTTP_11;
+        let way = match back {
+            Back::Same => None,
+            Back::Listed(listed) => Some(Box::new(Way {
+                listed,
+                path: parts.uri.path().into(),
+            })),
+        };
         Ok(Asked {
             prefix,
+            way,
             outside: self.outside(parts),
         })
     }
@@ -238,7 +255,12 @@ impl Rules {
             set_no_store(headers);
         }
         if found.location {
-            turn_around(headers, &self.upstream, asked.prefix.as_ref());
+            turn_around(
+                headers,
+                &self.upstream,
+                asked.way.as_deref(),
+                asked.prefix.as_ref(),
+            );
         }
         match &asked.outside {
             Some(outside) if !is_signed && !challenge => {

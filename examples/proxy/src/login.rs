@@ -21,8 +21,8 @@ pub(crate) struct Login {
 pub(crate) enum Account {
     User(String),
     App(String),
-    /// The token in this variable.
-    Token(&'static str),
+    /// The token that is in this place.
+    Token(String),
 }
 
 impl fmt::Display for Account {
@@ -30,7 +30,7 @@ impl fmt::Display for Account {
         match self {
             Self::User(name) => write!(f, "user {name}"),
             Self::App(id) => write!(f, "application {id}"),
-            Self::Token(variable) => write!(f, "that of {variable}"),
+            Self::Token(place) => write!(f, "a token ({place})"),
         }
     }
 }
@@ -43,18 +43,18 @@ impl Login {
         }
     }
 
-    fn app(id: &str, secret: Secret) -> Self {
+    pub(crate) fn app(id: &str, secret: Secret) -> Self {
         Self {
             account: Account::App(id.to_owned()),
             credential: Credential::app(id, secret),
         }
     }
 
-    /// The token or API key in the environment.
-    fn token(variable: &'static str) -> Self {
+    /// The token or API key that is in this place.
+    pub(crate) fn made_elsewhere(place: String, token: Secret) -> Self {
         Self {
-            account: Account::Token(variable),
-            credential: Credential::token(Secret::env(variable)),
+            account: Account::Token(place),
+            credential: Credential::token(token),
         }
     }
 
@@ -146,7 +146,10 @@ impl Named<'_> {
             _ => return Ok(None),
         };
         check_token(variable)?;
-        Ok(Some(Login::token(variable)))
+        Ok(Some(Login::made_elsewhere(
+            variable.to_owned(),
+            Secret::env(variable),
+        )))
     }
 
     fn user(&self, password: Option<Kept>) -> Result<Login, String> {

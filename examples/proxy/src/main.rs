@@ -4,21 +4,27 @@
 
 mod access;
 mod arguments;
+mod config;
 mod connections;
 mod cors;
 mod forward;
 mod headers;
 mod log_line;
+mod logging;
 mod login;
 mod open_files;
 mod option_names;
 mod origin;
+mod plan;
 mod redirects;
 mod refusal;
 mod request_body;
+mod routes;
+mod served;
 mod service;
 mod shared;
 mod shared_cache;
+mod signing;
 mod try_out;
 mod upstream;
 mod warnings;
@@ -27,6 +33,7 @@ use std::{
     env, fmt,
     io::{self, Write},
     net::SocketAddr,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
     thread,
@@ -38,32 +45,39 @@ use tokio::{
     runtime::{self, Runtime},
 };
 use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuthLayer, Site};
-use tracing_subscriber::EnvFilter;
+use tower_arcgis_auth::ArcgisAuthLayer;
 
 use crate::{
     access::Access,
-    arguments::{Arguments, Target},
+    arguments::Arguments,
+    config::{Config, Problem},
     connections::{Patience, Places, StopSignals, serve},
     cors::cors,
-    forward::Forward,
-    option_names::{InOptions, in_options},
+    option_names::in_options,
+    plan::{Plan, convert},
     request_body::BodyLimits,
+    served::{Many, One, Served},
     service::{Service, Steps},
+    shared_cache::Sharing,
     try_out::TryOut,
     upstream::{Clients, Environment, SigningClient, announce_way_out},
 };
 
 fn main() -> ExitCode {
     let arguments = Arguments::read();
-    match start(&arguments) {
+    match start(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Arguments(message)) => Arguments::described()
             .error(ErrorKind::ValueValidation, message)
             .exit(),
+        Err(Failure::File(file, problems)) => {
+            for problem in problems {
+                say(format_args!("error: {}: {problem}", file.display()));
+            }
+            ExitCode::from(2)
+        }
         Err(Failure::Machine(message)) => {
-            // An error is a reader that went away.
-            let _ = writeln!(io::stderr(), "error: {message}");
+            say(format_args!("error: {message}"));
             ExitCode::FAILURE
         }
     }
@@ -73,6 +87,8 @@ fn main() -> ExitCode {
 enum Failure {
     /// What the user said cannot work: exit code 2, like any other bad argument.
     Arguments(String),
+    /// What a file says cannot work: exit code 2.
+    File(PathBuf, Vec<Problem>),
     /// The machine did not play along: exit code 1.
     Machine(String),
 }
@@ -83,15 +99,86 @@ impl Failure {
     }
 }
 
-fn start(arguments: &Arguments) -> Result<(), Failure> {
-    start_logging()?;
-    let target = arguments.target().map_err(Failure::Arguments)?;
-    let runtime = runtime()
-        .map_err(|error| Failure::Machine(format!("no threads can be started: {error}")))?;
-    let served = runtime.block_on(run(arguments, target));
+fn start(arguments: Arguments) -> Result<(), Failure> {
+    let Some(file) = arguments.config.clone() else {
+        logging::start(&arguments.log).map_err(Failure::Arguments)?;
+        let target = arguments.target().map_err(Failure::Arguments)?;
+        return serve_until_stopped(
+            &arguments,
+            target.map(|it| Served::One(Box::new(One::new(it)))),
+        );
+    };
+    let of_file = |problems: Vec<Problem>| Failure::File(file.clone(), problems);
+    let config = Config::read(&file).map_err(of_file)?;
+    let arguments = Arguments::with(&config.defaults)
+        .map_err(|words| Failure::File(file.clone(), vec![Problem::of_file(words)]))?;
+    if arguments.convert {
+        return write_converted(&config);
+    }
+    let unused = arguments
+        .check_beside(&config)
+        .map_err(Failure::Arguments)?;
+    let mut plan =
+        Plan::new(&config, &arguments).map_err(|problems| Failure::File(file.clone(), problems))?;
+    plan.warnings.extend(unused.map(Problem::of_file));
+    let served = Served::Many(Many::new(plan));
+    if arguments.check {
+        return check(&served, &arguments, &file);
+    }
+    logging::start(&arguments.log).map_err(Failure::Arguments)?;
+    serve_until_stopped(&arguments, Some(served))
+}
+
+/// `--check`: all but the serving.
+fn check(served: &Served, arguments: &Arguments, file: &Path) -> Result<(), Failure> {
+    let environment = Environment::read(&|name| env::var(name).ok());
+    let servers = served.servers(arguments).map_err(Failure::Arguments)?;
+    let runtime = runtime().map_err(no_threads)?;
+    let _inside = runtime.enter();
+    let clients = Clients::new(servers, &environment).map_err(Failure::Arguments)?;
+    let client = signing_client(served, clients, None)?;
+    served
+        .routes(&client, arguments)
+        .map_err(Failure::Arguments)?;
+    let (text, warnings) = served.described();
+    for problem in warnings {
+        say(format_args!("warning: {}: {problem}", file.display()));
+    }
+    print(&text)
+}
+
+fn write_converted(config: &Config) -> Result<(), Failure> {
+    let converted = convert(config).map_err(Failure::Arguments)?;
+    print(&converted.text)?;
+    for variable in converted.variables {
+        say(format_args!("set the environment variable {variable}"));
+    }
+    Ok(())
+}
+
+fn serve_until_stopped(arguments: &Arguments, served: Option<Served>) -> Result<(), Failure> {
+    let runtime = runtime().map_err(no_threads)?;
+    let ended = runtime.block_on(run(arguments, served));
     // Not waiting for name look-ups, which nothing can break off.
     runtime.shutdown_background();
-    served
+    ended
+}
+
+fn no_threads(error: io::Error) -> Failure {
+    Failure::Machine(format!("no threads can be started: {error}"))
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(|error| Failure::Machine(format!("stdout cannot be written to: {error}")))
+}
+
+fn say(words: fmt::Arguments<'_>) {
+    // An error is a reader that went away.
+    let _ = writeln!(io::stderr(), "{words}");
 }
 
 /// On one core, several threads would take turns, and pass each request on between them.
@@ -105,32 +192,21 @@ fn runtime() -> io::Result<Runtime> {
     builder.enable_all().build()
 }
 
-fn start_logging() -> Result<(), Failure> {
-    let filter = env::var("RUST_LOG").unwrap_or_default();
-    let filter = if filter.is_empty() { "info" } else { &filter };
-    let filter = EnvFilter::builder().parse(filter).map_err(|error| {
-        Failure::Arguments(format!(
-            "RUST_LOG is not a filter ({error}); write it like `info` or `warn,arcgis_proxy=debug`"
-        ))
-    })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| InOptions(io::stderr()))
-        .init();
-    Ok(())
-}
-
-async fn run(arguments: &Arguments, target: Option<Target>) -> Result<(), Failure> {
-    let (mut target, try_out) = match target {
-        Some(target) => (target, None),
+async fn run(arguments: &Arguments, served: Option<Served>) -> Result<(), Failure> {
+    let (served, try_out) = match served {
+        Some(served) => (served, None),
         None => {
             let try_out = TryOut::start().await.map_err(Failure::Machine)?;
-            (try_out.target().map_err(Failure::Machine)?, Some(try_out))
+            let target = try_out.target(arguments).map_err(Failure::Machine)?;
+            (Served::One(Box::new(One::new(target))), Some(try_out))
         }
     };
     let environment = Environment::read(&|name| env::var(name).ok());
-    let clients = Clients::new(&target, &environment).map_err(Failure::Arguments)?;
-    let client = signing_client(arguments, &target, clients)?;
+    let servers = served.servers(arguments).map_err(Failure::Arguments)?;
+    let upstreams = servers.upstreams.clone();
+    let clients = Clients::new(servers, &environment).map_err(Failure::Arguments)?;
+    let sharing = arguments.sharing().map_err(Failure::Arguments)?;
+    let client = signing_client(&served, clients, sharing.as_ref())?;
     let listener = TcpListener::bind(arguments.listen).await.map_err(|error| {
         Failure::Machine(format!(
             "cannot listen on {}: {error}; choose another address with --listen",
@@ -140,67 +216,28 @@ async fn run(arguments: &Arguments, target: Option<Target>) -> Result<(), Failur
     let address = listener
         .local_addr()
         .map_err(|error| Failure::Machine(format!("the listening address is unknown: {error}")))?;
-    announce(&target);
-    announce_way_out(&target, &environment);
-    if let Some(sharing) = target.sharing.take() {
+    served.announce(sharing.is_some());
+    announce_way_out(&upstreams, &environment);
+    if let Some(sharing) = sharing {
         tokio::spawn(async move { sharing.check().await });
     }
-    let service = service(arguments, client, target, address)?;
+    let service = service(arguments, &served, &client, address)?;
     let stop = StopSignals::listen()
         .map_err(|error| Failure::Machine(format!("signals cannot be listened to: {error}")))?;
 
     if let Some(try_out) = &try_out {
         try_out.say_what_to_try(address);
     }
-    let mut stdout = io::stdout();
-    writeln!(stdout, "listening on http://{address}")
-        .and_then(|()| stdout.flush())
-        .map_err(|error| Failure::Machine(format!("stdout cannot be written to: {error}")))?;
+    print(&format!("listening on http://{address}\n"))?;
     serve(listener, service, arguments.limits.http2_keep_alive, stop).await;
     Ok(())
-}
-
-/// Says what is signed, and what a user may have wanted otherwise.
-fn announce(target: &Target) {
-    let upstream = &target.upstream;
-    let site = upstream.root_url();
-    let Some(login) = &target.login else {
-        tracing::warn!(
-            site,
-            "no credential: requests pass untouched; set --username, --client-id, ARCGIS_API_KEY or ARCGIS_TOKEN"
-        );
-        return;
-    };
-    tracing::info!(
-        site,
-        account = %login.account(),
-        shared = target.sharing.is_some() && !login.is_ready_token(),
-        "requests to the site are signed, all others passed on"
-    );
-    if target.sharing.is_some() && login.is_ready_token() {
-        tracing::warn!(
-            "a key or token that is given comes from no login: --redis has nothing to share"
-        );
-    }
-    if !upstream.is_https() && !upstream.is_loopback() {
-        tracing::warn!(
-            "the upstream is plain http: everyone on the way can read tokens and answers{}",
-            if login.is_ready_token() {
-                ""
-            } else if target.insecure_http {
-                ", and the password or secret"
-            } else {
-                "; no password or secret goes there without --allow-insecure-http"
-            }
-        );
-    }
 }
 
 /// What requests pass, as the command line has it.
 fn service(
     arguments: &Arguments,
-    client: SigningClient,
-    target: Target,
+    served: &Served,
+    client: &SigningClient,
     listening: SocketAddr,
 ) -> Result<Service, Failure> {
     let limits = &arguments.limits;
@@ -211,12 +248,13 @@ fn service(
     };
     let per_address = limits.max_connections_per_address;
     let places = Places::new(most, per_address.unwrap_or(most.div_ceil(2)), patience);
-    let roots = target.roots().map_err(Failure::Arguments)?;
-    let access = Arc::new(Access::new(&arguments.access, listening, roots));
-    let passing = arguments.passing(target.login.as_ref());
-    if target.login.is_some()
+    let pages = served.pages();
+    let marks_answers = !arguments.access.allow_origin.is_empty() || !pages.is_empty();
+    let access = Arc::new(Access::new(&arguments.access, listening, pages));
+    if served.lends_an_account()
         && !listening.ip().to_canonical().is_loopback()
         && !arguments.access.limits_callers()
+        && !served.limits_callers()
     {
         tracing::warn!(
             "everyone who reaches {listening} has the rights of the account: limit what they may ask for with \
@@ -225,53 +263,32 @@ fn service(
         );
     }
     Ok(Service::new(Steps {
-        cors: cors(&arguments.access, &access),
+        cors: marks_answers.then(|| cors(&access)),
         access,
         places,
         body_limits: BodyLimits {
             most: limits.max_body_size,
             patience: limits.body_timeout,
         },
-        forward: Forward::new(client, target.upstream, passing),
+        routes: served
+            .routes(client, arguments)
+            .map_err(Failure::Arguments)?,
     }))
 }
 
 /// The layer over the client: what it sends is signed, and challenges are answered.
 fn signing_client(
-    arguments: &Arguments,
-    target: &Target,
+    served: &Served,
     clients: Clients,
+    sharing: Option<&Sharing>,
 ) -> Result<SigningClient, Failure> {
-    let site = Site::new(target.upstream.root_url())
-        // All callers of the proxy may see an answer; a cache on the way lets others see it too.
-        .private_answers(true);
-    let mut site = arguments.signing(site);
-    if let Some(login) = &target.login {
-        site = site.credential(login.credential());
-    }
-    if let Some(url) = &target.token_url {
-        site = site.token_url(url);
-    }
-    if let Some(url) = &target.portal {
-        site = site.portal(url);
-    }
-    for origin in &target.trusted_token_services {
-        site = site.trust_token_service(origin);
-    }
-    if target.insecure_http {
-        site = site.allow_insecure_http();
-    }
-    if target.sends_portal_token {
-        site = site.send_portal_token();
-    }
-    if target.credentials_in_url {
-        site = site.credentials_in_url();
-    }
-    if let Some(sharing) = &target.sharing {
-        site = site.shared_token_cache(&sharing.cache);
-    }
-    let layer = ArcgisAuthLayer::builder()
-        .add_site(site)
+    let sites = served.sites(sharing).map_err(Failure::Arguments)?;
+    let builder = sites
+        .into_iter()
+        .fold(ArcgisAuthLayer::builder(), |builder, site| {
+            builder.add_site(site)
+        });
+    let layer = builder
         .token_client(clients.logins)
         .build()
         .map_err(Failure::arguments)?;

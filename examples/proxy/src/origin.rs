@@ -18,6 +18,8 @@ pub(crate) struct Upstream {
     host: Option<HeaderValue>,
     /// Without a trailing slash.
     root: String,
+    /// The origin that callers know the server by, where that is another.
+    public_origin: Option<String>,
 }
 
 impl Upstream {
@@ -59,7 +61,31 @@ impl Upstream {
                 .then(|| host_of(authority))
                 .flatten(),
             root: if path.is_empty() { DEFAULT_ROOT } else { path }.to_owned(),
+            public_origin: None,
         })
+    }
+
+    /// The server at an origin, of which one site is served, and that callers know by `public_origin`.
+    pub(crate) fn of_site(origin: &str, path: &str, public_origin: String) -> Option<Self> {
+        let parts = origin.parse::<Uri>().ok()?.into_parts();
+        let (scheme, authority) = (parts.scheme?, parts.authority?);
+        Some(Self {
+            host: (scheme == Scheme::HTTP)
+                .then(|| host_of(&authority))
+                .flatten(),
+            scheme,
+            authority,
+            root: path.to_owned(),
+            public_origin: Some(public_origin),
+        })
+    }
+
+    /// The origin that callers know the server by.
+    pub(crate) fn public_origin(&self) -> String {
+        match &self.public_origin {
+            Some(origin) => origin.clone(),
+            None => self.url_of_root(""),
+        }
     }
 
     /// The site's root as a URL, without a trailing slash.

@@ -5,7 +5,7 @@ use http::{
     header::{CONTENT_LOCATION, LOCATION},
 };
 
-use crate::{origin::Upstream, warnings::warn_of_https};
+use crate::{origin::Upstream, routes::Listed, warnings::warn_of_https};
 
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
@@ -37,16 +37,60 @@ fn is_plain_segment(segment: &[u8]) -> bool {
     !segment.is_empty() && segment.iter().all(is_plain)
 }
 
+/// The way back to a caller whose path is not the server's.
+pub(crate) struct Way {
+    pub(crate) listed: Box<Listed>,
+    /// The path that the server was asked for.
+    pub(crate) path: Box<str>,
+}
+
+impl Way {
+    /// The proxy's own path for a location of the upstream's, as the proxy lists it.
+    fn path_to(&self, location: &str, upstream: &Upstream) -> Option<String> {
+        let origin = upstream.public_origin();
+        let is_absolute = location
+            .split_once("://")
+            .is_some_and(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphabetic()));
+        let url = if let Some(path) = upstream.through_proxy(location) {
+            format!("{origin}{path}")
+        } else if is_absolute {
+            location.to_owned()
+        } else if location.starts_with("//") {
+            format!("{}:{location}", origin.split(':').next()?)
+        } else if location.starts_with('/') {
+            format!("{origin}{location}")
+        } else {
+            let folder = self.path.get(..=self.path.rfind('/')?)?;
+            format!("{origin}{folder}{location}")
+        };
+        self.listed.path_to(&url)
+    }
+}
+
 /// Leads `Location` and `Content-Location` through the proxy, where they lead to the upstream.
-pub(crate) fn turn_around(headers: &mut HeaderMap, upstream: &Upstream, prefix: Option<&Prefix>) {
+pub(crate) fn turn_around(
+    headers: &mut HeaderMap,
+    upstream: &Upstream,
+    way: Option<&Way>,
+    prefix: Option<&Prefix>,
+) {
     let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
-    if let Some(location) = location.filter(|location| upstream.is_at_https(location)) {
+    if let Some(location) =
+        location.filter(|location| way.is_none() && upstream.is_at_https(location))
+    {
         warn_of_https(&upstream.root_url(), location);
     }
     for name in [LOCATION, CONTENT_LOCATION] {
-        let turned = headers
-            .get(&name)
-            .and_then(|location| turned(location, upstream, prefix));
+        let turned = headers.get(&name).and_then(|location| match way {
+            Some(way) => {
+                let path = way.path_to(location.to_str().ok()?, upstream)?;
+                match prefix {
+                    Some(prefix) => prefix.before(path.as_bytes()),
+                    None => HeaderValue::try_from(path).ok(),
+                }
+            }
+            None => turned(location, upstream, prefix),
+        });
         if let Some(turned) = turned {
             headers.insert(name, turned);
         }

@@ -20,6 +20,8 @@ pub(crate) enum Refusal {
     Method,
     /// Its target is no path.
     Target,
+    /// It is for nothing that the file of `--config` lists.
+    Unlisted,
     /// It is for a host that is not the proxy's.
     Host,
     /// A page of another origin asks.
@@ -55,6 +57,7 @@ impl Refusal {
         match self {
             Self::Method => "method",
             Self::Target => "target",
+            Self::Unlisted => "unlisted",
             Self::Host => "host",
             Self::Origin => "origin",
             Self::CrossSite => "cross_site",
@@ -97,7 +100,12 @@ impl Refusal {
             Self::Target => (
                 StatusCode::BAD_REQUEST,
                 "This request target is not served here.",
-                "It must be a path, beginning with a slash.",
+                "It must be a path, beginning with a slash, or a URL behind `/proxy?`.",
+            ),
+            Self::Unlisted => (
+                StatusCode::FORBIDDEN,
+                "This is not served by this proxy.",
+                "What may be asked for is what the file of --config lists, with all below it where that says so.",
             ),
             Self::Host => (
                 StatusCode::MISDIRECTED_REQUEST,

@@ -10,11 +10,13 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use http::{
     Method, Request, Response,
     header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderMap},
     request::Parts,
 };
+use http_body_util::Full;
 use hyper::body::Incoming;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::CorsLayer;
@@ -24,10 +26,11 @@ use crate::{
     access::Access,
     connections::{Caller, Places, UnderWay},
     cors::remove_access_control,
-    forward::{self, Forward},
+    forward,
     headers::Peer,
     refusal::Refusal,
     request_body::{BodyLimits, RequestBody},
+    routes::{Found, Routes, Unrouted, ping},
 };
 
 /// The proxy without its sockets. Cheap to clone.
@@ -40,7 +43,7 @@ pub(crate) struct Steps {
     pub(crate) cors: Option<CorsLayer>,
     pub(crate) places: Arc<Places>,
     pub(crate) body_limits: BodyLimits,
-    pub(crate) forward: Forward,
+    pub(crate) routes: Routes,
 }
 
 impl Service {
@@ -104,10 +107,16 @@ impl Steps {
     /// All that comes behind what browsers are told.
     fn pass(self: &Arc<Self>, request: Request<Incoming>, caller: &Arc<Caller>) -> Answering {
         let under_way = caller.begin();
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let peer = caller.peer();
         let client = self.access.client(peer.address, &head);
-        let allowed = self
+        let found = match self.routes.find(&mut head) {
+            Ok(found) => found,
+            Err(Unrouted::Refused(refusal)) => return refused(refusal, &head, client),
+            Err(Unrouted::Ping) => return Answering::own(ping()),
+        };
+        let allowed = found
+            .route
             .access
             .check(&head, client)
             .and_then(|()| RequestBody::new(body, self.body_limits, caller));
@@ -118,14 +127,11 @@ impl Steps {
         let request = Request::from_parts(head, body);
         if under_way.is_beside_others() {
             let steps = Arc::clone(self);
-            return Answering::Boxed(Box::pin(steps.beside_others(
-                request,
-                under_way,
-                peer.clone(),
-            )));
+            let answer = steps.beside_others(request, found, under_way, peer.clone());
+            return Answering::Boxed(Box::pin(answer));
         }
         Answering::Forwarded {
-            forwarded: self.forward.answer(request, peer),
+            forwarded: found.answer(request, peer),
             under_way: Some(under_way),
         }
     }
@@ -134,6 +140,7 @@ impl Steps {
     async fn beside_others(
         self: Arc<Self>,
         request: Request<RequestBody>,
+        found: Found,
         mut under_way: UnderWay,
         peer: Peer,
     ) -> Response<AnswerBody> {
@@ -142,7 +149,7 @@ impl Steps {
             Ok(place) => under_way.take(place),
             Err(_) => return Refusal::Places.answer().map(AnswerBody::of_refusal),
         }
-        let response = self.forward.answer(request, &peer).await;
+        let response = found.answer(request, &peer).await;
         response.map(|body| AnswerBody::new(body, under_way))
     }
 }
@@ -163,8 +170,7 @@ fn refused(refusal: Refusal, head: &Parts, client: IpAddr) -> Answering {
         refused = refusal.name(),
         "answered"
     );
-    let response = response.map(AnswerBody::of_refusal);
-    Answering::Boxed(Box::pin(std::future::ready(response)))
+    Answering::own(response)
 }
 
 /// A request that is being answered. Nearly all are forwarded, without a box of their own.
@@ -175,6 +181,14 @@ pub(crate) enum Answering {
         under_way: Option<UnderWay>,
     },
     Boxed(Pin<Box<dyn Future<Output = Response<AnswerBody>> + Send>>),
+}
+
+impl Answering {
+    /// The proxy's own answer.
+    fn own(response: Response<Full<Bytes>>) -> Self {
+        let response = response.map(AnswerBody::of_refusal);
+        Self::Boxed(Box::pin(std::future::ready(response)))
+    }
 }
 
 impl Future for Answering {

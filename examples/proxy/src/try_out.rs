@@ -7,7 +7,11 @@ use std::{
 
 use arcgis_stand_in::{PASSWORD, StandIn, USERNAME};
 
-use crate::{arguments::Target, login::Login, origin::Upstream};
+use crate::{
+    arguments::{Arguments, Target},
+    login::Login,
+    origin::Upstream,
+};
 
 /// Runs as long as it is kept.
 pub(crate) struct TryOut {
@@ -22,19 +26,11 @@ impl TryOut {
         Ok(Self { arcgis })
     }
 
-    pub(crate) fn target(&self) -> Result<Target, String> {
+    pub(crate) fn target(&self, arguments: &Arguments) -> Result<Target, String> {
         Ok(Target {
             upstream: Upstream::parse(&self.arcgis.root())?,
             login: Some(Login::user(USERNAME, PASSWORD)),
-            token_url: None,
-            portal: None,
-            trusted_token_services: Vec::new(),
-            certificates: Vec::new(),
-            tls_name: None,
-            sharing: None,
-            insecure_http: false,
-            sends_portal_token: false,
-            credentials_in_url: false,
+            settings: arguments.site_settings(),
         })
     }
 

@@ -13,12 +13,12 @@ use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
+use rustls::pki_types::{CertificateDer, ServerName};
 use tower_arcgis_auth::{ArcgisAuth, ReplayBody, TokenClient};
 
 use self::tls::{Connector, Given};
 pub(crate) use self::tls::{Environment, chain, is_loopback, read_certificates, tls_name};
 use crate::{
-    arguments::Target,
     request_body::RequestBody,
     shared::{SharedClient, SharedConnector},
 };
@@ -29,7 +29,17 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 type HttpClient<B> = SharedClient<Client<SharedConnector<Connector>, B>>;
 pub(crate) type SigningClient = ArcgisAuth<HttpClient<ReplayBody<RequestBody>>>;
 
-/// The clients for a target.
+/// The servers that requests and logins go to, and how they are known.
+pub(crate) struct Servers {
+    pub(crate) upstreams: Vec<Uri>,
+    /// Those of logins, as far as they are known before any is asked.
+    pub(crate) logins: Vec<Uri>,
+    pub(crate) certificates: Vec<CertificateDer<'static>>,
+    /// Those of `--tls-name`, each with its host.
+    pub(crate) names: Vec<(String, ServerName<'static>)>,
+}
+
+/// The clients for the servers.
 pub(crate) struct Clients {
     pub(crate) requests: HttpClient<ReplayBody<RequestBody>>,
     pub(crate) logins: TokenClient,
@@ -37,18 +47,18 @@ pub(crate) struct Clients {
 
 impl Clients {
     /// An error is an option or a variable that cannot work.
-    pub(crate) fn new(target: &Target, environment: &Environment) -> Result<Self, String> {
+    pub(crate) fn new(servers: Servers, environment: &Environment) -> Result<Self, String> {
         let given = Given {
-            certificates: target.certificates.clone(),
-            name: target.tls_name.clone(),
+            certificates: servers.certificates,
+            names: servers.names,
             environment: environment.clone(),
         };
-        for server in servers(target) {
-            environment.proxy_to(&server)?;
+        let mut needs_tls = false;
+        for server in servers.upstreams.iter().chain(&servers.logins) {
+            environment.proxy_to(server)?;
+            needs_tls |= server.scheme_str() == Some("https");
         }
-        let needs_tls = servers(target).any(|server| server.scheme_str() == Some("https"));
-        let upstream = upstream(target);
-        let connector = Connector::new(&upstream, &given, needs_tls)?;
+        let connector = Connector::new(&servers.upstreams, &given, needs_tls)?;
         Ok(Self {
             requests: client(connector.clone()),
             logins: TokenClient::new(client::<Full<Bytes>>(connector)),
@@ -70,35 +80,30 @@ where
     SharedClient::new(client)
 }
 
-/// Says through which proxy the way to the upstream leads.
-pub(crate) fn announce_way_out(target: &Target, environment: &Environment) {
-    let upstream = upstream(target);
-    if let Ok(Some(through)) = environment.proxy_to(&upstream) {
-        tracing::info!(
-            proxy = %through,
-            variable = through.variable,
-            "requests to the upstream go through a proxy"
-        );
-    }
-    if let Some(variable) = environment.not_honoured_for(&upstream) {
-        tracing::warn!(
-            variable,
-            "a proxy is named, and not used: requests to an upstream at plain http go straight there"
-        );
+/// Says through which proxy the way to each upstream leads.
+pub(crate) fn announce_way_out(upstreams: &[Uri], environment: &Environment) {
+    for upstream in upstreams {
+        if let Ok(Some(through)) = environment.proxy_to(upstream) {
+            tracing::info!(
+                %upstream,
+                proxy = %through,
+                variable = through.variable,
+                "requests to the upstream go through a proxy"
+            );
+        }
+        if let Some(variable) = environment.not_honoured_for(upstream) {
+            tracing::warn!(
+                %upstream,
+                variable,
+                "a proxy is named, and not used: requests to an upstream at plain http go straight there"
+            );
+        }
     }
 }
 
-fn upstream(target: &Target) -> Uri {
-    target.upstream.root_url().parse().unwrap_or_default()
-}
-
-/// The servers that are known before any is asked. What is no URL is refused elsewhere.
-fn servers(target: &Target) -> impl Iterator<Item = Uri> {
-    let logins = target
-        .token_url
-        .iter()
-        .chain(&target.portal)
-        .chain(&target.trusted_token_services)
-        .filter_map(|url| url.parse().ok());
-    std::iter::once(upstream(target)).chain(logins)
+/// The servers of these URLs. What is no URL is refused elsewhere.
+pub(crate) fn servers_of<'a>(urls: impl IntoIterator<Item = &'a String>) -> Vec<Uri> {
+    urls.into_iter()
+        .filter_map(|url| url.parse().ok())
+        .collect()
 }

@@ -9,6 +9,7 @@ use http::{
 use crate::{
     access::{
         host_name::{HostName, host_of, is_loopback_name},
+        referers::RefererPattern,
         web_origin::{AllowedOrigin, WebOrigin},
     },
     refusal::Refusal,
@@ -22,6 +23,8 @@ pub(super) struct Browsers {
     on_loopback: bool,
     public_hosts: Vec<HostName>,
     allowed: Vec<AllowedOrigin>,
+    /// Pages whose origins are allowed too.
+    pages: Vec<RefererPattern>,
 }
 
 impl Browsers {
@@ -29,12 +32,18 @@ impl Browsers {
         on_loopback: bool,
         public_hosts: Vec<HostName>,
         allowed: Vec<AllowedOrigin>,
+        pages: Vec<RefererPattern>,
     ) -> Self {
         Self {
             on_loopback,
             public_hosts,
             allowed,
+            pages,
         }
+    }
+
+    pub(super) fn allows_any(&self) -> bool {
+        self.allowed.contains(&AllowedOrigin::Any) || self.pages.contains(&RefererPattern::Any)
     }
 
     pub(super) fn check(&self, head: &Parts) -> Result<(), Refusal> {
@@ -58,7 +67,7 @@ impl Browsers {
         // Images and links have no Origin, but mostly a Referer.
         let may = |page: Option<&HeaderValue>| match page {
             Some(page) => self.origin_may(page, head),
-            None => self.allowed.contains(&AllowedOrigin::Any),
+            None => self.allows_any(),
         };
         if is_cross_site && !may(head.headers.get(REFERER)) {
             return Err(Refusal::CrossSite);
@@ -68,12 +77,18 @@ impl Browsers {
 
     /// Whether the pages of the origin that a URL has may ask.
     pub(super) fn origin_may(&self, url: &HeaderValue, head: &Parts) -> bool {
-        if self.allowed.contains(&AllowedOrigin::Any) {
+        if self.allows_any() {
             return true;
         }
-        let Some(origin) = url.to_str().ok().and_then(WebOrigin::of) else {
+        let Ok(url) = url.to_str() else {
             return false;
         };
+        let Some(origin) = WebOrigin::of(url) else {
+            return false;
+        };
+        if self.pages.iter().any(|page| page.has_origin(url)) {
+            return true;
+        }
         let own =
             |host: &HostName| self.public_hosts.contains(host) || hosts(head).any(|it| host.is(it));
         (origin.is_web()
@@ -118,6 +133,7 @@ mod tests {
                 .iter()
                 .map(|origin| origin.parse().unwrap())
                 .collect(),
+            Vec::new(),
         )
     }
 

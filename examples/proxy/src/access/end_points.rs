@@ -9,14 +9,14 @@ const DEFAULT_PORTAL: &str = "/portal";
 
 /// Which end points of ArcGIS's own are passed on.
 #[derive(Debug)]
-pub(super) struct EndPoints {
+pub(crate) struct EndPoints {
     roots: Vec<PathPrefix>,
     allow_logins: bool,
     allow_admin: bool,
 }
 
 impl EndPoints {
-    pub(super) fn new(mut roots: Vec<PathPrefix>, allow_logins: bool, allow_admin: bool) -> Self {
+    pub(crate) fn new(mut roots: Vec<PathPrefix>, allow_logins: bool, allow_admin: bool) -> Self {
         roots.extend(PathPrefix::try_new(DEFAULT_PORTAL).ok());
         Self {
             roots,

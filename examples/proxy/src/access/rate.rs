@@ -56,7 +56,7 @@ impl Rate {
 }
 
 /// The requests that each client has left.
-pub(super) struct RateLimit {
+pub(crate) struct RateLimit {
     clients: RateLimiter<
         IpAddr,
         HashMapStateStore<IpAddr>,
@@ -75,7 +75,7 @@ impl fmt::Debug for RateLimit {
 }
 
 impl RateLimit {
-    pub(super) fn new(rate: Rate) -> Self {
+    pub(crate) fn new(rate: Rate) -> Self {
         let quota = rate
             .quota()
             .unwrap_or_else(|| Quota::per_second(rate.requests));

@@ -56,8 +56,26 @@ impl RefererPattern {
     }
 }
 
+impl RefererPattern {
+    /// Whether pages of this URL's origin may be meant.
+    pub(super) fn has_origin(&self, url: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Pages(pages) => url.parse().is_ok_and(|url| pages.have_origin(&url)),
+        }
+    }
+}
+
 impl Pages {
     fn contain(&self, page: &Uri) -> bool {
+        self.have_origin(page)
+            && self
+                .path
+                .as_ref()
+                .is_none_or(|path| path.covers(page.path()))
+    }
+
+    fn have_origin(&self, page: &Uri) -> bool {
         let (Some(scheme), Some(authority)) = (page.scheme_str(), page.authority()) else {
             return false;
         };
@@ -66,10 +84,6 @@ impl Pages {
         scheme.eq_ignore_ascii_case(&self.scheme)
             && port == self.port
             && matches_wildcards(&self.host, host.as_str())
-            && self
-                .path
-                .as_ref()
-                .is_none_or(|path| path.covers(page.path()))
     }
 }
 

@@ -1,24 +1,32 @@
 //! The command line, and what is made of it: settings that can work, or one clear sentence why not.
 
 mod access;
+mod defaults;
 mod limits;
+mod log;
 
 use std::{env, ffi::OsStr, net::SocketAddr, path::PathBuf};
 
 use clap::{
-    Command, CommandFactory, FromArgMatches, Parser, ValueEnum,
+    Command, CommandFactory, FromArgMatches, Parser,
     builder::{BoolishValueParser, Resettable},
+    parser::ValueSource,
 };
 use http::Uri;
 use rustls::pki_types::{CertificateDer, ServerName};
-use tower_arcgis_auth::{CallerToken, PathPrefix, Site, TokenPlacement};
 
-pub(crate) use self::{access::AccessOptions, limits::LimitOptions};
+use self::defaults::with_defaults;
+pub(crate) use self::{
+    access::AccessOptions,
+    limits::LimitOptions,
+    log::{LogFormat, LogOptions},
+};
 use crate::{
-    forward::Passing,
+    config::{Config, Defaults, SiteConfig},
     login::{Login, Named},
     origin::Upstream,
     shared_cache::{Sharing, shared_cache},
+    signing::{Callers, Placement, name_of},
     upstream::{read_certificates, tls_name},
 };
 
@@ -44,8 +52,24 @@ pub(crate) struct Arguments {
     /// it is signed, and its token service is looked up at /rest/info behind it. Without a path the root is /arcgis.
     ///
     /// Without --upstream a made-up ArcGIS is started, to try the proxy on.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", group = "served")]
     upstream: Option<String>,
+
+    /// A file of sites, in place of --upstream: TOML, or resource-proxy's proxy.config in XML or JSON
+    ///
+    /// In TOML, options of this command line come first, and then each site: [[site]], url = "https://gis.example.com/arcgis",
+    /// a mount = "/gis" for the path that leads there, and the site's own options. Without a mount it is asked for as
+    /// /proxy?https://gis.example.com/arcgis/…, as is all that a proxy.config lists. Secrets may be `env:NAME` or `file:PATH`.
+    #[arg(long, value_name = "FILE", group = "served")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Say what would be done for each site of --config, log in nowhere, and end: with 0, or 2 where it cannot work
+    #[arg(long, requires = "config", conflicts_with = "convert")]
+    pub(crate) check: bool,
+
+    /// Write --config as TOML to stdout, its secrets as `env:NAME` with the names on stderr, and end
+    #[arg(long, requires = "config")]
+    pub(crate) convert: bool,
 
     /// The user to log in as; case counts. Without any credential nothing is signed
     #[arg(long, value_name = "NAME", env = "ARCGIS_USERNAME")]
@@ -84,7 +108,7 @@ pub(crate) struct Arguments {
     #[arg(
         long,
         value_name = "ORIGIN",
-        requires = "upstream",
+        requires = "served",
         value_delimiter = ','
     )]
     trust_token_service: Vec<String>,
@@ -99,16 +123,16 @@ pub(crate) struct Arguments {
     /// File with the key, 64 hexadecimal digits of `openssl rand -hex 32`, in place of ARCGIS_CACHE_KEY
     ///
     /// Several keys, a line each: the first seals, all open.
-    #[arg(long, value_name = "FILE", requires = "upstream")]
+    #[arg(long, value_name = "FILE", requires = "served")]
     cache_key_file: Option<PathBuf>,
 
     /// Where the token goes on requests
     #[arg(long, value_enum, value_name = "PLACE", default_value_t = Placement::Query)]
-    token_placement: Placement,
+    pub(crate) token_placement: Placement,
 
     /// What happens to a token the caller sends
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = Callers::Keep)]
-    caller_token: Callers,
+    pub(crate) caller_token: Callers,
 
     /// The Referer that tokens are bound to, sent with logins and signed requests; the site's root and a slash unless set
     ///
@@ -135,20 +159,20 @@ pub(crate) struct Arguments {
     /// Send the portal's own token to a server that the portal makes none for
     ///
     /// That token opens all of the portal: only for servers you trust with it, such as the portal's hosting server.
-    #[arg(long, requires = "upstream")]
+    #[arg(long, requires = "served")]
     send_portal_token: bool,
 
     /// Send user name and password in the URL where the server is ArcGIS 10.2 or older
     ///
     /// Every log on the way has them then. Needed only where such a server takes no login by POST.
-    #[arg(long, requires = "upstream")]
+    #[arg(long, requires = "served")]
     credentials_in_url: bool,
 
     /// Certificates (PEM) to trust besides the platform's, for requests and logins
     ///
     /// Those of CAs, and servers' own: these are trusted as they are, also where they are self-signed, for another name or
     /// have expired.
-    #[arg(long, value_name = "PEM", requires = "upstream")]
+    #[arg(long, value_name = "PEM", requires = "served")]
     ca_file: Option<PathBuf>,
 
     /// The name to check the upstream's certificate for, in place of the host in --upstream, and to ask it by (SNI)
@@ -156,10 +180,10 @@ pub(crate) struct Arguments {
     /// For an upstream given by its address, or by a name that its certificate lacks. It is for logins at that host too, not
     /// for those at another; the `Host` of requests stays that of --upstream.
     #[arg(long, value_name = "NAME", requires = "upstream", value_parser = tls_name)]
-    tls_name: Option<ServerName<'static>>,
+    pub(crate) tls_name: Option<ServerName<'static>>,
 
     /// Let the password or secret travel over plain http, where everyone on the way can read it
-    #[arg(long, requires = "upstream")]
+    #[arg(long, requires = "served")]
     allow_insecure_http: bool,
 
     #[command(flatten)]
@@ -167,64 +191,64 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     pub(crate) limits: LimitOptions,
+
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
+
+    /// The command line itself names a credential.
+    #[arg(skip)]
+    names_credential: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Placement {
-    /// `token=` in the query: every version of ArcGIS takes it
-    Query,
-    /// The cookie `agstoken`
-    Cookie,
-    /// `X-Esri-Authorization: Bearer`: ArcGIS Enterprise 10.6 and later
-    Header,
-    /// `Authorization: Bearer`
-    Bearer,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Callers {
-    /// It is passed on, and nothing is signed
-    Keep,
-    /// It is taken off, and the proxy's own put in its place
-    Replace,
-}
-
-/// Where to go and who to be there.
+/// One server to go to, and who to be there.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) upstream: Upstream,
     pub(crate) login: Option<Login>,
-    pub(crate) token_url: Option<String>,
-    pub(crate) portal: Option<String>,
-    pub(crate) trusted_token_services: Vec<String>,
-    pub(crate) certificates: Vec<CertificateDer<'static>>,
-    pub(crate) tls_name: Option<ServerName<'static>>,
-    pub(crate) sharing: Option<Sharing>,
-    pub(crate) insecure_http: bool,
-    pub(crate) sends_portal_token: bool,
-    pub(crate) credentials_in_url: bool,
-}
-
-impl Target {
-    /// The roots of the site, and of the portal where that is on the same host.
-    pub(crate) fn roots(&self) -> Result<Vec<PathPrefix>, String> {
-        let portal = self
-            .portal
-            .as_deref()
-            .and_then(|url| self.upstream.path_of(url));
-        [Some(self.upstream.root()), portal.as_deref()]
-            .into_iter()
-            .flatten()
-            .map(|root| PathPrefix::try_new(root).map_err(|error| format!("{error}; it is a root")))
-            .collect()
-    }
+    pub(crate) settings: SiteConfig,
 }
 
 impl Arguments {
     /// Reads the command line and the environment.
     pub(crate) fn read() -> Self {
-        let matches = Self::described().get_matches();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        Self::of(Self::described())
+    }
+
+    /// The same with the options of a file, where the command line and the environment are silent.
+    pub(crate) fn with(defaults: &Defaults) -> Result<Self, String> {
+        with_defaults(Self::described(), defaults).map(Self::of)
+    }
+
+    fn of(described: Command) -> Self {
+        let matches = described.get_matches();
+        let is_typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let names_credential = ["username", "client_id"].into_iter().any(is_typed);
+        match Self::from_arg_matches(&matches) {
+            Ok(arguments) => Self {
+                names_credential,
+                ..arguments
+            },
+            Err(error) => error.exit(),
+        }
+    }
+
+    /// Fails where a credential is given beside a file; warns where the environment has one that no site uses.
+    pub(crate) fn check_beside(&self, config: &Config) -> Result<Option<&'static str>, String> {
+        if self.names_credential {
+            return Err(
+                "a credential beside --config has no site; write it under its [[site]] in the file"
+                    .to_owned(),
+            );
+        }
+        let is_used = config
+            .sites
+            .iter()
+            .any(|listed| listed.site.uses_variables());
+        let is_set = self.username.is_some() || env::var_os("ARCGIS_PASSWORD").is_some();
+        Ok((is_set && !is_used).then_some(
+            "ARCGIS_USERNAME and ARCGIS_PASSWORD are set, and no site of the file uses them: they serve those with \
+             dynamicToken, or with `env:ARCGIS_USERNAME`",
+        ))
     }
 
     /// The command line's description. Each option has a variable: `ARCGIS_PROXY_…`, but for the few with a name of their
@@ -253,48 +277,39 @@ impl Arguments {
         })
     }
 
-    fn placement(&self) -> TokenPlacement {
-        match self.token_placement {
-            Placement::Query => TokenPlacement::Query,
-            Placement::Cookie => TokenPlacement::Cookie,
-            Placement::Header => TokenPlacement::EsriHeader,
-            Placement::Bearer => TokenPlacement::Bearer,
+    /// What the command line says of every site.
+    pub(crate) fn site_settings(&self) -> SiteConfig {
+        let flag = |given: bool| given.then_some(true);
+        let access = &self.access;
+        SiteConfig {
+            trust_token_service: Some(self.trust_token_service.clone()),
+            token_placement: name_of(&self.token_placement),
+            caller_token: name_of(&self.caller_token),
+            referer: self.referer.clone(),
+            bind_to_address: flag(self.bind_to_address),
+            login_first: flag(self.login_first),
+            forward_authorization: flag(self.forward_authorization),
+            send_portal_token: flag(self.send_portal_token),
+            credentials_in_url: flag(self.credentials_in_url),
+            allow_insecure_http: flag(self.allow_insecure_http),
+            allow_logins: flag(access.allow_logins),
+            allow_admin: flag(access.allow_admin),
+            portal: self.portal.clone(),
+            token_url: self.token_url.clone(),
+            ..SiteConfig::default()
         }
     }
 
-    fn caller_token(&self) -> CallerToken {
-        match self.caller_token {
-            Callers::Keep => CallerToken::Keep,
-            Callers::Replace => CallerToken::Replace,
-        }
+    /// The certificates of `--ca-file`.
+    pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+        self.ca_file
+            .as_deref()
+            .map_or_else(|| Ok(Vec::new()), read_certificates)
     }
 
-    /// What the command line says of signing, on `site`.
-    pub(crate) fn signing(&self, site: Site) -> Site {
-        let site = site
-            .placement(self.placement())
-            .caller_token(self.caller_token())
-            .login_first(self.login_first);
-        match &self.referer {
-            Some(referer) => site.referer(referer),
-            None if self.bind_to_address => site.bind_to_address(),
-            None => site,
-        }
-    }
-
-    /// What every request passed on is changed by, where it is sent with this login or none.
-    pub(crate) fn passing(&self, login: Option<&Login>) -> Passing {
-        Passing {
-            signs: login.is_some(),
-            // The layer puts it on what it signs.
-            referer: self
-                .referer
-                .as_deref()
-                .filter(|_| login.is_none())
-                .and_then(|referer| referer.parse().ok()),
-            authorization: self.forward_authorization,
-            callers_address: !self.bind_to_address,
-        }
+    /// The Redis that logins are shared through.
+    pub(crate) fn sharing(&self) -> Result<Option<Sharing>, String> {
+        shared_cache(self.redis.as_deref(), self.cache_key_file.as_deref())
     }
 
     /// The upstream and the login there; `None` where the made-up ArcGIS is asked for.
@@ -307,13 +322,15 @@ impl Arguments {
             client_id: self.client_id.as_deref(),
             client_secret_file: self.client_secret_file.as_deref(),
         };
-        let redis = self.redis.as_deref();
         let Some(upstream) = &self.upstream else {
-            let redis = redis.map(|_| "a Redis (--redis or ARCGIS_REDIS_URL)");
+            let redis = self
+                .redis
+                .as_ref()
+                .map(|_| "a Redis (--redis or ARCGIS_REDIS_URL)");
             return match named.identity()?.or(redis) {
                 None => Ok(None),
                 Some(named) => Err(format!(
-                    "there is {named} and nothing to log in to; add --upstream"
+                    "there is {named} and nothing to log in to; add --upstream or --config"
                 )),
             };
         };
@@ -341,18 +358,7 @@ impl Arguments {
         Ok(Some(Target {
             upstream,
             login,
-            token_url: self.token_url.clone(),
-            portal: self.portal.clone(),
-            trusted_token_services: self.trust_token_service.clone(),
-            certificates: match &self.ca_file {
-                Some(file) => read_certificates(file)?,
-                None => Vec::new(),
-            },
-            tls_name: self.tls_name.clone(),
-            sharing: shared_cache(redis, self.cache_key_file.as_deref())?,
-            insecure_http: self.allow_insecure_http,
-            sends_portal_token: self.send_portal_token,
-            credentials_in_url: self.credentials_in_url,
+            settings: self.site_settings(),
         }))
     }
 }
