@@ -288,6 +288,8 @@ mod tests {
             "/sharing//rest/oauth2/token",
             "/home/signin%2ehtml",
             "/x/../tokens",
+            "/to%E2%84%AAen%C5%BF/generateTo%u212Aen",
+            "/re%C5%BFt/log%C4%B1n",
         ] {
             assert!(is_exempt(path), "{path}");
         }

@@ -14,9 +14,25 @@ pub(super) struct Segment<'a> {
 }
 
 impl Segment<'_> {
+    /// Whether some server takes the segment for this name, of plain letters.
     pub(super) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
+            || (!self.name.is_ascii() && plain_letters(self.name).eq_ignore_ascii_case(name))
     }
+}
+
+/// The name with plain letters for those that Java compares to them as if they were such: the Kelvin sign, the long s, the
+/// Turkish i's.
+fn plain_letters(name: &[u8]) -> String {
+    String::from_utf8_lossy(name)
+        .chars()
+        .map(|letter| match letter {
+            '\u{212a}' => 'k',
+            '\u{17f}' => 's',
+            '\u{130}' | '\u{131}' => 'i',
+            letter => letter,
+        })
+        .collect()
 }
 
 /// The segments of a path that needs no decoding, or is decoded already. Empty ones and `.` are left out. The path ends
