@@ -21,12 +21,12 @@ use crate::{
     body::{BodyLength, FormReader, Peek, ReadForm, ReplayBody, ResponseBody},
     challenge::{Start, Verdict},
     error::{BoxError, TokenError},
-    exchange::{Beginning, Exchange, Login, Reaction},
+    exchange::{Beginning, Exchange, Reaction},
     outcome::{AuthOutcome, SkipReason},
     resend::Resend,
-    session::broken_off,
     sign::{CallerToken, cache_control, callers_token},
     token::Token,
+    waiting::Login,
 };
 
 /// The future of [`ArcgisAuth`](crate::ArcgisAuth).
@@ -249,10 +249,13 @@ where
                     continue;
                 }
                 StateProjection::Calling { sent } => {
-                    response = ready!(sent.poll(context))?.map(ResponseBody::untouched);
+                    let sent = ready!(sent.poll(context));
                     let Some(exchange) = this.exchange else {
                         return done();
                     };
+                    response = sent
+                        .inspect_err(|_| exchange.broke_off())?
+                        .map(ResponseBody::untouched);
                     match exchange.read_head(&mut response) {
                         Start::Decided(verdict) => verdict,
                         Start::Look(detector) => {
@@ -281,7 +284,7 @@ where
                 }
                 StateProjection::Renewing { login, then } => {
                     let result = match Pin::new(login).poll(context) {
-                        Poll::Ready(result) => result.unwrap_or_else(|_| Err(broken_off())),
+                        Poll::Ready(result) => result,
                         Poll::Pending => match then {
                             Then::Send(unsent) => {
                                 ready!(unsent.limit.as_mut().poll(context));
@@ -328,7 +331,12 @@ where
                     continue;
                 }
                 StateProjection::Readying { resend } => {
-                    ready!(resend.service.poll_ready(context))?;
+                    if let Err(error) = ready!(resend.service.poll_ready(context)) {
+                        if let Some(exchange) = this.exchange {
+                            exchange.broke_off();
+                        }
+                        return Poll::Ready(Err(error));
+                    }
                     let StateOwned::Readying { resend } =
                         this.state.as_mut().project_replace(State::Done)
                     else {
