@@ -19,7 +19,6 @@ use crate::{
     session::{Renewal, Session, Standing},
     sign::{QueryToken, TokenPlacement, cache_control, callers_token, placement, scrub},
     token::{Freshness, Token, TokenReason},
-    trace,
     url::{ServiceKey, has_service, root_of_path, service_key},
     waiting::Login,
 };
@@ -484,7 +483,8 @@ impl<S, B> Exchange<S, B> {
         } else {
             services.refuses(service, Instant::now());
         }
-        trace::service_refused(self.session.store.site(), &self.path, challenge);
+        let events = self.session.store.events();
+        events.service_refused(&self.path, challenge);
         Reaction::Answer
     }
 
@@ -512,7 +512,7 @@ impl<S, B> Exchange<S, B> {
         if expected.len() > self.root
             && !self.session.is_warned_of_root.swap(true, Ordering::Relaxed)
         {
-            trace::outside_root(self.session.store.site(), expected);
+            self.session.store.events().outside_root(expected);
         }
     }
 

@@ -249,13 +249,13 @@ where
                     continue;
                 }
                 StateProjection::Calling { sent } => {
-                    let sent = ready!(sent.poll(context));
+                    response = match ready!(sent.poll(context)) {
+                        Ok(response) => response.map(ResponseBody::untouched),
+                        Err(error) => return broke_off(this.exchange.as_ref(), error),
+                    };
                     let Some(exchange) = this.exchange else {
                         return done();
                     };
-                    response = sent
-                        .inspect_err(|_| exchange.broke_off())?
-                        .map(ResponseBody::untouched);
                     match exchange.read_head(&mut response) {
                         Start::Decided(verdict) => verdict,
                         Start::Look(detector) => {
@@ -332,10 +332,7 @@ where
                 }
                 StateProjection::Readying { resend } => {
                     if let Err(error) = ready!(resend.service.poll_ready(context)) {
-                        if let Some(exchange) = this.exchange {
-                            exchange.broke_off();
-                        }
-                        return Poll::Ready(Err(error));
+                        return broke_off(this.exchange.as_ref(), error);
                     }
                     let StateOwned::Readying { resend } =
                         this.state.as_mut().project_replace(State::Done)
@@ -384,6 +381,15 @@ where
             }
         }
     }
+}
+
+/// The inner service failed: its error is the answer.
+#[cold]
+fn broke_off<S, B, T, E>(exchange: Option<&Exchange<S, B>>, error: E) -> Poll<Result<T, E>> {
+    if let Some(exchange) = exchange {
+        exchange.broke_off();
+    }
+    Poll::Ready(Err(error))
 }
 
 /// Whether an answer that is no challenge proves the token: a server error or a web tier's own login says nothing of it.

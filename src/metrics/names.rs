@@ -181,6 +181,18 @@ mod tests {
                 assert!(PAGE.contains(&format!("`{documented}`")), "{documented}");
             }
         }
+        for name in [
+            LOGIN_DURATION,
+            REQUESTS_WAITING,
+            TOKEN_OBTAINED,
+            TOKEN_EXPIRY,
+            LOGIN_BUDGET,
+            SIGN_OUTS,
+            #[cfg(feature = "shared-cache")]
+            SHARED_CACHE_LOOKUPS,
+        ] {
+            assert!(PAGE.contains(&format!("| `{name}` |")), "{name}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What happens at a site is made known here, and only here: counted for handles, traced, and recorded as metrics.
+//! What happens at a site, made known in one place: counted for handles, traced, and recorded as metrics.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -149,6 +149,16 @@ impl SiteEvents {
         if token.is_some() && owner.identity.is_none() {
             self.metrics.token_forgotten();
         }
+    }
+
+    /// A service challenged a freshly signed request to this path.
+    pub(crate) fn service_refused(&self, path: &str, challenge: Challenge) {
+        trace::service_refused(&self.owner.site, path, challenge);
+    }
+
+    /// A service below this other root was challenged. Once for each session.
+    pub(crate) fn outside_root(&self, expected: &str) {
+        trace::outside_root(&self.owner.site, expected);
     }
 
     /// A request waits for a login from now on, until this is dropped.

@@ -94,11 +94,6 @@ impl TokenStore {
         &self.events
     }
 
-    /// The site's first root.
-    pub(crate) fn site(&self) -> &str {
-        &self.owner.site
-    }
-
     /// Why a login would be refused without asking a token service, if it would.
     pub(crate) fn refused_login(&self) -> Option<TokenError> {
         if !self.may_be_refused.load(Ordering::Relaxed) {
