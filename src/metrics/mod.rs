@@ -75,6 +75,7 @@
 mod names;
 #[cfg(not(feature = "metrics"))]
 mod off;
+mod outcomes;
 #[cfg(feature = "metrics")]
 mod site;
 
@@ -84,24 +85,10 @@ pub use self::names::describe;
 pub(crate) use self::off::shared_cache_asked;
 #[cfg(not(feature = "metrics"))]
 pub(crate) use self::off::{SiteMetrics, Waiting};
+#[cfg(feature = "shared-cache")]
+pub(crate) use self::outcomes::Lookup;
+pub(crate) use self::outcomes::Resent;
 #[cfg(all(feature = "metrics", feature = "shared-cache"))]
 pub(crate) use self::site::shared_cache_asked;
 #[cfg(feature = "metrics")]
 pub(crate) use self::site::{SiteMetrics, Waiting};
-
-/// What came of a search in the shared cache.
-#[cfg(feature = "shared-cache")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lookup {
-    Hit,
-    Miss,
-    Error,
-}
-
-/// What came of a request that was sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Resent {
-    Answered,
-    Challenged,
-    Failed,
-}

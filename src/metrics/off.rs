@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Resent;
+#[cfg(feature = "shared-cache")]
+use super::outcomes::Lookup;
+use super::outcomes::Resent;
 use crate::{
     challenge::Challenge,
     error::TokenError,
@@ -58,4 +60,4 @@ impl SiteMetrics {
 pub(crate) struct Waiting;
 
 #[cfg(feature = "shared-cache")]
-pub(crate) fn shared_cache_asked(_owner: &Owner, _lookup: super::Lookup) {}
+pub(crate) fn shared_cache_asked(_owner: &Owner, _lookup: Lookup) {}

@@ -13,14 +13,16 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+#[cfg(feature = "shared-cache")]
+use super::{names::SHARED_CACHE_LOOKUPS, outcomes::Lookup};
 use super::{
-    Resent,
     names::{
         AFTER_RESEND, CHALLENGES, CHALLENGES_RETURNED, COUNTERS, FAILED, LOCKOUT_GUARD,
         LOGIN_BUDGET, LOGIN_DURATION, LOGINS, LOGINS_STARTED, LOGINS_WITHHELD, REFUSED,
         REQUESTS_WAITING, RESENDS, SHARED, SIGN_OUTS, SIGNED_OUT, SUCCEEDED, TOKEN_EXPIRY,
         TOKEN_OBTAINED, WITHHELD, skipped_because, started_because, withheld_because,
     },
+    outcomes::Resent,
 };
 use crate::{
     challenge::Challenge,
@@ -207,12 +209,11 @@ impl Drop for Waiting {
 
 /// A token of `owner` was looked for in the shared cache.
 #[cfg(feature = "shared-cache")]
-pub(crate) fn shared_cache_asked(owner: &Owner, lookup: super::Lookup) {
+pub(crate) fn shared_cache_asked(owner: &Owner, lookup: Lookup) {
     let result = match lookup {
-        super::Lookup::Hit => "hit",
-        super::Lookup::Miss => "miss",
-        super::Lookup::Error => "error",
+        Lookup::Hit => "hit",
+        Lookup::Miss => "miss",
+        Lookup::Error => "error",
     };
-    counter!(super::names::SHARED_CACHE_LOOKUPS, "site" => label(owner), "result" => result)
-        .increment(1);
+    counter!(SHARED_CACHE_LOOKUPS, "site" => label(owner), "result" => result).increment(1);
 }
