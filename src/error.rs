@@ -45,6 +45,7 @@ struct TokenErrorInner {
     kind: Kind,
     remembered_until: Option<Instant>,
     is_only_here: bool,
+    is_withheld: bool,
     message: Cow<'static, str>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -81,6 +82,7 @@ impl TokenError {
                 kind,
                 remembered_until: None,
                 is_only_here: false,
+                is_withheld: false,
                 message,
                 source: None,
             }),
@@ -126,6 +128,18 @@ impl TokenError {
         self.inner.is_only_here
     }
 
+    /// The same error of a login that the lock-out guard did not let be made: nothing was sent.
+    pub(crate) fn withheld(mut self) -> Self {
+        Arc::make_mut(&mut self.inner).is_withheld = true;
+        self
+    }
+
+    /// Whether the lock-out guard did not let the login be made.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn is_withheld(&self) -> bool {
+        self.inner.is_withheld
+    }
+
     /// The same error with its cause. The cause is printed by error reporters: it must hold no secret either.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
@@ -166,6 +180,7 @@ impl fmt::Debug for TokenError {
         f.debug_struct("TokenError")
             .field("kind", &self.inner.kind)
             .field("message", &self.inner.message)
+            .field("is_withheld", &self.inner.is_withheld)
             .field("source", &self.inner.source)
             .finish()
     }

@@ -19,12 +19,9 @@ use crate::{
     session::{Renewal, Session, Standing},
     sign::{QueryToken, TokenPlacement, cache_control, callers_token, placement, scrub},
     token::{Freshness, Token, TokenReason},
-    trace,
     url::{ServiceKey, has_service, root_of_path, service_key},
+    waiting::Login,
 };
-
-/// What a login's waiter gets.
-pub(crate) type Login = tokio::sync::oneshot::Receiver<crate::session::LoginResult>;
 
 /// What the layer's settings say of every exchange.
 #[derive(Clone, Copy, Debug)]
@@ -191,7 +188,7 @@ impl<S, B> Exchange<S, B> {
             Renewal::Token(token) => Beginning::Send(Some(token)),
             Renewal::Login(login) => {
                 self.token = token;
-                Beginning::LogIn(login)
+                Beginning::LogIn(Login::new(login, store.events()))
             }
             // A token past its end by the clock may still be taken: nothing better is to be had.
             Renewal::Skipped(_) if token.is_some() => Beginning::Send(token),
@@ -322,12 +319,23 @@ impl<S, B> Exchange<S, B> {
         if self.session.signing.private_answers && is_for_one {
             cache_control::make_private(response.headers_mut());
         }
-        if self.settings.outcome_in_every_response || outcome.is_worth_telling() {
+        let is_notable = outcome.is_worth_telling();
+        if is_notable {
+            self.session.store.events().answered(&outcome);
+        }
+        if self.settings.outcome_in_every_response || is_notable {
             response.extensions_mut().insert(outcome.clone());
         }
         let body = response.body_mut();
         body.set_outcome(outcome);
         body.set_token(self.token.take());
+    }
+
+    /// The inner service failed.
+    pub(crate) fn broke_off(&self) {
+        if self.outcome.resent {
+            self.session.store.events().resend_failed();
+        }
     }
 
     /// The answer is no challenge. `proves` says whether that proves the token.
@@ -360,7 +368,7 @@ impl<S, B> Exchange<S, B> {
     {
         self.outcome.returned_challenge = Some(challenge);
         self.outcome.challenge.get_or_insert(challenge);
-        self.session.store.counters().challenges.add_one();
+        self.session.store.events().challenged(challenge);
         // Not the token, but its place may be what the server does not know.
         let is_unread =
             self.is_moved() && challenge == Challenge::TokenRequired && !self.only_in_query;
@@ -395,6 +403,7 @@ impl<S, B> Exchange<S, B> {
         if let Some(reason @ (SkipReason::LoginRefused(_) | SkipReason::ServiceRefused)) =
             self.no_second_sending.take()
         {
+            session.store.events().login_withheld(&reason);
             self.outcome.skip_reason = Some(reason);
             return Reaction::Answer;
         }
@@ -442,7 +451,7 @@ impl<S, B> Exchange<S, B> {
         }
         match renewal {
             Renewal::Token(token) => self.send_again(token, Stage::AfterLogin),
-            Renewal::Login(login) => Reaction::LogIn(login),
+            Renewal::Login(login) => Reaction::LogIn(Login::new(login, session.store.events())),
             Renewal::Skipped(reason) => {
                 self.outcome.skip_reason = Some(reason);
                 Reaction::Answer
@@ -474,7 +483,8 @@ impl<S, B> Exchange<S, B> {
         } else {
             services.refuses(service, Instant::now());
         }
-        trace::service_refused(self.session.store.site(), &self.path, challenge);
+        let events = self.session.store.events();
+        events.service_refused(&self.path, challenge);
         Reaction::Answer
     }
 
@@ -502,7 +512,7 @@ impl<S, B> Exchange<S, B> {
         if expected.len() > self.root
             && !self.session.is_warned_of_root.swap(true, Ordering::Relaxed)
         {
-            trace::outside_root(self.session.store.site(), expected);
+            self.session.store.events().outside_root(expected);
         }
     }
 
@@ -567,7 +577,7 @@ impl<S, B> Exchange<S, B> {
         self.outcome.resent = true;
         self.outcome.returned_challenge = None;
         self.outcome.skip_reason = None;
-        self.session.store.counters().sent_again.add_one();
+        self.session.store.events().sent_again();
         Some(Box::new(resend))
     }
 }

@@ -21,12 +21,12 @@ use crate::{
     body::{BodyLength, FormReader, Peek, ReadForm, ReplayBody, ResponseBody},
     challenge::{Start, Verdict},
     error::{BoxError, TokenError},
-    exchange::{Beginning, Exchange, Login, Reaction},
+    exchange::{Beginning, Exchange, Reaction},
     outcome::{AuthOutcome, SkipReason},
     resend::Resend,
-    session::broken_off,
     sign::{CallerToken, cache_control, callers_token},
     token::Token,
+    waiting::Login,
 };
 
 /// The future of [`ArcgisAuth`](crate::ArcgisAuth).
@@ -249,7 +249,10 @@ where
                     continue;
                 }
                 StateProjection::Calling { sent } => {
-                    response = ready!(sent.poll(context))?.map(ResponseBody::untouched);
+                    response = match ready!(sent.poll(context)) {
+                        Ok(response) => response.map(ResponseBody::untouched),
+                        Err(error) => return broke_off(this.exchange.as_ref(), error),
+                    };
                     let Some(exchange) = this.exchange else {
                         return done();
                     };
@@ -281,7 +284,7 @@ where
                 }
                 StateProjection::Renewing { login, then } => {
                     let result = match Pin::new(login).poll(context) {
-                        Poll::Ready(result) => result.unwrap_or_else(|_| Err(broken_off())),
+                        Poll::Ready(result) => result,
                         Poll::Pending => match then {
                             Then::Send(unsent) => {
                                 ready!(unsent.limit.as_mut().poll(context));
@@ -328,7 +331,9 @@ where
                     continue;
                 }
                 StateProjection::Readying { resend } => {
-                    ready!(resend.service.poll_ready(context))?;
+                    if let Err(error) = ready!(resend.service.poll_ready(context)) {
+                        return broke_off(this.exchange.as_ref(), error);
+                    }
                     let StateOwned::Readying { resend } =
                         this.state.as_mut().project_replace(State::Done)
                     else {
@@ -376,6 +381,15 @@ where
             }
         }
     }
+}
+
+/// The inner service failed: its error is the answer.
+#[cold]
+fn broke_off<S, B, T, E>(exchange: Option<&Exchange<S, B>>, error: E) -> Poll<Result<T, E>> {
+    if let Some(exchange) = exchange {
+        exchange.broke_off();
+    }
+    Poll::Ready(Err(error))
 }
 
 /// Whether an answer that is no challenge proves the token: a server error or a web tier's own login says nothing of it.

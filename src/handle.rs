@@ -10,7 +10,7 @@ use crate::{
     identity::Identity,
     outcome::RenewError,
     routes::SiteTable,
-    session::{Session, SessionState, Sessions, SiteCounters, TokenState},
+    session::{Session, SessionState, Sessions, SiteCounters, SiteEvents, TokenState},
     url::Root,
 };
 
@@ -73,7 +73,7 @@ pub(crate) struct KnownSite {
     pub(crate) roots: Vec<Root>,
     pub(crate) urls: Vec<String>,
     pub(crate) sessions: Sessions,
-    pub(crate) counters: Arc<SiteCounters>,
+    pub(crate) events: Arc<SiteEvents>,
 }
 
 impl ArcgisAuthHandle {
@@ -105,7 +105,7 @@ impl ArcgisAuthHandle {
     pub fn counters(&self) -> Counters {
         let mut all = Counters::default();
         for site in &self.shared.known {
-            all.add(&site.counters);
+            all.add(&site.events.counters);
         }
         all
     }
@@ -165,7 +165,7 @@ impl SiteHandle {
     /// The counters of this site.
     pub fn counters(&self) -> Counters {
         let mut counters = Counters::default();
-        counters.add(&self.site.counters);
+        counters.add(&self.site.events.counters);
         counters
     }
 

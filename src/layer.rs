@@ -13,8 +13,9 @@ use crate::{
     resolve::Resolver,
     routes::SiteTable,
     service::ArcgisAuth,
-    session::Sessions,
+    session::{Sessions, SiteEvents},
     site::Site,
+    token::Owner,
     url::Root,
 };
 
@@ -195,13 +196,14 @@ impl ArcgisAuthLayerBuilder {
                 .iter()
                 .map(|root| Root::parse(root))
                 .collect::<Result<Vec<_>, _>>()?;
-            let counters = Arc::default();
-            let sessions = resolver.sessions(&site, &site_roots, &counters)?;
+            let name = site_roots.first().map(Root::to_url).unwrap_or_default();
+            let events = Arc::new(SiteEvents::of(Owner::site(name.into(), None)));
+            let sessions = resolver.sessions(&site, &site_roots, &events)?;
             known.push(Arc::new(KnownSite {
                 urls: site_roots.iter().map(Root::to_url).collect(),
                 roots: site_roots.clone(),
                 sessions: sessions.clone(),
-                counters,
+                events,
             }));
             for root in site_roots {
                 // Roots are the same whatever the case of their letters.

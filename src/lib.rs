@@ -72,6 +72,8 @@
 //! * `client` (default): the client that logs in, hyper-util over rustls with the platform's root certificates. Without
 //!   it give one with [`token_client`](ArcgisAuthLayerBuilder::token_client).
 //! * `identities` (default): [`Site::identity_fn`], a token for each identity. Brings the `moka` crate.
+//! * `metrics`: counters, gauges and a histogram of each site for the `metrics` facade, whose names are in the module
+//!   `metrics`.
 //! * `redis`: `RedisTokenCache`, a shared cache in Redis. Brings the `redis` crate, and `shared-cache`.
 //! * `sign-in`: a person's sign-in at a portal, `SignIn`. Brings the `oauth2` crate.
 //! * `shared-cache`: processes share tokens and the history of logins, sealed, through a `SharedTokenCache`:
@@ -115,6 +117,10 @@ mod identity;
 mod layer;
 mod lock;
 mod login;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(not(feature = "metrics"))]
+mod metrics;
 mod outcome;
 mod report;
 mod resend;
@@ -130,6 +136,7 @@ mod site;
 mod token;
 mod trace;
 mod url;
+mod waiting;
 
 #[cfg(feature = "sign-in")]
 pub use self::login::{SignIn, SignedIn};

@@ -12,7 +12,7 @@ use crate::{
         Answers, AskedCredential, Automatic, Discovery, Endpoint, LoginSettings, Portals,
         TokenClient, Wanted,
     },
-    session::{Session, Sessions, Signing, SiteCounters, TokenStore},
+    session::{Session, Sessions, Signing, SiteEvents, TokenStore},
     sharing::Sharing,
     site::{Login, Site, SourceFor},
     token::{DynTokenSource, Owner},
@@ -33,7 +33,7 @@ impl Resolver {
         &mut self,
         site: &Site,
         roots: &[Root],
-        counters: &Arc<SiteCounters>,
+        events: &Arc<SiteEvents>,
     ) -> Result<Sessions, ConfigError> {
         let Some(first) = roots.first() else {
             return Err(ConfigError::new("a site has no root"));
@@ -76,7 +76,8 @@ impl Resolver {
             }
         };
         let name: Arc<str> = first.to_url().into();
-        let counters = Arc::clone(counters);
+        events.begin();
+        let events = Arc::clone(events);
         let guard = match site.sharing.history() {
             Some(history) => self.guard.shared_through(history),
             None => self.guard.clone(),
@@ -95,7 +96,7 @@ impl Resolver {
                 owner,
                 guard.clone(),
                 store_timeout,
-                Arc::clone(&counters),
+                Arc::clone(&events),
             ))
         };
         let signing = Signing {

@@ -99,6 +99,11 @@ impl LockoutGuard {
         key: LoginKey,
         deadline: Instant,
     ) -> Result<LoginAttempt, TokenError> {
+        let turn = self.turn(key, deadline).await;
+        turn.map_err(TokenError::withheld)
+    }
+
+    async fn turn(&self, key: LoginKey, deadline: Instant) -> Result<LoginAttempt, TokenError> {
         let latest = deadline - deadline.saturating_duration_since(Instant::now()) / 3;
         let key = Arc::new(key);
         let attempt = loop {

@@ -28,7 +28,7 @@ use crate::{
     identity::Identity,
     lock::lock,
     outcome::SkipReason,
-    session::TokenStore,
+    session::{SiteEvents, TokenStore},
     token::{
         DynTokenSource, IssuedToken, Owner, SignOut, Token, TokenBinding, TokenReason,
         TokenRequest, TokenSource,
@@ -153,12 +153,15 @@ impl Portal {
     /// The portal's token, kept for all its servers.
     fn store(&self, request: &TokenRequest) -> &Arc<TokenStore> {
         self.shared.store.get_or_init(|| {
+            let owner = Owner::portal(&self.shared.url);
+            let events = Arc::new(SiteEvents::of(owner.clone()));
+            events.begin();
             Arc::new(TokenStore::new(
                 Arc::clone(&self.shared.login),
-                Owner::portal(&self.shared.url),
+                owner,
                 request.guard().clone(),
                 LOGIN_TIMEOUT,
-                Arc::default(),
+                events,
             ))
         })
     }

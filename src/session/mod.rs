@@ -3,7 +3,7 @@
 
 mod backoff;
 mod budget;
-mod counters;
+mod events;
 #[cfg(feature = "identities")]
 mod identities;
 mod services;
@@ -18,7 +18,7 @@ mod store;
 pub(crate) use self::identities::{Identities, IdentityFn, IdentitySettings};
 pub use self::status::{SessionState, TokenState};
 pub(crate) use self::{
-    counters::SiteCounters,
+    events::{SiteCounters, SiteEvents},
     services::Standing,
     session::{Session, Signing},
     sessions::Sessions,

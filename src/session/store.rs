@@ -17,7 +17,8 @@ use tokio::{
 };
 
 use super::{
-    counters::SiteCounters,
+    budget::LoginBudget,
+    events::SiteEvents,
     state::{LoginResult, State, Step, Ticket},
     status::{SessionState, TokenState},
 };
@@ -46,7 +47,7 @@ pub(crate) struct TokenStore {
     id: SessionId,
     login_timeout: Duration,
     state: Mutex<State>,
-    counters: Arc<SiteCounters>,
+    events: Arc<SiteEvents>,
     /// Lets the hot path skip the guard while no refusal is remembered, which is nearly always.
     may_be_refused: AtomicBool,
     compare_at: Mutex<Option<Instant>>,
@@ -68,7 +69,7 @@ impl TokenStore {
         owner: Owner,
         guard: LockoutGuard,
         login_timeout: Duration,
-        counters: Arc<SiteCounters>,
+        events: Arc<SiteEvents>,
     ) -> Self {
         Self {
             current: ArcSwapOption::empty(),
@@ -78,7 +79,7 @@ impl TokenStore {
             guard,
             login_timeout,
             state: Mutex::default(),
-            counters,
+            events,
             may_be_refused: AtomicBool::new(false),
             compare_at: Mutex::new(None),
         }
@@ -89,13 +90,8 @@ impl TokenStore {
         self.current.load_full()
     }
 
-    pub(crate) fn counters(&self) -> &SiteCounters {
-        &self.counters
-    }
-
-    /// The site's first root.
-    pub(crate) fn site(&self) -> &str {
-        &self.owner.site
+    pub(crate) fn events(&self) -> &SiteEvents {
+        &self.events
     }
 
     /// Why a login would be refused without asking a token service, if it would.
@@ -162,8 +158,9 @@ impl TokenStore {
             Step::Wait(receiver) => Renewal::Login(receiver),
             Step::Denied(reason) => {
                 if warns {
-                    trace::login_budget_spent(&self.owner.site);
+                    self.events.login_budget_is_empty();
                 }
+                self.events.login_withheld(&reason);
                 Renewal::Skipped(reason)
             }
             Step::Lead(ticket, receiver) => {
@@ -181,14 +178,15 @@ impl TokenStore {
 
     /// Forgets the token here, and ends a login under way. No other is made until the source is told.
     pub(crate) fn forget(self: &Arc<Self>) -> Forgotten {
-        self.counters.sign_outs.add_one();
         // Another person may be asked for a credential; what a token service refused, it still counts.
         self.guard.forget_cancelled(self.id);
         let mut state = self.state();
         let ended = state.sign_out();
         let token = self.current.swap(None);
         drop(state);
+        self.events.signed_out(&self.owner, token.as_deref());
         if let Some((waiters, login)) = ended {
+            self.events.login_signed_out();
             if let Some(login) = login {
                 login.abort();
             }
@@ -254,11 +252,14 @@ impl TokenStore {
 
     /// Logs in from a task of its own: a caller that hangs up cancels nothing, one that is not polled stalls no other.
     fn log_in(self: &Arc<Self>, ticket: Ticket, previous: Option<Arc<Token>>, reason: TokenReason) {
+        self.events.login_started(reason);
+        let started = Instant::now();
         let request = TokenRequest::new(self.owner.clone(), reason, previous, self.guard.clone())
-            .until(Instant::now() + self.login_timeout);
+            .until(started + self.login_timeout);
         let login = LoginTask {
             store: Arc::clone(self),
             ticket,
+            started,
             credential: None,
             request,
             has_ended: false,
@@ -320,6 +321,7 @@ impl Drop for Forgotten {
 struct LoginTask {
     store: Arc<TokenStore>,
     ticket: Ticket,
+    started: Instant,
     /// What the credential is recognised by, taken before the login: a change while it runs counts as a change.
     credential: Option<u64>,
     request: TokenRequest,
@@ -328,12 +330,11 @@ struct LoginTask {
 
 impl LoginTask {
     async fn run(mut self) {
-        let started = Instant::now();
         self.credential = self.store.source.hashed_fingerprint();
         let limit = self.store.login_timeout;
         let login = self.store.source.token_within(self.request.clone(), limit);
         match login.await.and_then(|issued| self.token(issued)) {
-            Ok(token) => self.landed(token, started.elapsed()),
+            Ok(token) => self.landed(token),
             Err(error) => self.failed(error),
         }
     }
@@ -343,19 +344,19 @@ impl LoginTask {
         Token::new(issued, generation, Instant::now())
     }
 
-    fn landed(mut self, token: Token, took: Duration) {
+    fn landed(mut self, token: Token) {
         self.has_ended = true;
-        trace::got_token(&token, took);
         let spends = !token.is_from_shared_cache() || self.request.is_credential_sent();
         let mut state = self.store.state();
         let Some((token, waiters)) = state.landed(self.ticket, token) else {
             return;
         };
-        self.spend(&mut state, spends);
-        self.store.counters.logins.add_one();
+        let spent = self.spend(&mut state, spends);
         self.store.current.store(Some(Arc::clone(&token)));
         drop(state);
         self.store.may_be_refused.store(false, Ordering::Relaxed);
+        self.store.events.login_gave(&token, self.started.elapsed());
+        self.tell_budget(spent);
         watch_age(&token);
         waiters.tell();
     }
@@ -378,26 +379,30 @@ impl LoginTask {
         let Some(waiters) = waiters else {
             return;
         };
-        self.spend(&mut state, self.request.is_credential_sent());
+        let spent = self.spend(&mut state, self.request.is_credential_sent());
         if is_refused {
             let credential = self.request.attempted_credential().or(self.credential);
             store.guard.refuse_session(store.id, credential, &error);
             store.may_be_refused.store(true, Ordering::Relaxed);
         }
         drop(state);
-        trace::login_failed(&store.owner.site, &error);
-        let counters = &store.counters;
-        if is_refused {
-            counters.refused_logins.add_one();
-        } else {
-            counters.failed_logins.add_one();
-        }
+        store.events.login_failed(&error, self.started.elapsed());
+        self.tell_budget(spent);
         waiters.tell();
     }
 
-    fn spend(&self, state: &mut State, spends: bool) {
-        if spends && self.request.reason().is_challenge() {
+    /// What is left of the budget, if this login was paid from it.
+    fn spend(&self, state: &mut State, spends: bool) -> Option<LoginBudget> {
+        let is_paid = spends && self.request.reason().is_challenge();
+        is_paid.then(|| {
             state.budget.spend(Instant::now());
+            state.budget
+        })
+    }
+
+    fn tell_budget(&self, spent: Option<LoginBudget>) {
+        if let Some(budget) = spent {
+            self.store.events.login_budget_spent(budget);
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     credential::Fingerprint,
     error::TokenError,
     guard::Polling,
+    metrics::{Lookup, shared_cache_asked},
     shared_cache::{
         breaker::Unavailable,
         history::CachedHistory,
@@ -235,7 +236,14 @@ impl<S: TokenSource> TokenSource for SharedSource<S> {
         // A source that is wrapped by hand shares the guard's history as well.
         let request = request.heeding(self.history.clone());
         let subject = self.subject(request.owner());
-        match self.step(&request, &subject).await {
+        let step = self.step(&request, &subject).await;
+        let lookup = match &step {
+            Ok(Step::Take(_)) => Lookup::Hit,
+            Ok(Step::Lead(_) | Step::GoAlone | Step::GiveUp(_)) => Lookup::Miss,
+            Err(Unavailable) => Lookup::Error,
+        };
+        shared_cache_asked(request.owner(), lookup);
+        match step {
             Ok(Step::Take(token)) => Ok(token),
             Ok(Step::Lead(leadership)) => self.lead(*leadership, request, &subject).await,
             Ok(Step::GoAlone) | Err(Unavailable) => self.source.token(request).await,
