@@ -29,6 +29,7 @@ use crate::{
     redirects::{Prefix, Way, turn_around},
     refusal::{Refusal, error},
     request_body::{Fault, RequestBody},
+    request_id::X_REQUEST_ID,
     routes::Back,
     upstream::{SigningClient, chain},
     warnings::{Watched, other_root, watch},
@@ -141,7 +142,7 @@ impl Future for Answering {
                 }
                 Err(error) => match fault.as_ref().and_then(Fault::refusal) {
                     Some(refusal) => refusal.answer().map(own_words),
-                    None => rules.no_answer(&error),
+                    None => rules.no_answer(&error, asked.id.as_ref()),
                 },
             },
             State::Refused(refused) => ready!(Pin::new(&mut **refused).poll(context)),
@@ -155,6 +156,8 @@ impl Future for Answering {
 
 /// What an answer's way back needs to know of its request.
 struct Asked {
+    /// The request's name, for the log.
+    id: Option<HeaderValue>,
     prefix: Option<Prefix>,
     /// The way back where the proxy's paths are not the server's.
     way: Option<Box<Way>>,
@@ -224,6 +227,7 @@ impl Rules {
             })),
         };
         Ok(Asked {
+            id: parts.headers.get(X_REQUEST_ID).cloned(),
             prefix,
             way,
             outside: self.outside(parts),
@@ -278,10 +282,11 @@ impl Rules {
     }
 
     /// Callers learn what kind of failure it was; the log has the rest.
-    fn no_answer(&self, failure: &legacy::Error) -> Response<Body> {
+    fn no_answer(&self, failure: &legacy::Error, id: Option<&HeaderValue>) -> Response<Body> {
         tracing::warn!(
             upstream = self.upstream.root_url(),
             error = chain(failure),
+            request = id.and_then(|id| id.to_str().ok()),
             "no answer from the upstream"
         );
         let detail = if failure.is_connect() {

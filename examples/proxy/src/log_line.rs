@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use http::{Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode};
 use tokio::time::Instant;
 use tower_arcgis_auth::AuthOutcome;
 
-use crate::headers::Peer;
+use crate::{headers::Peer, request_id::X_REQUEST_ID};
 
 /// What is known of a request when it comes.
 pub(crate) struct LogLine {
@@ -15,6 +15,7 @@ pub(crate) struct LogLine {
     method: Method,
     /// Without the query: there the tokens are.
     path: String,
+    id: Option<HeaderValue>,
 }
 
 impl LogLine {
@@ -25,6 +26,7 @@ impl LogLine {
                 caller: caller.address,
                 method: request.method().clone(),
                 path: request.uri().path().to_owned(),
+                id: request.headers().get(X_REQUEST_ID).cloned(),
             })
         })
     }
@@ -36,6 +38,7 @@ impl LogLine {
             path = self.path,
             status = status.as_u16(),
             auth = auth.map(tracing::field::display),
+            request = self.id.as_ref().and_then(|id| id.to_str().ok()),
             took_milliseconds = self.started.elapsed().as_millis() as u64,
             "answered"
         );

@@ -1,35 +1,31 @@
 //! The way of one request through the proxy: who asks, for what, and then upstream. Each step may be its end.
 
 mod answer;
+mod answering;
 
-use std::{
-    convert::Infallible,
-    net::IpAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
-use bytes::Bytes;
 use http::{
     Method, Request, Response,
     header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderMap},
     request::Parts,
 };
-use http_body_util::Full;
 use hyper::body::Incoming;
+use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::CorsLayer;
 
-pub(crate) use self::answer::AnswerBody;
+use self::answering::Passing;
+pub(crate) use self::{answer::AnswerBody, answering::Answering};
 use crate::{
     access::Access,
     connections::{Caller, Places, UnderWay},
     cors::remove_access_control,
-    forward,
     headers::Peer,
+    measures::Measures,
     refusal::Refusal,
     request_body::{BodyLimits, RequestBody},
+    request_id::{self, X_REQUEST_ID},
     routes::{Found, Routes, Unrouted, ping},
 };
 
@@ -44,6 +40,8 @@ pub(crate) struct Steps {
     pub(crate) places: Arc<Places>,
     pub(crate) body_limits: BodyLimits,
     pub(crate) routes: Routes,
+    /// None: nobody asks.
+    pub(crate) measures: Option<Arc<Measures>>,
 }
 
 impl Service {
@@ -61,24 +59,33 @@ impl Service {
     }
 
     /// Answers one request of `caller`'s. Whatever goes wrong is an answer too.
-    pub(crate) fn answer(&self, request: Request<Incoming>, caller: &Arc<Caller>) -> Answering {
+    pub(crate) fn answer(&self, mut request: Request<Incoming>, caller: &Arc<Caller>) -> Answering {
         caller.asked(request.version());
-        let steps = &self.0;
-        let (head, body) = request.into_parts();
-        if let Err(refusal) = steps.access.check_browser(&head) {
-            return refused(refusal, &head, caller.peer().address);
-        }
-        let request = Request::from_parts(head, body);
-        match &steps.cors {
-            Some(cors) if !is_other_options(&request) => Answering::Boxed(Box::pin(
-                steps.clone().marked(cors.clone(), request, caller.clone()),
-            )),
-            _ => steps.pass(request, caller),
+        let measures = self.0.measures.as_ref();
+        Answering {
+            id: Some(request_id::of_request(request.headers_mut())),
+            measured: measures.map(|measures| (Arc::clone(measures), Instant::now())),
+            passing: self.0.begin(request, caller),
         }
     }
 }
 
 impl Steps {
+    /// What browsers are told comes first.
+    fn begin(self: &Arc<Self>, request: Request<Incoming>, caller: &Arc<Caller>) -> Passing {
+        let (head, body) = request.into_parts();
+        if let Err(refusal) = self.access.check_browser(&head) {
+            return self.refused(refusal, &head, caller.peer().address);
+        }
+        let request = Request::from_parts(head, body);
+        match &self.cors {
+            Some(cors) if !is_other_options(&request) => Passing::Boxed(Box::pin(
+                self.clone().marked(cors.clone(), request, caller.clone()),
+            )),
+            _ => self.pass(request, caller),
+        }
+    }
+
     /// Lets tower-http answer a preflight, and mark all other answers with who may read them.
     async fn marked(
         self: Arc<Self>,
@@ -89,10 +96,7 @@ impl Steps {
         let inner = service_fn(|request| {
             let answering = self.pass(request, &caller);
             async move {
-                let mut response = match answering.await {
-                    Ok(response) => response,
-                    Err(never) => match never {},
-                };
+                let mut response = answering.await;
                 remove_access_control(response.headers_mut());
                 Ok::<_, Infallible>(response)
             }
@@ -105,15 +109,15 @@ impl Steps {
     }
 
     /// All that comes behind what browsers are told.
-    fn pass(self: &Arc<Self>, request: Request<Incoming>, caller: &Arc<Caller>) -> Answering {
+    fn pass(self: &Arc<Self>, request: Request<Incoming>, caller: &Arc<Caller>) -> Passing {
         let under_way = caller.begin();
         let (mut head, body) = request.into_parts();
         let peer = caller.peer();
         let client = self.access.client(peer.address, &head);
         let found = match self.routes.find(&mut head) {
             Ok(found) => found,
-            Err(Unrouted::Refused(refusal)) => return refused(refusal, &head, client),
-            Err(Unrouted::Ping) => return Answering::own(ping()),
+            Err(Unrouted::Refused(refusal)) => return self.refused(refusal, &head, client),
+            Err(Unrouted::Ping) => return Passing::own(ping()),
         };
         let allowed = found
             .route
@@ -122,18 +126,35 @@ impl Steps {
             .and_then(|()| RequestBody::new(body, self.body_limits, caller));
         let body = match allowed {
             Ok(body) => body,
-            Err(refusal) => return refused(refusal, &head, client),
+            Err(refusal) => return self.refused(refusal, &head, client),
         };
         let request = Request::from_parts(head, body);
         if under_way.is_beside_others() {
             let steps = Arc::clone(self);
             let answer = steps.beside_others(request, found, under_way, peer.clone());
-            return Answering::Boxed(Box::pin(answer));
+            return Passing::Boxed(Box::pin(answer));
         }
-        Answering::Forwarded {
+        Passing::Forwarded {
             forwarded: found.answer(request, peer),
             under_way: Some(under_way),
         }
+    }
+
+    fn refused(&self, refusal: Refusal, head: &Parts, client: IpAddr) -> Passing {
+        if let Some(measures) = &self.measures {
+            measures.refused(refusal);
+        }
+        let response = refusal.answer();
+        tracing::debug!(
+            %client,
+            method = %head.method,
+            path = head.uri.path(),
+            status = response.status().as_u16(),
+            refused = refusal.name(),
+            request = head.headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok()),
+            "answered"
+        );
+        Passing::own(response)
     }
 
     /// A further request of a connection has a place of its own.
@@ -147,7 +168,10 @@ impl Steps {
         let many = self.access.stands_for_many(peer.address);
         match self.places.claim(peer.address, many).await {
             Ok(place) => under_way.take(place),
-            Err(_) => return Refusal::Places.answer().map(AnswerBody::of_refusal),
+            Err(_) => {
+                let (head, _) = request.into_parts();
+                return self.refused(Refusal::Places, &head, peer.address).await;
+            }
         }
         let response = found.answer(request, &peer).await;
         response.map(|body| AnswerBody::new(body, under_way))
@@ -158,51 +182,4 @@ impl Steps {
 fn is_other_options<B>(request: &Request<B>) -> bool {
     let headers: &HeaderMap = request.headers();
     request.method() == Method::OPTIONS && !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
-}
-
-fn refused(refusal: Refusal, head: &Parts, client: IpAddr) -> Answering {
-    let response = refusal.answer();
-    tracing::debug!(
-        %client,
-        method = %head.method,
-        path = head.uri.path(),
-        status = response.status().as_u16(),
-        refused = refusal.name(),
-        "answered"
-    );
-    Answering::own(response)
-}
-
-/// A request that is being answered. Nearly all are forwarded, without a box of their own.
-pub(crate) enum Answering {
-    Forwarded {
-        forwarded: forward::Answering,
-        /// Until the answer's body has it.
-        under_way: Option<UnderWay>,
-    },
-    Boxed(Pin<Box<dyn Future<Output = Response<AnswerBody>> + Send>>),
-}
-
-impl Answering {
-    /// The proxy's own answer.
-    fn own(response: Response<Full<Bytes>>) -> Self {
-        let response = response.map(AnswerBody::of_refusal);
-        Self::Boxed(Box::pin(std::future::ready(response)))
-    }
-}
-
-impl Future for Answering {
-    type Output = Result<Response<AnswerBody>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut *self {
-            Self::Forwarded {
-                forwarded,
-                under_way,
-            } => Pin::new(forwarded)
-                .poll(context)
-                .map(|response| Ok(response.map(|body| AnswerBody::new(body, under_way.take())))),
-            Self::Boxed(answering) => answering.as_mut().poll(context).map(Ok),
-        }
-    }
 }

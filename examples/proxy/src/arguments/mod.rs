@@ -195,6 +195,12 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) log: LogOptions,
 
+    /// Address for those who run the proxy: /healthz, /readyz with each site's login, and /metrics for Prometheus
+    ///
+    /// All who reach it see the sites, and how much is asked of them; no secret. Off unless set.
+    #[arg(long, value_name = "ADDR", value_parser = listen_address)]
+    pub(crate) admin_listen: Option<SocketAddr>,
+
     /// The command line itself names a credential.
     #[arg(skip)]
     names_credential: bool,

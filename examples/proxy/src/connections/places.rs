@@ -160,6 +160,11 @@ impl Places {
         }
     }
 
+    /// How many are taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.held().taken
+    }
+
     pub(super) fn caller(&self, address: IpAddr) -> Arc<Caller> {
         Arc::new(Caller::new(address, self.clock.clone()))
     }
@@ -284,10 +289,6 @@ mod tests {
         caller
     }
 
-    fn taken(places: &Places) -> usize {
-        places.held().taken
-    }
-
     #[tokio::test(start_paused = true)]
     async fn one_address_has_its_share_unless_it_stands_for_many() {
         let places = places(4, 2);
@@ -299,7 +300,7 @@ mod tests {
         kept.push(places.claim(ONE, true).await.unwrap());
         kept.push(places.claim(OTHER, false).await.unwrap());
         kept.clear();
-        assert_eq!(taken(&places), 0);
+        assert_eq!(places.taken(), 0);
         assert!(places.held().per_address.is_empty());
     }
 
@@ -341,7 +342,7 @@ mod tests {
         let busy = connect(&places, ONE).await;
         let _request = busy.begin();
         tokio::time::sleep(Duration::from_secs(32)).await;
-        assert_eq!(taken(&places), 1);
+        assert_eq!(places.taken(), 1);
         assert_eq!(Arc::strong_count(&silent), 1);
     }
 }

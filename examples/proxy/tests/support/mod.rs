@@ -205,6 +205,11 @@ impl Proxy {
         assert!(log.is_ok(), "the proxy ended without saying {words:?}");
     }
 
+    /// What the log says so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.borrow().clone()
+    }
+
     /// Sends the process a signal: `TERM`, `INT`.
     pub(crate) async fn signal(&self, name: &str) {
         let pid = self.child.id().unwrap().to_string();

@@ -1,0 +1,161 @@
+//! The proxy, started: its clients, the layer over them, its listening sockets.
+
+use std::{env, net::SocketAddr, sync::Arc};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tower::Layer;
+use tower_arcgis_auth::{ArcgisAuthHandle, ArcgisAuthLayer};
+
+use crate::{
+    Failure,
+    access::Access,
+    admin::Admin,
+    arguments::Arguments,
+    connections::{Patience, Places, StopSignals, serve},
+    cors::cors,
+    measures::{self, Measures},
+    open_files, print,
+    request_body::BodyLimits,
+    served::{One, Served},
+    service::{Service, Steps},
+    shared_cache::Sharing,
+    try_out::TryOut,
+    upstream::{Clients, Environment, SigningClient, announce_way_out},
+};
+
+/// Serves until a signal says to stop. Without anything to serve, a made-up ArcGIS is.
+pub(crate) async fn run(arguments: &Arguments, served: Option<Served>) -> Result<(), Failure> {
+    let (served, try_out) = match served {
+        Some(served) => (served, None),
+        None => {
+            let try_out = TryOut::start().await.map_err(Failure::Machine)?;
+            let target = try_out.target(arguments).map_err(Failure::Machine)?;
+            (Served::One(Box::new(One::new(target))), Some(try_out))
+        }
+    };
+    // The layer's counters are found where they are first used: the recorder comes before.
+    let counted = match arguments.admin_listen {
+        Some(address) => Some((
+            listen_at(address, "--admin-listen").await?,
+            start_counting()?,
+        )),
+        None => None,
+    };
+    let environment = Environment::read(&|name| env::var(name).ok());
+    let servers = served.servers(arguments).map_err(Failure::Arguments)?;
+    let upstreams = servers.upstreams.clone();
+    let clients = Clients::new(servers, &environment).map_err(Failure::Arguments)?;
+    let sharing = arguments.sharing().map_err(Failure::Arguments)?;
+    let (client, logins) = signing_client(&served, clients, sharing.as_ref())?;
+    let listener = listen_at(arguments.listen, "--listen").await?;
+    let address = address_of(&listener)?;
+    served.announce(sharing.is_some());
+    announce_way_out(&upstreams, &environment);
+    if let Some(sharing) = sharing {
+        tokio::spawn(async move { sharing.check().await });
+    }
+    let measures = counted.is_some().then(|| Arc::new(Measures::new()));
+    let service = service(arguments, &served, &client, address, measures.clone())?;
+    if let (Some((listener, counted)), Some(measures)) = (counted, measures) {
+        tracing::info!(address = %address_of(&listener)?, "/healthz, /readyz and /metrics are served");
+        let admin = Admin {
+            logins,
+            counted,
+            measures,
+            places: Arc::clone(service.places()),
+        };
+        tokio::spawn(admin.serve(listener));
+    }
+    let stop = StopSignals::listen()
+        .map_err(|error| Failure::Machine(format!("signals cannot be listened to: {error}")))?;
+
+    if let Some(try_out) = &try_out {
+        try_out.say_what_to_try(address);
+    }
+    print(&format!("listening on http://{address}\n"))?;
+    serve(listener, service, arguments.limits.http2_keep_alive, stop).await;
+    Ok(())
+}
+
+async fn listen_at(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::Machine(format!(
+            "cannot listen on {address}: {error}; choose another address with {option}"
+        ))
+    })
+}
+
+fn address_of(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener
+        .local_addr()
+        .map_err(|error| Failure::Machine(format!("the listening address is unknown: {error}")))
+}
+
+fn start_counting() -> Result<PrometheusHandle, Failure> {
+    measures::start().map_err(|error| Failure::Machine(format!("nothing can be counted: {error}")))
+}
+
+/// What requests pass, as the command line has it.
+fn service(
+    arguments: &Arguments,
+    served: &Served,
+    client: &SigningClient,
+    listening: SocketAddr,
+    measures: Option<Arc<Measures>>,
+) -> Result<Service, Failure> {
+    let limits = &arguments.limits;
+    let most = open_files::places(limits.max_connections);
+    let patience = Patience {
+        headers: limits.header_timeout,
+        idle: limits.idle_timeout,
+    };
+    let per_address = limits.max_connections_per_address;
+    let places = Places::new(most, per_address.unwrap_or(most.div_ceil(2)), patience);
+    let pages = served.pages();
+    let marks_answers = !arguments.access.allow_origin.is_empty() || !pages.is_empty();
+    let access = Arc::new(Access::new(&arguments.access, listening, pages));
+    if served.lends_an_account()
+        && !listening.ip().to_canonical().is_loopback()
+        && !arguments.access.limits_callers()
+        && !served.limits_callers()
+    {
+        tracing::warn!(
+            "everyone who reaches {listening} has the rights of the account: limit what they may ask for with \
+             --allow-path, --allow-referer or --rate-limit, or listen on 127.0.0.1 behind a web server that decides who \
+             may come"
+        );
+    }
+    Ok(Service::new(Steps {
+        cors: marks_answers.then(|| cors(&access)),
+        access,
+        places,
+        body_limits: BodyLimits {
+            most: limits.max_body_size,
+            patience: limits.body_timeout,
+        },
+        routes: served
+            .routes(client, arguments)
+            .map_err(Failure::Arguments)?,
+        measures,
+    }))
+}
+
+/// The layer over the client: what it sends is signed, and challenges are answered.
+pub(crate) fn signing_client(
+    served: &Served,
+    clients: Clients,
+    sharing: Option<&Sharing>,
+) -> Result<(SigningClient, ArcgisAuthHandle), Failure> {
+    let sites = served.sites(sharing).map_err(Failure::Arguments)?;
+    let builder = sites
+        .into_iter()
+        .fold(ArcgisAuthLayer::builder(), |builder, site| {
+            builder.add_site(site)
+        });
+    let layer = builder
+        .token_client(clients.logins)
+        .build()
+        .map_err(Failure::arguments)?;
+    Ok((layer.layer(clients.requests), layer.handle()))
+}
