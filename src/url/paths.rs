@@ -1,7 +1,6 @@
 //! The one list of ArcGIS's own end points: for tokens, logins, OAuth, server information and administration.
 
 use crate::url::{
-    prefix::PathPrefix,
     segments::{Segment, decoded, decoded_without_parameters, is_plain, resolved, segments},
     services::is_service_type,
 };
@@ -56,16 +55,6 @@ impl EndPoint {
         in_any_reading(path_below_root.as_bytes(), |path| {
             first_in(segments(path), true)
         })
-    }
-
-    /// The first end point that one of a path's readings names, where `root` is the root of a server or portal: what lies
-    /// below it is judged like [`of`](Self::of) does, and elsewhere on the host everything but administration, which is
-    /// known by its place.
-    pub(super) fn in_reading(path: &[u8], root: &PathPrefix) -> Option<Self> {
-        match root.below(segments(path)) {
-            Some(below) => first_in(below, true),
-            None => first_in(segments(path), false),
-        }
     }
 
     /// A short, stable name, fit for a log field.
@@ -172,7 +161,7 @@ pub(super) fn in_any_reading(
 }
 
 /// `at_root`: the segments are those directly below a root, where administration is.
-fn first_in<'a>(
+pub(super) fn first_in<'a>(
     mut segments: impl Iterator<Item = Segment<'a>> + Clone,
     at_root: bool,
 ) -> Option<EndPoint> {

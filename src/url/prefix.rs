@@ -1,10 +1,12 @@
 //! Paths that others lie below, compared as servers read them.
 
+use std::fmt;
+
 use crate::{
     error::ConfigError,
     url::{
         Decoded, EndPoint,
-        paths::in_any_reading,
+        paths::{first_in, in_any_reading},
         segments::{Segment, decoded, is_plain, segments},
     },
 };
@@ -29,8 +31,16 @@ use crate::{
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PathPrefix {
+    /// As it was written.
+    text: Box<str>,
     /// Decoded.
     names: Vec<Box<[u8]>>,
+}
+
+impl fmt::Display for PathPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 impl PathPrefix {
@@ -55,7 +65,10 @@ impl PathPrefix {
         let names = segments(&decoded)
             .map(|segment| segment.name.into())
             .collect();
-        Ok(Self { names })
+        Ok(Self {
+            text: path.into(),
+            names,
+        })
     }
 
     /// Whether `path`, a request's without its query, is the prefix or lies below it, however a server reads it.
@@ -119,7 +132,11 @@ impl PathPrefix {
     /// and administration directly below the root.
     #[must_use]
     pub fn end_point(&self, path: &str) -> Option<EndPoint> {
-        in_any_reading(path.as_bytes(), |path| EndPoint::in_reading(path, self))
+        in_any_reading(path.as_bytes(), |path| match self.below(segments(path)) {
+            Some(below) => first_in(below, true),
+            // Elsewhere on the host administration could not be told from anything else by its name.
+            None => first_in(segments(path), false),
+        })
     }
 
     /// What of a path lies behind the prefix, if it begins with it.

@@ -130,7 +130,7 @@ fn check(served: &Served, arguments: &Arguments, file: &Path) -> Result<(), Fail
     served
         .routes(&client, arguments)
         .map_err(Failure::Arguments)?;
-    let (text, warnings) = served.described();
+    let (text, warnings) = served.described(arguments);
     for problem in warnings {
         say(format_args!("warning: {}: {problem}", file.display()));
     }

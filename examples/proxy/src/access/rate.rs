@@ -47,6 +47,13 @@ impl FromStr for Rate {
     }
 }
 
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let period = humantime::format_duration(self.period);
+        write!(f, "{}/{period}", self.requests)
+    }
+}
+
 impl Rate {
     /// All requests at once; each comes back after its share of the period.
     fn quota(self) -> Option<Quota> {

@@ -1,6 +1,6 @@
 //! Pages that may ask, by the Referer their requests have.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use http::{HeaderValue, Uri, header::GetAll};
 use tower_arcgis_auth::PathPrefix;
@@ -21,6 +21,8 @@ pub(crate) enum RefererPattern {
 /// Pages by their URLs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pages {
+    /// As it was written.
+    text: String,
     scheme: String,
     /// With `*` for any characters.
     host: String,
@@ -107,6 +109,15 @@ fn matches_wildcards(pattern: &str, text: &str) -> bool {
         })
 }
 
+impl fmt::Display for RefererPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Pages(pages) => f.write_str(&pages.text),
+        }
+    }
+}
+
 impl FromStr for RefererPattern {
     type Err = &'static str;
 
@@ -143,6 +154,7 @@ fn pages(text: &str) -> Option<Pages> {
         path => Some(PathPrefix::try_new(path.strip_suffix('*').unwrap_or(path)).ok()?),
     };
     is_usable.then(|| Pages {
+        text: text.to_owned(),
         scheme,
         host: host.as_str().to_owned(),
         port,

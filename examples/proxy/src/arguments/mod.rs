@@ -285,6 +285,11 @@ impl Arguments {
 
     /// What the command line says of every site.
     pub(crate) fn site_settings(&self) -> SiteConfig {
+        fn list<T: ToString>(values: impl Iterator<Item = T>) -> Option<Vec<String>> {
+            let values: Vec<String> = values.map(|value| value.to_string()).collect();
+            (!values.is_empty()).then_some(values)
+        }
+
         let flag = |given: bool| given.then_some(true);
         let access = &self.access;
         SiteConfig {
@@ -302,6 +307,8 @@ impl Arguments {
             allow_admin: flag(access.allow_admin),
             portal: self.portal.clone(),
             token_url: self.token_url.clone(),
+            allow_path: list(access.allow_path.iter()),
+            allow_referer: list(access.allow_referer.iter()),
             ..SiteConfig::default()
         }
     }

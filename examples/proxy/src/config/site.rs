@@ -97,6 +97,8 @@ impl SiteConfig {
             send_portal_token: self.send_portal_token.or(others.send_portal_token),
             credentials_in_url: self.credentials_in_url.or(others.credentials_in_url),
             allow_insecure_http: self.allow_insecure_http.or(others.allow_insecure_http),
+            allow_path: self.allow_path.clone().or(others.allow_path.clone()),
+            allow_referer: self.allow_referer.clone().or(others.allow_referer.clone()),
             allow_logins: self.allow_logins.or(others.allow_logins),
             allow_admin: self.allow_admin.or(others.allow_admin),
             ..self.clone()

@@ -3,12 +3,13 @@
 use std::fmt::Write;
 
 use crate::{
+    access::Rate,
     plan::{Group, Plan, PlannedSite},
     signing::is_on,
 };
 
 /// The plan in words.
-pub(crate) fn describe(plan: &Plan) -> String {
+pub(crate) fn describe(plan: &Plan, rate_of_all: Option<Rate>) -> String {
     let mut text = String::new();
     let groups = Group::all(&plan.sites);
     for (number, site) in plan.sites.iter().enumerate() {
@@ -16,7 +17,7 @@ pub(crate) fn describe(plan: &Plan) -> String {
             text.push('\n');
         }
         // Writing to a string does not fail.
-        let _ = write_site(&mut text, site);
+        let _ = write_site(&mut text, site, rate_of_all);
         let others = groups
             .iter()
             .find(|group| group.sites.iter().any(|other| std::ptr::eq(*other, site)))
@@ -31,7 +32,11 @@ pub(crate) fn describe(plan: &Plan) -> String {
     text
 }
 
-fn write_site(text: &mut String, site: &PlannedSite) -> std::fmt::Result {
+fn write_site(
+    text: &mut String,
+    site: &PlannedSite,
+    rate_of_all: Option<Rate>,
+) -> std::fmt::Result {
     let settings = &site.settings;
     writeln!(text, "{} (line {})", settings.url, site.place.line)?;
     let below = match settings.match_all {
@@ -65,8 +70,16 @@ fn write_site(text: &mut String, site: &PlannedSite) -> std::fmt::Result {
         }
     }
     writeln!(text, "  who may       {}", who_may(site))?;
-    if let Some(rate) = &settings.rate_limit {
-        writeln!(text, "  rate          {rate} for each client")?;
+    if let Some(paths) = &settings.allow_path {
+        writeln!(text, "  paths         {}", paths.join(", "))?;
+    }
+    match (&settings.rate_limit, rate_of_all) {
+        (Some(rate), _) => writeln!(text, "  rate          {rate} for each client")?,
+        (None, Some(rate)) => writeln!(
+            text,
+            "  rate          {rate} for each client, of all sites without a rate of their own"
+        )?,
+        (None, None) => {}
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! `--convert`: a file as TOML, with its secrets in variables.
 
+use std::collections::HashSet;
+
 use crate::{
     config::{Config, SecretText, SiteConfig, to_toml},
     plan::site_settings_of,
@@ -28,9 +30,16 @@ pub(crate) fn convert(config: &Config) -> Result<Converted, String> {
                 &mut variables,
             );
         }
+        let name = site
+            .username
+            .as_deref()
+            .and_then(|name| name.strip_prefix("env:"));
+        variables.extend(name.map(str::to_owned));
         tidy(&mut site);
         sites.push(site);
     }
+    let mut seen = HashSet::new();
+    variables.retain(|variable| seen.insert(variable.clone()));
     let text = to_toml(&config.defaults, &sites)?;
     Ok(Converted { text, variables })
 }

@@ -77,15 +77,9 @@ impl Many {
             .rate_limit
             .map(|rate| Arc::new(RateLimit::new(rate)));
         let routes = self.plan.sites.iter().map(|site| {
-            let mut access = site
+            let access = site
                 .access(shared.as_ref())
                 .map_err(|problem| problem.to_string())?;
-            if access.paths.is_empty() {
-                access.paths.clone_from(&arguments.access.allow_path);
-            }
-            if access.referers.is_empty() {
-                access.referers.clone_from(&arguments.access.allow_referer);
-            }
             let forwards = forwards(site, client).ok_or("a site has no server to send to")?;
             Ok(Route {
                 serves: site.serves.clone(),
@@ -119,8 +113,9 @@ impl Many {
         })
     }
 
-    pub(super) fn described(&self) -> (String, &[Problem]) {
-        (describe(&self.plan), &self.plan.warnings)
+    pub(super) fn described(&self, arguments: &Arguments) -> (String, &[Problem]) {
+        let text = describe(&self.plan, arguments.access.rate_limit);
+        (text, &self.plan.warnings)
     }
 
     pub(super) fn announce(&self) {

@@ -75,10 +75,10 @@ impl Served {
     }
 
     /// What will be done for each site, and what is doubtful about it.
-    pub(crate) fn described(&self) -> (String, &[Problem]) {
+    pub(crate) fn described(&self, arguments: &Arguments) -> (String, &[Problem]) {
         match self {
             Self::One(_) => (String::new(), &[]),
-            Self::Many(many) => many.described(),
+            Self::Many(many) => many.described(arguments),
         }
     }
 

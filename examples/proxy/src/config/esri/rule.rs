@@ -63,6 +63,13 @@ fn refuse(rule: &mut Attributes) -> Result<(), Problem> {
              password, or let the web server before ArcGIS take this machine's requests without one",
         ));
     }
+    if rule.take_bool("useAppPoolIdentity")? == Some(true) {
+        return Err(Problem::at(
+            rule.place,
+            "useAppPoolIdentity means the Windows login of the web server's program, which this proxy does not have; write an \
+             ArcGIS account as username and password",
+        ));
+    }
     match rule.take("tokenParamName") {
         Some(name) if !name.eq_ignore_ascii_case("token") => Err(Problem::at(
             rule.place,

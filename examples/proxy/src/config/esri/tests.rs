@@ -198,6 +198,11 @@ fn what_cannot_be_served_is_refused_with_its_line_and_what_to_write() {
             "Windows",
         ),
         (
+            r#"<serverUrl url="https://gis.test" useAppPoolIdentity="true"/>"#,
+            "Windows",
+        ),
+        (r#"<serverUrl url="https://http://gis.test"/>"#, "no host"),
+        (
             r#"<serverUrl url="https://gis.test" tokenParamName="key" accessToken="t"/>"#,
             "tokenParamName",
         ),
@@ -292,4 +297,28 @@ fn the_files_own_attributes_are_read() {
         .collect();
     assert_eq!(defaults[0], ("log-file", "proxy.log".to_owned()));
     assert_eq!(defaults[1].0, "log-level");
+}
+
+#[test]
+fn a_page_without_a_scheme_is_read_as_both() {
+    let top = r#"mustMatch="true" allowedReferers="maps.test/app;//b.test""#;
+    let config = Config::parse(&xml(top, r#"<serverUrl url="https://gis.test"/>"#)).unwrap();
+    assert_eq!(
+        config.allowed_referers,
+        [
+            "http://maps.test/app",
+            "https://maps.test/app",
+            "http://b.test",
+            "https://b.test"
+        ]
+    );
+    assert_eq!(config.warnings.len(), 2);
+    let words = problem(
+        r#"allowedReferers="ftp://a.test""#,
+        r#"<serverUrl url="https://gis.test"/>"#,
+    );
+    assert!(
+        words.starts_with("line 2, column 1: `ftp://a.test`"),
+        "{words}"
+    );
 }

@@ -37,7 +37,9 @@ pub(super) fn read(text: &str, place: Place) -> Result<Read, Problem> {
             "the url has a user name in it; write it as username=\"…\" password=\"…\" beside the url",
         );
     }
-    if authority.is_empty() || authority.contains(char::is_whitespace) {
+    // A scheme twice leaves `http:` for a host.
+    let is_host = !authority.is_empty() && !authority.ends_with(':');
+    if !is_host || authority.contains(char::is_whitespace) {
         return error("the url has no host; write it like https://gis.example.com/arcgis");
     }
     if authority.contains('*') {
