@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{
     error::ConfigError,
     url::{
-        Decoded, EndPoint,
+        Decoded, EndPoint, has_dot_segments,
         paths::{first_in, in_any_reading},
         segments::{Segment, decoded, is_plain, segments},
     },
@@ -81,6 +81,23 @@ impl PathPrefix {
     #[must_use]
     pub fn is(&self, path: &str) -> bool {
         self.behind(path, |is_end| is_end)
+    }
+
+    /// Whether `path` leads to a service, or a folder of services, of the server with this root, to the letter: nearly all
+    /// requests do, and none of them is an [end point](Self::end_point). A path in another spelling may still be one.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::PathPrefix;
+    ///
+    /// let root = PathPrefix::try_new("/arcgis").unwrap();
+    /// assert!(root.has_service("/arcgis/rest/services/Roads/MapServer/tile/1/2/3.pbf"));
+    /// assert!(!root.has_service("/arcgis/rest/services/../../admin"));
+    /// ```
+    #[must_use]
+    pub fn has_service(&self, path: &str) -> bool {
+        path.strip_prefix(self.text.trim_end_matches('/'))
+            .and_then(|below| below.strip_prefix("/rest/services/"))
+            .is_some_and(|names| !has_dot_segments(names))
     }
 
     /// What of `path` lies behind the prefix, as it stands there: nothing, or a slash and more. `None` where the path is not
@@ -334,6 +351,15 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(1500))]
 
         #[test]
+        fn what_has_a_service_is_no_end_point(parts in prop::collection::vec(part(), 0..8)) {
+            let path = format!("/a/b/rest/services/{}", parts.concat().replace("/a", "/tokens"));
+            let root = prefix("/a/b");
+            if root.has_service(&path) {
+                prop_assert_eq!(root.end_point(&path), None, "{}", path);
+            }
+        }
+
+        #[test]
         fn what_is_covered_is_covered_once_decoded(parts in prop::collection::vec(part(), 0..8)) {
             let path = format!("/{}", parts.concat());
             let prefix = prefix("/a/b");
@@ -344,7 +370,7 @@ mod tests {
                 let mut names: Vec<&str> = Vec::new();
                 for name in decoded_path.split(['/', '\\']) {
                     match name {
-                        "" | "." => {}
+                        name if name.trim_matches([' ', '.']).is_empty() && name != ".." => {}
                         ".." => { names.pop(); }
                         name => names.push(name),
                     }

@@ -45,11 +45,12 @@ pub(super) fn segments(path: &[u8]) -> impl Iterator<Item = Segment<'_>> + Clone
             // Servlet containers cut off path parameters, C code what is behind a NUL.
             let end = memchr::memchr2(b';', 0, segment).unwrap_or(segment.len());
             let name = &segment[..end];
-            let leads_upwards = name.starts_with(b"..");
             Segment {
                 name: without_padding(name),
-                is_doubtful: segment.get(end) == Some(&b';') || leads_upwards,
-                leads_upwards,
+                is_doubtful: segment.get(end) == Some(&b';') || name.starts_with(b".."),
+                // `..a` is a name.
+                leads_upwards: name.starts_with(b"..")
+                    && !name.iter().any(u8::is_ascii_alphanumeric),
             }
         })
         .filter(|segment| !segment.name.is_empty() || segment.is_doubtful)

@@ -26,6 +26,9 @@ impl EndPoints {
     }
 
     pub(super) fn check(&self, path: &str) -> Result<(), Refusal> {
+        if self.roots.iter().any(|root| root.has_service(path)) {
+            return Ok(());
+        }
         for root in &self.roots {
             match root.end_point(path) {
                 None | Some(EndPoint::Information) => {}
