@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header::Entry};
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -19,13 +19,15 @@ const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The caller's name for the request, or a new one, which the request has from now on.
 pub(crate) fn of_request(headers: &mut HeaderMap) -> HeaderValue {
-    let usable = headers.get(&X_REQUEST_ID).filter(|id| is_usable(id));
-    if let Some(id) = usable {
-        return id.clone();
+    match headers.entry(X_REQUEST_ID) {
+        Entry::Occupied(mut given) => {
+            if !is_usable(given.get()) {
+                given.insert(new());
+            }
+            given.get().clone()
+        }
+        Entry::Vacant(none) => none.insert(new()).clone(),
     }
-    let id = new();
-    headers.insert(X_REQUEST_ID, id.clone());
-    id
 }
 
 fn is_usable(id: &HeaderValue) -> bool {

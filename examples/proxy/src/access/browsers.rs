@@ -1,5 +1,7 @@
 //! What browsers say of the page that asks. A page can make its visitor's browser ask the proxy, and cannot change this.
 
+use std::net::SocketAddr;
+
 use http::{
     HeaderName, HeaderValue,
     header::{HOST, ORIGIN, REFERER},
@@ -20,7 +22,8 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The rules for requests of browsers. Other programs send none of these headers, and pass.
 #[derive(Debug)]
 pub(super) struct Browsers {
-    on_loopback: bool,
+    /// The address that the proxy listens at, where that is loopback's.
+    loopback: Option<String>,
     public_hosts: Vec<HostName>,
     allowed: Vec<AllowedOrigin>,
     /// Pages whose origins are allowed too.
@@ -29,13 +32,14 @@ pub(super) struct Browsers {
 
 impl Browsers {
     pub(super) fn new(
-        on_loopback: bool,
+        listen: SocketAddr,
         public_hosts: Vec<HostName>,
         allowed: Vec<AllowedOrigin>,
         pages: Vec<RefererPattern>,
     ) -> Self {
+        let is_loopback = listen.ip().to_canonical().is_loopback();
         Self {
-            on_loopback,
+            loopback: is_loopback.then(|| listen.to_string()),
             public_hosts,
             allowed,
             pages,
@@ -47,12 +51,19 @@ impl Browsers {
     }
 
     pub(super) fn check(&self, head: &Parts) -> Result<(), Refusal> {
-        if self.on_loopback && !hosts(head).all(|host| self.is_own(host)) {
-            return Err(Refusal::Host);
+        if let Some(own) = &self.loopback {
+            if !authorities(head).all(|host| host == own || self.is_own(host_of(host))) {
+                return Err(Refusal::Host);
+            }
         }
-        let site = head.headers.get_all(&SEC_FETCH_SITE);
-        let is_own = |site: &HeaderValue| site == "same-origin" || site == "none";
-        if site.iter().next().is_some() && site.iter().all(is_own) {
+        let mut is_cross_site = false;
+        let mut is_own_page = None;
+        for site in head.headers.get_all(&SEC_FETCH_SITE) {
+            let is_own = site == "same-origin" || site == "none";
+            is_own_page = Some(is_own && is_own_page.unwrap_or(true));
+            is_cross_site |= site == "cross-site";
+        }
+        if is_own_page == Some(true) {
             return Ok(());
         }
         let mut origins = head.headers.get_all(ORIGIN).iter().peekable();
@@ -63,7 +74,6 @@ impl Browsers {
                 Err(Refusal::Origin)
             };
         }
-        let is_cross_site = site.iter().any(|it| it == "cross-site");
         // Images and links have no Origin, but mostly a Referer.
         let may = |page: Option<&HeaderValue>| match page {
             Some(page) => self.origin_may(page, head),
@@ -89,11 +99,12 @@ impl Browsers {
         if self.pages.iter().any(|page| page.has_origin(url)) {
             return true;
         }
-        let own =
-            |host: &HostName| self.public_hosts.contains(host) || hosts(head).any(|it| host.is(it));
+        let own = |host: &HostName| {
+            self.public_hosts.contains(host) || authorities(head).any(|it| host.is(host_of(it)))
+        };
         (origin.is_web()
             && (own(origin.host())
-                || (self.on_loopback && is_loopback_name(origin.host().as_str()))))
+                || (self.loopback.is_some() && is_loopback_name(origin.host().as_str()))))
             || self.allowed.contains(&AllowedOrigin::One(origin))
     }
 
@@ -103,16 +114,16 @@ impl Browsers {
 }
 
 /// The hosts that a request is for: HTTP/2 has it in the URI, HTTP/1 in `Host`, and some requests in both.
-fn hosts(head: &Parts) -> impl Iterator<Item = &str> {
+fn authorities(head: &Parts) -> impl Iterator<Item = &str> {
     let in_headers = head
         .headers
         .get_all(HOST)
         .iter()
         // What is not text is no host.
-        .map(|host| host_of(host.to_str().unwrap_or("?")));
+        .map(|host| host.to_str().unwrap_or("?"));
     head.uri
         .authority()
-        .map(|authority| host_of(authority.as_str()))
+        .map(|authority| authority.as_str())
         .into_iter()
         .chain(in_headers)
 }
@@ -126,8 +137,13 @@ mod tests {
     const HERE: (&str, &str) = ("host", "127.0.0.1:8080");
 
     fn browsers(on_loopback: bool, public: &[&str], allowed: &[&str]) -> Browsers {
+        let listen = if on_loopback {
+            "127.0.0.1:8080"
+        } else {
+            "10.0.0.5:8080"
+        };
         Browsers::new(
-            on_loopback,
+            listen.parse().unwrap(),
             public.iter().map(|name| name.parse().unwrap()).collect(),
             allowed
                 .iter()

@@ -43,7 +43,7 @@ impl Access {
     ) -> Self {
         Self {
             browsers: Browsers::new(
-                listen.ip().to_canonical().is_loopback(),
+                listen,
                 options.public_host.clone(),
                 options.allow_origin.clone(),
                 also,
