@@ -6,6 +6,7 @@ use std::{
     hint::black_box,
     io::Write,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -33,7 +34,8 @@ pub(crate) trait Answering: Clone + 'static {
 /// Answers with the same headers and body each time.
 #[derive(Clone)]
 pub(crate) struct Bare {
-    headers: Vec<(HeaderName, HeaderValue)>,
+    /// Shared, so that a clone of the service costs next to nothing, as a clone of a client does.
+    headers: Arc<[(HeaderName, HeaderValue)]>,
     body: Bytes,
 }
 
@@ -42,16 +44,18 @@ impl Bare {
         let mut body = start.to_vec();
         body.resize(1024, b' ');
         Self {
-            headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static(content_type))],
+            headers: [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))].into(),
             body: body.into(),
         }
     }
 
-    fn with(mut self, headers: &[(HeaderName, &'static str)]) -> Self {
-        let headers = headers.iter();
-        self.headers
-            .extend(headers.map(|(name, value)| (name.clone(), HeaderValue::from_static(value))));
-        self
+    fn with(self, headers: &[(HeaderName, &'static str)]) -> Self {
+        let more = headers.iter();
+        let more = more.map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
+        Self {
+            headers: self.headers.iter().cloned().chain(more).collect(),
+            body: self.body,
+        }
     }
 
     pub(crate) fn json() -> Self {
@@ -137,7 +141,7 @@ impl Answering for Bare {
 
     fn answer(&self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::new(self.body.clone()));
-        for (name, value) in &self.headers {
+        for (name, value) in &*self.headers {
             response.headers_mut().insert(name.clone(), value.clone());
         }
         response

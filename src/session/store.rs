@@ -85,6 +85,7 @@ impl TokenStore {
     }
 
     /// The current token, whatever its age.
+    #[inline]
     pub(crate) fn current(&self) -> Option<Arc<Token>> {
         self.current.load_full()
     }
@@ -96,6 +97,15 @@ impl TokenStore {
     /// The site's first root.
     pub(crate) fn site(&self) -> &str {
         &self.owner.site
+    }
+
+    /// The current token, where nothing is known against it and no login of its session is refused.
+    #[inline]
+    pub(crate) fn unremarkable_token(&self) -> Option<Arc<Token>> {
+        if self.may_be_refused.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.current().filter(|token| token.is_unremarkable())
     }
 
     /// Why a login would be refused without asking a token service, if it would.

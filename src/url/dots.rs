@@ -8,17 +8,19 @@ use crate::url::decode::{Decoded, escaped};
 pub(crate) fn has_dot_segments(path: &str) -> bool {
     let path = path.as_bytes();
     // Tiles end in `.pbf`, and folders have `%20` in their names: a dot or an escape alone is nothing unusual.
-    let is_unremarkable = memchr::memchr2(b'.', b'%', path).is_none() && path.is_ascii();
-    !is_unremarkable && may_have_dot_segments(path) && has_decoded_dot_segments(path)
+    may_have_dot_segments(path) && has_decoded_dot_segments(path)
 }
 
 /// Whether a segment begins with a dot, or an escape could be a dot, a slash or a part of another escape.
+#[inline]
 fn may_have_dot_segments(path: &[u8]) -> bool {
-    path.iter().enumerate().any(|(at, byte)| match byte {
-        b'.' => at == 0 || matches!(path[at - 1], b'/' | b'\\'),
-        b'%' => !is_harmless_escape(path.get(at + 1..at + 3)),
-        _ => begins_other_encoding(*byte),
-    })
+    let has_other_encoding =
+        || !path.is_ascii() && path.iter().any(|byte| begins_other_encoding(*byte));
+    has_other_encoding()
+        || memchr::memchr2_iter(b'.', b'%', path).any(|at| match path[at] {
+            b'.' => at == 0 || matches!(path[at - 1], b'/' | b'\\'),
+            _ => !is_harmless_escape(path.get(at + 1..at + 3)),
+        })
 }
 
 /// Whether the byte begins an overlong or full-width character.
