@@ -9,6 +9,7 @@ use gungraun::{
     Callgrind, LibraryBenchmarkConfig, OutputFormat, library_benchmark, library_benchmark_group,
 };
 
+#[allow(dead_code, unused_imports, reason = "each bench uses its part")]
 mod support;
 
 /// Each count is of so many: one alone would be that of a first time.

@@ -4,6 +4,7 @@
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 
+#[allow(dead_code, unused_imports, reason = "each bench uses its part")]
 mod support;
 
 fn overhead(criterion: &mut Criterion) {

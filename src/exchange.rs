@@ -55,7 +55,7 @@ pub(crate) struct Exchange<S, B> {
     /// The server does not read the header that a long URL's token went in.
     only_in_query: bool,
     /// Where the last re-send went, for the log.
-    path: String,
+    path: Option<Box<str>>,
     /// Why a challenge could not be acted on, where that is known beforehand: then no copy is kept.
     no_second_sending: Option<SkipReason>,
     /// What the last sending was signed with; before the first, what it is signed with if no login gives better.
@@ -137,7 +137,7 @@ impl<S, B> Exchange<S, B> {
             was_signed_at_first: false,
             placed: TokenPlacement::default(),
             only_in_query: false,
-            path: String::new(),
+            path: None,
             no_second_sending: None,
             token: None,
             kept: None,
@@ -167,7 +167,7 @@ impl<S, B> Exchange<S, B> {
             was_signed_at_first: is_kept,
             placed: sent.placed,
             only_in_query: false,
-            path: String::new(),
+            path: None,
             no_second_sending: (!is_kept).then_some(SkipReason::BodyNotReplayable),
             token: Some(sent.token),
             kept: sent.kept,
@@ -357,24 +357,22 @@ impl<S, B> Exchange<S, B> {
     /// Attaches what happened to what goes up.
     #[inline]
     pub(crate) fn finish<R: Body>(&mut self, response: &mut Response<ResponseBody<R>>) {
-        let says_nothing = !self.outcome.is_worth_telling() && !self.outcome.resent;
-        let changes_nothing =
-            !self.session.signing.private_answers && !self.settings.outcome_in_every_response;
-        if says_nothing && changes_nothing {
-            let body = response.body_mut();
-            body.set_signed(self.outcome.signed);
-            body.set_token(self.token.take());
-            return;
-        }
-        self.finish_and_tell(response);
-    }
-
-    fn finish_and_tell<R: Body>(&mut self, response: &mut Response<ResponseBody<R>>) {
-        let outcome = mem::take(&mut self.outcome);
-        let is_for_one = outcome.signed || outcome.returned_challenge.is_some();
+        let is_for_one = self.outcome.signed || self.outcome.returned_challenge.is_some();
         if self.session.signing.private_answers && is_for_one {
             cache_control::make_private(response.headers_mut());
         }
+        let says_nothing = !self.outcome.is_worth_telling() && !self.outcome.resent;
+        if says_nothing && !self.settings.outcome_in_every_response {
+            let body = response.body_mut();
+            body.set_signed(self.outcome.signed);
+            body.set_token(self.token.take());
+        } else {
+            self.tell(response);
+        }
+    }
+
+    fn tell<R: Body>(&mut self, response: &mut Response<ResponseBody<R>>) {
+        let outcome = mem::take(&mut self.outcome);
         if self.settings.outcome_in_every_response || outcome.is_worth_telling() {
             response.extensions_mut().insert(outcome.clone());
         }
@@ -528,7 +526,8 @@ impl<S, B> Exchange<S, B> {
         } else {
             services.refuses(service, Instant::now());
         }
-        trace::service_refused(self.session.store.site(), &self.path, challenge);
+        let path = self.path.as_deref().unwrap_or_default();
+        trace::service_refused(self.session.store.site(), path, challenge);
         Reaction::Answer
     }
 
@@ -617,7 +616,7 @@ impl<S, B> Exchange<S, B> {
         let resend = resend?;
         let uri = resend.request.uri();
         self.service = Some(service_key(uri, self.request.root));
-        self.path = uri.path().chars().take(200).collect();
+        self.path = Some(uri.path().chars().take(200).collect());
         self.outcome.resent = true;
         self.outcome.returned_challenge = None;
         self.outcome.skip_reason = None;

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use http::Response;
@@ -23,15 +24,15 @@ use super::{
 
 #[derive(Clone, Copy)]
 pub(crate) struct Settings {
-    pub(super) placement: TokenPlacement,
+    pub(crate) placement: TokenPlacement,
     /// Whether a copy of the request is kept for a second sending.
-    pub(super) copy: bool,
+    pub(crate) copy: bool,
     /// Whether the token is bound to a `Referer`.
-    pub(super) referer: bool,
-    pub(super) caller_token: CallerToken,
-    pub(super) sites: usize,
+    pub(crate) referer: bool,
+    pub(crate) caller_token: CallerToken,
+    pub(crate) sites: usize,
     /// How many have a token of their own; 0 where all have the same.
-    pub(super) identities: usize,
+    pub(crate) identities: usize,
 }
 
 fn site(settings: Settings, root: &str) -> Site {
@@ -53,10 +54,29 @@ fn site(settings: Settings, root: &str) -> Site {
         .map(|number| Identity::from(format!("user {number}")))
         .collect();
     let next = Arc::new(AtomicUsize::new(0));
+    let site = site.remember_identities(1_000_000, Duration::from_secs(3600));
     site.identity_fn(move |_| {
         let next = next.fetch_add(1, Ordering::Relaxed);
         identities.get(next % identities.len()).cloned()
     })
+}
+
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime")
+}
+
+pub(crate) fn layer(settings: Settings) -> ArcgisAuthLayer {
+    let mut builder = ArcgisAuthLayer::builder()
+        .add_site(site(settings, ROOT))
+        .replay_limit(if settings.copy { 1024 * 1024 } else { 0 });
+    for number in 1..settings.sites {
+        let root = format!("http://gis{number}.test/arcgis");
+        builder = builder.add_site(site(settings, &root));
+    }
+    builder.build().expect("settings that work")
 }
 
 /// The layer in front of `inner`, with a token for every identity, each of which has been proven.
@@ -70,18 +90,8 @@ where
             Future = std::future::Ready<Result<Response<<A as Answering>::Body>, Infallible>>,
         >,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .expect("a runtime");
-    let mut builder = ArcgisAuthLayer::builder()
-        .add_site(site(settings, ROOT))
-        .replay_limit(if settings.copy { 1024 * 1024 } else { 0 });
-    for number in 1..settings.sites {
-        let root = format!("http://gis{number}.test/arcgis");
-        builder = builder.add_site(site(settings, &root));
-    }
-    let layer = builder.build().expect("settings that work");
+    let runtime = runtime();
+    let layer = layer(settings);
     let mut challenged = layer.layer(Bare::challenge());
     let mut service = layer.layer(inner);
     for _ in 0..settings.identities.max(1) {

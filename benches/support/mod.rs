@@ -21,9 +21,11 @@ use http_body_util::Full;
 use tower::Service;
 use tower_arcgis_auth::{CallerToken, TokenPlacement};
 
-pub(crate) use self::answers::{Bare, Frames};
-use self::layers::Settings;
-pub(crate) use self::layers::service;
+pub(crate) use self::{
+    answers::{Bare, Frames},
+    layers::{Settings, layer, runtime, service},
+    requests::get,
+};
 
 pub(crate) type Request = http::Request<Full<Bytes>>;
 
@@ -38,7 +40,7 @@ pub(crate) struct Case {
 }
 
 /// A token in the header, no copy of the request, one site.
-const HEADER: Settings = Settings {
+pub(crate) const HEADER: Settings = Settings {
     placement: TokenPlacement::EsriHeader,
     copy: false,
     referer: false,
@@ -64,7 +66,8 @@ const DEFAULT: Settings = Settings {
     ..QUERY
 };
 
-fn by<S, R>(mut service: S) -> Sender
+/// Sends requests to a service that answers at once.
+pub(crate) fn by<S, R>(mut service: S) -> Sender
 where
     S: Service<Request, Response = Response<R>, Error = Infallible> + 'static,
     R: Body + Unpin,
@@ -87,7 +90,7 @@ macro_rules! case {
 
 /// All cases.
 pub(crate) fn cases() -> Vec<Case> {
-    use requests::{dot, elsewhere, form, get, one_byte, replaced, space, tile};
+    use requests::{dot, elsewhere, form, one_byte, replaced, space, tile};
 
     vec![
         case!(bare_get, get, Bare::ordinary()),

@@ -42,7 +42,7 @@ fn request(uri: &'static str) -> Request {
 }
 
 /// A URL of some 400 bytes, and no body.
-pub(super) fn get() -> Request {
+pub(crate) fn get() -> Request {
     request(url!("/Census/MapServer/3/query" ? query))
 }
 

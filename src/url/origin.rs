@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use http::{Uri, uri::Scheme};
+use http::Uri;
 
 use crate::{
     error::ConfigError,
@@ -125,13 +125,10 @@ impl Root {
 
 #[inline]
 pub(crate) fn is_https(uri: &Uri) -> Option<bool> {
-    let scheme = uri.scheme()?;
-    if *scheme == Scheme::HTTPS {
-        Some(true)
-    } else if *scheme == Scheme::HTTP {
-        Some(false)
-    } else {
-        None
+    match uri.scheme_str()?.as_bytes() {
+        b"https" => Some(true),
+        b"http" => Some(false),
+        _ => None,
     }
 }
 
