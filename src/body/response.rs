@@ -139,17 +139,16 @@ impl<R: Body> ResponseBody<R> {
         self.more().frames.push_back(Held { hint, item });
     }
 
-    /// Takes the token that the request was signed with out of trailers.
-    #[inline]
-    fn clean(&self, frame: &mut FramePoll<R>) {
-        if let Poll::Ready(Some(Ok(frame))) = frame {
-            if let (Some(trailers), Some(token)) = (frame.trailers_mut(), &self.token) {
-                clean_trailers(trailers, token);
-            }
+    /// What the look took and has not been given on yet.
+    #[inline(never)]
+    fn poll_held(&mut self) -> FramePoll<R> {
+        let mut next = self.next_held();
+        if let (Some(Ok(frame)), Some(token)) = (&mut next, &self.token) {
+            clean_frame(frame, token);
         }
+        Poll::Ready(next)
     }
 
-    #[inline(never)]
     fn next_held(&mut self) -> Option<Result<Frame<R::Data>, R::Error>> {
         if let Some(data) = self.first.take() {
             return Some(Ok(Frame::data(data.item)));
@@ -163,6 +162,13 @@ impl<R: Body> ResponseBody<R> {
             self.more = None;
         }
         next
+    }
+}
+
+/// Takes the token that the request was signed with out of trailers.
+fn clean_frame<D>(frame: &mut Frame<D>, token: &Token) {
+    if let Some(trailers) = frame.trailers_mut() {
+        clean_trailers(trailers, token);
     }
 }
 
@@ -317,14 +323,17 @@ impl<R: Body + Unpin> Body for ResponseBody<R> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
         let this = &mut *self;
-        // The frame is changed where it stands: moving it costs more than all else.
-        let mut frame = if this.holds_nothing() && !this.ended {
-            Pin::new(&mut this.inner).poll_frame(context)
-        } else {
-            Poll::Ready(this.next_held())
-        };
-        this.clean(&mut frame);
-        frame
+        if !this.holds_nothing() || this.ended {
+            return this.poll_held();
+        }
+        // Changed where it stands: moving a frame costs more than all else.
+        let mut polled = Pin::new(&mut this.inner).poll_frame(context);
+        if let (Poll::Ready(Some(Ok(frame))), Some(token)) = (&mut polled, &this.token) {
+            if frame.is_trailers() {
+                clean_frame(frame, token);
+            }
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
