@@ -15,8 +15,8 @@ use crate::{
     body::{BodyLength, KeptBody, ReplayBody, ResponseBody},
     challenge::{Challenge, Detector, Noted, RequestFacts, Start},
     outcome::{AuthOutcome, SkipReason},
-    resend::{Kept, Resend, UnsignedHead},
-    session::{Renewal, Session, Standing},
+    resend::{Kept, Resend},
+    session::{Renewal, Session, Signing, Standing},
     sign::{QueryToken, TokenPlacement, cache_control, callers_token, placement, scrub},
     token::{Freshness, Token, TokenReason},
     url::{ServiceKey, has_service, root_of_path, service_key},
@@ -39,11 +39,7 @@ pub(crate) struct Exchange<S, B> {
     pub(crate) session: Arc<Session>,
     pub(crate) settings: ExchangeSettings,
     outcome: AuthOutcome,
-    /// How long the site's root is in the URI's path.
-    root: usize,
-    is_head: bool,
-    /// What the query has of the caller's tokens, before it is signed.
-    query_token: QueryToken,
+    request: RequestNotes,
     /// What the memory of refused services calls this request's service. Named only when that may matter.
     service: Option<ServiceKey>,
     stage: Stage,
@@ -56,13 +52,30 @@ pub(crate) struct Exchange<S, B> {
     /// The server does not read the header that a long URL's token went in.
     only_in_query: bool,
     /// Where the last re-send went, for the log.
-    path: String,
+    path: Option<Box<str>>,
     /// Why a challenge could not be acted on, where that is known beforehand: then no copy is kept.
     no_second_sending: Option<SkipReason>,
     /// What the last sending was signed with; before the first, what it is signed with if no login gives better.
     token: Option<Arc<Token>>,
     /// Boxed: moving it along with the future costs more than the allocation.
     kept: Option<Box<Kept<S, B>>>,
+}
+
+/// What is noted of a request when it comes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestNotes {
+    /// How long the site's root is in the URI's path.
+    pub(crate) root: usize,
+    pub(crate) is_head: bool,
+    /// What the query has of the caller's tokens, before it is signed.
+    pub(crate) query_token: QueryToken,
+}
+
+/// A first sending under way.
+pub(crate) struct SignedSending<S, B> {
+    pub(crate) token: Arc<Token>,
+    pub(crate) placed: TokenPlacement,
+    pub(crate) kept: Option<Box<Kept<S, B>>>,
 }
 
 /// Where an exchange stands.
@@ -107,28 +120,54 @@ impl<S, B> Exchange<S, B> {
     pub(crate) fn new(
         session: Arc<Session>,
         settings: ExchangeSettings,
-        root: usize,
-        is_head: bool,
-        query_token: QueryToken,
+        request: RequestNotes,
         unsigned: Option<Unsigned>,
     ) -> Self {
         Self {
             session,
             settings,
             outcome: AuthOutcome::default(),
-            root,
-            is_head,
-            query_token,
+            request,
             service: None,
             stage: Stage::First,
             unsigned,
             was_signed_at_first: false,
             placed: TokenPlacement::default(),
             only_in_query: false,
-            path: String::new(),
+            path: None,
             no_second_sending: None,
             token: None,
             kept: None,
+        }
+    }
+
+    /// The exchange of a request that was sent with a token about which there was nothing to decide.
+    #[inline]
+    pub(crate) fn signed(
+        session: Arc<Session>,
+        settings: ExchangeSettings,
+        request: RequestNotes,
+        sent: SignedSending<S, B>,
+    ) -> Self {
+        let is_kept = sent.kept.is_some();
+        Self {
+            session,
+            settings,
+            outcome: AuthOutcome {
+                signed: true,
+                ..AuthOutcome::default()
+            },
+            request,
+            service: None,
+            stage: Stage::First,
+            unsigned: None,
+            was_signed_at_first: is_kept,
+            placed: sent.placed,
+            only_in_query: false,
+            path: None,
+            no_second_sending: (!is_kept).then_some(SkipReason::BodyNotReplayable),
+            token: Some(sent.token),
+            kept: sent.kept,
         }
     }
 
@@ -141,7 +180,7 @@ impl<S, B> Exchange<S, B> {
             ..
         } = &*self.session;
         if services.remembers_any() {
-            let service = service_key(uri, self.root);
+            let service = service_key(uri, self.request.root);
             self.service = Some(service);
             match services.standing(service, Instant::now()) {
                 Some(Standing::Refuses) => {
@@ -213,15 +252,14 @@ impl<S, B> Exchange<S, B> {
     }
 
     fn sign<T>(&mut self, request: &mut Request<T>, token: Arc<Token>) {
-        let signing = &self.session.signing;
         let takes_header = !self.only_in_query && token.takes_esri_header();
-        self.placed = placement::sign(
+        let query_token = self.request.query_token;
+        self.placed = sign(
             request,
+            &self.session.signing,
             &token,
-            signing.placement,
             takes_header,
-            self.query_token,
-            signing.referer.as_ref(),
+            query_token,
         );
         self.outcome.signed = true;
         self.token = Some(token);
@@ -268,38 +306,39 @@ impl<S, B> Exchange<S, B> {
     /// The first sending of a request. What others could be made from is taken before it is signed.
     pub(crate) fn send_and_keep<T>(
         &mut self,
-        mut service: S,
-        mut request: Request<T>,
+        service: S,
+        request: Request<T>,
         token: Option<Arc<Token>>,
         keep: impl FnOnce(T, usize) -> (ReplayBody<B>, KeptBody<B>),
     ) -> S::Future
     where
         S: Service<Request<ReplayBody<B>>>,
     {
-        let head = UnsignedHead::of(&request);
-        if let Some(token) = token {
-            self.was_signed_at_first = true;
-            self.sign(&mut request, token);
-        }
-        let (signed, body) = request.into_parts();
-        let (body, kept) = keep(body, self.settings.replay_limit);
-        let sent = service.call(Request::from_parts(signed, body));
-        self.kept = Some(Box::new(Kept {
+        let limit = self.settings.replay_limit;
+        let (sent, kept) = Kept::send(
             service,
-            head,
-            body: kept,
-        }));
+            request,
+            |request| {
+                if let Some(token) = token {
+                    self.was_signed_at_first = true;
+                    self.sign(request, token);
+                }
+            },
+            |body| keep(body, limit),
+        );
+        self.kept = Some(kept);
         sent
     }
 
     /// What the head of an answer says. It is scrubbed of the token by this.
+    #[inline]
     pub(crate) fn read_head<R>(&self, response: &mut Response<ResponseBody<R>>) -> Start
     where
         R: Body + Unpin,
     {
         let noted = Noted::of(response.headers());
         let facts = RequestFacts {
-            head: self.is_head,
+            head: self.request.is_head,
             token: self.outcome.signed,
         };
         let is_empty = response.body().is_end_stream();
@@ -313,12 +352,24 @@ impl<S, B> Exchange<S, B> {
     }
 
     /// Attaches what happened to what goes up.
+    #[inline]
     pub(crate) fn finish<R: Body>(&mut self, response: &mut Response<ResponseBody<R>>) {
-        let outcome = mem::take(&mut self.outcome);
-        let is_for_one = outcome.signed || outcome.returned_challenge.is_some();
+        let is_for_one = self.outcome.signed || self.outcome.returned_challenge.is_some();
         if self.session.signing.private_answers && is_for_one {
             cache_control::make_private(response.headers_mut());
         }
+        let says_nothing = !self.outcome.is_worth_telling() && !self.outcome.resent;
+        if says_nothing && !self.settings.outcome_in_every_response {
+            let body = response.body_mut();
+            body.set_signed(self.outcome.signed);
+            body.set_token(self.token.take());
+        } else {
+            self.tell(response);
+        }
+    }
+
+    fn tell<R: Body>(&mut self, response: &mut Response<ResponseBody<R>>) {
+        let outcome = mem::take(&mut self.outcome);
         let is_notable = outcome.is_worth_telling();
         if is_notable {
             self.session.store.events().answered(&outcome);
@@ -339,6 +390,7 @@ impl<S, B> Exchange<S, B> {
     }
 
     /// The answer is no challenge. `proves` says whether that proves the token.
+    #[inline]
     pub(crate) fn answered(&mut self, proves: bool) {
         let services = &self.session.services;
         if self.stage == Stage::TriedUnsigned {
@@ -483,15 +535,16 @@ impl<S, B> Exchange<S, B> {
         } else {
             services.refuses(service, Instant::now());
         }
+        let path = self.path.as_deref().unwrap_or_default();
         let events = self.session.store.events();
-        events.service_refused(&self.path, challenge);
+        events.service_refused(path, challenge);
         Reaction::Answer
     }
 
     /// An unsigned listing would be clean, and incomplete: only a service itself is asked without a token.
     fn may_try_unsigned(&self) -> bool {
         let path = self.kept.as_deref().map(|kept| kept.head.path());
-        let below_root = path.and_then(|path| path.get(self.root..));
+        let below_root = path.and_then(|path| path.get(self.request.root..));
         self.was_signed_at_first
             && !self.session.signing.login_first
             && below_root.is_some_and(has_service)
@@ -509,7 +562,7 @@ impl<S, B> Exchange<S, B> {
             return;
         };
         let expected = root_of_path(kept.head.path());
-        if expected.len() > self.root
+        if expected.len() > self.request.root
             && !self.session.is_warned_of_root.swap(true, Ordering::Relaxed)
         {
             self.session.store.events().outside_root(expected);
@@ -572,12 +625,31 @@ impl<S, B> Exchange<S, B> {
         self.kept = next;
         let resend = resend?;
         let uri = resend.request.uri();
-        self.service = Some(service_key(uri, self.root));
-        self.path = uri.path().chars().take(200).collect();
+        self.service = Some(service_key(uri, self.request.root));
+        self.path = Some(uri.path().chars().take(200).collect());
         self.outcome.resent = true;
         self.outcome.returned_challenge = None;
         self.outcome.skip_reason = None;
         self.session.store.events().sent_again();
         Some(Box::new(resend))
     }
+}
+
+/// Puts the token on a request, as its site has it. Says where it went.
+#[inline]
+pub(crate) fn sign<T>(
+    request: &mut Request<T>,
+    signing: &Signing,
+    token: &Token,
+    takes_header: bool,
+    query_token: QueryToken,
+) -> TokenPlacement {
+    placement::sign(
+        request,
+        token,
+        signing.placement,
+        takes_header,
+        query_token,
+        signing.referer.as_ref(),
+    )
 }

@@ -63,9 +63,9 @@ enum State<S, B, R: Body, F> {
         #[pin]
         sent: F,
     },
+    /// Boxed: the first bytes are mostly there with the head, and every request would carry the room for this.
     Peeking {
-        response: Response<ResponseBody<R>>,
-        peek: Peek,
+        held: Box<Peeking<R>>,
     },
     Renewing {
         login: Login,
@@ -76,6 +76,12 @@ enum State<S, B, R: Body, F> {
         resend: Box<Resend<S, B>>,
     },
     Done,
+}
+
+/// An answer whose first bytes do not decide, or are not there yet.
+struct Peeking<R: Body> {
+    response: Response<ResponseBody<R>>,
+    peek: Peek,
 }
 
 /// What waits for a login. Boxed, because a login is rare, and every request would carry the room for it.
@@ -111,6 +117,7 @@ where
     S: Service<Request<ReplayBody<B>>>,
     R: Body,
 {
+    #[inline]
     pub(crate) fn untouched(
         sent: S::Future,
         skip_reason: Option<SkipReason>,
@@ -133,6 +140,7 @@ where
         }
     }
 
+    #[inline]
     pub(crate) fn calling(sent: S::Future, exchange: Exchange<S, B>) -> Self {
         Self {
             state: State::Calling { sent },
@@ -256,28 +264,34 @@ where
                     let Some(exchange) = this.exchange else {
                         return done();
                     };
-                    match exchange.read_head(&mut response) {
-                        Start::Decided(verdict) => verdict,
+                    let looked = match exchange.read_head(&mut response) {
+                        Start::Decided(verdict) => Err(verdict),
+                        Start::Glance(glance) => {
+                            Peek::glance(glance, response.body_mut(), context).ok_or(Verdict::Clean)
+                        }
                         Start::Look(detector) => {
                             let mut peek = Peek::new(detector);
-                            // The first bytes are mostly there with the head, and mostly decide.
-                            match peek.poll_verdict(response.body_mut(), context) {
-                                Poll::Ready(verdict) => verdict,
-                                Poll::Pending => {
-                                    this.state.set(State::Peeking { response, peek });
-                                    return Poll::Pending;
-                                }
-                            }
+                            let polled = peek.poll_verdict(response.body_mut(), context);
+                            Ok((peek, polled))
+                        }
+                    };
+                    match looked {
+                        Err(verdict) | Ok((_, Poll::Ready(verdict))) => verdict,
+                        Ok((peek, Poll::Pending)) => {
+                            let held = Box::new(Peeking { response, peek });
+                            this.state.set(State::Peeking { held });
+                            return Poll::Pending;
                         }
                     }
                 }
-                StateProjection::Peeking {
-                    response: held,
-                    peek,
-                } => {
+                StateProjection::Peeking { held } => {
+                    let Peeking {
+                        response: held,
+                        peek,
+                    } = &mut **held;
                     let verdict = ready!(peek.poll_verdict(held.body_mut(), context));
                     match this.state.as_mut().project_replace(State::Done) {
-                        StateOwned::Peeking { response: held, .. } => response = held,
+                        StateOwned::Peeking { held } => response = held.response,
                         _ => return done(),
                     }
                     verdict
@@ -393,6 +407,7 @@ fn broke_off<S, B, T, E>(exchange: Option<&Exchange<S, B>>, error: E) -> Poll<Re
 }
 
 /// Whether an answer that is no challenge proves the token: a server error or a web tier's own login says nothing of it.
+#[inline]
 fn proves(status: StatusCode, headers: &HeaderMap) -> bool {
     !status.is_server_error()
         && (status != StatusCode::UNAUTHORIZED || !headers.contains_key(WWW_AUTHENTICATE))

@@ -2,6 +2,8 @@
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
+use tower_service::Service;
+
 use crate::body::{KeptBody, ReplayBody};
 
 /// What further sendings are made from.
@@ -28,6 +30,33 @@ pub(crate) struct UnsignedHead {
     extensions: Extensions,
 }
 
+impl<S, B> Kept<S, B> {
+    /// The first sending of a request, and what others can be made from, which is taken before the request is `sign`ed.
+    #[inline]
+    pub(crate) fn send<T>(
+        service: S,
+        mut request: Request<T>,
+        sign: impl FnOnce(&mut Request<T>),
+        keep: impl FnOnce(T) -> (ReplayBody<B>, KeptBody<B>),
+    ) -> (S::Future, Box<Self>)
+    where
+        S: Service<Request<ReplayBody<B>>>,
+    {
+        // Made where it stays, and the service called there: moving them costs as much as all headers.
+        let mut kept = Box::new(Self {
+            service,
+            head: UnsignedHead::of(&request),
+            body: KeptBody::Empty,
+        });
+        sign(&mut request);
+        let (head, body) = request.into_parts();
+        let (body, kept_body) = keep(body);
+        kept.body = kept_body;
+        let sent = kept.service.call(Request::from_parts(head, body));
+        (sent, kept)
+    }
+}
+
 impl<S: Clone, B> Kept<S, B> {
     /// One more sending, not signed yet, and what another could be made from if one `may_follow`. No sending where the body is
     /// lost. A sending still under way fails by this: the service may not get ready for the next before it is rid of that.
@@ -49,14 +78,13 @@ impl<S: Clone, B> Kept<S, B> {
 }
 
 impl UnsignedHead {
+    #[inline]
     pub(crate) fn of<T>(request: &Request<T>) -> Self {
         let mut headers = Vec::with_capacity(request.headers().len());
-        headers.extend(
-            request
-                .headers()
-                .iter()
-                .map(|(name, value)| (name.clone(), value.clone())),
-        );
+        // Extended by an iterator it would ask again and again how much is to come.
+        for (name, value) in request.headers() {
+            headers.push((name.clone(), value.clone()));
+        }
         Self {
             method: request.method().clone(),
             uri: request.uri().clone(),

@@ -1,5 +1,7 @@
 //! From a request's URI to its site: longest root first, on whole path segments.
 
+use std::collections::BTreeMap;
+
 use http::Uri;
 
 use crate::url::{Origin, Root, has_dot_segments, is_https, is_same_text};
@@ -7,12 +9,124 @@ use crate::url::{Origin, Root, has_dot_segments, is_https, is_same_text};
 /// All roots of a layer, and what to do under each.
 #[derive(Debug)]
 pub(crate) struct SiteTable<T> {
-    roots: Roots<T>,
+    /// A few as they come; many sorted by their keys, so that a look-up takes as long among a thousand as among ten.
+    hosts: Vec<Host<T>>,
     /// For requests in origin form: the roots of one site, whatever their origins.
     default: Roots<T>,
 }
 
-/// Roots, found by hashing what may be one of them: a look-up takes as long among a thousand as among ten.
+/// The roots of one origin.
+#[derive(Debug)]
+struct Host<T> {
+    key: u64,
+    https: bool,
+    authority: String,
+    roots: Roots<T>,
+}
+
+/// As many are compared faster than hashed.
+const FEW: usize = 4;
+
+impl<T> SiteTable<T> {
+    pub(crate) fn new(roots: Vec<(Root, T)>, default: Vec<(Root, T)>) -> Self {
+        let mut origins: BTreeMap<(bool, String), Vec<(String, T)>> = BTreeMap::new();
+        for (root, site) in roots {
+            let origin = (root.origin.is_https(), root.authority.to_ascii_lowercase());
+            origins.entry(origin).or_default().push((root.path, site));
+        }
+        let hosts = origins.into_iter();
+        let mut hosts: Vec<Host<T>> = hosts
+            .map(|((https, authority), roots)| Host {
+                key: key_of_origin(https, authority.as_bytes()),
+                https,
+                authority,
+                roots: Roots::new(roots),
+            })
+            .collect();
+        hosts.sort_by_key(|host| host.key);
+        let default = default.into_iter();
+        Self {
+            hosts,
+            default: Roots::new(default.map(|(root, site)| (root.path, site)).collect()),
+        }
+    }
+
+    /// The site `uri` belongs to, and the part of the path below its root. Only the URI's own authority counts.
+    #[inline]
+    pub(crate) fn find<'a>(&self, uri: &'a Uri) -> Option<(&T, &'a str)> {
+        let path = uri.path();
+        let (root, site) = match uri.authority() {
+            Some(authority) => {
+                let https = is_https(uri)?;
+                let authority = authority.as_str();
+                let host = match self.host(https, authority.as_bytes()) {
+                    Some(host) => host,
+                    None => self.host_in_other_spelling(uri, authority)?,
+                };
+                host.roots.closest(path)?
+            }
+            None if uri.scheme().is_none() => self.default.closest(path)?,
+            None => return None,
+        };
+        // The root itself has no dots, and neither has what nearly all paths go on with.
+        let below_root = path.get(root..)?;
+        let unknown = match below_root.strip_prefix("/rest/services") {
+            Some(rest) if rest.starts_with('/') => rest,
+            _ => below_root,
+        };
+        (!has_dot_segments(unknown)).then_some((site, below_root))
+    }
+
+    #[inline]
+    fn host(&self, https: bool, authority: &[u8]) -> Option<&Host<T>> {
+        let is_it = |host: &&Host<T>| {
+            host.https == https && is_same_text(authority, host.authority.as_bytes())
+        };
+        if self.hosts.len() <= FEW {
+            return self.hosts.iter().find(is_it);
+        }
+        let key = key_of_origin(https, authority);
+        let from = self.hosts.partition_point(|host| host.key < key);
+        let same = self.hosts[from..].iter().take_while(|host| host.key == key);
+        same.into_iter().find(is_it)
+    }
+
+    /// A root may have its authority in another spelling: with the scheme's own port, or a dot behind the host.
+    #[inline]
+    fn host_in_other_spelling(&self, uri: &Uri, authority: &str) -> Option<&Host<T>> {
+        let has_others = authority.ends_with('.') || authority.as_bytes().contains(&b':');
+        let origin = has_others.then(|| Origin::of(uri))??;
+        self.host(origin.is_https(), origin.authority().as_bytes())
+    }
+}
+
+/// Tells origins apart, eight bytes at a time, whatever the case of their letters; what it takes for the same is compared.
+/// Only origins the user configured are in the table, so it need not withstand made-up ones.
+#[inline]
+fn key_of_origin(https: bool, authority: &[u8]) -> u64 {
+    const LOWER_CASE: u64 = 0x2020_2020_2020_2020;
+    let start = (authority.len() as u64) << 1 | u64::from(https);
+    let mix = |key: u64, bytes: [u8; 8]| {
+        let bytes = u64::from_le_bytes(bytes) | LOWER_CASE;
+        (key.rotate_left(5) ^ bytes).wrapping_mul(0x517c_c1b7_2722_0a95)
+    };
+    let mut rest = authority;
+    let mut key = start;
+    while let Some((bytes, behind)) = rest.split_first_chunk() {
+        key = mix(key, *bytes);
+        rest = behind;
+    }
+    match authority.last_chunk() {
+        Some(bytes) => mix(key, *bytes),
+        None => {
+            let mut bytes = [0; 8];
+            bytes[..rest.len()].copy_from_slice(rest);
+            mix(key, bytes)
+        }
+    }
+}
+
+/// The roots of one host, by their paths.
 #[derive(Debug)]
 struct Roots<T> {
     /// A few, the longest path first; many, sorted by their keys.
@@ -23,67 +137,19 @@ struct Roots<T> {
 #[derive(Debug)]
 struct Entry<T> {
     key: u64,
-    https: bool,
-    /// Empty for requests in origin form.
-    authority: String,
     path: String,
     site: T,
 }
 
-/// As many are compared faster than hashed.
-const FEW: usize = 4;
-
-impl<T> SiteTable<T> {
-    pub(crate) fn new(roots: Vec<(Root, T)>, default: Vec<(Root, T)>) -> Self {
-        let with_origin = |(root, site): (Root, T)| {
-            Entry::new(root.origin.is_https(), root.authority, root.path, site)
-        };
-        let without_origin =
-            |(root, site): (Root, T)| Entry::new(false, String::new(), root.path, site);
-        Self {
-            roots: Roots::new(roots.into_iter().map(with_origin).collect()),
-            default: Roots::new(default.into_iter().map(without_origin).collect()),
-        }
-    }
-
-    /// The site `uri` belongs to, and the part of the path below its root. Only the URI's own authority counts.
-    #[inline]
-    pub(crate) fn find<'a>(&self, uri: &'a Uri) -> Option<(&T, &'a str)> {
-        let path = uri.path();
-        let entry = match uri.authority() {
-            Some(authority) => {
-                let https = is_https(uri)?;
-                let authority = authority.as_str();
-                match self.roots.closest(https, authority, path) {
-                    Some(entry) => entry,
-                    None => self.closest_in_other_spelling(uri, authority)?,
-                }
-            }
-            None if uri.scheme().is_none() => self.default.closest(false, "", path)?,
-            None => return None,
-        };
-        // The root itself has no dots, and neither has what nearly all paths go on with.
-        let below_root = path.get(entry.path.len()..)?;
-        let unknown = match below_root.strip_prefix("/rest/services") {
-            Some(rest) if rest.starts_with('/') => rest,
-            _ => below_root,
-        };
-        (!has_dot_segments(unknown)).then_some((&entry.site, below_root))
-    }
-
-    /// A root may have its authority in another spelling: with the scheme's own port, or a dot behind the host.
-    #[inline]
-    fn closest_in_other_spelling(&self, uri: &Uri, authority: &str) -> Option<&Entry<T>> {
-        let has_others = authority.ends_with('.') || authority.contains(':');
-        let origin = has_others.then(|| Origin::of(uri))??;
-        let authority = origin.authority();
-        self.roots
-            .closest(origin.is_https(), &authority, uri.path())
-    }
-}
-
 impl<T> Roots<T> {
-    fn new(mut entries: Vec<Entry<T>>) -> Self {
+    fn new(roots: Vec<(String, T)>) -> Self {
+        let roots = roots.into_iter();
+        let mut entries: Vec<Entry<T>> = roots
+            .map(|(path, site)| {
+                let key = path.bytes().fold(PathKey::default(), PathKey::with).0;
+                Entry { key, path, site }
+            })
+            .collect();
         if entries.len() <= FEW {
             entries.sort_by_key(|entry| std::cmp::Reverse(entry.path.len()));
         } else {
@@ -96,89 +162,72 @@ impl<T> Roots<T> {
         }
     }
 
-    /// The longest root that holds the path.
+    /// How long the longest root that holds the path is, and its site.
     #[inline]
-    fn closest(&self, https: bool, authority: &str, path: &str) -> Option<&Entry<T>> {
-        if self.entries.len() > FEW {
-            return self.closest_of_many(https, authority, path);
-        }
-        self.entries.iter().find(|entry| {
-            let Some((start, rest)) = path.as_bytes().split_at_checked(entry.path.len()) else {
-                return false;
-            };
-            matches!(rest.first(), None | Some(b'/')) && entry.is(https, authority, start)
-        })
+    fn closest(&self, path: &str) -> Option<(usize, &T)> {
+        let path = path.as_bytes();
+        let entry = if self.entries.len() > FEW {
+            self.closest_of_many(path)
+        } else {
+            self.entries.iter().find(|entry| entry.holds(path))
+        };
+        entry.map(|entry| (entry.path.len(), &entry.site))
     }
 
-    fn closest_of_many(&self, https: bool, authority: &str, path: &str) -> Option<&Entry<T>> {
-        let path = path.as_bytes();
-        let mut key = Key::of(https, authority);
+    fn closest_of_many(&self, path: &[u8]) -> Option<&Entry<T>> {
+        let mut key = PathKey::default();
         let mut closest = None;
         for at in 0..=path.len().min(self.longest_path) {
             let byte = path.get(at);
             // A root ends where a segment does.
             if matches!(byte, None | Some(b'/')) {
-                let start = &path[..at];
-                closest = self.with_key(key.0, https, authority, start).or(closest);
+                closest = self.with_key(key.0, &path[..at]).or(closest);
             }
             if let Some(byte) = byte {
-                key.add(*byte);
+                key = key.with(*byte);
             }
         }
         closest
     }
 
-    fn with_key(&self, key: u64, https: bool, authority: &str, path: &[u8]) -> Option<&Entry<T>> {
+    fn with_key(&self, key: u64, path: &[u8]) -> Option<&Entry<T>> {
         let from = self.entries.partition_point(|entry| entry.key < key);
         self.entries[from..]
             .iter()
             .take_while(|entry| entry.key == key)
-            .find(|entry| entry.is(https, authority, path))
+            .find(|entry| is_same_text(path, entry.path.as_bytes()))
     }
 }
 
 impl<T> Entry<T> {
-    fn new(https: bool, authority: String, path: String, site: T) -> Self {
-        let mut key = Key::of(https, &authority);
-        for byte in path.bytes() {
-            key.add(byte);
-        }
-        Self {
-            key: key.0,
-            https,
-            authority,
-            path,
-            site,
-        }
-    }
-
     /// ArcGIS Server runs behind IIS as often as not, where `/ArcGIS` and `/arcgis` are the same.
     #[inline]
-    fn is(&self, https: bool, authority: &str, path: &[u8]) -> bool {
-        self.https == https
-            && is_same_text(authority.as_bytes(), self.authority.as_bytes())
-            && is_same_text(path, self.path.as_bytes())
+    fn holds(&self, path: &[u8]) -> bool {
+        path.split_at_checked(self.path.len())
+            .is_some_and(|(start, rest)| {
+                matches!(rest.first(), None | Some(b'/'))
+                    && is_same_text(start, self.path.as_bytes())
+            })
     }
 }
 
-/// The hash of a root, whatever the case of its letters, taken byte by byte, so that one walk along a path has the keys
-/// of all roots it may lie under. Only roots the user configured are in the table, so it need not withstand made-up ones.
-struct Key(u64);
+/// The hash of a path, whatever the case of its letters, taken byte by byte, so that one walk along a request's path has the
+/// keys of all roots it may lie under.
+#[derive(Clone, Copy)]
+struct PathKey(u64);
 
-impl Key {
-    fn of(https: bool, authority: &str) -> Self {
-        let mut key = Self(0xcbf2_9ce4_8422_2325 ^ u64::from(https));
-        for byte in authority.bytes() {
-            key.add(byte);
-        }
-        key
+impl Default for PathKey {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
     }
+}
 
+impl PathKey {
     #[inline]
-    fn add(&mut self, byte: u8) {
+    fn with(self, byte: u8) -> Self {
         // FNV-1a.
-        self.0 ^= u64::from(byte.to_ascii_lowercase());
-        self.0 = self.0.wrapping_mul(0x100_0000_01b3);
+        let key = self.0 ^ u64::from(byte.to_ascii_lowercase());
+        Self(key.wrapping_mul(0x100_0000_01b3))
     }
 }
 
@@ -280,10 +329,43 @@ mod tests {
             path in "(/[abAB]{1,2}){0,4}/?",
         ) {
             let few: Vec<String> = roots.iter().map(|path| format!("https://gis.test{path}")).collect();
-            let mut many = few.clone();
-            many.extend((0..10).map(|number| format!("https://other.test/{number}")));
+            let with = |more: fn(usize) -> String| {
+                let mut many = few.clone();
+                many.extend((0..10).map(more));
+                table(&many)
+            };
             let uri: Uri = format!("https://gis.test{path}").parse().unwrap();
-            prop_assert_eq!(find(&table(&few), &uri), find(&table(&many), &uri));
+            let found = find(&table(&few), &uri);
+            let among_paths = with(|number| format!("https://gis.test/{number}"));
+            prop_assert_eq!(find(&among_paths, &uri), found);
+            let among_hosts = with(|number| format!("https://other{number}.test/a"));
+            prop_assert_eq!(find(&among_hosts, &uri), found);
+        }
+
+        #[test]
+        fn a_host_is_found_in_any_case_among_few_and_many(
+            hosts in prop::collection::hash_set("(http|https)://[a-z.]{1,20}(:[1-9])?", 1..20),
+            asked in any::<prop::sample::Index>(),
+            upper in any::<u32>(),
+            changed in prop::option::of((any::<prop::sample::Index>(), "[a-z.-]")),
+        ) {
+            let roots: Vec<String> = hosts.into_iter().filter(|host| Root::parse(host).is_ok()).collect();
+            prop_assume!(!roots.is_empty());
+            let (scheme, authority) = asked.get(&roots).split_once("://").unwrap();
+            let mut authority = authority.to_owned();
+            if let Some((at, letter)) = changed {
+                let at = at.index(authority.len());
+                authority.replace_range(at..=at, &letter);
+            }
+            let in_case = authority.bytes().enumerate().map(|(at, byte)| {
+                char::from(if upper >> (at % 32) & 1 == 1 { byte.to_ascii_uppercase() } else { byte })
+            });
+            let Ok(uri) = format!("{scheme}://{}/x", in_case.collect::<String>()).parse::<Uri>() else {
+                return Ok(());
+            };
+            let origin = Origin::of(&uri);
+            let plain = roots.iter().position(|root| origin.is_some() && Origin::of(&root.parse().unwrap()) == origin);
+            prop_assert_eq!(find(&table(&roots), &uri).map(|(site, _)| site), plain);
         }
     }
 }

@@ -13,11 +13,14 @@ use tower_service::Service;
 use crate::{
     body::{BodyLength, FormReader, ReplayBody, ResponseBody},
     error::BoxError,
-    exchange::{Beginning, Exchange, Unsigned},
+    exchange::{self, Beginning, Exchange, RequestNotes, SignedSending, Unsigned},
     future::{ResponseFuture, UnreadForm},
     handle::{ArcgisAuthHandle, Shared},
     outcome::SkipReason,
-    sign::{CallerToken, QueryToken, callers_token},
+    resend::Kept,
+    session::Session,
+    sign::{CallerToken, CallersHeaders, QueryToken, callers_token},
+    token::Token,
     url::is_exempt,
 };
 
@@ -113,9 +116,10 @@ where
         }
         let keeps = signing.caller_token == CallerToken::Keep;
         let mut query_token = QueryToken::of(request.uri());
+        let callers = CallersHeaders::of(request.headers());
         let has_token = || {
             query_token == QueryToken::Present
-                || callers_token::has_token_header(request.headers(), signing.placement)
+                || callers.have_token(request.headers(), signing.placement)
         };
         if keeps && has_token() {
             return self.pass(request, Some(SkipReason::CallersToken));
@@ -138,21 +142,25 @@ where
             }
         };
         if !keeps {
-            callers_token::remove_token(&mut request, session.signing.placement);
+            let placement = session.signing.placement;
+            callers_token::remove_token(&mut request, placement, callers, query_token);
             query_token = QueryToken::None;
         }
-        let unsigned = (keeps && callers_token::carries_token_cookie(request.headers()))
-            .then_some(Unsigned::TokenCookie);
-        let is_head = *request.method() == Method::HEAD;
-        let exchange = Exchange::new(
-            session,
-            self.shared.settings,
+        let notes = RequestNotes {
             root,
-            is_head,
+            is_head: *request.method() == Method::HEAD,
             query_token,
-            unsigned,
-        );
-        if is_short_form(&request) {
+        };
+        let carries_cookie = keeps && callers.have_token_cookie(request.headers());
+        let is_form = callers.say_form(request.headers());
+        if !carries_cookie && !is_form {
+            if let Some(token) = session.unremarkable_token() {
+                return self.send(request, session, notes, token);
+            }
+        }
+        let unsigned = carries_cookie.then_some(Unsigned::TokenCookie);
+        let exchange = Exchange::new(session, self.shared.settings, notes, unsigned);
+        if is_form && is_short(&request) {
             let form = UnreadForm {
                 service: self.take_ready(),
                 request: request.map(|body| FormReader::new(body, LONGEST_FORM)),
@@ -165,21 +173,24 @@ where
 
 /// The answer to TRACE is the request itself, and would hold the token; IIS knows TRACK as well, and neither server minds
 /// the case.
+#[inline]
 fn echoes(method: &Method) -> bool {
-    let name = method.as_str();
+    *method != Method::GET && is_trace(method.as_str())
+}
+
+fn is_trace(name: &str) -> bool {
     name.eq_ignore_ascii_case("TRACE") || name.eq_ignore_ascii_case("TRACK")
 }
 
 /// Longer form bodies are not looked into for a token of the caller's own, in bytes.
 const LONGEST_FORM: usize = 64 * 1024;
 
-/// Whether the body is a form that says how long it is, and is not long.
-fn is_short_form<B: Body>(request: &Request<B>) -> bool {
-    callers_token::is_form(request.headers())
-        && match BodyLength::of(&request.body().size_hint(), request.headers()) {
-            BodyLength::Known(length) => (1..=LONGEST_FORM as u64).contains(&length),
-            _ => false,
-        }
+/// Whether a form says how long it is, and is not long.
+fn is_short<B: Body>(request: &Request<B>) -> bool {
+    match BodyLength::of(&request.body().size_hint(), request.headers()) {
+        BodyLength::Known(length) => (1..=LONGEST_FORM as u64).contains(&length),
+        _ => false,
+    }
 }
 
 impl<S> ArcgisAuth<S> {
@@ -194,6 +205,54 @@ impl<S> ArcgisAuth<S> {
     {
         let sent = self.inner.call(request.map(ReplayBody::bare));
         ResponseFuture::untouched(sent, skip_reason, false)
+    }
+
+    /// Sends a request with a token about which there is nothing to decide: nearly always.
+    #[inline]
+    fn send<B, R>(
+        &mut self,
+        mut request: Request<B>,
+        session: Arc<Session>,
+        notes: RequestNotes,
+        token: Arc<Token>,
+    ) -> ResponseFuture<S, B, R>
+    where
+        S: Service<Request<ReplayBody<B>>> + Clone,
+        B: Body,
+        R: Body,
+    {
+        let settings = self.shared.settings;
+        let limit = settings.replay_limit;
+        let length = BodyLength::of(&request.body().size_hint(), request.headers());
+        let sign = |request: &mut Request<B>| {
+            let takes_header = token.takes_esri_header();
+            exchange::sign(
+                request,
+                &session.signing,
+                &token,
+                takes_header,
+                notes.query_token,
+            )
+        };
+        let (sent, placed, kept) = if length.is_within(limit) {
+            let mut placed = session.signing.placement;
+            let (sent, kept) = Kept::send(
+                self.take_ready(),
+                request,
+                |request| placed = sign(request),
+                |body| ReplayBody::kept(body, limit),
+            );
+            (sent, placed, Some(kept))
+        } else {
+            let placed = sign(&mut request);
+            (self.inner.call(request.map(ReplayBody::bare)), placed, None)
+        };
+        let sending = SignedSending {
+            token,
+            placed,
+            kept,
+        };
+        ResponseFuture::calling(sent, Exchange::signed(session, settings, notes, sending))
     }
 
     fn start<B, R>(
@@ -226,6 +285,7 @@ impl<S> ArcgisAuth<S> {
 
 impl<S: Clone> ArcgisAuth<S> {
     /// The service that was polled ready goes along with the request; its clone starts afresh.
+    #[inline]
     fn take_ready(&mut self) -> S {
         let clone = self.inner.clone();
         mem::replace(&mut self.inner, clone)

@@ -14,14 +14,12 @@ pub(crate) enum BodyLength {
 
 impl BodyLength {
     /// By the body's own hint, or by the `Content-Length` where the hint says nothing.
+    #[inline]
     pub(crate) fn of(hint: &SizeHint, headers: &HeaderMap) -> Self {
         if let Some(exact) = hint.exact() {
             return Self::Known(exact);
         }
-        let declared = headers
-            .get(CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.trim().parse().ok());
-        match declared {
+        match declared_in(headers) {
             Some(length) => Self::Known(length),
             // More than this is certain to come.
             None if hint.lower() > 0 => Self::AtLeast(hint.lower()),
@@ -29,6 +27,7 @@ impl BodyLength {
         }
     }
 
+    #[inline]
     pub(crate) fn is_within(self, limit: usize) -> bool {
         match self {
             Self::Known(length) | Self::AtLeast(length) => length <= limit as u64,
@@ -40,4 +39,14 @@ impl BodyLength {
     pub(crate) fn is_known(self) -> bool {
         matches!(self, Self::Known(_))
     }
+}
+
+fn declared_in(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }

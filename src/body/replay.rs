@@ -50,7 +50,8 @@ enum Inner<B> {
     Empty,
     /// The first sending of a body that may be sent again.
     First(Arc<Mutex<Capture<B>>>),
-    Second(Second<B>),
+    /// Boxed: it is rare, and every request would carry the room for it.
+    Second(Box<Second<B>>),
 }
 
 /// The layer's end of a body that may be sent again.
@@ -121,6 +122,7 @@ impl fmt::Display for SentAgain {
 impl Error for SentAgain {}
 
 impl<B> ReplayBody<B> {
+    #[inline]
     pub(crate) fn bare(body: B) -> Self {
         Self {
             inner: Inner::Bare(body),
@@ -130,10 +132,15 @@ impl<B> ReplayBody<B> {
 
 impl<B: Body> ReplayBody<B> {
     /// The body for a first sending, and what a second can be made from; at most `cap` bytes are kept.
+    #[inline]
     pub(crate) fn kept(body: B, cap: usize) -> (Self, KeptBody<B>) {
         if body.is_end_stream() {
             return (Self::bare(body), KeptBody::Empty);
         }
+        Self::captured(body, cap)
+    }
+
+    fn captured(body: B, cap: usize) -> (Self, KeptBody<B>) {
         let capture = Arc::new(Mutex::new(Capture {
             exact: body.size_hint().exact().is_some(),
             body: Some(body),
@@ -158,12 +165,12 @@ impl<B> ReplayBody<B> {
     pub(crate) fn read(form: ReadForm<B>) -> Self {
         let is_whole = form.is_whole();
         Self {
-            inner: Inner::Second(Second {
+            inner: Inner::Second(Box::new(Second {
                 open: !is_whole || form.frames.iter().any(Frame::is_trailers),
                 held: form.frames,
                 rest: form.rest,
                 error: form.error,
-            }),
+            })),
         }
     }
 
@@ -224,12 +231,12 @@ impl<B> KeptBody<B> {
         let inner = match &mut self {
             Self::Empty => Inner::Empty,
             Self::Lost => return None,
-            Self::Copied { held, open } => Inner::Second(Second {
+            Self::Copied { held, open } => Inner::Second(Box::new(Second {
                 held: std::mem::take(held),
                 rest: None,
                 error: None,
                 open: *open,
-            }),
+            })),
             Self::Captured(shared) => {
                 let mut capture = lock(shared);
                 if capture.lost {
@@ -242,12 +249,12 @@ impl<B> KeptBody<B> {
                 let open =
                     !capture.exact && (rest.is_some() || held.iter().any(Frame::is_trailers));
                 wake(capture);
-                Inner::Second(Second {
+                Inner::Second(Box::new(Second {
                     held,
                     rest,
                     error: None,
                     open,
-                })
+                }))
             }
         };
         Some(ReplayBody { inner })

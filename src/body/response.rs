@@ -13,7 +13,7 @@ use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::{
-    challenge::{Detector, Verdict},
+    challenge::{Detector, Glance, Verdict},
     outcome::AuthOutcome,
     sign::scrub::clean_trailers,
     token::Token,
@@ -62,7 +62,10 @@ struct Held<T> {
     item: T,
 }
 
+type FramePoll<R> = Poll<Option<Result<Frame<<R as Body>::Data>, <R as Body>::Error>>>;
+
 impl<R: Body> ResponseBody<R> {
+    #[inline]
     pub(crate) fn untouched(inner: R) -> Self {
         Self {
             inner,
@@ -74,10 +77,17 @@ impl<R: Body> ResponseBody<R> {
         }
     }
 
+    /// Nothing else is to be told.
+    #[inline]
+    pub(crate) fn set_signed(&mut self, signed: bool) {
+        self.outcome.signed = signed;
+    }
+
     pub(crate) fn set_outcome(&mut self, outcome: AuthOutcome) {
         self.outcome = outcome;
     }
 
+    #[inline]
     pub(crate) fn set_token(&mut self, token: Option<Arc<Token>>) {
         self.token = token;
     }
@@ -129,12 +139,14 @@ impl<R: Body> ResponseBody<R> {
         self.more().frames.push_back(Held { hint, item });
     }
 
-    /// Trailers without the token that the request was signed with.
-    fn without_token(&self, mut frame: Frame<R::Data>) -> Frame<R::Data> {
-        if let (Some(trailers), Some(token)) = (frame.trailers_mut(), &self.token) {
-            clean_trailers(trailers, token);
+    /// What the look took and has not been given on yet.
+    #[inline(never)]
+    fn poll_held(&mut self) -> FramePoll<R> {
+        let mut next = self.next_held();
+        if let (Some(Ok(frame)), Some(token)) = (&mut next, &self.token) {
+            clean_frame(frame, token);
         }
-        frame
+        Poll::Ready(next)
     }
 
     fn next_held(&mut self) -> Option<Result<Frame<R::Data>, R::Error>> {
@@ -153,6 +165,13 @@ impl<R: Body> ResponseBody<R> {
     }
 }
 
+/// Takes the token that the request was signed with out of trailers.
+fn clean_frame<D>(frame: &mut Frame<D>, token: &Token) {
+    if let Some(trailers) = frame.trailers_mut() {
+        clean_trailers(trailers, token);
+    }
+}
+
 /// A look at a response body.
 pub(crate) struct Peek {
     detector: Detector,
@@ -161,6 +180,53 @@ pub(crate) struct Peek {
 }
 
 impl Peek {
+    /// Looks at the first frame, which nearly always is there with the head and decides at a glance: then there is no peek,
+    /// and the answer is clean.
+    #[inline]
+    pub(crate) fn glance<R: Body + Unpin>(
+        glance: Glance,
+        body: &mut ResponseBody<R>,
+        context: &mut Context<'_>,
+    ) -> Option<(Self, Poll<Verdict>)> {
+        let hint = body.inner.size_hint();
+        match Pin::new(&mut body.inner).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(item) if glance.is_clean(item.chunk()) => {
+                    body.first = Some(Held { hint, item });
+                    None
+                }
+                Ok(item) => {
+                    let frame = Poll::Ready(Some(Ok(Frame::data(item))));
+                    Some(Self::closer(glance, body, hint, frame, context))
+                }
+                Err(frame) => {
+                    let frame = Poll::Ready(Some(Ok(frame)));
+                    Some(Self::closer(glance, body, hint, frame, context))
+                }
+            },
+            frame => Some(Self::closer(glance, body, hint, frame, context)),
+        }
+    }
+
+    #[inline(never)]
+    fn closer<R: Body + Unpin>(
+        glance: Glance,
+        body: &mut ResponseBody<R>,
+        hint: SizeHint,
+        frame: FramePoll<R>,
+        context: &mut Context<'_>,
+    ) -> (Self, Poll<Verdict>) {
+        let mut peek = Self::new(Detector::of(glance));
+        let verdict = match frame {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(frame) => match peek.take(body, hint, frame) {
+                Some(verdict) => Poll::Ready(verdict),
+                None => peek.poll_verdict(body, context),
+            },
+        };
+        (peek, verdict)
+    }
+
     pub(crate) fn new(detector: Detector) -> Self {
         Self {
             detector,
@@ -178,39 +244,49 @@ impl Peek {
         loop {
             let hint = body.inner.size_hint();
             let frame = ready!(Pin::new(&mut body.inner).poll_frame(context));
-            let verdict = match frame {
-                Some(Ok(frame)) => {
-                    let verdict = match frame.data_ref() {
-                        Some(data) if data.has_remaining() => look_at(&mut self.detector, data),
-                        Some(_) if self.empty_left > 0 => {
-                            self.empty_left -= 1;
-                            Verdict::More
-                        }
-                        // Trailers: the data is over.
-                        _ => self.detector.finish(),
-                    };
-                    body.hold(hint, frame);
-                    // Some bodies say that this was their last frame; polling for another can cost a wait.
-                    if verdict == Verdict::More && body.inner.is_end_stream() {
-                        self.detector.finish()
-                    } else {
-                        verdict
-                    }
-                }
-                Some(Err(error)) => {
-                    body.ended = true;
-                    body.more().error = Some(Held { hint, item: error });
-                    return Poll::Ready(Verdict::More);
-                }
-                None => {
-                    body.ended = true;
-                    self.detector.finish()
-                }
-            };
-            if verdict != Verdict::More {
+            if let Some(verdict) = self.take(body, hint, frame) {
                 return Poll::Ready(verdict);
             }
         }
+    }
+
+    /// Looks at what the body gave, and holds it. `None` where that does not decide.
+    fn take<R: Body>(
+        &mut self,
+        body: &mut ResponseBody<R>,
+        hint: SizeHint,
+        frame: Option<Result<Frame<R::Data>, R::Error>>,
+    ) -> Option<Verdict> {
+        let verdict = match frame {
+            Some(Ok(frame)) => {
+                let verdict = match frame.data_ref() {
+                    Some(data) if data.has_remaining() => look_at(&mut self.detector, data),
+                    Some(_) if self.empty_left > 0 => {
+                        self.empty_left -= 1;
+                        Verdict::More
+                    }
+                    // Trailers: the data is over.
+                    _ => self.detector.finish(),
+                };
+                body.hold(hint, frame);
+                // Some bodies say that this was their last frame; polling for another can cost a wait.
+                if verdict == Verdict::More && body.inner.is_end_stream() {
+                    self.detector.finish()
+                } else {
+                    verdict
+                }
+            }
+            Some(Err(error)) => {
+                body.ended = true;
+                body.more().error = Some(Held { hint, item: error });
+                return Some(Verdict::More);
+            }
+            None => {
+                body.ended = true;
+                self.detector.finish()
+            }
+        };
+        (verdict != Verdict::More).then_some(verdict)
     }
 }
 
@@ -241,17 +317,23 @@ impl<R: Body + Unpin> Body for ResponseBody<R> {
     type Data = R::Data;
     type Error = R::Error;
 
+    #[inline]
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
         let this = &mut *self;
-        let next = match this.next_held() {
-            Some(held) => Some(held),
-            None if this.ended => None,
-            None => ready!(Pin::new(&mut this.inner).poll_frame(context)),
-        };
-        Poll::Ready(next.map(|frame| frame.map(|frame| this.without_token(frame))))
+        if !this.holds_nothing() || this.ended {
+            return this.poll_held();
+        }
+        // Changed where it stands: moving a frame costs more than all else.
+        let mut polled = Pin::new(&mut this.inner).poll_frame(context);
+        if let (Poll::Ready(Some(Ok(frame))), Some(token)) = (&mut polled, &this.token) {
+            if frame.is_trailers() {
+                clean_frame(frame, token);
+            }
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

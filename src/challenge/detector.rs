@@ -5,6 +5,7 @@ use http::{HeaderMap, StatusCode, header};
 use crate::challenge::{
     Challenge, LOOK, RequestFacts, Step, Verdict,
     coding::{Coding, Decoder},
+    glance::Glance,
     head::{Content, Noted},
     redirect,
     situation::Situation,
@@ -19,6 +20,8 @@ pub(crate) enum Start {
     Decided(Verdict),
     /// The body decides.
     Look(Detector),
+    /// The body decides, and nothing else has a say: nearly all answers.
+    Glance(Glance),
 }
 
 /// Looks at a body as it arrives.
@@ -42,7 +45,25 @@ struct Look {
 
 impl Detector {
     /// Decides by status and headers alone where that is possible.
+    #[inline]
     pub(crate) fn start(
+        status: StatusCode,
+        headers: &HeaderMap,
+        noted: Noted,
+        facts: RequestFacts,
+        body_is_empty: bool,
+    ) -> Start {
+        let is_plain = !noted.coding && !noted.attachment && noted.content != Content::Stream;
+        if status == StatusCode::OK && is_plain && !facts.head && !body_is_empty {
+            return Start::Glance(Glance {
+                token: facts.token,
+                html: noted.content == Content::Html,
+            });
+        }
+        Self::start_by_head(status, headers, noted, facts, body_is_empty)
+    }
+
+    fn start_by_head(
         status: StatusCode,
         headers: &HeaderMap,
         noted: Noted,
@@ -70,7 +91,16 @@ impl Detector {
         if has_no_say || coding == Coding::Unknown {
             return Start::Decided(situation.without_body());
         }
-        Start::Look(Self {
+        Start::Look(Self::looking(situation, Decoder::start(coding)))
+    }
+
+    /// The detector for an answer that a glance did not let go.
+    pub(crate) fn of(glance: Glance) -> Self {
+        Self::looking(glance.situation(), None)
+    }
+
+    pub(super) fn looking(situation: Situation, decoder: Option<Decoder>) -> Self {
+        Self {
             look: Look {
                 situation,
                 coded_left: LOOK,
@@ -78,8 +108,8 @@ impl Detector {
                 words: Words::default(),
                 scan: Scan::default(),
             },
-            decoder: Decoder::start(coding),
-        })
+            decoder,
+        }
     }
 
     /// Takes the next bytes of the body. Not to be called again once it has decided.
@@ -187,6 +217,7 @@ mod tests {
         let facts = RequestFacts::new(&Method::GET, false);
         match Detector::start(status, &headers, Noted::of(&headers), facts, false) {
             Start::Look(detector) => detector,
+            Start::Glance(glance) => Detector::of(glance),
             Start::Decided(verdict) => panic!("decided {verdict:?} without a look"),
         }
     }

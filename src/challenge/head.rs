@@ -35,6 +35,7 @@ pub(crate) enum Content {
 }
 
 impl Noted {
+    #[inline]
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut noted = Self::default();
         let mut typed = false;
@@ -55,6 +56,7 @@ impl Noted {
         noted
     }
 
+    #[inline]
     fn note(&mut self, name: &HeaderName) {
         self.coding |= *name == CONTENT_ENCODING;
         self.cookies |= *name == SET_COOKIE;
@@ -64,7 +66,19 @@ impl Noted {
 }
 
 impl Content {
+    #[inline]
     fn of(value: &[u8]) -> Self {
+        match value {
+            // Images, and `application/` without the `x` of XHTML: nearly all answers.
+            [b'i', ..] => Self::Other,
+            [b'a', ..] if value.get(12) != Some(&b'x') && value.get(12) != Some(&b'X') => {
+                Self::Other
+            }
+            _ => Self::named(value),
+        }
+    }
+
+    fn named(value: &[u8]) -> Self {
         let value = value.trim_ascii_start();
         let is = |prefix| starts_with(value, prefix);
         if is(b"text/html") || is(b"application/xhtml") {

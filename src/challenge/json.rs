@@ -144,6 +144,54 @@ impl Text {
     }
 }
 
+/// Whether these bytes, from behind an object's opening brace, begin with a key that no error has: then the object is data.
+/// Four letters mostly tell.
+#[inline]
+pub(super) fn begins_with_data(bytes: &[u8]) -> bool {
+    match bytes {
+        [b'"', a, b, c, d, ..] if !may_begin_key_of_error([*a, *b, *c, *d]) => true,
+        _ => has_key_of_data(bytes),
+    }
+}
+
+/// Whether the key of an error may begin like this. Escapes may stand for anything.
+#[inline]
+fn may_begin_key_of_error(start: [u8; 4]) -> bool {
+    matches!(
+        &start,
+        b"acce"
+            | b"code"
+            | b"corr"
+            | b"desc"
+            | b"deta"
+            | b"erro"
+            | b"exte"
+            | b"http"
+            | b"mess"
+            | b"path"
+            | b"requ"
+            | b"stat"
+            | b"subc"
+            | b"succ"
+            | b"time"
+    ) || start.contains(&b'\\')
+}
+
+/// The same, by the whole key, behind white space.
+fn has_key_of_data(bytes: &[u8]) -> bool {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let start = bytes.iter().position(|byte| !is_blank(byte));
+    let Some(key) = start.and_then(|start| bytes[start..].strip_prefix(b"\"")) else {
+        return false;
+    };
+    let end = memchr::memchr2(b'"', b'\\', key).filter(|end| key[*end] == b'"');
+    end.is_some_and(|end| {
+        let mut text = Text::default();
+        text.extend(&key[..end], false);
+        Key::of(&text) == Key::Unknown
+    })
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Json {
     text: Text,

@@ -9,6 +9,7 @@
 mod coding;
 mod denial;
 mod detector;
+mod glance;
 mod head;
 mod html;
 mod json;
@@ -26,6 +27,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 pub(crate) use self::{
     detector::{Detector, Start},
+    glance::Glance,
     head::Noted,
 };
 
@@ -163,10 +165,16 @@ pub fn detect(
     let noted = Noted::of(headers);
     match Detector::start(status, headers, noted, facts, ended && prefix.is_empty()) {
         Start::Decided(verdict) => verdict,
-        Start::Look(mut detector) => match detector.push(prefix) {
-            Verdict::More if ended => detector.finish(),
-            verdict => verdict,
-        },
+        Start::Glance(glance) if glance.is_clean(prefix) => Verdict::Clean,
+        Start::Glance(glance) => judge(Detector::of(glance), prefix, ended),
+        Start::Look(detector) => judge(detector, prefix, ended),
+    }
+}
+
+fn judge(mut detector: Detector, prefix: &[u8], ended: bool) -> Verdict {
+    match detector.push(prefix) {
+        Verdict::More if ended => detector.finish(),
+        verdict => verdict,
     }
 }
 

@@ -50,6 +50,7 @@ pub(crate) enum Standing {
 
 impl RefusedServices {
     /// Whether anything is remembered: only then is a request's service worth naming.
+    #[inline]
     pub(crate) fn remembers_any(&self) -> bool {
         self.remembers_any.load(Ordering::Relaxed)
     }

@@ -8,7 +8,10 @@ use super::{
     services::RefusedServices,
     store::{Forgotten, TokenStore},
 };
-use crate::sign::{CallerToken, TokenPlacement};
+use crate::{
+    sign::{CallerToken, TokenPlacement},
+    token::Token,
+};
 
 /// The shared state of one site and identity.
 #[derive(Debug)]
@@ -28,6 +31,15 @@ impl Session {
             services: RefusedServices::default(),
             is_warned_of_root: AtomicBool::new(false),
         }
+    }
+
+    /// The token of a request about which there is nothing to decide: it is fresh, and nothing is remembered of any service.
+    #[inline]
+    pub(crate) fn unremarkable_token(&self) -> Option<Arc<Token>> {
+        if self.services.remembers_any() {
+            return None;
+        }
+        self.store.unremarkable_token()
     }
 
     /// Forgets all but what token services have not forgotten either.

@@ -23,6 +23,7 @@ pub(crate) enum Sessions {
 
 impl Sessions {
     /// How requests are signed, if they are.
+    #[inline]
     pub(crate) fn signing(&self) -> Option<&Signing> {
         match self {
             Self::None => None,

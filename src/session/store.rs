@@ -86,12 +86,22 @@ impl TokenStore {
     }
 
     /// The current token, whatever its age.
+    #[inline]
     pub(crate) fn current(&self) -> Option<Arc<Token>> {
         self.current.load_full()
     }
 
     pub(crate) fn events(&self) -> &SiteEvents {
         &self.events
+    }
+
+    /// The current token, where nothing is known against it and no login of its session is refused.
+    #[inline]
+    pub(crate) fn unremarkable_token(&self) -> Option<Arc<Token>> {
+        if self.may_be_refused.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.current().filter(|token| token.is_unremarkable())
     }
 
     /// Why a login would be refused without asking a token service, if it would.

@@ -15,12 +15,46 @@ const TARGETED_ENDING: &str = "-cache-control";
 
 /// Makes the answer private (RFC 9111): a browser may keep it as before, a shared cache may not.
 pub(crate) fn make_private(headers: &mut HeaderMap) {
-    remove_targeted(headers);
-    take_out_of_connection(headers);
-    if !headers.contains_key(CACHE_CONTROL) {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
-        return;
+    let found = Found::of(headers);
+    if found.targeted {
+        remove_targeted(headers);
     }
+    if found.connection {
+        take_out_of_connection(headers);
+    }
+    if found.cache_control {
+        restrict(headers);
+    } else {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+    }
+}
+
+/// What there is to change. One walk over the names costs less than a hashed look-up for each.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    targeted: bool,
+    connection: bool,
+    cache_control: bool,
+}
+
+impl Found {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut found = Self::default();
+        for name in headers.keys() {
+            // Nearly all names are told from those that matter by their length.
+            match name.as_str().len() {
+                10 => found.connection |= *name == CONNECTION,
+                13 if *name == CACHE_CONTROL => found.cache_control = true,
+                12.. => found.targeted |= is_targeted(name),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// Makes the `Cache-Control` that there is private.
+fn restrict(headers: &mut HeaderMap) {
     let mut kept = Vec::new();
     for value in headers.get_all(CACHE_CONTROL) {
         for directive in elements(value.as_bytes()) {
@@ -45,13 +79,14 @@ pub(crate) fn make_private(headers: &mut HeaderMap) {
 }
 
 fn remove_targeted(headers: &mut HeaderMap) {
-    let is_targeted = |name: &&HeaderName| {
-        let name = name.as_str();
-        name.ends_with(TARGETED_ENDING) || TARGETED.contains(&name)
-    };
-    while let Some(name) = headers.keys().find(is_targeted).cloned() {
+    while let Some(name) = headers.keys().find(|name| is_targeted(name)).cloned() {
         headers.remove(name);
     }
+}
+
+fn is_targeted(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.ends_with(TARGETED_ENDING) || TARGETED.contains(&name)
 }
 
 /// A proxy above takes off what `Connection` names: our `Cache-Control` must not be among it.

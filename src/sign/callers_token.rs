@@ -10,7 +10,7 @@ use http::{
 
 use crate::sign::{
     cookies,
-    pairs::{rewrite, token_pairs},
+    pairs::{QueryToken, rewrite, token_pairs},
     placement::{TokenPlacement, X_ESRI_AUTHORIZATION, remove_from_query},
 };
 
@@ -31,16 +31,54 @@ pub enum CallerToken {
     Replace,
 }
 
-/// Whether the caller placed a token of its own in a header. The query is looked into by [`QueryToken`](crate::sign::QueryToken), a form body
-/// by [`form_has_token`].
-#[inline]
-pub(crate) fn has_token_header(headers: &HeaderMap, placement: TokenPlacement) -> bool {
-    // One walk over the names costs less than a hashed look-up for each.
-    headers.keys().any(|name| {
-        (*name == X_ESRI_AUTHORIZATION
-            || (placement == TokenPlacement::Bearer && *name == AUTHORIZATION))
-            && holds_token(headers, name)
-    })
+/// Which headers a request has that may say something of a token of the caller's own. The query is looked into by
+/// [`QueryToken`](crate::sign::QueryToken), a form body by [`form_has_token`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CallersHeaders {
+    esri_header: bool,
+    authorization: bool,
+    cookie: bool,
+    content_type: bool,
+}
+
+impl CallersHeaders {
+    #[inline]
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut found = Self::default();
+        // One walk over the names costs less than a hashed look-up for each, and nearly all are told from those that matter
+        // by their length.
+        for name in headers.keys() {
+            match name.as_str().len() {
+                6 => found.cookie |= *name == COOKIE,
+                12 => found.content_type |= *name == CONTENT_TYPE,
+                13 => found.authorization |= *name == AUTHORIZATION,
+                20 => found.esri_header |= *name == X_ESRI_AUTHORIZATION,
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Whether the caller placed a token of its own in a header.
+    #[inline]
+    pub(crate) fn have_token(self, headers: &HeaderMap, placement: TokenPlacement) -> bool {
+        (self.esri_header && holds_token(headers, &X_ESRI_AUTHORIZATION))
+            || (self.authorization
+                && placement == TokenPlacement::Bearer
+                && holds_token(headers, &AUTHORIZATION))
+    }
+
+    /// Whether there is an `agstoken` cookie with a value.
+    #[inline]
+    pub(crate) fn have_token_cookie(self, headers: &HeaderMap) -> bool {
+        self.cookie && carries_token_cookie(headers)
+    }
+
+    /// Whether the body is a form, `application/x-www-form-urlencoded`, as its headers say.
+    #[inline]
+    pub(crate) fn say_form(self, headers: &HeaderMap) -> bool {
+        self.content_type && is_form(headers)
+    }
 }
 
 /// Whether a header has a value, other than the word `Bearer` alone.
@@ -53,22 +91,30 @@ fn holds_token(headers: &HeaderMap, name: &HeaderName) -> bool {
 }
 
 /// Takes the caller's own token off query and headers, the cookie too. The query is left with none, empty or not.
-pub(crate) fn remove_token<B>(request: &mut Request<B>, placement: TokenPlacement) {
+#[inline]
+pub(crate) fn remove_token<B>(
+    request: &mut Request<B>,
+    placement: TokenPlacement,
+    callers: CallersHeaders,
+    query_token: QueryToken,
+) {
     let headers = request.headers_mut();
-    headers.remove(&X_ESRI_AUTHORIZATION);
-    if placement == TokenPlacement::Bearer {
+    if callers.esri_header {
+        headers.remove(&X_ESRI_AUTHORIZATION);
+    }
+    if callers.authorization && placement == TokenPlacement::Bearer {
         headers.remove(AUTHORIZATION);
     }
-    remove_token_cookie(headers);
-    remove_from_query(request.uri_mut());
+    if callers.cookie {
+        remove_token_cookie(headers);
+    }
+    if query_token != QueryToken::None {
+        remove_from_query(request.uri_mut());
+    }
 }
 
-/// Whether there is an `agstoken` cookie with a value.
-#[inline]
-pub(crate) fn carries_token_cookie(headers: &HeaderMap) -> bool {
-    headers
-        .keys()
-        .any(|name| *name == COOKIE && headers.get_all(COOKIE).iter().any(cookies::have_token))
+fn carries_token_cookie(headers: &HeaderMap) -> bool {
+    headers.get_all(COOKIE).iter().any(cookies::have_token)
 }
 
 /// Takes the `agstoken` cookie off. The other cookies stay.
@@ -78,8 +124,7 @@ pub(crate) fn remove_token_cookie(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether the body is a form, `application/x-www-form-urlencoded`, as its headers say.
-pub(crate) fn is_form(headers: &HeaderMap) -> bool {
+fn is_form(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(is_form_type)
 }
 
@@ -108,7 +153,6 @@ mod tests {
     use http::Uri;
 
     use super::*;
-    use crate::sign::pairs::QueryToken;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs
@@ -127,8 +171,9 @@ mod tests {
         pairs: &[(&'static str, &'static str)],
         placement: TokenPlacement,
     ) -> bool {
+        let headers = headers(pairs);
         QueryToken::of(&Uri::from_static(uri)) == QueryToken::Present
-            || has_token_header(&headers(pairs), placement)
+            || CallersHeaders::of(&headers).have_token(&headers, placement)
     }
 
     #[test]
@@ -196,6 +241,11 @@ mod tests {
         assert!(!carries_token_cookie(&headers(&[("accept", "agstoken=x")])));
     }
 
+    fn says_form(pairs: &[(&'static str, &'static str)]) -> bool {
+        let headers = headers(pairs);
+        CallersHeaders::of(&headers).say_form(&headers)
+    }
+
     #[test]
     fn a_form_is_known_by_its_content_type() {
         for value in [
@@ -203,7 +253,7 @@ mod tests {
             "Application/X-WWW-Form-URLEncoded; charset=UTF-8",
             " application/x-www-form-urlencoded ;x",
         ] {
-            assert!(is_form(&headers(&[("content-type", value)])), "{value}");
+            assert!(says_form(&[("content-type", value)]), "{value}");
         }
         for value in [
             "",
@@ -211,9 +261,9 @@ mod tests {
             "multipart/form-data; boundary=application/x-www-form-urlencoded",
             "application/x-www-form-urlencoded2",
         ] {
-            assert!(!is_form(&headers(&[("content-type", value)])), "{value}");
+            assert!(!says_form(&[("content-type", value)]), "{value}");
         }
-        assert!(!is_form(&HeaderMap::new()));
+        assert!(!says_form(&[]));
     }
 
     #[test]
@@ -248,13 +298,19 @@ mod tests {
             .header("cookie", "agstoken=mine; a=1")
             .body(())
             .unwrap();
-        remove_token(&mut request, TokenPlacement::Query);
+        let mut remove = |placement| {
+            let callers = CallersHeaders::of(request.headers());
+            let query_token = QueryToken::of(request.uri());
+            remove_token(&mut request, placement, callers, query_token);
+            request.clone()
+        };
+        let request = remove(TokenPlacement::Query);
         assert_eq!(request.uri(), "/x?f=json");
         assert_eq!(
             request.headers(),
             &headers(&[("authorization", "Bearer mine"), ("cookie", "a=1")])
         );
-        remove_token(&mut request, TokenPlacement::Bearer);
+        let request = remove(TokenPlacement::Bearer);
         assert_eq!(request.headers(), &headers(&[("cookie", "a=1")]));
     }
 }

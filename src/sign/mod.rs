@@ -7,5 +7,6 @@ mod pairs;
 pub(crate) mod placement;
 pub(crate) mod scrub;
 
+pub(crate) use self::callers_token::CallersHeaders;
 pub(crate) use self::pairs::QueryToken;
 pub use self::{callers_token::CallerToken, placement::TokenPlacement};

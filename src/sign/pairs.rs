@@ -17,8 +17,15 @@ pub(crate) enum QueryToken {
 impl QueryToken {
     #[inline]
     pub(crate) fn of(uri: &Uri) -> Self {
+        match uri.query() {
+            Some(query) if may_hold_token(query.as_bytes()) => Self::among_pairs(query.as_bytes()),
+            _ => Self::None,
+        }
+    }
+
+    fn among_pairs(query: &[u8]) -> Self {
         let mut found = Self::None;
-        for pair in token_pairs(uri.query().unwrap_or_default().as_bytes()) {
+        for pair in token_pairs(query) {
             if !pair.is_empty {
                 return Self::Present;
             }

@@ -97,6 +97,7 @@ pub(crate) fn sign<B>(
     placed
 }
 
+#[inline]
 fn insert_esri_header(headers: &mut HeaderMap, token: &Token) {
     headers.insert(X_ESRI_AUTHORIZATION.clone(), token.bearer().clone());
 }

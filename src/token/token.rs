@@ -212,16 +212,25 @@ impl Token {
         Some(end.saturating_duration_since(Instant::now()))
     }
 
+    #[inline]
     pub(crate) fn query_pair(&self) -> &Bytes {
         &self.query_pair
     }
 
+    #[inline]
     pub(crate) fn cookie_pair(&self) -> &HeaderValue {
         &self.cookie_pair
     }
 
+    #[inline]
     pub(crate) fn bearer(&self) -> &HeaderValue {
         &self.bearer
+    }
+
+    /// Whether it is fresh, and nobody has called it invalid: nearly always.
+    #[inline]
+    pub(crate) fn is_unremarkable(&self) -> bool {
+        self.freshness.load(Ordering::Relaxed) == Freshness::Fresh as u8 && !self.is_rejected()
     }
 
     pub(crate) fn freshness(&self) -> Freshness {
@@ -237,15 +246,21 @@ impl Token {
     }
 
     /// Whether a request signed with it got an answer that is no challenge.
+    #[inline]
     pub(crate) fn is_proven(&self) -> bool {
         self.proven.load(Ordering::Relaxed)
     }
 
+    #[inline]
     pub(crate) fn set_proven(&self) {
-        self.proven.store(true, Ordering::Relaxed);
+        // Written once: each writing takes the token's cache line from all other threads.
+        if !self.is_proven() {
+            self.proven.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Whether a server called it invalid, and no login has answered that yet.
+    #[inline]
     pub(crate) fn is_rejected(&self) -> bool {
         self.rejected.load(Ordering::Relaxed)
     }
@@ -260,6 +275,7 @@ impl Token {
     }
 
     /// Whether the server may know `X-Esri-Authorization`.
+    #[inline]
     pub(crate) fn takes_esri_header(&self) -> bool {
         self.takes_esri_header
     }

@@ -7,18 +7,45 @@ use crate::url::decode::{Decoded, escaped};
 #[inline]
 pub(crate) fn has_dot_segments(path: &str) -> bool {
     let path = path.as_bytes();
-    // Tiles end in `.pbf`, and folders have `%20` in their names: a dot or an escape alone is nothing unusual.
-    let is_unremarkable = memchr::memchr2(b'.', b'%', path).is_none() && path.is_ascii();
-    !is_unremarkable && may_have_dot_segments(path) && has_decoded_dot_segments(path)
+    !is_unremarkable(path) && may_have_dot_segments(path) && has_decoded_dot_segments(path)
 }
 
-/// Whether a segment begins with a dot, or an escape could be a dot, a slash or a part of another escape.
+/// Whether the path has neither a dot nor an escape, nor anything that is not ASCII. Eight bytes at a time: a path is too
+/// short for a search that first asks the processor what it can.
+#[inline]
+fn is_unremarkable(path: &[u8]) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // The high bits of the bytes that may be it: all that are, and of those behind one that is a few more.
+    let found = |bytes: &[u8; 8]| {
+        let bytes = u64::from_le_bytes(*bytes);
+        let zeros = |bytes: u64| bytes.wrapping_sub(EACH) & !bytes;
+        let dots = zeros(bytes ^ (EACH * u64::from(b'.')));
+        let escapes = zeros(bytes ^ (EACH * u64::from(b'%')));
+        (dots | escapes | bytes) & (EACH << 7)
+    };
+    let Some(last) = path.last_chunk() else {
+        return path
+            .iter()
+            .all(|byte| byte.is_ascii() && !matches!(byte, b'.' | b'%'));
+    };
+    let mut all = found(last);
+    let mut rest = path;
+    while let Some((bytes, behind)) = rest.split_first_chunk() {
+        all |= found(bytes);
+        rest = behind;
+    }
+    all == 0
+}
+
+/// Whether a segment begins with a dot, or an escape could be a dot, a slash or a part of another escape. Tiles end in `.pbf`,
+/// and folders have `%20` in their names: a dot or an escape alone is nothing unusual.
 fn may_have_dot_segments(path: &[u8]) -> bool {
-    path.iter().enumerate().any(|(at, byte)| match byte {
+    let may_be_part = |at: usize| match path[at] {
         b'.' => at == 0 || matches!(path[at - 1], b'/' | b'\\'),
-        b'%' => !is_harmless_escape(path.get(at + 1..at + 3)),
-        _ => begins_other_encoding(*byte),
-    })
+        _ => !is_harmless_escape(path.get(at + 1..at + 3)),
+    };
+    memchr::memchr2_iter(b'.', b'%', path).any(may_be_part)
+        || (!path.is_ascii() && path.iter().any(|byte| begins_other_encoding(*byte)))
 }
 
 /// Whether the byte begins an overlong or full-width character.

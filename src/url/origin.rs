@@ -123,17 +123,24 @@ impl Root {
     }
 }
 
+#[inline]
 pub(crate) fn is_https(uri: &Uri) -> Option<bool> {
-    match uri.scheme_str()? {
-        "https" => Some(true),
-        "http" => Some(false),
+    match uri.scheme_str()?.as_bytes() {
+        b"https" => Some(true),
+        b"http" => Some(false),
         _ => None,
     }
 }
 
 /// Whether two texts are the same but for the case of letters. Nearly always they are the same altogether.
+#[inline]
 pub(crate) fn is_same_text(one: &[u8], other: &[u8]) -> bool {
-    one == other || one.eq_ignore_ascii_case(other)
+    one.len() == other.len() && (one == other || is_same_but_for_case(one, other))
+}
+
+#[cold]
+fn is_same_but_for_case(one: &[u8], other: &[u8]) -> bool {
+    one.eq_ignore_ascii_case(other)
 }
 
 /// Whether `host`, as an authority spells it, is this machine.
