@@ -8,12 +8,13 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Uri};
 use http_body_util::Full;
+use tokio::time::Instant;
 use tower::{Layer, Service};
 use tower_arcgis_auth::{ArcgisAuthLayer, IssuedToken, Site, TokenPlacement, token_source_fn};
 

@@ -78,7 +78,8 @@ impl<S: Clone, B> Kept<S, B> {
 }
 
 impl UnsignedHead {
-    #[inline]
+    // Always, because a call would copy the head once more.
+    #[inline(always)]
     pub(crate) fn of<T>(request: &Request<T>) -> Self {
         let mut headers = Vec::with_capacity(request.headers().len());
         // Extended by an iterator it would ask again and again how much is to come.

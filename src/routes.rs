@@ -9,7 +9,9 @@ use crate::url::{Origin, Root, has_dot_segments, is_https, is_same_text};
 /// All roots of a layer, and what to do under each.
 #[derive(Debug)]
 pub(crate) struct SiteTable<T> {
-    /// A few as they come; many sorted by their keys, so that a look-up takes as long among a thousand as among ten.
+    /// Sorted, so that a look-up takes as long among a thousand hosts as among ten.
+    keys: Vec<u64>,
+    /// In the order of their keys.
     hosts: Vec<Host<T>>,
     /// For requests in origin form: the roots of one site, whatever their origins.
     default: Roots<T>,
@@ -46,6 +48,7 @@ impl<T> SiteTable<T> {
         hosts.sort_by_key(|host| host.key);
         let default = default.into_iter();
         Self {
+            keys: hosts.iter().map(|host| host.key).collect(),
             hosts,
             default: Roots::new(default.map(|(root, site)| (root.path, site)).collect()),
         }
@@ -86,7 +89,7 @@ impl<T> SiteTable<T> {
             return self.hosts.iter().find(is_it);
         }
         let key = key_of_origin(https, authority);
-        let from = self.hosts.partition_point(|host| host.key < key);
+        let from = self.keys.partition_point(|other| *other < key);
         let same = self.hosts[from..].iter().take_while(|host| host.key == key);
         same.into_iter().find(is_it)
     }
@@ -344,10 +347,10 @@ mod tests {
 
         #[test]
         fn a_host_is_found_in_any_case_among_few_and_many(
-            hosts in prop::collection::hash_set("(http|https)://[a-z.]{1,20}(:[1-9])?", 1..20),
+            hosts in prop::collection::hash_set("(http|https)://[a-z]{1,9}([.][a-z]{1,9}){0,2}[.]?(:[1-9])?", 1..20),
             asked in any::<prop::sample::Index>(),
             upper in any::<u32>(),
-            changed in prop::option::of((any::<prop::sample::Index>(), "[a-z.-]")),
+            changed in prop::option::of((any::<prop::sample::Index>(), "[a-z-]")),
         ) {
             let roots: Vec<String> = hosts.into_iter().filter(|host| Root::parse(host).is_ok()).collect();
             prop_assume!(!roots.is_empty());
