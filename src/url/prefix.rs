@@ -188,11 +188,18 @@ impl PathPrefix {
         }
         let mut all = segments(&decoded);
         let is_sure = !all.clone().any(|segment| segment.leads_upwards)
-            && !all.clone().take(self.depth()).any(|it| it.is_doubtful);
+            && !all.by_ref().take(self.depth()).any(|it| it.is_doubtful);
+        // Blanks around a name are part of it for some servers.
+        let mut names = decoded
+            .split(|byte| matches!(byte, b'/' | b'\\'))
+            .filter(|name| !name.is_empty() && *name != b".");
         is_sure
-            && self
-                .below(&mut all)
-                .is_some_and(|rest| will_do(rest.next().is_none()))
+            && self.names.iter().all(|own| {
+                names
+                    .next()
+                    .is_some_and(|name| name.eq_ignore_ascii_case(own))
+            })
+            && will_do(names.next().is_none())
     }
 }
 
@@ -248,6 +255,8 @@ mod tests {
             "/arcgis/rest/services/Public%3f/../Secret",
             "/arcgis/rest/services/Public%23/%2e./Secret",
             "/arcgis/rest/services/Public%00/x",
+            "/arcgis/rest/services/Public%20/MapServer",
+            "/arcgis/rest/services/%20/Public",
             "/arcgis/rest/services/Public;x/MapServer",
             "/arcgis/rest/services;%2fPublic/Secret",
             "/arcgis/rest/services/Public/x;%2f..%2f..%2fSecret",
@@ -370,7 +379,7 @@ mod tests {
                 let mut names: Vec<&str> = Vec::new();
                 for name in decoded_path.split(['/', '\\']) {
                     match name {
-                        name if name.trim_matches([' ', '.']).is_empty() && name != ".." => {}
+                        "" | "." => {}
                         ".." => { names.pop(); }
                         name => names.push(name),
                     }

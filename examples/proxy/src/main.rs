@@ -126,9 +126,9 @@ fn check(served: &Served, arguments: &Arguments, file: &Path) -> Result<(), Fail
     let runtime = runtime().map_err(no_threads)?;
     let _inside = runtime.enter();
     let clients = Clients::new(servers, &environment).map_err(Failure::Arguments)?;
-    let (client, _) = run::signing_client(served, clients, None)?;
+    let (clients, _) = run::signing_clients(served, clients, None)?;
     served
-        .routes(&client, arguments)
+        .routes(&clients, arguments)
         .map_err(Failure::Arguments)?;
     let (text, warnings) = served.described(arguments);
     for problem in warnings {

@@ -5,7 +5,7 @@ use std::{env, net::SocketAddr, sync::Arc};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tower::Layer;
-use tower_arcgis_auth::{ArcgisAuthHandle, ArcgisAuthLayer};
+use tower_arcgis_auth::{ArcgisAuthHandle, ArcgisAuthLayer, LockoutGuard};
 
 use crate::{
     Failure,
@@ -17,11 +17,11 @@ use crate::{
     measures::{self, Measures},
     open_files, print,
     request_body::BodyLimits,
-    served::{One, Served},
+    served::{One, Served, SigningClients},
     service::{Service, Steps},
     shared_cache::Sharing,
     try_out::TryOut,
-    upstream::{Clients, Environment, SigningClient, announce_way_out},
+    upstream::{Clients, Environment, announce_way_out},
 };
 
 /// Serves until a signal says to stop. Without anything to serve, a made-up ArcGIS is.
@@ -47,7 +47,7 @@ pub(crate) async fn run(arguments: &Arguments, served: Option<Served>) -> Result
     let upstreams = servers.upstreams.clone();
     let clients = Clients::new(servers, &environment).map_err(Failure::Arguments)?;
     let sharing = arguments.sharing().map_err(Failure::Arguments)?;
-    let (client, logins) = signing_client(&served, clients, sharing.as_ref())?;
+    let (clients, logins) = signing_clients(&served, clients, sharing.as_ref())?;
     let listener = listen_at(arguments.listen, "--listen").await?;
     let address = address_of(&listener)?;
     served.announce(sharing.is_some());
@@ -56,10 +56,11 @@ pub(crate) async fn run(arguments: &Arguments, served: Option<Served>) -> Result
         tokio::spawn(async move { sharing.check().await });
     }
     let measures = counted.is_some().then(|| Arc::new(Measures::new()));
-    let service = service(arguments, &served, &client, address, measures.clone())?;
+    let service = service(arguments, &served, &clients, address, measures.clone())?;
     if let (Some((listener, counted)), Some(measures)) = (counted, measures) {
         tracing::info!(address = %address_of(&listener)?, "/healthz, /readyz and /metrics are served");
         let admin = Admin {
+            on_loopback: address_of(&listener)?.ip().to_canonical().is_loopback(),
             logins,
             counted,
             measures,
@@ -100,7 +101,7 @@ fn start_counting() -> Result<PrometheusHandle, Failure> {
 fn service(
     arguments: &Arguments,
     served: &Served,
-    client: &SigningClient,
+    clients: &SigningClients,
     listening: SocketAddr,
     measures: Option<Arc<Measures>>,
 ) -> Result<Service, Failure> {
@@ -135,27 +136,38 @@ fn service(
             patience: limits.body_timeout,
         },
         routes: served
-            .routes(client, arguments)
+            .routes(clients, arguments)
             .map_err(Failure::Arguments)?,
         measures,
     }))
 }
 
-/// The layer over the client: what it sends is signed, and challenges are answered.
-pub(crate) fn signing_client(
+/// The layers over the client: what it sends is signed, and challenges are answered. Failed logins are counted for all
+/// together.
+pub(crate) fn signing_clients(
     served: &Served,
     clients: Clients,
     sharing: Option<&Sharing>,
-) -> Result<(SigningClient, ArcgisAuthHandle), Failure> {
-    let sites = served.sites(sharing).map_err(Failure::Arguments)?;
-    let builder = sites
-        .into_iter()
-        .fold(ArcgisAuthLayer::builder(), |builder, site| {
-            builder.add_site(site)
-        });
-    let layer = builder
-        .token_client(clients.logins)
-        .build()
-        .map_err(Failure::arguments)?;
-    Ok((layer.layer(clients.requests), layer.handle()))
+) -> Result<(SigningClients, Vec<ArcgisAuthHandle>), Failure> {
+    let guard = LockoutGuard::new();
+    let layer = |apart| {
+        let sites = served.sites(sharing, apart).map_err(Failure::Arguments)?;
+        let builder = sites
+            .into_iter()
+            .fold(ArcgisAuthLayer::builder(), |builder, site| {
+                builder.add_site(site)
+            });
+        builder
+            .token_client(clients.logins.clone())
+            .lockout_guard(guard.clone())
+            .build()
+            .map_err(Failure::arguments)
+    };
+    let (together, apart) = (layer(false)?, layer(true)?);
+    let handles = vec![together.handle(), apart.handle()];
+    let clients = SigningClients {
+        together: together.layer(clients.requests.clone()),
+        apart: apart.layer(clients.requests),
+    };
+    Ok((clients, handles))
 }

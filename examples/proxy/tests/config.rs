@@ -439,3 +439,39 @@ async fn a_converted_file_serves_the_same_and_has_no_secret() {
     assert_eq!(proxy.get(&target).await.status, 403);
     assert_eq!(arcgis.counters().challenges, 0, "the login comes first");
 }
+
+#[tokio::test]
+async fn what_lies_below_a_url_alone_is_another_sites_and_has_its_login() {
+    let arcgis = StandIn::start().await.unwrap();
+    let services = format!("{}/arcgis/rest/services", arcgis.origin());
+    let zoning = format!("{services}/Zoning/MapServer");
+    let alone =
+        |attributes: &str| format!("<serverUrl url=\"{zoning}\" matchAll=\"false\" {attributes}/>");
+    let below = format!("/proxy?{zoning}/0?f=json");
+    let itself = format!("/proxy?{zoning}?f=json");
+    let is_challenge = |got: &support::Got| String::from_utf8_lossy(&got.body).contains("499");
+
+    let rules = rule(&services, "") + &alone(&user());
+    let file = File::new("alone-signed.config", &xml("", &rules));
+    let proxy = start(&file).await;
+    assert!(!is_challenge(&proxy.get(&itself).await));
+    assert!(is_challenge(&proxy.get(&below).await));
+
+    let rules = rule(&services, &user()) + &alone("");
+    let file = File::new("alone-open.config", &xml("", &rules));
+    let proxy = start(&file).await;
+    assert!(is_challenge(&proxy.get(&itself).await));
+    assert!(!is_challenge(&proxy.get(&below).await));
+}
+
+#[tokio::test]
+async fn loopback_needs_no_tls_by_any_of_its_names() {
+    for (number, host) in ["127.0.0.1", "localhost", "[::1]"].into_iter().enumerate() {
+        let file = File::new(
+            &format!("loopback-{number}.config"),
+            &xml("", &rule(&format!("http://{host}:9/arcgis"), &user())),
+        );
+        let said = run(&["--config", file.path(), "--check"], &[]).await;
+        assert_eq!(said.code, Some(0), "{host}: {}", said.errors);
+    }
+}

@@ -53,6 +53,9 @@ async fn a_proxy_says_whether_it_can_log_in() {
     );
     assert_eq!(get(admin, "/healthz").await.status, 200);
     assert_eq!(get(admin, "/elsewhere").await.status, 404);
+    let request = Request::get(format!("http://{admin}/metrics")).header("host", "evil.example");
+    let request = request.body(Full::<Bytes>::default()).unwrap();
+    assert_eq!(http1().request(request).await.unwrap().status(), 421);
     assert_eq!(
         proxy.get("/readyz").await.status,
         404,

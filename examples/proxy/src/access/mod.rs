@@ -19,7 +19,7 @@ use tower_arcgis_auth::PathPrefix;
 use self::{browsers::Browsers, client_address::TrustedProxies};
 pub(crate) use self::{
     end_points::EndPoints,
-    host_name::HostName,
+    host_name::{HostName, host_of, is_loopback_name},
     rate::{Rate, RateLimit},
     referers::RefererPattern,
     web_origin::AllowedOrigin,

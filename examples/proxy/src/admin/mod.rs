@@ -6,8 +6,8 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode,
-    header::{ALLOW, CONTENT_TYPE},
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE, HOST},
 };
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -19,7 +19,13 @@ use tokio::{
 };
 use tower_arcgis_auth::ArcgisAuthHandle;
 
-use crate::{connections::Places, headers::set_no_store, measures::Measures};
+use crate::{
+    access::{host_of, is_loopback_name},
+    connections::Places,
+    headers::set_no_store,
+    measures::Measures,
+    refusal::Refusal,
+};
 
 /// More than a monitor and an orchestrator need.
 const CONNECTIONS: usize = 32;
@@ -30,7 +36,9 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// What there is to tell.
 pub(crate) struct Admin {
-    pub(crate) logins: ArcgisAuthHandle,
+    /// It is asked on this machine only.
+    pub(crate) on_loopback: bool,
+    pub(crate) logins: Vec<ArcgisAuthHandle>,
     pub(crate) counted: PrometheusHandle,
     pub(crate) measures: Arc<Measures>,
     pub(crate) places: Arc<Places>,
@@ -71,7 +79,11 @@ impl Admin {
 
     async fn answer_on(self: Arc<Self>, socket: TcpStream) {
         let service = service_fn(|request: Request<Incoming>| {
-            let answer = self.answer(request.method(), request.uri().path());
+            let answer = if self.is_own(request.headers()) {
+                self.answer(request.method(), request.uri().path())
+            } else {
+                Refusal::Host.answer()
+            };
             async move { Ok::<_, Infallible>(answer) }
         });
         let connection = http1::Builder::new()
@@ -81,6 +93,15 @@ impl Admin {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection of --admin-listen broke");
         }
+    }
+
+    /// On loopback a page could ask by a name of its own that leads there.
+    fn is_own(&self, headers: &HeaderMap) -> bool {
+        let hosts = headers.get_all(HOST).iter();
+        !self.on_loopback
+            || hosts
+                .map(|host| host_of(host.to_str().unwrap_or("?")))
+                .all(is_loopback_name)
     }
 
     fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {

@@ -5,13 +5,13 @@ use tower_arcgis_auth::{ArcgisAuthHandle, SiteHandle};
 
 /// Whether all sites can be logged in to, as far as is known, and what is known of each, as JSON. A site that nobody has
 /// asked for yet has made no login, and counts as ready.
-pub(super) fn state(logins: &ArcgisAuthHandle) -> (bool, String) {
+pub(super) fn state(logins: &[ArcgisAuthHandle]) -> (bool, String) {
     let mut is_ready = true;
     let sites: Vec<Value> = logins
-        .sites()
         .iter()
+        .flat_map(ArcgisAuthHandle::sites)
         .map(|site| {
-            let (is_site_ready, state) = of_site(site);
+            let (is_site_ready, state) = of_site(&site);
             is_ready &= is_site_ready;
             json!({ "site": site.root(), "ready": is_site_ready, "login": state })
         })

@@ -10,9 +10,9 @@ pub(crate) struct Group<'a> {
 
 impl<'a> Group<'a> {
     /// The sites with a login, in groups.
-    pub(crate) fn all(sites: &'a [PlannedSite]) -> Vec<Self> {
+    pub(crate) fn all(sites: impl IntoIterator<Item = &'a PlannedSite>) -> Vec<Self> {
         let mut groups: Vec<Self> = Vec::new();
-        for site in sites.iter().filter(|site| site.login.is_some()) {
+        for site in sites.into_iter().filter(|site| site.login.is_some()) {
             let group = groups.iter_mut().find(|group| {
                 group
                     .sites
@@ -42,7 +42,8 @@ impl<'a> Group<'a> {
     }
 }
 
-fn is_shared(one: &PlannedSite, other: &PlannedSite) -> bool {
+/// Whether both have the same login, with the same settings, at the same server.
+pub(super) fn is_shared(one: &PlannedSite, other: &PlannedSite) -> bool {
     server_of(one) == server_of(other) && about_login(&one.settings) == about_login(&other.settings)
 }
 

@@ -64,6 +64,22 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Whether a site's root may not stand beside the others' in one layer: the layer signs what lies below a root, and what
+    /// lies below this one belongs to another site, with another login or none.
+    pub(crate) fn is_apart(&self, site: &PlannedSite) -> bool {
+        if site.settings.match_all != Some(false) {
+            return false;
+        }
+        let wider = self
+            .sites
+            .iter()
+            .filter(|other| other.settings.match_all != Some(false) && other.holds(site))
+            .max_by_key(|other| other.serves.depth());
+        wider.is_some_and(|wider| !group::is_shared(wider, site))
+    }
+}
+
 /// A site's settings as its file means them.
 pub(crate) fn site_settings_of(config: &Config, site: &SiteConfig) -> SiteConfig {
     let mut settings = site.clone();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::Uri;
 use tower_arcgis_auth::PathPrefix;
 
 use crate::{
@@ -69,6 +70,14 @@ impl PlannedSite {
         self.serves.is_same(&other.serves)
     }
 
+    /// Whether another site lies below this one.
+    pub(super) fn holds(&self, other: &Self) -> bool {
+        !std::ptr::eq(self, other)
+            && self.serves.host == other.serves.host
+            && self.serves.port == other.serves.port
+            && self.serves.rest_of(&other.serves.path_with("")).is_some()
+    }
+
     /// The site's URLs as the layer has them: what lies below these is signed.
     pub(crate) fn roots(&self) -> impl Iterator<Item = String> + '_ {
         self.upstreams.iter().map(Upstream::root_url)
@@ -108,9 +117,8 @@ impl PlannedSite {
         let own = self.upstreams.first().map(Upstream::root_url);
         let at = [&self.settings.token_url, &self.settings.portal, &own];
         let at = at.into_iter().flatten().next().cloned().unwrap_or_default();
-        let host = at.split_once("://").map_or("", |(_, rest)| rest);
-        let host = host.split(['/', ':']).next().unwrap_or_default();
-        if !at.starts_with("http://") || is_loopback(host) {
+        let at: Uri = at.parse().unwrap_or_default();
+        if at.scheme_str() != Some("http") || is_loopback(at.host().unwrap_or_default()) {
             return Ok(());
         }
         Err(format!(
@@ -129,11 +137,15 @@ impl PlannedSite {
             .upstreams
             .iter()
             .any(|upstream| !upstream.is_https() && !upstream.is_loopback());
-        if is_open && self.login.is_some() && self.serves.scheme != Scheme::Any {
-            warnings.push(Problem::at(
-                self.place,
-                "the site is plain http: everyone on the way can read tokens and answers",
-            ));
+        if is_open && self.login.is_some() {
+            let words = match self.serves.scheme {
+                Scheme::Any => {
+                    "the login goes by https; where a page asks for the site by plain http, everyone on the way can read \
+                     tokens and answers: write https:// if it has that"
+                }
+                _ => "the site is plain http: everyone on the way can read tokens and answers",
+            };
+            warnings.push(Problem::at(self.place, words));
         }
     }
 

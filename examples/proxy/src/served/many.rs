@@ -12,6 +12,7 @@ use crate::{
     origin::Upstream,
     plan::{Group, Plan, PlannedSite, describe},
     routes::{Forwards, Route, Routes, Scheme},
+    served::SigningClients,
     shared_cache::Sharing,
     signing::{is_on, library_site},
     upstream::{Servers, SigningClient, servers_of, tls_name},
@@ -51,15 +52,25 @@ impl Many {
         Ok(servers)
     }
 
-    pub(super) fn sites(&self, sharing: Option<&Sharing>) -> Result<Vec<Site>, String> {
-        let signed = Group::all(&self.plan.sites).into_iter().map(|group| {
+    pub(super) fn sites(
+        &self,
+        sharing: Option<&Sharing>,
+        apart: bool,
+    ) -> Result<Vec<Site>, String> {
+        let plan = &self.plan;
+        let sites: Vec<&PlannedSite> = plan
+            .sites
+            .iter()
+            .filter(|site| plan.is_apart(site) == apart)
+            .collect();
+        let signed = Group::all(sites.iter().copied()).into_iter().map(|group| {
             let first = group.sites.first().ok_or("a group has no site")?;
             let login = first.login.as_ref();
             let sharing = sharing.filter(|_| login.is_some_and(|login| !login.is_ready_token()));
             library_site(&group.roots(), &first.settings, login, sharing)
         });
         // A site without a login may lie below one that has one: it is not signed all the same.
-        let open = self.plan.sites.iter().filter(|site| site.login.is_none());
+        let open = sites.iter().filter(|site| site.login.is_none());
         let unsigned = open.map(|site| {
             let roots: Vec<String> = site.roots().collect();
             library_site(&roots, &site.settings, None, None)
@@ -69,7 +80,7 @@ impl Many {
 
     pub(super) fn routes(
         &self,
-        client: &SigningClient,
+        clients: &SigningClients,
         arguments: &Arguments,
     ) -> Result<Routes, String> {
         let shared = arguments
@@ -80,6 +91,11 @@ impl Many {
             let access = site
                 .access(shared.as_ref())
                 .map_err(|problem| problem.to_string())?;
+            let client = if self.plan.is_apart(site) {
+                &clients.apart
+            } else {
+                &clients.together
+            };
             let forwards = forwards(site, client).ok_or("a site has no server to send to")?;
             Ok(Route {
                 serves: site.serves.clone(),
@@ -109,7 +125,10 @@ impl Many {
             let settings = &site.settings;
             settings.allow_path.is_some()
                 || settings.rate_limit.is_some()
-                || settings.allow_referer.is_some()
+                || settings
+                    .allow_referer
+                    .as_ref()
+                    .is_some_and(|pages| !pages.iter().any(|page| page == "*"))
         })
     }
 

@@ -15,6 +15,13 @@ use crate::{
     upstream::{Servers, SigningClient},
 };
 
+/// What sends the sites' requests, signed.
+pub(crate) struct SigningClients {
+    pub(crate) together: SigningClient,
+    /// For the sites that may not be in one layer with the others.
+    pub(crate) apart: SigningClient,
+}
+
 /// All that the proxy stands in front of.
 pub(crate) enum Served {
     One(Box<One>),
@@ -30,23 +37,28 @@ impl Served {
         }
     }
 
-    /// The sites as the layer takes them.
-    pub(crate) fn sites(&self, sharing: Option<&Sharing>) -> Result<Vec<Site>, String> {
+    /// The sites as a layer takes them; `apart`: those that may not be in one layer with the others.
+    pub(crate) fn sites(
+        &self,
+        sharing: Option<&Sharing>,
+        apart: bool,
+    ) -> Result<Vec<Site>, String> {
         match self {
+            Self::One(_) if apart => Ok(Vec::new()),
             Self::One(one) => one.site(sharing).map(|site| vec![site]),
-            Self::Many(many) => many.sites(sharing),
+            Self::Many(many) => many.sites(sharing, apart),
         }
     }
 
     /// From requests to sites, with the client that sends to all of them.
     pub(crate) fn routes(
         &self,
-        client: &SigningClient,
+        clients: &SigningClients,
         arguments: &Arguments,
     ) -> Result<Routes, String> {
         match self {
-            Self::One(one) => one.routes(client, arguments),
-            Self::Many(many) => many.routes(client, arguments),
+            Self::One(one) => one.routes(&clients.together, arguments),
+            Self::Many(many) => many.routes(clients, arguments),
         }
     }
 
