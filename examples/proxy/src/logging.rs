@@ -40,7 +40,9 @@ pub(crate) fn start(options: &LogOptions) -> Result<(), String> {
     };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(to);
+        .with_writer(to)
+        // A log that cannot be written to any more is no reason to stop: its complaint would go to stderr, and panic there.
+        .log_internal_errors(false);
     match options.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),

@@ -110,6 +110,7 @@ fn service(
     let patience = Patience {
         headers: limits.header_timeout,
         idle: limits.idle_timeout,
+        bodies: limits.body_timeout,
     };
     let per_address = limits.max_connections_per_address;
     let places = Places::new(most, per_address.unwrap_or(most.div_ceil(2)), patience);

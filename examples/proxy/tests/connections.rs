@@ -183,3 +183,20 @@ async fn requests_at_once_over_one_connection_have_places_too() {
         assert_eq!(answered.await.unwrap().unwrap().status(), 204);
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_is_not_taken_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = format!("http://{}", listener.local_addr().unwrap());
+    let options = ["--upstream", &*upstream, "--body-timeout", "1s"];
+    let proxy = Proxy::start(&options, &[]).await;
+    let _caller = connection(&proxy, "GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let (mut server, _) = listener.accept().await.unwrap();
+    read_head(&mut server).await;
+    server
+        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\n")
+        .await
+        .unwrap();
+    // It takes what fits into the sockets' buffers, and no more; then it hangs up.
+    while server.write_all(&[0; 65536]).await.is_ok() {}
+}

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use support::{ECHO, File, Got, PARCELS, Proxy, http1, tokens};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// The address that the log names.
 async fn admin_of(proxy: &mut Proxy) -> SocketAddr {
@@ -164,5 +165,32 @@ async fn a_log_that_cannot_be_written_ends_the_start() {
                     .unwrap()
             )
         );
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_any_more_stops_nothing() {
+    let arcgis = StandIn::start().await.unwrap();
+    let root = arcgis.root();
+    let options = [
+        "--listen",
+        "127.0.0.1:0",
+        "--upstream",
+        &root,
+        "--username",
+        USERNAME,
+    ];
+    let mut child = support::program(&options, &[("ARCGIS_PASSWORD", PASSWORD)])
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).await.unwrap();
+    let origin = line.trim_end().strip_prefix("listening on ").unwrap();
+    for _ in 0..3 {
+        let request = Request::get(format!("{origin}{PARCELS}")).body(Full::<Bytes>::default());
+        let got = Got::from(http1().request(request.unwrap()).await.unwrap()).await;
+        assert!(got.is_the_service());
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct LimitOptions {
     )]
     pub(crate) header_timeout: Duration,
 
-    /// How long a request's body may make no progress while the server wants more of it
+    /// How long a request's body may make no progress while the server wants more of it, and an answer's not be taken
     #[arg(
         long,
         value_name = "TIME",

@@ -35,9 +35,9 @@ pub(crate) struct Caller {
     is_http2: AtomicBool,
     /// Bodies that the server wants more of.
     wanted: AtomicU32,
-    /// The caller does not take what the proxy has for it.
-    is_blocked: AtomicBool,
-    /// When bytes last went either way.
+    /// Parts of answers that the caller has not taken yet.
+    untaken: AtomicU32,
+    /// When a part of a body last went either way.
     moved_at: AtomicU64,
 }
 
@@ -53,7 +53,7 @@ impl Caller {
             has_asked: AtomicBool::new(false),
             is_http2: AtomicBool::new(false),
             wanted: AtomicU32::new(0),
-            is_blocked: AtomicBool::new(false),
+            untaken: AtomicU32::new(0),
             moved_at: AtomicU64::new(now),
         }
     }
@@ -79,27 +79,17 @@ impl Caller {
         UnderWay {
             caller: Arc::clone(self),
             is_beside_others: others > 0,
+            has_untaken: false,
             _place: None,
         }
     }
 
-    /// Bytes went either way.
-    pub(super) fn moved(&self) {
-        self.moved_at.store(self.clock.now(), Relaxed);
-    }
-
     /// Bytes came.
     pub(super) fn heard(&self) {
-        self.moved();
         let is_first = self.under_way.load(Relaxed) == 0 && self.heard_since.load(Relaxed) == 0;
         if is_first {
             self.heard_since.store(self.clock.now().max(1), Relaxed);
         }
-    }
-
-    /// The caller takes nothing at the moment, or takes something again.
-    pub(super) fn set_blocked(&self, is_blocked: bool) {
-        self.is_blocked.store(is_blocked, Relaxed);
     }
 
     /// A body's next part is waited for, or no longer.
@@ -109,13 +99,14 @@ impl Caller {
         } else {
             self.wanted.fetch_sub(1, Relaxed);
         }
+        self.moved_at.store(self.clock.now(), Relaxed);
     }
 
     /// How long the proxy has waited for this caller; `None` while the caller waits for the proxy.
     pub(super) fn kept_waiting(&self) -> Option<Duration> {
         let since = if self.under_way.load(Relaxed) == 0 {
             self.idle_since.load(Relaxed)
-        } else if self.wanted.load(Relaxed) > 0 || self.is_blocked.load(Relaxed) {
+        } else if self.wanted.load(Relaxed) > 0 || self.untaken.load(Relaxed) > 0 {
             self.moved_at.load(Relaxed)
         } else {
             return None;
@@ -123,10 +114,16 @@ impl Caller {
         Some(self.clock.since(since))
     }
 
+    /// Whether no request is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.under_way.load(Relaxed) == 0
+    }
+
     /// Whether the connection is to be closed.
     pub(super) fn is_overdue(&self, patience: &Patience) -> bool {
         if self.under_way.load(Relaxed) > 0 {
-            return false;
+            return self.untaken.load(Relaxed) > 0
+                && self.clock.since(self.moved_at.load(Relaxed)) >= patience.bodies;
         }
         let idle = self.clock.since(self.idle_since.load(Relaxed));
         if !self.has_asked.load(Relaxed) {
@@ -145,6 +142,8 @@ impl Caller {
 pub(crate) struct UnderWay {
     caller: Arc<Caller>,
     is_beside_others: bool,
+    /// A part of its answer waits for the caller.
+    has_untaken: bool,
     _place: Option<Place>,
 }
 
@@ -152,6 +151,19 @@ impl UnderWay {
     /// Whether its connection has other requests under way, as HTTP/2 allows.
     pub(crate) fn is_beside_others(&self) -> bool {
         self.is_beside_others
+    }
+
+    /// A part of its answer goes to the caller, or the caller has taken what there was.
+    pub(crate) fn set_untaken(&mut self, is_untaken: bool) {
+        if is_untaken != self.has_untaken {
+            self.has_untaken = is_untaken;
+            if is_untaken {
+                self.caller.untaken.fetch_add(1, Relaxed);
+            } else {
+                self.caller.untaken.fetch_sub(1, Relaxed);
+            }
+            self.caller.moved_at.store(self.caller.clock.now(), Relaxed);
+        }
     }
 
     /// Its place, beside the connection's.
@@ -162,6 +174,7 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
+        self.set_untaken(false);
         // Before the request ends: a sweep must not see an old time with no request.
         self.caller
             .idle_since
@@ -177,6 +190,7 @@ mod tests {
     const PATIENCE: Patience = Patience {
         headers: Duration::from_secs(30),
         idle: Duration::from_secs(90),
+        bodies: Duration::from_secs(60),
     };
 
     struct Connection {
@@ -247,18 +261,18 @@ mod tests {
                 .map(|time| time.as_secs())
         };
         assert_eq!(waited(3), Some(3));
-        let request = connection.ask(Version::HTTP_11);
+        let mut request = connection.ask(Version::HTTP_11);
         assert_eq!(waited(3), None);
         connection.caller.set_wanted(true);
-        assert_eq!(waited(1), Some(7));
-        connection.caller.heard();
-        assert_eq!(waited(2), Some(2));
+        assert_eq!(waited(1), Some(1));
         connection.caller.set_wanted(false);
         assert_eq!(waited(2), None);
-        connection.caller.moved();
-        connection.caller.set_blocked(true);
+        request.set_untaken(true);
         assert_eq!(waited(4), Some(4));
-        connection.caller.set_blocked(false);
+        assert!(!connection.pass(50).is_overdue(&PATIENCE));
+        assert!(connection.pass(6).is_overdue(&PATIENCE));
+        request.set_untaken(false);
+        assert_eq!(waited(1), None);
         drop(request);
         assert_eq!(waited(5), Some(5));
     }

@@ -23,4 +23,6 @@ pub(crate) struct Patience {
     pub(crate) headers: Duration,
     /// Between two requests.
     pub(crate) idle: Duration,
+    /// With a part of an answer that is not taken.
+    pub(crate) bodies: Duration,
 }

@@ -9,7 +9,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -55,6 +55,7 @@ pub(crate) struct Places {
     patience: Patience,
     held: Mutex<Held>,
     freed: Notify,
+    is_stopping: AtomicBool,
     full: Seldom,
     crowded: Seldom,
 }
@@ -95,6 +96,7 @@ impl Places {
             patience,
             held: Mutex::default(),
             freed: Notify::new(),
+            is_stopping: AtomicBool::new(false),
             full: Seldom::default(),
             crowded: Seldom::default(),
         })
@@ -109,7 +111,10 @@ impl Places {
             ticks.tick().await;
             self.clock.set(started.elapsed().as_secs());
             for connection in self.held().connections.values() {
-                if connection.caller.is_overdue(&self.patience) {
+                let is_idle = || connection.caller.is_idle();
+                if connection.caller.is_overdue(&self.patience)
+                    || (self.is_stopping.load(Relaxed) && is_idle())
+                {
                     connection.close();
                 }
             }
@@ -151,6 +156,11 @@ impl Places {
                 () = tokio::time::sleep(SWEEP) => {}
             }
         }
+    }
+
+    /// From now on connections without a request are closed, those too that began one and do not end its headers.
+    pub(super) fn stop(&self) {
+        self.is_stopping.store(true, Relaxed);
     }
 
     /// A connection is served by `task`, unless it has ended already.
@@ -265,6 +275,7 @@ mod tests {
     const PATIENCE: Patience = Patience {
         headers: Duration::from_secs(30),
         idle: Duration::from_secs(90),
+        bodies: Duration::from_secs(60),
     };
     const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
     const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));

@@ -64,6 +64,7 @@ pub(crate) async fn serve(
         }
     }
     drop(listener);
+    places.stop();
     tracing::info!(
         connections = connections.count(),
         "stopping: no new connections; requests under way may finish"

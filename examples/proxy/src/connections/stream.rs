@@ -18,28 +18,11 @@ use crate::connections::Caller;
 pub(super) struct Stream {
     socket: TcpStream,
     caller: Arc<Caller>,
-    is_blocked: bool,
 }
 
 impl Stream {
     pub(super) fn new(socket: TcpStream, caller: Arc<Caller>) -> Self {
-        Self {
-            socket,
-            caller,
-            is_blocked: false,
-        }
-    }
-
-    fn wrote<T>(&mut self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        let is_blocked = written.is_pending();
-        if is_blocked != self.is_blocked {
-            self.is_blocked = is_blocked;
-            self.caller.set_blocked(is_blocked);
-        }
-        if !is_blocked {
-            self.caller.moved();
-        }
-        written
+        Self { socket, caller }
     }
 }
 
@@ -64,8 +47,7 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
-        self.wrote(written)
+        Pin::new(&mut self.socket).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -73,8 +55,7 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(context, slices);
-        self.wrote(written)
+        Pin::new(&mut self.socket).poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {

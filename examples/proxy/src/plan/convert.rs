@@ -13,22 +13,22 @@ pub(crate) struct Converted {
     pub(crate) variables: Vec<String>,
 }
 
-/// Writes a file as TOML that serves the same.
+/// Writes a file as TOML that serves the same. A secret that several sites have stays one, and so does their session.
 pub(crate) fn convert(config: &Config) -> Result<Converted, String> {
+    let mut secrets = Secrets::default();
     let mut variables = Vec::new();
     let mut sites = Vec::new();
-    for (number, listed) in config.sites.iter().enumerate() {
+    for listed in &config.sites {
         let mut site = site_settings_of(config, &listed.site);
         for (secret, kind) in [
             (&mut site.password, "PASSWORD"),
             (&mut site.client_secret, "CLIENT_SECRET"),
             (&mut site.token, "TOKEN"),
         ] {
-            hide(
-                secret,
-                &format!("ARCGIS_{kind}_{}", number + 1),
-                &mut variables,
-            );
+            if let Some(text) = secret {
+                *text = secrets.hidden(text, kind);
+                variables.extend(text.variable().map(str::to_owned));
+            }
         }
         let name = site
             .username
@@ -44,19 +44,27 @@ pub(crate) fn convert(config: &Config) -> Result<Converted, String> {
     Ok(Converted { text, variables })
 }
 
-fn hide(secret: &mut Option<SecretText>, variable: &str, variables: &mut Vec<String>) {
-    let Some(text) = secret else {
-        return;
-    };
-    if text.is_written_down() {
-        *text = SecretText::new(format!("env:{variable}"));
-    }
-    if let Some(variable) = text.variable() {
-        variables.push(variable.to_owned());
+/// Secrets that stand in the file, each with the variable that it is expected in.
+#[derive(Default)]
+struct Secrets(Vec<(SecretText, SecretText)>);
+
+impl Secrets {
+    fn hidden(&mut self, secret: &SecretText, kind: &str) -> SecretText {
+        if !secret.is_written_down() {
+            return secret.clone();
+        }
+        if let Some((_, place)) = self.0.iter().find(|(known, _)| known == secret) {
+            return place.clone();
+        }
+        let place = SecretText::new(format!("env:ARCGIS_{kind}_{}", self.0.len() + 1));
+        self.0.push((secret.clone(), place.clone()));
+        place
     }
 }
 
 /// What is the default need not be written.
 fn tidy(site: &mut SiteConfig) {
     site.match_all = site.match_all.filter(|all| !all);
+    let has_login = site.username.is_some() || site.client_id.is_some() || site.token.is_some();
+    site.login_first = site.login_first.filter(|_| has_login);
 }

@@ -18,14 +18,14 @@ use crate::{connections::UnderWay, forward};
 pub(crate) struct AnswerBody {
     #[pin]
     body: forward::Body,
-    _under_way: Option<UnderWay>,
+    under_way: Option<UnderWay>,
 }
 
 impl AnswerBody {
     pub(super) fn new(body: forward::Body, under_way: impl Into<Option<UnderWay>>) -> Self {
         Self {
             body,
-            _under_way: under_way.into(),
+            under_way: under_way.into(),
         }
     }
 
@@ -49,7 +49,16 @@ impl Body for AnswerBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.project().body.poll_frame(context)
+        let this = self.project();
+        // A further part is only asked for once the one before is taken.
+        if let Some(under_way) = this.under_way.as_mut() {
+            under_way.set_untaken(false);
+        }
+        let frame = this.body.poll_frame(context);
+        if let (Poll::Ready(Some(Ok(_))), Some(under_way)) = (&frame, this.under_way.as_mut()) {
+            under_way.set_untaken(true);
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
