@@ -57,9 +57,9 @@ pub(crate) struct Arguments {
 
     /// A file of sites, in place of --upstream: TOML, or resource-proxy's proxy.config in XML or JSON
     ///
-    /// In TOML, options of this command line come first, and then each site: [[site]], url = "https://gis.example.com/arcgis",
-    /// a mount = "/gis" for the path that leads there, and the site's own options. Without a mount it is asked for as
-    /// /proxy?https://gis.example.com/arcgis/…, as is all that a proxy.config lists. Secrets may be `env:NAME` or `file:PATH`.
+    /// In TOML, options of this command line come first, and then each site: `[[site]]`, `url = "https://gis.example.com/arcgis"`,
+    /// a `mount = "/gis"` for the path that leads there, and the site's own options. Without a mount it is asked for as
+    /// `/proxy?https://gis.example.com/arcgis/…`, as is all that a proxy.config lists. Secrets may be `env:NAME` or `file:PATH`.
     #[arg(long, value_name = "FILE", group = "served")]
     pub(crate) config: Option<PathBuf>,
 
