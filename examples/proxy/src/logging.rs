@@ -20,6 +20,15 @@ pub(crate) fn start(options: &LogOptions) -> Result<(), String> {
         Ok(filter) if !filter.is_empty() => ("RUST_LOG", filter),
         _ => ("--log-level", options.log_level.clone()),
     };
+    // It warns of every connection of a caller that resets its requests, as often as the caller likes.
+    let is_about_h2 = filter
+        .split(',')
+        .any(|part| part.trim_start().starts_with("h2"));
+    let filter = if is_about_h2 {
+        filter
+    } else {
+        format!("{filter},h2=error")
+    };
     let filter = EnvFilter::builder().parse(filter).map_err(|error| {
         format!(
             "{name} is not a filter ({error}); write it like `info` or `warn,arcgis_proxy=debug`"
