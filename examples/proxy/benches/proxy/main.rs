@@ -1,4 +1,5 @@
-//! What `arcgis-proxy` costs beside a plain hyper proxy and nginx, in one run: `cargo bench -p arcgis-proxy --bench proxy`.
+//! What `arcgis-proxy` costs beside a plain hyper proxy and nginx, in one run, all built as the program is for its users:
+//! `cargo bench --profile release -p arcgis-proxy --bench proxy`.
 //!
 //! Each proxy has one core to itself, callers and upstream share another. They take turns, several rounds of them, and
 //! each is compared with the plain proxy of its own round, so that what the machine does besides falls on all alike.
