@@ -56,13 +56,17 @@ fn begins_like_name(first: u8) -> bool {
 /// going from pair to pair.
 #[inline]
 fn may_hold_token(text: &[u8]) -> bool {
+    // What `t`, `T` and `%` have in common, and few of the letters that ArcGIS's parameters begin with: one comparison in place
+    // of three.
+    const ALIKE: u8 = 0b1000_1110;
+    let may_begin = |byte: u8| byte & ALIKE == b't' & ALIKE;
     let Some((first, behind)) = text.split_first() else {
         return false;
     };
     let begins = text.iter().zip(behind).fold(0, |found, (at, next)| {
-        found | u8::from(*at == b'&') & u8::from(begins_like_name(*next))
+        found | u8::from(*at == b'&') & u8::from(may_begin(*next))
     });
-    begins_like_name(*first) || begins != 0
+    may_begin(*first) || begins != 0
 }
 
 /// All `token` pairs of a query or form, first to last.
