@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;
+use crate::export::Output;
 use crate::hatch::Hatch;
 use crate::host::{Host, Observer};
 use crate::info::Info;
@@ -174,6 +175,7 @@ impl StandInBuilder {
             tallies: Mutex::new(Tallies::default()),
             tokens: Mutex::new(Tokens::default()),
             services: Mutex::new(Services::with_defaults()),
+            output: Mutex::new(Output::default()),
             counters: watch::Sender::new(Counters::default()),
             logins: Hatch::default(),
             services_held: watch::Sender::new(0),

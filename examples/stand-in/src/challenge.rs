@@ -3,14 +3,13 @@
 use std::io::Write;
 
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use http::header::CONTENT_ENCODING;
 use serde_json::Value;
 
 use crate::answer::{self, Answer, HTML, JSON, PBF, PNG};
 use crate::asked::Asked;
 use crate::pages;
-use crate::png;
 
 /// The shape a challenge comes in. See [`crate::StandIn::set_challenge`].
 ///
@@ -145,7 +144,7 @@ pub(crate) fn render(shape: ChallengeShape, demand: Demand, asked: &Asked) -> An
         ),
         Shape::JsonBom => answer::bytes(JSON, format!("\u{feff}{}", demand.json())),
         Shape::JsonGzip => coded("gzip", gzipped(demand.json().as_bytes())),
-        Shape::JsonDeflate => coded("deflate", png::deflated(demand.json().as_bytes())),
+        Shape::JsonDeflate => coded("deflate", deflated(demand.json().as_bytes())),
         Shape::Jsonp => answer::bytes(JSON, format!("{}({});", callback(asked), demand.json())),
         Shape::JsonpComment => answer::bytes(
             "application/javascript;charset=utf-8",
@@ -233,6 +232,14 @@ fn coded(coding: &str, body: Vec<u8>) -> Answer {
 
 fn gzipped(data: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    // Writing to a Vec cannot fail.
+    let _ = encoder.write_all(data);
+    encoder.finish().unwrap_or_default()
+}
+
+/// `data` in zlib's format, which HTTP calls `deflate`.
+fn deflated(data: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     // Writing to a Vec cannot fail.
     let _ = encoder.write_all(data);
     encoder.finish().unwrap_or_default()

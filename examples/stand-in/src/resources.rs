@@ -5,12 +5,12 @@ use http::header::{CONTENT_LOCATION, HeaderName, HeaderValue, LINK, REFRESH, TRA
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
-use crate::answer::{self, Answer, PBF, PNG};
+use crate::answer::{self, Answer, PBF};
 use crate::asked::{Arrived, Asked};
 use crate::body::{self, Step};
 use crate::digest::Digest;
+use crate::export;
 use crate::pages;
-use crate::png::png;
 use crate::prefixes::SERVICES;
 use crate::state::State;
 
@@ -43,6 +43,9 @@ pub(crate) fn answer(
         .collect();
     let last = segments.last().copied().unwrap_or_default();
     let format = asked.query.get("f").or_else(|| arrived.form.get("f"));
+    if let Some(tile) = export::tile(service_of(asked, tail), &segments) {
+        return tile;
+    }
     match last {
         "echo" | "redirected" => echo(asked, arrived, user),
         "stream" => stream(asked),
@@ -50,17 +53,24 @@ pub(crate) fn answer(
         "redirect" => redirect(asked),
         "early" => answer::json(&json!({ "early": true })),
         "query" => query(asked, format),
-        "export" => export(asked, format),
+        "export" | "exportImage" => export::export(state, asked, arrived, service_of(asked, tail)),
         edit if EDITS.contains(&edit) => {
             state.count(|counters| counters.edits += 1);
             answer::json(&edited(edit))
         }
-        _ if segments.iter().rev().nth(3) == Some(&"tile") => answer::bytes(PNG, png()),
         _ if wants_html(asked) && format.is_none() => answer::html(pages::resource(&asked.path)),
         _ if last.is_empty() || last.ends_with("Server") => answer::json(&service()),
         _ if last.bytes().all(|byte| byte.is_ascii_digit()) => answer::json(&layer(last)),
         _ => answer::error(400, "Invalid URL"),
     }
+}
+
+/// The name of the service, `tail` being what follows it in the path.
+fn service_of<'a>(asked: &'a Asked, tail: &str) -> &'a str {
+    let path = asked.path.strip_suffix(tail).unwrap_or(&asked.path);
+    path.strip_prefix(SERVICES)
+        .unwrap_or(path)
+        .trim_start_matches('/')
 }
 
 /// Whether a browser asks: no `f`, or `f=html`.
@@ -174,17 +184,6 @@ fn query(asked: &Asked, format: Option<&str>) -> Answer {
                 { "attributes": { "OBJECTID": 498, "NAME": "Invalid Token Yard" }, "geometry": { "x": 8.54, "y": 47.37 } },
             ],
         })),
-    }
-}
-
-fn export(asked: &Asked, format: Option<&str>) -> Answer {
-    match format {
-        Some("image") => answer::bytes(PNG, png()),
-        Some("pbf") => answer::bytes(PBF, feature_collection()),
-        Some("html") => answer::html(pages::resource(&asked.path)),
-        _ => answer::json(
-            &json!({ "href": format!("{}/arcgis/rest/directories/stand-in.png", asked.origin()), "width": 32, "height": 32 }),
-        ),
     }
 }
 

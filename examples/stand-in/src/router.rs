@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::answer::{self, Answer};
 use crate::asked::{Arrived, Asked, Pairs};
 use crate::challenge::{self, ChallengeShape, Demand};
+use crate::export;
 use crate::gate;
 use crate::legacy;
 use crate::pages;
@@ -73,6 +74,7 @@ async fn route(state: &State, asked: &Asked, body: Incoming) -> io::Result<Answe
             asked.origin()
         ))),
         _ if covers("/arcgis/admin", path) => admin(state, asked, body).await,
+        _ if covers(export::OUTPUT, path) => Ok(export::output(state, path)),
         _ if covers(SERVICES, path) => service(state, asked, body).await,
         _ => Ok(not_there(state, asked, body).await),
     }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::accounts::Accounts;
 use crate::binding::Binding;
+use crate::export::Output;
 use crate::hatch::Hatch;
 use crate::host::Host;
 use crate::info::Info;
@@ -41,6 +42,7 @@ pub(crate) struct State {
     pub(crate) tallies: Mutex<Tallies>,
     pub(crate) tokens: Mutex<Tokens>,
     pub(crate) services: Mutex<Services>,
+    pub(crate) output: Mutex<Output>,
     pub(crate) counters: watch::Sender<Counters>,
     pub(crate) logins: Hatch,
     pub(crate) services_held: watch::Sender<usize>,
