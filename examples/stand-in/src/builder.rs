@@ -13,9 +13,9 @@ use tokio::sync::watch;
 use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::export::Output;
-use crate::hatch::Hatch;
 use crate::host::{Host, Observer};
 use crate::info::Info;
+use crate::issuer::Issuer;
 use crate::journal::{Counters, Received};
 use crate::legacy::Legacy;
 use crate::personality::Personality;
@@ -24,8 +24,8 @@ use crate::server;
 use crate::services::Services;
 use crate::stand_in::StandIn;
 use crate::state::{Settings, State};
-use crate::tallies::Tallies;
 use crate::tokens::Tokens;
+use crate::user_counters::CountersByUser;
 use crate::{PASSWORD, USERNAME};
 
 /// Builds a [`StandIn`]. See [`StandIn::builder`].
@@ -172,12 +172,12 @@ impl StandInBuilder {
             legacy: Mutex::new(Legacy::default()),
             info: Mutex::new(info),
             accounts: Mutex::new(accounts),
-            tallies: Mutex::new(Tallies::default()),
+            user_counters: Mutex::new(CountersByUser::default()),
             tokens: Mutex::new(Tokens::default()),
             services: Mutex::new(Services::with_defaults()),
             output: Mutex::new(Output::default()),
             counters: watch::Sender::new(Counters::default()),
-            logins: Hatch::default(),
+            logins: Issuer::default(),
             services_held: watch::Sender::new(0),
             unread: Mutex::new(Vec::new()),
         });

@@ -8,8 +8,8 @@ use http::header::CONTENT_ENCODING;
 use serde_json::Value;
 
 use crate::answer::{self, Answer, HTML, JSON, PBF, PNG};
-use crate::asked::Asked;
 use crate::pages;
+use crate::request_parts::RequestHead;
 
 /// The shape a challenge comes in. See [`crate::StandIn::set_challenge`].
 ///
@@ -130,7 +130,7 @@ impl Demand {
 }
 
 /// The challenge in its shape.
-pub(crate) fn render(shape: ChallengeShape, demand: Demand, asked: &Asked) -> Answer {
+pub(crate) fn render(shape: ChallengeShape, demand: Demand, head: &RequestHead) -> Answer {
     use ChallengeShape as Shape;
     let code = demand.code();
     let message = demand.message();
@@ -145,10 +145,10 @@ pub(crate) fn render(shape: ChallengeShape, demand: Demand, asked: &Asked) -> An
         Shape::JsonBom => answer::bytes(JSON, format!("\u{feff}{}", demand.json())),
         Shape::JsonGzip => coded("gzip", gzipped(demand.json().as_bytes())),
         Shape::JsonDeflate => coded("deflate", deflated(demand.json().as_bytes())),
-        Shape::Jsonp => answer::bytes(JSON, format!("{}({});", callback(asked), demand.json())),
+        Shape::Jsonp => answer::bytes(JSON, format!("{}({});", callback(head), demand.json())),
         Shape::JsonpComment => answer::bytes(
             "application/javascript;charset=utf-8",
-            format!("/**/{}({});", callback(asked), demand.json()),
+            format!("/**/{}({});", callback(head), demand.json()),
         ),
         Shape::JsonNoDetails => answer::bytes(
             JSON,
@@ -176,20 +176,20 @@ pub(crate) fn render(shape: ChallengeShape, demand: Demand, asked: &Asked) -> An
             let body = answer::error_text(401, message, &Value::Array(Vec::new()));
             answer::status(answer::bytes("application/json", body), 401)
         }
-        Shape::LoginPage100 => answer::bytes(HTML, pages::login_page_100(&asked.url())),
-        Shape::LoginPage => answer::bytes(HTML, pages::login_page(&asked.url())),
+        Shape::LoginPage100 => answer::bytes(HTML, pages::login_page_100(&head.url())),
+        Shape::LoginPage => answer::bytes(HTML, pages::login_page(&head.url())),
         Shape::LoginRedirect => {
-            let back = answer::encoded(&asked.url());
+            let back = answer::encoded(&head.url());
             answer::redirect(&format!(
                 "{}/arcgis/rest/login?redirect={back}",
-                asked.origin()
+                head.origin()
             ))
         }
         Shape::OAuthRedirect => {
-            let back = answer::encoded(&asked.url());
+            let back = answer::encoded(&head.url());
             answer::redirect(&format!(
                 "{}/arcgis/sharing/rest/oauth2/authorize?client_id=stand-in&response_type=code&redirect_uri={back}",
-                asked.origin()
+                head.origin()
             ))
         }
         Shape::ErrorPage => answer::bytes(HTML, pages::error_page(code, message)),
@@ -222,8 +222,8 @@ fn admin(demand: Demand) -> String {
     answer::admin_error_text(demand.code(), message)
 }
 
-fn callback(asked: &Asked) -> &str {
-    asked.query.get("callback").unwrap_or("cb")
+fn callback(head: &RequestHead) -> &str {
+    head.query.get("callback").unwrap_or("cb")
 }
 
 fn coded(coding: &str, body: Vec<u8>) -> Answer {

@@ -7,11 +7,11 @@ use std::collections::VecDeque;
 use serde_json::{Value, json};
 
 use crate::answer::{self, Answer, PNG};
-use crate::asked::{Arrived, Asked};
 use crate::pages;
 use crate::picture::Picture;
+use crate::request_parts::{RequestBody, RequestHead};
 use crate::state::{State, lock};
-use crate::texts::Texts;
+use crate::token_text::TokenTexts;
 
 /// Where exported images lie.
 pub(crate) const OUTPUT: &str = "/arcgis/rest/directories/arcgisoutput";
@@ -28,7 +28,7 @@ const DEGREES: i64 = 4326;
 /// Images that were exported as a link: described, and drawn when they are asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
-    names: Texts,
+    names: TokenTexts,
     kept: VecDeque<(String, Picture)>,
 }
 
@@ -149,8 +149,13 @@ fn fitted(bbox: [f64; 4], size: [u32; 2]) -> [f64; 4] {
 }
 
 /// The answer to `export` or `exportImage` of `service`: the image, or where it is.
-pub(crate) fn export(state: &State, asked: &Asked, arrived: &Arrived, service: &str) -> Answer {
-    let parameter = |name: &str| asked.query.get(name).or_else(|| arrived.form.get(name));
+pub(crate) fn export(
+    state: &State,
+    head: &RequestHead,
+    body: &RequestBody,
+    service: &str,
+) -> Answer {
+    let parameter = |name: &str| head.query.get(name).or_else(|| body.form.get(name));
     let Some(export) = Export::read(parameter) else {
         return answer::error(400, "Invalid or missing input parameters.");
     };
@@ -162,10 +167,10 @@ pub(crate) fn export(state: &State, asked: &Asked, arrived: &Arrived, service: &
         return image(&picture);
     }
     let path = lock(&state.output).keep(picture);
-    let href = format!("{}{path}", asked.origin());
+    let href = format!("{}{path}", head.origin());
     match parameter("f") {
         Some("json" | "pjson") => answer::json(&export.json(&href)),
-        _ => answer::html(pages::exported(&asked.path, &href)),
+        _ => answer::html(pages::exported(&head.path, &href)),
     }
 }
 

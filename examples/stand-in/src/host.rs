@@ -10,9 +10,9 @@ use http::header::{DATE, HeaderValue};
 use hyper::body::Incoming;
 
 use crate::answer::Answer;
-use crate::asked::{Arrived, Asked};
 use crate::clock::Clock;
 use crate::journal::{Journal, Received};
+use crate::request_parts::{RequestBody, RequestHead};
 use crate::state::lock;
 
 /// Called with each request once it is answered.
@@ -61,42 +61,42 @@ impl Host {
     }
 
     /// The head of a request that came from `peer`.
-    pub(crate) fn head(&self, request: &Request<Incoming>, peer: IpAddr) -> Asked {
+    pub(crate) fn head(&self, request: &Request<Incoming>, peer: IpAddr) -> RequestHead {
         let from = (*lock(&self.seen_address)).unwrap_or(peer);
-        Asked::new(request, &self.addr.to_string(), from)
+        RequestHead::new(request, &self.addr.to_string(), from)
     }
 
     /// Notes a request in the journal.
-    pub(crate) fn note(&self, asked: &mut Asked) {
-        asked.number = lock(&self.journal).note(Received {
-            version: asked.version,
-            method: asked.method.clone(),
-            path_and_query: asked.path_and_query.clone(),
-            headers: asked.headers.clone(),
+    pub(crate) fn note(&self, head: &mut RequestHead) {
+        head.number = lock(&self.journal).note(Received {
+            version: head.version,
+            method: head.method.clone(),
+            path_and_query: head.path_and_query.clone(),
+            headers: head.headers.clone(),
             body: Bytes::new(),
             status: None,
         });
     }
 
     /// Reads a body and notes it in the journal.
-    pub(crate) async fn read(&self, asked: &Asked, body: Incoming) -> Arrived {
-        let arrived = Arrived::read(body, asked.is_form()).await;
-        if let Some(kept) = &arrived.kept {
+    pub(crate) async fn read(&self, head: &RequestHead, body: Incoming) -> RequestBody {
+        let body = RequestBody::read(body, head.is_form()).await;
+        if let Some(kept) = &body.kept {
             let noted = kept.slice(..kept.len().min(Journal::BODY));
-            lock(&self.journal).amend(asked.number, |received| received.body = noted);
+            lock(&self.journal).amend(head.number, |received| received.body = noted);
         }
-        arrived
+        body
     }
 
     /// Dates an answer, notes its status, and shows the request to the observer.
-    pub(crate) fn finish(&self, asked: &Asked, mut answer: Answer) -> Answer {
+    pub(crate) fn finish(&self, head: &RequestHead, mut answer: Answer) -> Answer {
         let date = httpdate::fmt_http_date(self.clock.wall(self.clock.now()));
         if let Ok(date) = HeaderValue::from_str(&date) {
             answer.headers_mut().insert(DATE, date);
         }
         let status = answer.status();
         let seen = lock(&self.journal)
-            .amend(asked.number, |received| received.status = Some(status))
+            .amend(head.number, |received| received.status = Some(status))
             .cloned();
         if let (Some(observe), Some(received)) = (&self.observer, seen) {
             observe(&received);

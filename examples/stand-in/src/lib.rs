@@ -31,7 +31,6 @@
 
 mod accounts;
 mod answer;
-mod asked;
 mod binding;
 mod body;
 mod builder;
@@ -42,9 +41,9 @@ mod expiration;
 mod export;
 mod fault;
 mod gate;
-mod hatch;
 mod host;
 mod info;
+mod issuer;
 mod journal;
 mod legacy;
 mod pages;
@@ -52,17 +51,18 @@ mod personality;
 mod picture;
 mod portal;
 mod prefixes;
-mod presented;
+mod presented_token;
+mod request_parts;
 mod resources;
 mod router;
 mod server;
 mod services;
 mod stand_in;
 mod state;
-mod tallies;
-mod texts;
 mod token_service;
+mod token_text;
 mod tokens;
+mod user_counters;
 
 pub use builder::StandInBuilder;
 pub use challenge::ChallengeShape;
@@ -75,7 +75,7 @@ pub use personality::Personality;
 pub use portal::{Portal, PortalBuilder, PortalCounters};
 pub use services::Refusal;
 pub use stand_in::StandIn;
-pub use tallies::UserCounters;
+pub use user_counters::UserCounters;
 
 /// The user every stand-in knows unless the builder says otherwise.
 pub const USERNAME: &str = "gis";

@@ -84,7 +84,7 @@ async fn run() -> io::Result<()> {
 
     let mut out = io::stdout();
     writeln!(out, "listening on {}", arcgis.origin())?;
-    for (name, value) in told(arguments.personality, &arcgis, portal.as_ref()) {
+    for (name, value) in addresses(arguments.personality, &arcgis, portal.as_ref()) {
         writeln!(out, "{name:<10} {value}")?;
     }
     out.flush()?;
@@ -142,10 +142,10 @@ async fn start_server(arguments: &Arguments, portal: Option<&Portal>) -> io::Res
 }
 
 /// What a person with curl wants to know, by name.
-fn told(kind: Kind, arcgis: &StandIn, portal: Option<&Portal>) -> Vec<(&'static str, String)> {
+fn addresses(kind: Kind, arcgis: &StandIn, portal: Option<&Portal>) -> Vec<(&'static str, String)> {
     let services = arcgis.url("rest/services");
     let tokens = arcgis.token_services_url();
-    let mut told = vec![
+    let mut addresses = vec![
         (
             "secured",
             format!("{services}/{{Parcels/MapServer, Water/FeatureServer, Zoning/MapServer}}"),
@@ -161,15 +161,15 @@ fn told(kind: Kind, arcgis: &StandIn, portal: Option<&Portal>) -> Vec<(&'static 
         ),
     ];
     if let Some(portal) = portal {
-        told.push(("portal", portal.root()));
-        told.push((
+        addresses.push(("portal", portal.root()));
+        addresses.push((
             "login",
             "as its user, its application or with its API key: see --help".to_owned(),
         ));
     }
-    told.push(("revoke", format!("POST {}", arcgis.url("/stand-in/revoke"))));
-    told.push(("counters", arcgis.url("/stand-in/counters")));
-    told
+    addresses.push(("revoke", format!("POST {}", arcgis.url("/stand-in/revoke"))));
+    addresses.push(("counters", arcgis.url("/stand-in/counters")));
+    addresses
 }
 
 /// Fields of queries that are not for the log.

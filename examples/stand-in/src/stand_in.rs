@@ -19,7 +19,7 @@ use crate::journal::{Counters, Received};
 use crate::legacy::LegacyRefusal;
 use crate::services::{Access, Refusal};
 use crate::state::{State, lock};
-use crate::tallies::UserCounters;
+use crate::user_counters::UserCounters;
 
 /// A running ArcGIS stand-in. Clones are handles on the same server, which stops when the last is dropped.
 ///
@@ -256,7 +256,7 @@ impl StandIn {
         Gate::close(&self.state.logins.held)
     }
 
-    /// Whether `expires` is written as a string; a number unless set. The administrator's door always writes a string.
+    /// Whether `expires` is written as a string; a number unless set. The administrator API always writes a string.
     pub fn set_string_expires(&self, on: bool) {
         lock(&self.state.settings).string_expires = on;
     }
@@ -325,13 +325,13 @@ impl StandIn {
 
     /// The counters of one user name.
     #[must_use]
-    pub fn counters_of(&self, user: &str) -> UserCounters {
-        lock(&self.state.tallies).of(user)
+    pub fn user_counters(&self, user: &str) -> UserCounters {
+        lock(&self.state.user_counters).of(user)
     }
 
     /// Sets all counters to zero, those of the users too.
     pub fn reset_counters(&self) {
-        lock(&self.state.tallies).clear();
+        lock(&self.state.user_counters).clear();
         self.state.counters.send_replace(Counters::default());
     }
 

@@ -29,18 +29,18 @@ fn start(arguments: &[&str]) -> (Running, Vec<String>) {
         .spawn();
     let mut running = Running(program.unwrap());
     let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
-    let mut told = Vec::new();
-    while !told
+    let mut printed = Vec::new();
+    while !printed
         .last()
         .is_some_and(|line: &String| line.starts_with("counters"))
     {
-        told.push(lines.next().unwrap().unwrap());
+        printed.push(lines.next().unwrap().unwrap());
     }
-    (running, told)
+    (running, printed)
 }
 
 /// What the program says under a name.
-fn told<'a>(lines: &'a [String], name: &str) -> &'a str {
+fn printed<'a>(lines: &'a [String], name: &str) -> &'a str {
     let mut found = lines.iter().filter_map(|line| line.strip_prefix(name));
     found.next().unwrap().trim()
 }
@@ -57,23 +57,25 @@ async fn the_program_serves_where_it_says() {
         .json();
     assert_eq!(info["authInfo"]["shortLivedTokenValidity"], 5);
     let login = format!("{origin}/arcgis/tokens/generateToken");
-    assert_eq!(told(&lines, "tokens"), login);
+    assert_eq!(printed(&lines, "tokens"), login);
     assert_eq!(post_form(&login, &CREDENTIAL).await.code(), 0);
-    let counters = get(told(&lines, "counters")).await.json();
+    let counters = get(printed(&lines, "counters")).await.json();
     assert_eq!(counters["logins"], 1);
 }
 
 #[tokio::test]
 async fn a_legacy_program_gives_out_plain_tokens() {
     let (_running, lines) = start(&["--personality", "legacy"]);
-    let got = post_form(told(&lines, "tokens"), &CREDENTIAL).await;
+    let got = post_form(printed(&lines, "tokens"), &CREDENTIAL).await;
     assert!(got.header("content-type").starts_with("text/plain"));
 }
 
 #[tokio::test]
 async fn a_program_with_only_the_administrators_door_says_where_it_is() {
     let (_running, lines) = start(&["--personality", "admin"]);
-    let answer = post_form(told(&lines, "tokens"), &CREDENTIAL).await.json();
+    let answer = post_form(printed(&lines, "tokens"), &CREDENTIAL)
+        .await
+        .json();
     assert!(answer["expires"].is_string());
 }
 
@@ -89,7 +91,7 @@ async fn a_federated_programs_portal_has_an_application_and_an_api_key() {
         "--api-key",
         "AAPKmade-up",
     ]);
-    let oauth = format!("{}/sharing/rest/oauth2/token", told(&lines, "portal"));
+    let oauth = format!("{}/sharing/rest/oauth2/token", printed(&lines, "portal"));
     let app = [
         ("grant_type", "client_credentials"),
         ("client_id", "planner"),
@@ -125,9 +127,9 @@ async fn a_federated_program_brings_its_portal() {
     let info = get(&format!("{origin}/arcgis/rest/info?f=json"))
         .await
         .json();
-    assert_eq!(info["owningSystemUrl"], told(&lines, "portal"));
+    assert_eq!(info["owningSystemUrl"], printed(&lines, "portal"));
 
-    let url = told(&lines, "tokens");
+    let url = printed(&lines, "tokens");
     let answer = post_form(url, &CREDENTIAL).await.json();
     let root = format!("{origin}/arcgis");
     let fields = [

@@ -12,9 +12,9 @@ use tokio::sync::watch;
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;
-use crate::hatch::Hatch;
 use crate::host::{Host, Observer};
 use crate::info::Info;
+use crate::issuer::Issuer;
 use crate::journal::Received;
 use crate::portal::apps::Apps;
 use crate::portal::counters::PortalCounters;
@@ -23,8 +23,8 @@ use crate::portal::keys::Keys;
 use crate::portal::state::{PortalState, Settings};
 use crate::server;
 use crate::state::lock;
-use crate::tallies::Tallies;
 use crate::tokens::Tokens;
+use crate::user_counters::CountersByUser;
 use crate::{PASSWORD, USERNAME};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -170,14 +170,14 @@ impl PortalBuilder {
                 owning_system_url: None,
             }),
             accounts: Mutex::new(accounts),
-            tallies: Mutex::new(Tallies::default()),
+            user_counters: Mutex::new(CountersByUser::default()),
             tokens: Mutex::new(Tokens::default()),
             apps: Mutex::new(self.apps),
             keys: Mutex::new(self.keys),
             counters: watch::Sender::new(PortalCounters::default()),
-            logins: Hatch::default(),
-            exchanges: Hatch::default(),
-            grants: Hatch::default(),
+            logins: Issuer::default(),
+            exchanges: Issuer::default(),
+            grants: Issuer::default(),
             servers: Mutex::default(),
         });
         {

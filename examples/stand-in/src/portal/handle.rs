@@ -18,7 +18,7 @@ use crate::portal::counters::PortalCounters;
 use crate::portal::pkce::Challenge;
 use crate::portal::state::{CONTEXT, PortalState};
 use crate::state::lock;
-use crate::tallies::UserCounters;
+use crate::user_counters::UserCounters;
 
 /// How long a code waits to be used.
 const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
@@ -37,7 +37,7 @@ const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
 /// let arcgis = StandIn::builder().federated_with(&portal).start().await?;
 ///
 /// // Run the code under test against `arcgis.root()`, then:
-/// assert_eq!(portal.counters().exchanges, portal.counters_of("ada").exchanges);
+/// assert_eq!(portal.counters().exchanges, portal.user_counters("ada").exchanges);
 /// assert_eq!(arcgis.token_services_url(), portal.token_services_url());
 /// # Ok(())
 /// # }
@@ -330,13 +330,13 @@ impl Portal {
 
     /// The counters of one user name.
     #[must_use]
-    pub fn counters_of(&self, user: &str) -> UserCounters {
-        lock(&self.state.tallies).of(user)
+    pub fn user_counters(&self, user: &str) -> UserCounters {
+        lock(&self.state.user_counters).of(user)
     }
 
     /// Sets all counters to zero, those of the users too.
     pub fn reset_counters(&self) {
-        lock(&self.state.tallies).clear();
+        lock(&self.state.user_counters).clear();
         self.state.counters.send_replace(PortalCounters::default());
     }
 
