@@ -11,7 +11,10 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::accounts::Accounts;
+#[cfg(feature = "https")]
+use crate::certificate::Certificate;
 use crate::clock::Clock;
+use crate::cors::Cors;
 use crate::export::Output;
 use crate::host::{Host, Observer};
 use crate::info::Info;
@@ -25,6 +28,7 @@ use crate::services::Services;
 use crate::stand_in::StandIn;
 use crate::state::{Settings, State};
 use crate::tokens::Tokens;
+use crate::transport::Transport;
 use crate::user_counters::CountersByUser;
 use crate::{PASSWORD, USERNAME};
 
@@ -36,6 +40,8 @@ pub struct StandInBuilder {
     token_lifetime: Duration,
     clock_skew: i64,
     observer: Option<Observer>,
+    transport: Transport,
+    cors: Cors,
     personality: Personality,
     portal: Option<Arc<PortalState>>,
 }
@@ -48,6 +54,8 @@ impl Default for StandInBuilder {
             token_lifetime: Duration::from_secs(60 * 60),
             clock_skew: 0,
             observer: None,
+            transport: Transport::default(),
+            cors: Cors::default(),
             personality: Personality::default(),
             portal: None,
         }
@@ -61,6 +69,8 @@ impl fmt::Debug for StandInBuilder {
             .field("users", &self.users)
             .field("token_lifetime", &self.token_lifetime)
             .field("clock_skew", &self.clock_skew)
+            .field("transport", &self.transport)
+            .field("cors", &self.cors)
             .field("personality", &self.personality)
             .field("federated", &self.portal.is_some())
             .finish_non_exhaustive()
@@ -124,6 +134,20 @@ impl StandInBuilder {
         self
     }
 
+    /// Speaks https with this certificate, HTTP/1 and HTTP/2 by ALPN; without, plain http. The certificate may be shared
+    /// with others. Feature `https`.
+    #[cfg(feature = "https")]
+    pub fn https(mut self, certificate: &Certificate) -> Self {
+        self.transport = Transport::Tls(certificate.acceptor());
+        self
+    }
+
+    /// Which pages of other origins may read the answers; [`Cors::AnyOrigin`] unless said otherwise.
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.cors = cors;
+        self
+    }
+
     /// Listens and serves on the current tokio runtime.
     ///
     /// # Errors
@@ -150,7 +174,8 @@ impl StandInBuilder {
                 present: self.personality != Personality::Legacy,
                 token_based: true,
                 token_services_url: Some(format!(
-                    "http://{addr}{}",
+                    "{}://{addr}{}",
+                    self.transport.scheme(),
                     self.personality.token_services_path()
                 )),
                 owning_system_url: None,
@@ -165,7 +190,13 @@ impl StandInBuilder {
         };
         let clock = Clock::start(Handle::current(), self.clock_skew);
         let state = Arc::new(State {
-            host: Host::new(addr, clock, self.observer),
+            host: Host::new(
+                addr,
+                self.transport.scheme(),
+                self.cors,
+                clock,
+                self.observer,
+            ),
             personality: self.personality,
             portal: self.portal,
             settings: Mutex::new(settings),
@@ -185,7 +216,7 @@ impl StandInBuilder {
             portal.federate(&state);
         }
         let (stop, stopped) = watch::channel(false);
-        server::spawn(listener, Arc::clone(&state), stopped);
+        server::spawn(listener, self.transport, Arc::clone(&state), stopped);
         Ok(StandIn::new(state, stop))
     }
 }

@@ -34,8 +34,11 @@ mod answer;
 mod binding;
 mod body;
 mod builder;
+#[cfg(feature = "https")]
+mod certificate;
 mod challenge;
 mod clock;
+mod cors;
 mod digest;
 mod expiration;
 mod export;
@@ -62,10 +65,14 @@ mod state;
 mod token_service;
 mod token_text;
 mod tokens;
+mod transport;
 mod user_counters;
 
 pub use builder::StandInBuilder;
+#[cfg(feature = "https")]
+pub use certificate::Certificate;
 pub use challenge::ChallengeShape;
+pub use cors::Cors;
 pub use digest::digest;
 pub use fault::TokenFault;
 pub use gate::Gate;

@@ -27,11 +27,17 @@ pub(crate) struct RequestHead {
     pub(crate) query: Fields,
     /// The address it came from, as far as the server can see.
     pub(crate) from: IpAddr,
+    scheme: &'static str,
     authority: String,
 }
 
 impl RequestHead {
-    pub(crate) fn new(request: &Request<Incoming>, own_authority: &str, from: IpAddr) -> Self {
+    pub(crate) fn new(
+        request: &Request<Incoming>,
+        scheme: &'static str,
+        own_authority: &str,
+        from: IpAddr,
+    ) -> Self {
         let uri = request.uri();
         let authority = uri
             .authority()
@@ -49,13 +55,14 @@ impl RequestHead {
             headers: request.headers().clone(),
             query: Fields::parse(uri.query().unwrap_or_default().as_bytes()),
             from: from.to_canonical(),
+            scheme,
             authority: authority.to_owned(),
         }
     }
 
     /// The origin the caller thinks it talks to.
     pub(crate) fn origin(&self) -> String {
-        format!("http://{}", self.authority)
+        format!("{}://{}", self.scheme, self.authority)
     }
 
     /// The full URL asked for, query included.

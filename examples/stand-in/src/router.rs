@@ -35,6 +35,9 @@ impl Answers for State {
         }
         self.host.note(&mut head);
         self.count(|counters| counters.requests += 1);
+        if let Some(answer) = self.host.preflight(&head) {
+            return Ok(self.host.finish(&head, answer));
+        }
         let answer = route(self, &head, body).await?;
         Ok(self.host.finish(&head, answer))
     }

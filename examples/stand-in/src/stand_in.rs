@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::binding::Binding;
 use crate::builder::StandInBuilder;
 use crate::challenge::ChallengeShape;
+use crate::cors::Cors;
 use crate::fault::TokenFault;
 use crate::gate::Gate;
 use crate::journal::{Counters, Received};
@@ -89,7 +90,7 @@ impl StandIn {
         self.state.host.addr
     }
 
-    /// `http://127.0.0.1:PORT`
+    /// `http://127.0.0.1:PORT`, or `https` with a certificate.
     #[must_use]
     pub fn origin(&self) -> String {
         self.state.host.origin()
@@ -312,6 +313,14 @@ impl StandIn {
     /// Whether there is a `rest/info`; without, it is a 404.
     pub fn set_info_present(&self, on: bool) {
         lock(&self.state.info).present = on;
+    }
+}
+
+/// Pages of other origins.
+impl StandIn {
+    /// Which pages of other origins may read the answers from now on.
+    pub fn set_cors(&self, cors: Cors) {
+        self.state.host.set_cors(cors);
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::binding::Binding;
+use crate::cors::Cors;
 use crate::fault::TokenFault;
 use crate::gate::Gate;
 use crate::journal::Received;
@@ -97,7 +98,7 @@ impl Portal {
         self.state.host.addr
     }
 
-    /// `http://127.0.0.1:PORT`
+    /// `http://127.0.0.1:PORT`, or `https` with a certificate.
     #[must_use]
     pub fn origin(&self) -> String {
         self.state.host.origin()
@@ -317,6 +318,14 @@ impl Portal {
     /// Whether there is a `sharing/rest/info`; without, it is a 404.
     pub fn set_info_present(&self, on: bool) {
         lock(&self.state.info).present = on;
+    }
+}
+
+/// Pages of other origins.
+impl Portal {
+    /// Which pages of other origins may read the answers from now on.
+    pub fn set_cors(&self, cors: Cors) {
+        self.state.host.set_cors(cors);
     }
 }
 
