@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::accounts::Accounts;
 #[cfg(feature = "https")]
 use crate::certificate::Certificate;
+use crate::challenge_shape::ChallengeShape;
 use crate::clock::Clock;
 use crate::cors::Cors;
 use crate::export::Output;
@@ -42,6 +43,7 @@ pub struct StandInBuilder {
     observer: Option<Observer>,
     transport: Transport,
     cors: Cors,
+    challenge: ChallengeShape,
     personality: Personality,
     portal: Option<Arc<PortalState>>,
 }
@@ -56,6 +58,7 @@ impl Default for StandInBuilder {
             observer: None,
             transport: Transport::default(),
             cors: Cors::default(),
+            challenge: ChallengeShape::default(),
             personality: Personality::default(),
             portal: None,
         }
@@ -98,6 +101,12 @@ impl StandInBuilder {
         let users = users.into_iter();
         self.users
             .extend(users.map(|(name, password)| (name.into(), password.into())));
+        self
+    }
+
+    /// The shape of challenges where none is set for the service; [`ChallengeShape::Json`] unless said otherwise.
+    pub fn challenge(mut self, shape: ChallengeShape) -> Self {
+        self.challenge = shape;
         self
     }
 
@@ -205,11 +214,12 @@ impl StandInBuilder {
             accounts: Mutex::new(accounts),
             user_counters: Mutex::new(CountersByUser::default()),
             tokens: Mutex::new(Tokens::default()),
-            services: Mutex::new(Services::with_defaults()),
+            services: Mutex::new(Services::with_defaults(self.challenge)),
             output: Mutex::new(Output::default()),
             counters: watch::Sender::new(Counters::default()),
             logins: Issuer::default(),
             services_held: watch::Sender::new(0),
+            gates: Mutex::default(),
             unread: Mutex::new(Vec::new()),
         });
         if let Some(portal) = &state.portal {

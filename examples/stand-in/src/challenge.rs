@@ -8,96 +8,9 @@ use http::header::CONTENT_ENCODING;
 use serde_json::Value;
 
 use crate::answer::{self, Answer, HTML, JSON, PBF, PNG};
+use crate::challenge_shape::ChallengeShape;
 use crate::pages;
 use crate::request_parts::RequestHead;
-
-/// The shape a challenge comes in. See [`crate::StandIn::set_challenge`].
-///
-/// Where a shape has words for it, a request without a token is told "Token Required" (499) and one with a bad token
-/// "Invalid Token" (498).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum ChallengeShape {
-    /// The REST error in compact JSON under HTTP 200, labelled `text/plain;charset=utf-8`. The default.
-    #[default]
-    Json,
-    /// The same, indented as `f=pjson` does.
-    JsonPretty,
-    /// The same behind a byte order mark.
-    JsonBom,
-    /// The same, gzip-coded.
-    JsonGzip,
-    /// The same, deflate-coded (zlib).
-    JsonDeflate,
-    /// The same in a call of the request's `callback`, or `cb`.
-    Jsonp,
-    /// The same in a call behind an empty comment, labelled JavaScript.
-    JsonpComment,
-    /// The REST error without `details`, as location services write it.
-    JsonNoDetails,
-    /// The REST error as a portal writes it: `messageCode` first, labelled `application/json`.
-    PortalJson,
-    /// 403 without a token ("You do not have permissions …"), 498 with a bad one.
-    JsonForbidden,
-    /// The administrator API's JSON: `status`, `messages`, `code`.
-    AdminJson,
-    /// A real HTTP 499 or 498 with the REST error in JSON.
-    HttpStatus,
-    /// A real HTTP 499 or 498 with a bare text labelled `text/html`.
-    HttpStatusPlain,
-    /// A real HTTP 401 with the REST error 499 or 498 in JSON.
-    Http401Json,
-    /// A real HTTP 401 with the code 401 in its JSON too, as location services do.
-    Http401Code401,
-    /// HTTP 200 and a login form, in the plain markup of old servers.
-    LoginPage100,
-    /// HTTP 200 and a login form.
-    LoginPage,
-    /// 302 to `/arcgis/rest/login?redirect=` and the URL asked for, its token included.
-    LoginRedirect,
-    /// 302 to a portal's OAuth sign-in.
-    OAuthRedirect,
-    /// HTTP 200 and an HTML page "Error: Token Required" with its code.
-    ErrorPage,
-    /// A SOAP fault under HTTP 500.
-    SoapFault,
-    /// An OGC service exception under HTTP 200.
-    OgcException,
-    /// The REST error in JSON, labelled `image/png`.
-    JsonAsPng,
-    /// The REST error in JSON, labelled `application/x-protobuf`.
-    JsonAsPbf,
-}
-
-impl ChallengeShape {
-    /// Every shape, for tests by table.
-    pub const ALL: &'static [Self] = &[
-        Self::Json,
-        Self::JsonPretty,
-        Self::JsonBom,
-        Self::JsonGzip,
-        Self::JsonDeflate,
-        Self::Jsonp,
-        Self::JsonpComment,
-        Self::JsonNoDetails,
-        Self::PortalJson,
-        Self::JsonForbidden,
-        Self::AdminJson,
-        Self::HttpStatus,
-        Self::HttpStatusPlain,
-        Self::Http401Json,
-        Self::Http401Code401,
-        Self::LoginPage100,
-        Self::LoginPage,
-        Self::LoginRedirect,
-        Self::OAuthRedirect,
-        Self::ErrorPage,
-        Self::SoapFault,
-        Self::OgcException,
-        Self::JsonAsPng,
-        Self::JsonAsPbf,
-    ];
-}
 
 /// What is wrong with the token of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

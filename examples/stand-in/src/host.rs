@@ -82,6 +82,11 @@ impl Host {
         lock(&self.cors).preflight(head)
     }
 
+    /// Lets pages of other origins read an answer.
+    pub(crate) fn allow(&self, head: &RequestHead, answer: &mut Answer) {
+        lock(&self.cors).allow(head, answer);
+    }
+
     pub(crate) fn set_cors(&self, cors: Cors) {
         *lock(&self.cors) = cors;
     }
@@ -114,7 +119,7 @@ impl Host {
         if let Ok(date) = HeaderValue::from_str(&date) {
             answer.headers_mut().insert(DATE, date);
         }
-        lock(&self.cors).allow(head, &mut answer);
+        self.allow(head, &mut answer);
         let status = answer.status();
         let seen = lock(&self.journal)
             .amend(head.number, |received| received.status = Some(status))

@@ -37,7 +37,9 @@ mod builder;
 #[cfg(feature = "https")]
 mod certificate;
 mod challenge;
+mod challenge_shape;
 mod clock;
+mod control;
 mod cors;
 mod digest;
 mod expiration;
@@ -59,6 +61,7 @@ mod request_parts;
 mod resources;
 mod router;
 mod server;
+mod server_control;
 mod services;
 mod stand_in;
 mod state;
@@ -66,12 +69,13 @@ mod token_service;
 mod token_text;
 mod tokens;
 mod transport;
+mod unknown_name;
 mod user_counters;
 
 pub use builder::StandInBuilder;
 #[cfg(feature = "https")]
 pub use certificate::Certificate;
-pub use challenge::ChallengeShape;
+pub use challenge_shape::ChallengeShape;
 pub use cors::Cors;
 pub use digest::digest;
 pub use fault::TokenFault;
@@ -82,6 +86,7 @@ pub use personality::Personality;
 pub use portal::{Portal, PortalBuilder, PortalCounters};
 pub use services::Refusal;
 pub use stand_in::StandIn;
+pub use unknown_name::UnknownName;
 pub use user_counters::UserCounters;
 
 /// The user every stand-in knows unless the builder says otherwise.

@@ -9,7 +9,9 @@ use hyper::body::Incoming;
 use serde_json::json;
 
 use crate::answer::{self, Answer};
-use crate::challenge::{self, ChallengeShape, Demand};
+use crate::challenge::{self, Demand};
+use crate::challenge_shape::ChallengeShape;
+use crate::control;
 use crate::export;
 use crate::gate;
 use crate::legacy;
@@ -30,8 +32,8 @@ impl Answers for State {
     async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> io::Result<Answer> {
         let mut head = self.host.head(&request, peer);
         let body = request.into_body();
-        if head.path.starts_with("/stand-in/") {
-            return Ok(control(self, &head));
+        if covers("/stand-in", &head.path) {
+            return Ok(control::answer(self, &head, body).await);
         }
         self.host.note(&mut head);
         self.count(|counters| counters.requests += 1);
@@ -86,34 +88,6 @@ async fn route(state: &State, head: &RequestHead, body: Incoming) -> io::Result<
 async fn not_there(state: &State, head: &RequestHead, body: Incoming) -> Answer {
     state.host.read(head, body).await;
     answer::not_found()
-}
-
-/// The little API for a person with curl.
-fn control(state: &State, head: &RequestHead) -> Answer {
-    match (head.method.as_str(), head.path.as_str()) {
-        ("POST", "/stand-in/revoke") => {
-            answer::json(&json!({ "revoked": lock(&state.tokens).revoke_all() }))
-        }
-        ("GET", "/stand-in/counters") => {
-            let counters = *state.counters.borrow();
-            answer::json(&json!({
-                "requests": counters.requests,
-                "serviceRequests": counters.service_requests,
-                "signedRequests": counters.signed_requests,
-                "challenges": counters.challenges,
-                "loginAttempts": counters.login_attempts,
-                "logins": counters.logins,
-                "loginRefusals": counters.login_refusals,
-                "infoRequests": counters.info_requests,
-                "conflictingTokens": counters.conflicting_tokens,
-                "refererMismatches": counters.referer_mismatches,
-                "addressMismatches": counters.address_mismatches,
-                "edits": counters.edits,
-                "liveTokens": lock(&state.tokens).live(state.host.clock.now()),
-            }))
-        }
-        _ => answer::not_found(),
-    }
 }
 
 fn info(state: &State) -> Answer {

@@ -12,7 +12,8 @@ use tokio::sync::watch;
 
 use crate::binding::Binding;
 use crate::builder::StandInBuilder;
-use crate::challenge::ChallengeShape;
+use crate::challenge_shape::ChallengeShape;
+use crate::control;
 use crate::cors::Cors;
 use crate::fault::TokenFault;
 use crate::gate::Gate;
@@ -316,8 +317,29 @@ impl StandIn {
     }
 }
 
-/// Pages of other origins.
+/// The whole server.
 impl StandIn {
+    /// Puts back what tests change most, so that the next test finds a fresh server: no token is good, no account locked,
+    /// no fault set, challenges have the shape they had at the start, canned answers and refusals are gone, counters are
+    /// zero, and no request is remembered. Users, published services, lifetimes and all other switches stay as they are.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// use arcgis_stand_in::{ChallengeShape, StandIn, USERNAME};
+    ///
+    /// let arcgis = StandIn::start().await?;
+    /// arcgis.set_challenge("", ChallengeShape::LoginPage);
+    /// let _token = arcgis.issue_token(USERNAME, None);
+    /// arcgis.reset();
+    /// assert_eq!(arcgis.live_tokens(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reset(&self) {
+        control::reset(&*self.state);
+    }
+
     /// Which pages of other origins may read the answers from now on.
     pub fn set_cors(&self, cors: Cors) {
         self.state.host.set_cors(cors);

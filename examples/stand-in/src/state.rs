@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::accounts::Accounts;
 use crate::binding::Binding;
 use crate::export::Output;
+use crate::gate::Gate;
 use crate::host::Host;
 use crate::info::Info;
 use crate::issuer::Issuer;
@@ -46,6 +47,8 @@ pub(crate) struct State {
     pub(crate) counters: watch::Sender<Counters>,
     pub(crate) logins: Issuer,
     pub(crate) services_held: watch::Sender<usize>,
+    /// Gates that were closed from outside of the process.
+    pub(crate) gates: Mutex<Vec<Gate>>,
     /// Bodies that are never to be read.
     pub(crate) unread: Mutex<Vec<Incoming>>,
 }

@@ -208,6 +208,7 @@ impl PortalBuilder {
             logins: Issuer::default(),
             exchanges: Issuer::default(),
             grants: Issuer::default(),
+            gates: Mutex::default(),
             servers: Mutex::default(),
         });
         {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::binding::Binding;
+use crate::control;
 use crate::cors::Cors;
 use crate::fault::TokenFault;
 use crate::gate::Gate;
@@ -321,8 +322,14 @@ impl Portal {
     }
 }
 
-/// Pages of other origins.
+/// The whole portal.
 impl Portal {
+    /// Puts back what tests change most: no token or refresh token is good, no account locked, no fault set, counters are
+    /// zero, and no request is remembered. Users, apps, API keys, lifetimes and all other switches stay as they are.
+    pub fn reset(&self) {
+        control::reset(&*self.state);
+    }
+
     /// Which pages of other origins may read the answers from now on.
     pub fn set_cors(&self, cors: Cors) {
         self.state.host.set_cors(cors);

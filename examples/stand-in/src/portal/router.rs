@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use http::Request;
 use hyper::body::Incoming;
-use serde_json::json;
 
 use crate::answer::{self, Answer};
+use crate::control;
 use crate::pages;
 use crate::portal::content::Content;
 use crate::portal::exchange::Exchange;
@@ -15,6 +15,7 @@ use crate::portal::login::Login;
 use crate::portal::oauth::{self, Grant};
 use crate::portal::reply;
 use crate::portal::state::{CONTEXT, PortalState};
+use crate::prefixes::covers;
 use crate::request_parts::RequestHead;
 use crate::server::Answers;
 use crate::state::lock;
@@ -24,8 +25,8 @@ impl Answers for PortalState {
     async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> io::Result<Answer> {
         let mut head = self.host.head(&request, peer);
         let body = request.into_body();
-        if head.path.starts_with("/stand-in/") {
-            return Ok(control(self, &head));
+        if covers("/stand-in", &head.path) {
+            return Ok(control::answer(self, &head, body).await);
         }
         self.host.note(&mut head);
         self.count(|counters| counters.requests += 1);
@@ -84,38 +85,5 @@ fn info(portal: &PortalState) -> Answer {
         reply::json(&info.portal_json())
     } else {
         answer::not_found()
-    }
-}
-
-/// The little API for a person with curl.
-fn control(portal: &PortalState, head: &RequestHead) -> Answer {
-    match (head.method.as_str(), head.path.as_str()) {
-        ("POST", "/stand-in/revoke") => {
-            answer::json(&json!({ "revoked": lock(&portal.tokens).revoke_all() }))
-        }
-        ("GET", "/stand-in/counters") => {
-            let counters = *portal.counters.borrow();
-            answer::json(&json!({
-                "requests": counters.requests,
-                "infoRequests": counters.info_requests,
-                "loginAttempts": counters.login_attempts,
-                "logins": counters.logins,
-                "loginRefusals": counters.login_refusals,
-                "exchangeAttempts": counters.exchange_attempts,
-                "exchanges": counters.exchanges,
-                "exchangeRefusals": counters.exchange_refusals,
-                "oauthAttempts": counters.oauth_attempts,
-                "clientCredentials": counters.client_credentials,
-                "authorizationCodes": counters.authorization_codes,
-                "refreshes": counters.refreshes,
-                "refreshTokenExchanges": counters.refresh_token_exchanges,
-                "oauthRefusals": counters.oauth_refusals,
-                "revocations": counters.revocations,
-                "contentRequests": counters.content_requests,
-                "challenges": counters.challenges,
-                "liveTokens": lock(&portal.tokens).live(portal.host.clock.now()),
-            }))
-        }
-        _ => answer::not_found(),
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::accounts::Accounts;
 use crate::binding::{Binding, Caller};
+use crate::gate::Gate;
 use crate::host::Host;
 use crate::info::Info;
 use crate::issuer::Issuer;
@@ -48,6 +49,8 @@ pub(crate) struct PortalState {
     pub(crate) logins: Issuer,
     pub(crate) exchanges: Issuer,
     pub(crate) grants: Issuer,
+    /// Gates that were closed from outside of the process.
+    pub(crate) gates: Mutex<Vec<Gate>>,
     pub(crate) servers: Mutex<Vec<Weak<State>>>,
 }
 
