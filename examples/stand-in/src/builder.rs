@@ -34,6 +34,25 @@ use crate::user_counters::CountersByUser;
 use crate::{PASSWORD, USERNAME};
 
 /// Builds a [`StandIn`]. See [`StandIn::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// use arcgis_stand_in::{ChallengeShape, Personality, StandIn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let arcgis = StandIn::builder()
+///     .user("ada", "s3cret")
+///     .personality(Personality::AdminOnly)
+///     .challenge(ChallengeShape::LoginRedirect)
+///     .token_lifetime(Duration::from_secs(60))
+///     .observe(|request| println!("{} {}", request.method, request.path_and_query))
+///     .start()
+///     .await?;
+/// assert!(arcgis.token_services_url().ends_with("/arcgis/admin/generateToken"));
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub struct StandInBuilder {
     listen: SocketAddr,

@@ -39,6 +39,9 @@ pub(crate) trait Controlled: Sync {
         issuers.map(|(name, issuer)| (name, &issuer.held)).collect()
     }
 
+    /// An end point to read that only this kind of server has; none if there is no such.
+    fn own_to_read(&self, name: &str) -> Option<Value>;
+
     /// All counters.
     fn counters(&self) -> Value;
 
@@ -48,7 +51,7 @@ pub(crate) trait Controlled: Sync {
     /// Puts what no other server has back, and the counters.
     fn reset(&self);
 
-    /// An end point that only this kind of server has; none if there is no such.
+    /// An end point to change something that only this kind of server has; none if there is no such.
     fn own(&self, name: &str, fields: &Fields) -> Option<Outcome>;
 }
 
@@ -85,6 +88,7 @@ async fn route<C: Controlled>(server: &C, head: &RequestHead, body: Incoming) ->
         ("GET", "") => return answer::bytes("text/plain;charset=utf-8", help::<C>()),
         ("GET", "counters") => Ok(counters(server, &head.query)),
         ("GET", "requests") => Ok(requests(server.host())),
+        ("GET", name) => server.own_to_read(name).ok_or_else(|| no_end_point(head)),
         ("POST", _) if body.length > 0 && !head.is_form() => {
             Err("send the fields as application/x-www-form-urlencoded".to_owned())
         }

@@ -16,6 +16,17 @@ use crate::state::{State, lock};
 const PLAIN: &str = "text/plain;charset=utf-8";
 
 /// How a [`crate::Personality::Legacy`] server refuses a login. See [`crate::StandIn::set_legacy_refusal`].
+///
+/// ```
+/// use arcgis_stand_in::{LegacyRefusal, Personality, StandIn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let arcgis = StandIn::builder().personality(Personality::Legacy).start().await?;
+/// arcgis.set_legacy_refusal(LegacyRefusal::Forbidden);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum LegacyRefusal {

@@ -1,8 +1,11 @@
-//! An ArcGIS Server for tests: real HTTP on a loopback port, no real ArcGIS.
+//! An ArcGIS Server for tests: real HTTP on a loopback port, no ArcGIS and no licence for it.
 //!
 //! [`StandIn`] serves secured and public services, hands out tokens, and misbehaves on demand: every shape a
 //! challenge comes in ([`ChallengeShape`]), every way a token service breaks ([`TokenFault`]), and gates that hold
 //! requests until a test lets them go, so that no test has to sleep. It counts and keeps what it received.
+//!
+//! The [guide] has all challenges and how to choose them, a test in full, and how to use the program from other languages.
+//! `Certificate` (feature `https`) is for https, [`Cors`] for pages of other origins.
 //!
 //! It comes in several personalities ([`Personality`]), and federated with a [`Portal`] that has logins, token exchange,
 //! OAuth and API keys of its own.
@@ -46,6 +49,8 @@ mod expiration;
 mod export;
 mod fault;
 mod gate;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 mod host;
 mod info;
 mod issuer;

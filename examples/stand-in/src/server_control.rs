@@ -20,6 +20,7 @@ use crate::user_counters::UserCounters;
 
 impl Controlled for State {
     const OWN_HELP: &'static str = "\
+GET  challenges                            the shapes that challenges may have
 POST challenge     shape=SHAPE [service=S] the shape of challenges, of all services or below S (Parcels/MapServer)
 POST secure        service=S               publishes a secured service, or secures one
 POST publish       service=S               publishes a public service, or opens one
@@ -81,6 +82,13 @@ W is logins; for hold services too.
         lock(&self.services).reset();
         lock(&self.user_counters).clear();
         self.counters.send_replace(Counters::default());
+    }
+
+    fn own_to_read(&self, name: &str) -> Option<Value> {
+        (name == "challenges").then(|| {
+            let shapes = ChallengeShape::ALL.iter();
+            shapes.map(ToString::to_string).collect()
+        })
     }
 
     fn own(&self, name: &str, fields: &Fields) -> Option<Outcome> {

@@ -112,7 +112,19 @@ impl StandIn {
 
 /// Services.
 impl StandIn {
-    /// Publishes a secured service, or secures one.
+    /// Publishes a secured service, or secures one: `Roads/MapServer`, `Folder/Roads/FeatureServer`, `Terrain/ImageServer`.
+    ///
+    /// ```
+    /// use arcgis_stand_in::StandIn;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let arcgis = StandIn::start().await?;
+    /// arcgis.secure("Planning/Roads/FeatureServer");
+    /// arcgis.publish("Zoning/MapServer");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn secure(&self, path_prefix: &str) {
         lock(&self.state.services).publish(path_prefix, Access::Secured);
     }
@@ -122,13 +134,55 @@ impl StandIn {
         lock(&self.state.services).publish(path_prefix, Access::Public);
     }
 
-    /// The shape of challenges below `path_prefix`. [`ChallengeShape::Json`] unless set.
+    /// The shape of challenges below `path_prefix`. Unless set, that of
+    /// [`StandInBuilder::challenge`](crate::StandInBuilder::challenge), or [`ChallengeShape::Json`].
+    ///
+    /// ```
+    /// use arcgis_stand_in::{ChallengeShape, StandIn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let arcgis = StandIn::start().await?;
+    /// arcgis.set_challenge("", ChallengeShape::LoginPage);
+    /// arcgis.set_challenge("Parcels/MapServer/0", ChallengeShape::HttpStatus);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_challenge(&self, path_prefix: &str, shape: ChallengeShape) {
         lock(&self.state.services).set_shape(path_prefix, shape);
     }
 
-    /// What is answered below `path_prefix` to requests that are let in, instead of what the stand-in would say;
-    /// none takes that back.
+    /// What is answered below `path_prefix` to requests that are let in, instead of what the stand-in would say; none
+    /// takes that back.
+    ///
+    /// Status, headers and body are sent as they are: an answer without `Content-Type` has none. `Date`, the headers that
+    /// [`Cors`] stands for, and the cookies of [`StandIn::set_cookies`] are added. Requests are challenged first, as ever, so
+    /// that a canned answer below a secured service needs a token. The service has to be there: [`StandIn::secure`] or
+    /// [`StandIn::publish`] it. [`StandIn::reset`] forgets all canned answers.
+    ///
+    /// ```
+    /// use arcgis_stand_in::{StandIn, USERNAME};
+    /// use http::Response;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let arcgis = StandIn::start().await?;
+    /// let answer = Response::builder()
+    ///     .header("content-type", "application/json")
+    ///     .body(r#"{"count":12}"#.into())
+    ///     .map_err(std::io::Error::other)?;
+    /// arcgis.set_answer("Parcels/MapServer/0/query", Some(answer));
+    ///
+    /// let token = arcgis.issue_token(USERNAME, None);
+    /// let url = arcgis.url("rest/services/Parcels/MapServer/0/query");
+    /// let got = reqwest::get(format!("{url}?returnCountOnly=true&f=json&token={token}")).await;
+    /// # let got = got.map_err(std::io::Error::other)?.text().await.map_err(std::io::Error::other)?;
+    /// # assert_eq!(got, r#"{"count":12}"#);
+    ///
+    /// arcgis.set_answer("Parcels/MapServer/0/query", None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_answer(&self, path_prefix: &str, answer: Option<Response<Bytes>>) {
         lock(&self.state.services).set_answer(path_prefix, answer);
     }
@@ -139,6 +193,18 @@ impl StandIn {
     }
 
     /// Below `path_prefix` this user is refused in the given way, however good the token.
+    ///
+    /// ```
+    /// use arcgis_stand_in::{Refusal, StandIn, USERNAME};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let arcgis = StandIn::start().await?;
+    /// arcgis.refuse_user_with(USERNAME, "Parcels/MapServer", Refusal::Forbidden);
+    /// arcgis.allow_user_on(USERNAME, "Parcels/MapServer");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn refuse_user_with(&self, user: &str, path_prefix: &str, refusal: Refusal) {
         lock(&self.state.services).refuse(user, path_prefix, refusal);
     }
@@ -159,7 +225,31 @@ impl StandIn {
         lock(&self.state.settings).set_cookies = on;
     }
 
-    /// Holds requests to services, once counted, until the gate is released. Tokens are judged after that.
+    /// Holds requests to services, once counted, until the gate is released or dropped. Their tokens are judged after that,
+    /// so that a test can let a token die while requests with it are under way. Several gates may be closed at once; all
+    /// have to be released.
+    ///
+    /// ```
+    /// use arcgis_stand_in::{StandIn, USERNAME};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let arcgis = StandIn::start().await?;
+    /// let token = arcgis.issue_token(USERNAME, None);
+    /// let gate = arcgis.hold_services();
+    ///
+    /// let url = arcgis.url("rest/services/Parcels/MapServer");
+    /// let request = tokio::spawn(reqwest::get(format!("{url}?f=json&token={token}")));
+    /// arcgis.wait_for_service_requests(1).await;
+    /// arcgis.revoke_all_tokens();
+    /// gate.release();
+    ///
+    /// let answer = request.await?.map_err(std::io::Error::other)?;
+    /// let text = answer.text().await.map_err(std::io::Error::other)?;
+    /// assert!(text.contains("Invalid Token"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn hold_services(&self) -> Gate {
         Gate::close(&self.state.services_held)
     }
@@ -196,7 +286,21 @@ impl StandIn {
         lock(&self.state.accounts).unlock(user);
     }
 
-    /// Makes all tokens invalid. Returns how many there were.
+    /// Makes all tokens invalid, as a restart of the server does. Returns how many there were.
+    ///
+    /// ```
+    /// use arcgis_stand_in::{StandIn, USERNAME};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let arcgis = StandIn::start().await?;
+    /// let token = arcgis.issue_token(USERNAME, None);
+    /// let _other = arcgis.issue_token(USERNAME, Some("https://app.example/"));
+    /// assert!(arcgis.revoke(&token));
+    /// assert_eq!(arcgis.revoke_all_tokens(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn revoke_all_tokens(&self) -> usize {
         lock(&self.state.tokens).revoke_all()
     }
@@ -249,11 +353,43 @@ impl StandIn {
 /// The token service and what is said about it.
 impl StandIn {
     /// How the token service goes wrong; none mends it, and lets logins go on that hang.
+    ///
+    /// ```
+    /// use arcgis_stand_in::{StandIn, TokenFault};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let arcgis = StandIn::start().await?;
+    /// arcgis.set_token_fault(Some(TokenFault::Hang));
+    /// arcgis.set_token_fault(None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_token_fault(&self, fault: Option<TokenFault>) {
         self.state.logins.fault.send_replace(fault);
     }
 
-    /// Holds logins, once counted, until the gate is released.
+    /// Holds logins, once counted, until the gate is released or dropped. With it a test sees whether requests that are
+    /// challenged at the same time share one login.
+    ///
+    /// ```
+    /// use arcgis_stand_in::StandIn;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let arcgis = StandIn::start().await?;
+    /// let gate = arcgis.hold_logins();
+    /// // Start a hundred requests with the client under test, then:
+    /// # let login = reqwest::Client::new().post(arcgis.url("tokens/generateToken"));
+    /// # let login = tokio::spawn(login.send());
+    /// arcgis.wait_for_logins(1).await;
+    /// gate.release();
+    /// # login.await?.map_err(std::io::Error::other)?;
+    /// // … and once all are answered:
+    /// assert_eq!(arcgis.counters().login_attempts, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn hold_logins(&self) -> Gate {
         Gate::close(&self.state.logins.held)
     }
@@ -349,12 +485,36 @@ impl StandIn {
 /// What arrived.
 impl StandIn {
     /// The counters as they are now.
+    ///
+    /// ```
+    /// use arcgis_stand_in::StandIn;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let arcgis = StandIn::start().await?;
+    /// assert_eq!(arcgis.counters().challenges, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn counters(&self) -> Counters {
         *self.state.counters.borrow()
     }
 
     /// The counters of one user name.
+    ///
+    /// ```
+    /// use arcgis_stand_in::StandIn;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let users = (0..1000).map(|number| (format!("user-{number}"), "s3cret"));
+    /// let arcgis = StandIn::builder().users(users).start().await?;
+    /// // Let the code under test work for user 7, then:
+    /// assert_eq!(arcgis.user_counters("user-7").logins, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn user_counters(&self, user: &str) -> UserCounters {
         lock(&self.state.user_counters).of(user)
@@ -367,6 +527,21 @@ impl StandIn {
     }
 
     /// The last 1,000 requests, oldest first, those still waiting for their answer included.
+    ///
+    /// ```
+    /// use arcgis_stand_in::StandIn;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let arcgis = StandIn::start().await?;
+    /// # reqwest::get(arcgis.url("rest/info")).await.map_err(std::io::Error::other)?;
+    /// for request in arcgis.received() {
+    ///     println!("{} {}", request.method, request.path_and_query);
+    /// }
+    /// # assert_eq!(arcgis.received()[0].path_and_query, "/arcgis/rest/info");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
         self.state.host.received()

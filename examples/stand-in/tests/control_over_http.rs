@@ -26,9 +26,10 @@ fn refusal(got: &Got) -> String {
 #[tokio::test]
 async fn every_challenge_can_be_chosen_for_one_service_or_for_all() {
     let arcgis = started().await;
-    for shape in ChallengeShape::ALL {
-        let name = shape.to_string();
-        control(&arcgis, "challenge", &[("shape", &name)]).await;
+    let names = read(&arcgis, "challenges").await;
+    for (shape, name) in ChallengeShape::ALL.iter().zip(names.as_array().unwrap()) {
+        let name = name.as_str().unwrap();
+        control(&arcgis, "challenge", &[("shape", name)]).await;
         let over_http = get(&parcels(&arcgis, "?f=json")).await;
         arcgis.set_challenge("", *shape);
         let in_process = get(&parcels(&arcgis, "?f=json")).await;

@@ -34,6 +34,24 @@ use crate::{PASSWORD, USERNAME};
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Builds a [`Portal`]. See [`Portal::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// use arcgis_stand_in::Portal;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let portal = Portal::builder()
+///     .user("ada", "s3cret")
+///     .app("planner", "app secret")
+///     .api_key("AAPKmade-up", &["https://app.example"])
+///     .token_lifetime(Duration::from_secs(60))
+///     .start()
+///     .await?;
+/// assert!(portal.root().ends_with("/portal"));
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub struct PortalBuilder {
     listen: SocketAddr,

@@ -80,6 +80,10 @@ W is logins, exchanges (of portal tokens for server tokens) or oauth.
         self.counters.send_replace(PortalCounters::default());
     }
 
+    fn own_to_read(&self, _: &str) -> Option<Value> {
+        None
+    }
+
     fn own(&self, _: &str, _: &Fields) -> Option<Outcome> {
         None
     }
