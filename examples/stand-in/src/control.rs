@@ -64,7 +64,7 @@ POST token-fault   [fault=FAULT] [what=W]  how logins (or another W) go wrong; w
 POST hold          [what=W]                lets logins (or another W) wait
 POST release                               lets all go on that wait
 POST unlock        user=NAME               unlocks an account and forgets its failures
-POST reset                                 all of the above, and what was set for services, as at the start
+POST reset                                 a fresh server: no tokens, faults, locks, counts, requests, challenges set
 ";
 
 /// Answers a request below `/stand-in`.

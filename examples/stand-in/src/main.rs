@@ -2,6 +2,7 @@
 
 #![warn(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ struct Arguments {
     /// How long tokens live
     #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     token_minutes: u32,
-    /// The shape of challenges: json, login-page, login-redirect, ...
+    /// The shape of challenges: login-page, login-redirect, http-status and so on; an unknown one lists all
     #[arg(long, value_name = "SHAPE", default_value_t = ChallengeShape::Json)]
     challenge: ChallengeShape,
     /// Which pages may read the answers: any, off, or origins with commas between them
@@ -157,7 +158,8 @@ fn certificate(arguments: &Arguments, file: &Path) -> io::Result<Certificate> {
     let names = names
         .into_iter()
         .chain(listened_on.map(|address| address.to_string()));
-    let certificate = Certificate::for_names(names.chain(arguments.https_name.iter().cloned()))?;
+    let names: BTreeSet<String> = names.chain(arguments.https_name.iter().cloned()).collect();
+    let certificate = Certificate::for_names(names)?;
     std::fs::write(file, certificate.pem()).map_err(|error| {
         let file = file.display();
         io::Error::other(format!(

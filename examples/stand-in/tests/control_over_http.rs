@@ -222,6 +222,7 @@ async fn the_list_of_end_points_names_those_that_there_are() {
         portal.url("/stand-in/"),
     ] {
         let list = get(&url).await;
+        let mut asked = 0;
         for line in list.text().lines() {
             let mut words = line.split_whitespace();
             let (method, name) = match (words.next(), words.next()) {
@@ -232,7 +233,9 @@ async fn the_list_of_end_points_names_those_that_there_are() {
             let url = format!("{}/{name}", url.trim_end_matches('/'));
             let got = send(&http1(), method, &url, &[], "").await;
             assert!(!got.text().contains("lists what there is"), "{line}");
+            asked += 1;
         }
+        assert!(asked >= 9, "{}", list.text());
     }
     assert_eq!(arcgis.counters().requests, 0);
 }
