@@ -24,7 +24,7 @@ async fn a_wrong_password_is_tried_once_and_nowhere_to_be_read() {
         assert_eq!(ran.code, 1, "{printed:#}");
         assert_eq!(printed["login"]["tried"], true, "{printed:#}");
         assert_eq!(printed["login"]["refused"], true, "{printed:#}");
-        assert_eq!(server.counters_of(USERNAME).login_attempts, 1);
+        assert_eq!(server.user_counters(USERNAME).login_attempts, 1);
         assert_eq!(server.login_failures(USERNAME), 1);
         ran.assert_silent(&[WRONG], &[]);
     }

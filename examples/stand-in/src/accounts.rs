@@ -71,6 +71,13 @@ impl Accounts {
         })
     }
 
+    pub(crate) fn unlock_all(&mut self) {
+        for account in self.0.values_mut() {
+            account.failures.clear();
+            account.locked_until = None;
+        }
+    }
+
     pub(crate) fn unlock(&mut self, user: &str) {
         if let Some(account) = self.0.get_mut(user) {
             account.failures.clear();

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::asked::Pairs;
+use crate::request_parts::Fields;
 
 /// What a request must show besides the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(crate) struct Caller<'a> {
 
 impl Binding {
     /// What the `client` of a login from `from` asks for; none if that cannot be determined.
-    pub(crate) fn of_client(client: &str, form: &Pairs, from: IpAddr) -> Option<Self> {
+    pub(crate) fn of_client(client: &str, form: &Fields, from: IpAddr) -> Option<Self> {
         match client {
             "referer" | "referrer" => form
                 .get("referer")

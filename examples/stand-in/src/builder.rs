@@ -11,10 +11,15 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::accounts::Accounts;
+#[cfg(feature = "https")]
+use crate::certificate::Certificate;
+use crate::challenge_shape::ChallengeShape;
 use crate::clock::Clock;
-use crate::hatch::Hatch;
+use crate::cors::Cors;
+use crate::export::Output;
 use crate::host::{Host, Observer};
 use crate::info::Info;
+use crate::issuer::Issuer;
 use crate::journal::{Counters, Received};
 use crate::legacy::Legacy;
 use crate::personality::Personality;
@@ -23,11 +28,31 @@ use crate::server;
 use crate::services::Services;
 use crate::stand_in::StandIn;
 use crate::state::{Settings, State};
-use crate::tallies::Tallies;
 use crate::tokens::Tokens;
+use crate::transport::Transport;
+use crate::user_counters::CountersByUser;
 use crate::{PASSWORD, USERNAME};
 
 /// Builds a [`StandIn`]. See [`StandIn::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// use arcgis_stand_in::{ChallengeShape, Personality, StandIn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let arcgis = StandIn::builder()
+///     .user("ada", "s3cret")
+///     .personality(Personality::AdminOnly)
+///     .challenge(ChallengeShape::LoginRedirect)
+///     .token_lifetime(Duration::from_secs(60))
+///     .observe(|request| println!("{} {}", request.method, request.path_and_query))
+///     .start()
+///     .await?;
+/// assert!(arcgis.token_services_url().ends_with("/arcgis/admin/generateToken"));
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub struct StandInBuilder {
     listen: SocketAddr,
@@ -35,6 +60,9 @@ pub struct StandInBuilder {
     token_lifetime: Duration,
     clock_skew: i64,
     observer: Option<Observer>,
+    transport: Transport,
+    cors: Cors,
+    challenge: ChallengeShape,
     personality: Personality,
     portal: Option<Arc<PortalState>>,
 }
@@ -47,6 +75,9 @@ impl Default for StandInBuilder {
             token_lifetime: Duration::from_secs(60 * 60),
             clock_skew: 0,
             observer: None,
+            transport: Transport::default(),
+            cors: Cors::default(),
+            challenge: ChallengeShape::default(),
             personality: Personality::default(),
             portal: None,
         }
@@ -60,6 +91,8 @@ impl fmt::Debug for StandInBuilder {
             .field("users", &self.users)
             .field("token_lifetime", &self.token_lifetime)
             .field("clock_skew", &self.clock_skew)
+            .field("transport", &self.transport)
+            .field("cors", &self.cors)
             .field("personality", &self.personality)
             .field("federated", &self.portal.is_some())
             .finish_non_exhaustive()
@@ -87,6 +120,12 @@ impl StandInBuilder {
         let users = users.into_iter();
         self.users
             .extend(users.map(|(name, password)| (name.into(), password.into())));
+        self
+    }
+
+    /// The shape of challenges where none is set for the service; [`ChallengeShape::Json`] unless said otherwise.
+    pub fn challenge(mut self, shape: ChallengeShape) -> Self {
+        self.challenge = shape;
         self
     }
 
@@ -123,6 +162,20 @@ impl StandInBuilder {
         self
     }
 
+    /// Speaks https with this certificate, HTTP/1 and HTTP/2 by ALPN; without, plain http. The certificate may be shared
+    /// with others. Feature `https`.
+    #[cfg(feature = "https")]
+    pub fn https(mut self, certificate: &Certificate) -> Self {
+        self.transport = Transport::Tls(certificate.acceptor());
+        self
+    }
+
+    /// Which pages of other origins may read the answers; [`Cors::AnyOrigin`] unless said otherwise.
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.cors = cors;
+        self
+    }
+
     /// Listens and serves on the current tokio runtime.
     ///
     /// # Errors
@@ -149,7 +202,8 @@ impl StandInBuilder {
                 present: self.personality != Personality::Legacy,
                 token_based: true,
                 token_services_url: Some(format!(
-                    "http://{addr}{}",
+                    "{}://{addr}{}",
+                    self.transport.scheme(),
                     self.personality.token_services_path()
                 )),
                 owning_system_url: None,
@@ -164,26 +218,34 @@ impl StandInBuilder {
         };
         let clock = Clock::start(Handle::current(), self.clock_skew);
         let state = Arc::new(State {
-            host: Host::new(addr, clock, self.observer),
+            host: Host::new(
+                addr,
+                self.transport.scheme(),
+                self.cors,
+                clock,
+                self.observer,
+            ),
             personality: self.personality,
             portal: self.portal,
             settings: Mutex::new(settings),
             legacy: Mutex::new(Legacy::default()),
             info: Mutex::new(info),
             accounts: Mutex::new(accounts),
-            tallies: Mutex::new(Tallies::default()),
+            user_counters: Mutex::new(CountersByUser::default()),
             tokens: Mutex::new(Tokens::default()),
-            services: Mutex::new(Services::with_defaults()),
+            services: Mutex::new(Services::with_defaults(self.challenge)),
+            output: Mutex::new(Output::default()),
             counters: watch::Sender::new(Counters::default()),
-            logins: Hatch::default(),
+            logins: Issuer::default(),
             services_held: watch::Sender::new(0),
+            gates: Mutex::default(),
             unread: Mutex::new(Vec::new()),
         });
         if let Some(portal) = &state.portal {
             portal.federate(&state);
         }
         let (stop, stopped) = watch::channel(false);
-        server::spawn(listener, Arc::clone(&state), stopped);
+        server::spawn(listener, self.transport, Arc::clone(&state), stopped);
         Ok(StandIn::new(state, stop))
     }
 }

@@ -3,102 +3,14 @@
 use std::io::Write;
 
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use http::header::CONTENT_ENCODING;
 use serde_json::Value;
 
 use crate::answer::{self, Answer, HTML, JSON, PBF, PNG};
-use crate::asked::Asked;
+use crate::challenge_shape::ChallengeShape;
 use crate::pages;
-use crate::png;
-
-/// The shape a challenge comes in. See [`crate::StandIn::set_challenge`].
-///
-/// Where a shape has words for it, a request without a token is told "Token Required" (499) and one with a bad token
-/// "Invalid Token" (498).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum ChallengeShape {
-    /// The REST error in compact JSON under HTTP 200, labelled `text/plain;charset=utf-8`. The default.
-    #[default]
-    Json,
-    /// The same, indented as `f=pjson` does.
-    JsonPretty,
-    /// The same behind a byte order mark.
-    JsonBom,
-    /// The same, gzip-coded.
-    JsonGzip,
-    /// The same, deflate-coded (zlib).
-    JsonDeflate,
-    /// The same in a call of the request's `callback`, or `cb`.
-    Jsonp,
-    /// The same in a call behind an empty comment, labelled JavaScript.
-    JsonpComment,
-    /// The REST error without `details`, as location services write it.
-    JsonNoDetails,
-    /// The REST error as a portal writes it: `messageCode` first, labelled `application/json`.
-    PortalJson,
-    /// 403 without a token ("You do not have permissions …"), 498 with a bad one.
-    JsonForbidden,
-    /// The administrator API's JSON: `status`, `messages`, `code`.
-    AdminJson,
-    /// A real HTTP 499 or 498 with the REST error in JSON.
-    HttpStatus,
-    /// A real HTTP 499 or 498 with a bare text labelled `text/html`.
-    HttpStatusPlain,
-    /// A real HTTP 401 with the REST error 499 or 498 in JSON.
-    Http401Json,
-    /// A real HTTP 401 with the code 401 in its JSON too, as location services do.
-    Http401Code401,
-    /// HTTP 200 and a login form, in the plain markup of old servers.
-    LoginPage100,
-    /// HTTP 200 and a login form.
-    LoginPage,
-    /// 302 to `/arcgis/rest/login?redirect=` and the URL asked for, its token included.
-    LoginRedirect,
-    /// 302 to a portal's OAuth sign-in.
-    OAuthRedirect,
-    /// HTTP 200 and an HTML page "Error: Token Required" with its code.
-    ErrorPage,
-    /// A SOAP fault under HTTP 500.
-    SoapFault,
-    /// An OGC service exception under HTTP 200.
-    OgcException,
-    /// The REST error in JSON, labelled `image/png`.
-    JsonAsPng,
-    /// The REST error in JSON, labelled `application/x-protobuf`.
-    JsonAsPbf,
-}
-
-impl ChallengeShape {
-    /// Every shape, for tests by table.
-    pub const ALL: &'static [Self] = &[
-        Self::Json,
-        Self::JsonPretty,
-        Self::JsonBom,
-        Self::JsonGzip,
-        Self::JsonDeflate,
-        Self::Jsonp,
-        Self::JsonpComment,
-        Self::JsonNoDetails,
-        Self::PortalJson,
-        Self::JsonForbidden,
-        Self::AdminJson,
-        Self::HttpStatus,
-        Self::HttpStatusPlain,
-        Self::Http401Json,
-        Self::Http401Code401,
-        Self::LoginPage100,
-        Self::LoginPage,
-        Self::LoginRedirect,
-        Self::OAuthRedirect,
-        Self::ErrorPage,
-        Self::SoapFault,
-        Self::OgcException,
-        Self::JsonAsPng,
-        Self::JsonAsPbf,
-    ];
-}
+use crate::request_parts::RequestHead;
 
 /// What is wrong with the token of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +43,7 @@ impl Demand {
 }
 
 /// The challenge in its shape.
-pub(crate) fn render(shape: ChallengeShape, demand: Demand, asked: &Asked) -> Answer {
+pub(crate) fn render(shape: ChallengeShape, demand: Demand, head: &RequestHead) -> Answer {
     use ChallengeShape as Shape;
     let code = demand.code();
     let message = demand.message();
@@ -145,11 +57,11 @@ pub(crate) fn render(shape: ChallengeShape, demand: Demand, asked: &Asked) -> An
         ),
         Shape::JsonBom => answer::bytes(JSON, format!("\u{feff}{}", demand.json())),
         Shape::JsonGzip => coded("gzip", gzipped(demand.json().as_bytes())),
-        Shape::JsonDeflate => coded("deflate", png::deflated(demand.json().as_bytes())),
-        Shape::Jsonp => answer::bytes(JSON, format!("{}({});", callback(asked), demand.json())),
+        Shape::JsonDeflate => coded("deflate", deflated(demand.json().as_bytes())),
+        Shape::Jsonp => answer::bytes(JSON, format!("{}({});", callback(head), demand.json())),
         Shape::JsonpComment => answer::bytes(
             "application/javascript;charset=utf-8",
-            format!("/**/{}({});", callback(asked), demand.json()),
+            format!("/**/{}({});", callback(head), demand.json()),
         ),
         Shape::JsonNoDetails => answer::bytes(
             JSON,
@@ -177,20 +89,20 @@ pub(crate) fn render(shape: ChallengeShape, demand: Demand, asked: &Asked) -> An
             let body = answer::error_text(401, message, &Value::Array(Vec::new()));
             answer::status(answer::bytes("application/json", body), 401)
         }
-        Shape::LoginPage100 => answer::bytes(HTML, pages::login_page_100(&asked.url())),
-        Shape::LoginPage => answer::bytes(HTML, pages::login_page(&asked.url())),
+        Shape::LoginPage100 => answer::bytes(HTML, pages::login_page_100(&head.url())),
+        Shape::LoginPage => answer::bytes(HTML, pages::login_page(&head.url())),
         Shape::LoginRedirect => {
-            let back = answer::encoded(&asked.url());
+            let back = answer::encoded(&head.url());
             answer::redirect(&format!(
                 "{}/arcgis/rest/login?redirect={back}",
-                asked.origin()
+                head.origin()
             ))
         }
         Shape::OAuthRedirect => {
-            let back = answer::encoded(&asked.url());
+            let back = answer::encoded(&head.url());
             answer::redirect(&format!(
                 "{}/arcgis/sharing/rest/oauth2/authorize?client_id=stand-in&response_type=code&redirect_uri={back}",
-                asked.origin()
+                head.origin()
             ))
         }
         Shape::ErrorPage => answer::bytes(HTML, pages::error_page(code, message)),
@@ -223,8 +135,8 @@ fn admin(demand: Demand) -> String {
     answer::admin_error_text(demand.code(), message)
 }
 
-fn callback(asked: &Asked) -> &str {
-    asked.query.get("callback").unwrap_or("cb")
+fn callback(head: &RequestHead) -> &str {
+    head.query.get("callback").unwrap_or("cb")
 }
 
 fn coded(coding: &str, body: Vec<u8>) -> Answer {
@@ -233,6 +145,14 @@ fn coded(coding: &str, body: Vec<u8>) -> Answer {
 
 fn gzipped(data: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    // Writing to a Vec cannot fail.
+    let _ = encoder.write_all(data);
+    encoder.finish().unwrap_or_default()
+}
+
+/// `data` in zlib's format, which HTTP calls `deflate`.
+fn deflated(data: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     // Writing to a Vec cannot fail.
     let _ = encoder.write_all(data);
     encoder.finish().unwrap_or_default()

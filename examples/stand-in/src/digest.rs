@@ -32,6 +32,10 @@ impl Digest {
         });
     }
 
+    pub(crate) fn value(self) -> u64 {
+        self.0
+    }
+
     pub(crate) fn text(self) -> String {
         format!("{:016x}", self.0)
     }

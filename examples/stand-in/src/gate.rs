@@ -2,7 +2,8 @@
 
 use tokio::sync::watch;
 
-/// Holds requests back until it is released or dropped. See [`crate::StandIn::hold_logins`].
+/// Holds requests back until it is released or dropped. See [`crate::StandIn::hold_logins`] and
+/// [`crate::StandIn::hold_services`], which show it at work.
 #[derive(Debug)]
 #[must_use = "the gate opens when it is dropped"]
 pub struct Gate {

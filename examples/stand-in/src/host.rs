@@ -10,9 +10,10 @@ use http::header::{DATE, HeaderValue};
 use hyper::body::Incoming;
 
 use crate::answer::Answer;
-use crate::asked::{Arrived, Asked};
 use crate::clock::Clock;
+use crate::cors::Cors;
 use crate::journal::{Journal, Received};
+use crate::request_parts::{RequestBody, RequestHead};
 use crate::state::lock;
 
 /// Called with each request once it is answered.
@@ -24,6 +25,8 @@ pub(crate) struct Host {
     pub(crate) clock: Clock,
     journal: Mutex<Journal>,
     observer: Option<Observer>,
+    scheme: &'static str,
+    cors: Mutex<Cors>,
     /// The address all requests seem to come from; none: where they do come from.
     seen_address: Mutex<Option<IpAddr>>,
 }
@@ -37,8 +40,16 @@ impl fmt::Debug for Host {
 }
 
 impl Host {
-    pub(crate) fn new(addr: SocketAddr, clock: Clock, observer: Option<Observer>) -> Self {
+    pub(crate) fn new(
+        addr: SocketAddr,
+        scheme: &'static str,
+        cors: Cors,
+        clock: Clock,
+        observer: Option<Observer>,
+    ) -> Self {
         Self {
+            scheme,
+            cors: Mutex::new(cors),
             addr,
             clock,
             journal: Mutex::default(),
@@ -48,7 +59,7 @@ impl Host {
     }
 
     pub(crate) fn origin(&self) -> String {
-        format!("http://{}", self.addr)
+        format!("{}://{}", self.scheme, self.addr)
     }
 
     /// The URL of `path`: below the origin if it starts with `/`, below `context` if not.
@@ -61,42 +72,57 @@ impl Host {
     }
 
     /// The head of a request that came from `peer`.
-    pub(crate) fn head(&self, request: &Request<Incoming>, peer: IpAddr) -> Asked {
+    pub(crate) fn head(&self, request: &Request<Incoming>, peer: IpAddr) -> RequestHead {
         let from = (*lock(&self.seen_address)).unwrap_or(peer);
-        Asked::new(request, &self.addr.to_string(), from)
+        RequestHead::new(request, self.scheme, &self.addr.to_string(), from)
+    }
+
+    /// The answer to a preflight; none if the request is none.
+    pub(crate) fn preflight(&self, head: &RequestHead) -> Option<Answer> {
+        lock(&self.cors).preflight(head)
+    }
+
+    /// Lets pages of other origins read an answer.
+    pub(crate) fn allow(&self, head: &RequestHead, answer: &mut Answer) {
+        lock(&self.cors).allow(head, answer);
+    }
+
+    pub(crate) fn set_cors(&self, cors: Cors) {
+        *lock(&self.cors) = cors;
     }
 
     /// Notes a request in the journal.
-    pub(crate) fn note(&self, asked: &mut Asked) {
-        asked.number = lock(&self.journal).note(Received {
-            version: asked.version,
-            method: asked.method.clone(),
-            path_and_query: asked.path_and_query.clone(),
-            headers: asked.headers.clone(),
+    pub(crate) fn note(&self, head: &mut RequestHead) {
+        head.number = lock(&self.journal).note(Received {
+            version: head.version,
+            method: head.method.clone(),
+            path_and_query: head.path_and_query.clone(),
+            headers: head.headers.clone(),
             body: Bytes::new(),
             status: None,
         });
     }
 
     /// Reads a body and notes it in the journal.
-    pub(crate) async fn read(&self, asked: &Asked, body: Incoming) -> Arrived {
-        let arrived = Arrived::read(body, asked.is_form()).await;
-        if let Some(kept) = &arrived.kept {
+    pub(crate) async fn read(&self, head: &RequestHead, body: Incoming) -> RequestBody {
+        let body = RequestBody::read(body, head.is_form()).await;
+        if let Some(kept) = &body.kept {
             let noted = kept.slice(..kept.len().min(Journal::BODY));
-            lock(&self.journal).amend(asked.number, |received| received.body = noted);
+            lock(&self.journal).amend(head.number, |received| received.body = noted);
         }
-        arrived
+        body
     }
 
-    /// Dates an answer, notes its status, and shows the request to the observer.
-    pub(crate) fn finish(&self, asked: &Asked, mut answer: Answer) -> Answer {
+    /// Dates an answer, lets pages of other origins read it, notes its status, and shows the request to the observer.
+    pub(crate) fn finish(&self, head: &RequestHead, mut answer: Answer) -> Answer {
         let date = httpdate::fmt_http_date(self.clock.wall(self.clock.now()));
         if let Ok(date) = HeaderValue::from_str(&date) {
             answer.headers_mut().insert(DATE, date);
         }
+        self.allow(head, &mut answer);
         let status = answer.status();
         let seen = lock(&self.journal)
-            .amend(asked.number, |received| received.status = Some(status))
+            .amend(head.number, |received| received.status = Some(status))
             .cloned();
         if let (Some(observe), Some(received)) = (&self.observer, seen) {
             observe(&received);

@@ -6,16 +6,27 @@ use http::Method;
 use hyper::body::Incoming;
 
 use crate::answer::{self, Answer};
-use crate::asked::{Asked, Pairs};
 use crate::binding::Binding;
 use crate::expiration;
-use crate::hatch::Maker;
+use crate::issuer::TokenRequest;
 use crate::pages;
+use crate::request_parts::{Fields, RequestHead};
 use crate::state::{State, lock};
 
 const PLAIN: &str = "text/plain;charset=utf-8";
 
 /// How a [`crate::Personality::Legacy`] server refuses a login. See [`crate::StandIn::set_legacy_refusal`].
+///
+/// ```
+/// use arcgis_stand_in::{LegacyRefusal, Personality, StandIn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let arcgis = StandIn::builder().personality(Personality::Legacy).start().await?;
+/// arcgis.set_legacy_refusal(LegacyRefusal::Forbidden);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum LegacyRefusal {
@@ -47,9 +58,13 @@ impl Default for Legacy {
 }
 
 /// `/arcgis/tokens`: a login, or the page a browser sees.
-pub(crate) async fn tokens(state: &State, asked: &Asked, body: Incoming) -> io::Result<Answer> {
-    let form = state.host.read(asked, body).await.form;
-    let get_token = GetToken { state, asked, form };
+pub(crate) async fn tokens(
+    state: &State,
+    head: &RequestHead,
+    body: Incoming,
+) -> io::Result<Answer> {
+    let form = state.host.read(head, body).await.form;
+    let get_token = GetToken { state, head, form };
     if !get_token
         .field("request")
         .is_some_and(|request| request.eq_ignore_ascii_case("getToken"))
@@ -63,27 +78,27 @@ pub(crate) async fn tokens(state: &State, asked: &Asked, body: Incoming) -> io::
 /// One `request=getToken`.
 struct GetToken<'a> {
     state: &'a State,
-    asked: &'a Asked,
-    form: Pairs,
+    head: &'a RequestHead,
+    form: Fields,
 }
 
 impl GetToken<'_> {
     /// A field of the form or of the query.
     fn field(&self, name: &str) -> Option<&str> {
-        self.form.get(name).or_else(|| self.asked.query.get(name))
+        self.form.get(name).or_else(|| self.head.query.get(name))
     }
 
-    fn all_fields(&self) -> &Pairs {
+    fn all_fields(&self) -> &Fields {
         if self.form.get("expiration").is_some() {
             &self.form
         } else {
-            &self.asked.query
+            &self.head.query
         }
     }
 
     fn allowed(&self) -> bool {
         let legacy = lock(&self.state.legacy);
-        match self.asked.method {
+        match self.head.method {
             Method::GET => legacy.get_allowed,
             Method::POST => legacy.post_allowed,
             _ => false,
@@ -101,18 +116,18 @@ impl GetToken<'_> {
     }
 }
 
-impl Maker for GetToken<'_> {
-    fn usual(&self) -> Answer {
+impl TokenRequest for GetToken<'_> {
+    fn usual_answer(&self) -> Answer {
         if lock(&self.state.legacy).only_pages {
             return answer::html(pages::token_service());
         }
         if !self.allowed() {
             self.count_refusal();
-            let page = pages::plain(&format!("{} is not allowed here.", self.asked.method));
+            let page = pages::plain(&format!("{} is not allowed here.", self.head.method));
             return answer::status(answer::html(page), 403);
         }
         let binding = match self.field("clientid") {
-            None => Some(Binding::Address(self.asked.from)),
+            None => Some(Binding::Address(self.head.from)),
             Some(client_id) => Binding::of_client_id(client_id),
         };
         let Some(binding) = binding else {
@@ -125,15 +140,15 @@ impl Maker for GetToken<'_> {
         let password = self.field("password").unwrap_or_default();
         match self.state.log_in(user, password, binding, asked_for) {
             Some((text, _)) => answer::bytes(PLAIN, text),
-            None => self.refused(),
+            None => self.refusal(),
         }
     }
 
-    fn refused(&self) -> Answer {
+    fn refusal(&self) -> Answer {
         self.refuse("Invalid username or password.")
     }
 
-    fn dead(&self) -> Answer {
+    fn dead_token(&self) -> Answer {
         self.state.count_login(self.field("username"));
         answer::bytes(PLAIN, lock(&self.state.tokens).unused_text())
     }

@@ -1,8 +1,11 @@
-//! An ArcGIS Server for tests: real HTTP on a loopback port, no real ArcGIS.
+//! An ArcGIS Server for tests: real HTTP on a loopback port, no ArcGIS and no licence for it.
 //!
 //! [`StandIn`] serves secured and public services, hands out tokens, and misbehaves on demand: every shape a
 //! challenge comes in ([`ChallengeShape`]), every way a token service breaks ([`TokenFault`]), and gates that hold
 //! requests until a test lets them go, so that no test has to sleep. It counts and keeps what it received.
+//!
+//! The [guide] has all challenges and how to choose them, a test in full, and how to use the program from other languages.
+//! `Certificate` (feature `https`) is for https, [`Cors`] for pages of other origins.
 //!
 //! It comes in several personalities ([`Personality`]), and federated with a [`Portal`] that has logins, token exchange,
 //! OAuth and API keys of its own.
@@ -31,40 +34,54 @@
 
 mod accounts;
 mod answer;
-mod asked;
 mod binding;
 mod body;
 mod builder;
+#[cfg(feature = "https")]
+mod certificate;
 mod challenge;
+mod challenge_shape;
 mod clock;
+mod control;
+mod cors;
 mod digest;
 mod expiration;
+mod export;
 mod fault;
 mod gate;
-mod hatch;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 mod host;
 mod info;
+mod issuer;
 mod journal;
 mod legacy;
 mod pages;
 mod personality;
-mod png;
+mod picture;
 mod portal;
 mod prefixes;
-mod presented;
+mod presented_token;
+mod request_parts;
 mod resources;
 mod router;
 mod server;
+mod server_control;
 mod services;
 mod stand_in;
 mod state;
-mod tallies;
-mod texts;
 mod token_service;
+mod token_text;
 mod tokens;
+mod transport;
+mod unknown_name;
+mod user_counters;
 
 pub use builder::StandInBuilder;
-pub use challenge::ChallengeShape;
+#[cfg(feature = "https")]
+pub use certificate::Certificate;
+pub use challenge_shape::ChallengeShape;
+pub use cors::Cors;
 pub use digest::digest;
 pub use fault::TokenFault;
 pub use gate::Gate;
@@ -74,7 +91,8 @@ pub use personality::Personality;
 pub use portal::{Portal, PortalBuilder, PortalCounters};
 pub use services::Refusal;
 pub use stand_in::StandIn;
-pub use tallies::UserCounters;
+pub use unknown_name::UnknownName;
+pub use user_counters::UserCounters;
 
 /// The user every stand-in knows unless the builder says otherwise.
 pub const USERNAME: &str = "gis";

@@ -2,12 +2,16 @@
 
 #![warn(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use arcgis_stand_in::{PASSWORD, Personality, Portal, Received, StandIn, USERNAME};
+use arcgis_stand_in::{
+    Certificate, ChallengeShape, Cors, PASSWORD, Personality, Portal, Received, StandIn, USERNAME,
+};
 use clap::{Parser, ValueEnum};
 
 /// An ArcGIS Server for tests: secured services and tokens, no ArcGIS.
@@ -26,6 +30,18 @@ struct Arguments {
     /// How long tokens live
     #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     token_minutes: u32,
+    /// The shape of challenges: login-page, login-redirect, http-status and so on; an unknown one lists all
+    #[arg(long, value_name = "SHAPE", default_value_t = ChallengeShape::Json)]
+    challenge: ChallengeShape,
+    /// Which pages may read the answers: any, off, or origins with commas between them
+    #[arg(long, value_name = "ORIGINS", default_value = "any", value_parser = cors)]
+    cors: Cors,
+    /// Speak https with a certificate made at the start; it is written to this file for clients to trust
+    #[arg(long, value_name = "FILE")]
+    https: Option<PathBuf>,
+    /// A host name or IP address that the certificate is for, besides localhost and the addresses listened on
+    #[arg(long, value_name = "NAME", requires = "https")]
+    https_name: Vec<String>,
     /// What kind of server it is
     #[arg(long, value_enum, default_value_t = Kind::Standalone)]
     personality: Kind,
@@ -76,15 +92,20 @@ async fn main() -> ExitCode {
 
 async fn run() -> io::Result<()> {
     let arguments = Arguments::parse();
+    let certificate = match &arguments.https {
+        Some(file) => Some(certificate(&arguments, file)?),
+        None => None,
+    };
+    let certificate = certificate.as_ref();
     let portal = match arguments.personality {
-        Kind::Federated => Some(start_portal(&arguments).await?),
+        Kind::Federated => Some(start_portal(&arguments, certificate).await?),
         Kind::Standalone | Kind::Legacy | Kind::Admin => None,
     };
-    let arcgis = start_server(&arguments, portal.as_ref()).await?;
+    let arcgis = start_server(&arguments, certificate, portal.as_ref()).await?;
 
     let mut out = io::stdout();
     writeln!(out, "listening on {}", arcgis.origin())?;
-    for (name, value) in told(arguments.personality, &arcgis, portal.as_ref()) {
+    for (name, value) in addresses(arguments.personality, &arcgis, portal.as_ref()) {
         writeln!(out, "{name:<10} {value}")?;
     }
     out.flush()?;
@@ -97,8 +118,16 @@ async fn run() -> io::Result<()> {
     Ok(())
 }
 
-async fn start_portal(arguments: &Arguments) -> io::Result<Portal> {
-    Portal::builder()
+async fn start_portal(
+    arguments: &Arguments,
+    certificate: Option<&Certificate>,
+) -> io::Result<Portal> {
+    let mut builder = Portal::builder();
+    if let Some(certificate) = certificate {
+        builder = builder.https(certificate);
+    }
+    builder
+        .cors(arguments.cors.clone())
         .listen(arguments.portal_listen)
         .user(&arguments.username, &arguments.password)
         .app(&arguments.client_id, &arguments.client_secret)
@@ -108,6 +137,36 @@ async fn start_portal(arguments: &Arguments) -> io::Result<Portal> {
         .start()
         .await
         .map_err(|error| cannot_listen(arguments.portal_listen, "--portal-listen", &error))
+}
+
+fn cors(text: &str) -> Result<Cors, &'static str> {
+    let mut origins = text.split(',');
+    match text {
+        "any" => Ok(Cors::AnyOrigin),
+        "off" => Ok(Cors::Off),
+        _ if origins.all(|origin| origin.contains("://") && !origin.ends_with('/')) => {
+            Ok(Cors::Origins(text.split(',').map(str::to_owned).collect()))
+        }
+        _ => Err("write any, off, or origins like https://app.example"),
+    }
+}
+
+/// A certificate for all the names it may be asked under, and its PEM in `file`.
+fn certificate(arguments: &Arguments, file: &Path) -> io::Result<Certificate> {
+    let listened_on = [arguments.listen, arguments.portal_listen].map(|address| address.ip());
+    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let names = names
+        .into_iter()
+        .chain(listened_on.map(|address| address.to_string()));
+    let names: BTreeSet<String> = names.chain(arguments.https_name.iter().cloned()).collect();
+    let certificate = Certificate::for_names(names)?;
+    std::fs::write(file, certificate.pem()).map_err(|error| {
+        let file = file.display();
+        io::Error::other(format!(
+            "cannot write the certificate to {file}: {error}; choose another file with --https"
+        ))
+    })?;
+    Ok(certificate)
 }
 
 fn cannot_listen(address: SocketAddr, option: &str, error: &io::Error) -> io::Error {
@@ -121,8 +180,18 @@ fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
         .map_err(|_| "write an IP address and a port, like 127.0.0.1:6080")
 }
 
-async fn start_server(arguments: &Arguments, portal: Option<&Portal>) -> io::Result<StandIn> {
-    let builder = StandIn::builder()
+async fn start_server(
+    arguments: &Arguments,
+    certificate: Option<&Certificate>,
+    portal: Option<&Portal>,
+) -> io::Result<StandIn> {
+    let mut builder = StandIn::builder();
+    if let Some(certificate) = certificate {
+        builder = builder.https(certificate);
+    }
+    let builder = builder
+        .cors(arguments.cors.clone())
+        .challenge(arguments.challenge)
         .listen(arguments.listen)
         .token_lifetime(arguments.token_lifetime())
         .personality(match arguments.personality {
@@ -142,10 +211,10 @@ async fn start_server(arguments: &Arguments, portal: Option<&Portal>) -> io::Res
 }
 
 /// What a person with curl wants to know, by name.
-fn told(kind: Kind, arcgis: &StandIn, portal: Option<&Portal>) -> Vec<(&'static str, String)> {
+fn addresses(kind: Kind, arcgis: &StandIn, portal: Option<&Portal>) -> Vec<(&'static str, String)> {
     let services = arcgis.url("rest/services");
     let tokens = arcgis.token_services_url();
-    let mut told = vec![
+    let mut addresses = vec![
         (
             "secured",
             format!("{services}/{{Parcels/MapServer, Water/FeatureServer, Zoning/MapServer}}"),
@@ -161,15 +230,16 @@ fn told(kind: Kind, arcgis: &StandIn, portal: Option<&Portal>) -> Vec<(&'static 
         ),
     ];
     if let Some(portal) = portal {
-        told.push(("portal", portal.root()));
-        told.push((
+        addresses.push(("portal", portal.root()));
+        addresses.push((
             "login",
             "as its user, its application or with its API key: see --help".to_owned(),
         ));
+        addresses.push(("portal-control", portal.url("/stand-in/")));
     }
-    told.push(("revoke", format!("POST {}", arcgis.url("/stand-in/revoke"))));
-    told.push(("counters", arcgis.url("/stand-in/counters")));
-    told
+    addresses.push(("control", arcgis.url("/stand-in/")));
+    addresses.push(("counters", arcgis.url("/stand-in/counters")));
+    addresses
 }
 
 /// Fields of queries that are not for the log.

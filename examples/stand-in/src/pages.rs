@@ -47,6 +47,16 @@ pub(crate) fn resource(path: &str) -> String {
     )
 }
 
+/// The page of an exported map.
+pub(crate) fn exported(path: &str, href: &str) -> String {
+    let name = path.rsplit("/services/").next().unwrap_or(path);
+    let href = escaped(href);
+    frame(
+        name,
+        &format!("<p><img src=\"{href}\" alt=\"\"></p>\n<p><a href=\"{href}\">Image</a></p>"),
+    )
+}
+
 /// The page of a failed request.
 pub(crate) fn error_page(code: u16, message: &str) -> String {
     frame(

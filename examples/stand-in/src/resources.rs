@@ -5,13 +5,13 @@ use http::header::{CONTENT_LOCATION, HeaderName, HeaderValue, LINK, REFRESH, TRA
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
-use crate::answer::{self, Answer, PBF, PNG};
-use crate::asked::{Arrived, Asked};
+use crate::answer::{self, Answer, PBF};
 use crate::body::{self, Step};
 use crate::digest::Digest;
+use crate::export;
 use crate::pages;
-use crate::png::png;
 use crate::prefixes::SERVICES;
+use crate::request_parts::{RequestBody, RequestHead};
 use crate::state::State;
 
 /// Echoes give bodies back as text up to this size.
@@ -29,11 +29,11 @@ const EDITS: [&str; 7] = [
     "deleteAttachments",
 ];
 
-/// The answer to `asked`, `tail` being what follows the service in its path and `user` whose token came with it.
+/// The answer to a request, `tail` being what follows the service in its path and `user` whose token came with it.
 pub(crate) fn answer(
     state: &State,
-    asked: &Asked,
-    arrived: &Arrived,
+    head: &RequestHead,
+    body: &RequestBody,
     tail: &str,
     user: Option<&str>,
 ) -> Answer {
@@ -42,30 +42,40 @@ pub(crate) fn answer(
         .filter(|segment| !segment.is_empty())
         .collect();
     let last = segments.last().copied().unwrap_or_default();
-    let format = asked.query.get("f").or_else(|| arrived.form.get("f"));
+    let format = head.query.get("f").or_else(|| body.form.get("f"));
+    if let Some(tile) = export::tile(service_of(head, tail), &segments) {
+        return tile;
+    }
     match last {
-        "echo" | "redirected" => echo(asked, arrived, user),
-        "stream" => stream(asked),
+        "echo" | "redirected" => echo(head, body, user),
+        "stream" => stream(head),
         "events" => events(),
-        "redirect" => redirect(asked),
+        "redirect" => redirect(head),
         "early" => answer::json(&json!({ "early": true })),
-        "query" => query(asked, format),
-        "export" => export(asked, format),
+        "query" => query(head, format),
+        "export" | "exportImage" => export::export(state, head, body, service_of(head, tail)),
         edit if EDITS.contains(&edit) => {
             state.count(|counters| counters.edits += 1);
             answer::json(&edited(edit))
         }
-        _ if segments.iter().rev().nth(3) == Some(&"tile") => answer::bytes(PNG, png()),
-        _ if wants_html(asked) && format.is_none() => answer::html(pages::resource(&asked.path)),
+        _ if wants_html(head) && format.is_none() => answer::html(pages::resource(&head.path)),
         _ if last.is_empty() || last.ends_with("Server") => answer::json(&service()),
         _ if last.bytes().all(|byte| byte.is_ascii_digit()) => answer::json(&layer(last)),
         _ => answer::error(400, "Invalid URL"),
     }
 }
 
+/// The name of the service, `tail` being what follows it in the path.
+fn service_of<'a>(head: &'a RequestHead, tail: &str) -> &'a str {
+    let path = head.path.strip_suffix(tail).unwrap_or(&head.path);
+    path.strip_prefix(SERVICES)
+        .unwrap_or(path)
+        .trim_start_matches('/')
+}
+
 /// Whether a browser asks: no `f`, or `f=html`.
-pub(crate) fn wants_html(asked: &Asked) -> bool {
-    asked.method == Method::GET && matches!(asked.query.get("f"), None | Some("html"))
+pub(crate) fn wants_html(head: &RequestHead) -> bool {
+    head.method == Method::GET && matches!(head.query.get("f"), None | Some("html"))
 }
 
 /// The services directory as JSON.
@@ -83,21 +93,21 @@ pub(crate) fn directory(services: &[String]) -> Answer {
 }
 
 /// What arrived, to the letter, and whose token came with it.
-fn echo(asked: &Asked, arrived: &Arrived, user: Option<&str>) -> Answer {
-    let text = arrived
+fn echo(head: &RequestHead, body: &RequestBody, user: Option<&str>) -> Answer {
+    let text = body
         .kept
         .as_ref()
         .filter(|body| body.len() <= ECHO_TEXT)
         .and_then(|body| std::str::from_utf8(body).ok());
     answer::json(&json!({
-        "method": asked.method.as_str(),
-        "version": format!("{:?}", asked.version),
-        "pathAndQuery": asked.path_and_query,
-        "headers": pairs(&asked.headers),
-        "bodyLength": arrived.length,
-        "bodyDigest": arrived.digest.text(),
+        "method": head.method.as_str(),
+        "version": format!("{:?}", head.version),
+        "pathAndQuery": head.path_and_query,
+        "headers": pairs(&head.headers),
+        "bodyLength": body.length,
+        "bodyDigest": body.digest.text(),
         "body": text,
-        "trailers": arrived.trailers.as_ref().map(pairs),
+        "trailers": body.trailers.as_ref().map(pairs),
         "user": user,
     }))
 }
@@ -110,10 +120,9 @@ fn pairs(headers: &HeaderMap) -> Vec<Value> {
 }
 
 /// `chunks` frames of `size` bytes, then a trailer with the checksum of them all.
-fn stream(asked: &Asked) -> Answer {
+fn stream(head: &RequestHead) -> Answer {
     let number = |name: &str, default: u64| {
-        asked
-            .query
+        head.query
             .get(name)
             .and_then(|text| text.parse().ok())
             .unwrap_or(default)
@@ -147,23 +156,23 @@ fn events() -> Answer {
 }
 
 /// A redirect that gives away the URL asked for, token and all, in every header that can.
-fn redirect(asked: &Asked) -> Answer {
-    let url = asked.url();
-    let query = asked
+fn redirect(head: &RequestHead) -> Answer {
+    let url = head.url();
+    let query = head
         .path_and_query
-        .strip_prefix(asked.path.as_str())
+        .strip_prefix(head.path.as_str())
         .unwrap_or_default();
-    let target = format!("{}{}ed{query}", asked.origin(), asked.path);
+    let target = format!("{}{}ed{query}", head.origin(), head.path);
     let answer = answer::redirect(&target);
     let answer = answer::with_header(answer, CONTENT_LOCATION, &url);
     let answer = answer::with_header(answer, LINK, &format!("<{url}>; rel=\"canonical\""));
     answer::with_header(answer, REFRESH, &format!("5; url={url}"))
 }
 
-fn query(asked: &Asked, format: Option<&str>) -> Answer {
+fn query(head: &RequestHead, format: Option<&str>) -> Answer {
     match format {
         Some("pbf") => answer::bytes(PBF, feature_collection()),
-        Some("html") => answer::html(pages::resource(&asked.path)),
+        Some("html") => answer::html(pages::resource(&head.path)),
         _ => answer::json(&json!({
             "objectIdFieldName": "OBJECTID",
             "geometryType": "esriGeometryPoint",
@@ -174,17 +183,6 @@ fn query(asked: &Asked, format: Option<&str>) -> Answer {
                 { "attributes": { "OBJECTID": 498, "NAME": "Invalid Token Yard" }, "geometry": { "x": 8.54, "y": 47.37 } },
             ],
         })),
-    }
-}
-
-fn export(asked: &Asked, format: Option<&str>) -> Answer {
-    match format {
-        Some("image") => answer::bytes(PNG, png()),
-        Some("pbf") => answer::bytes(PBF, feature_collection()),
-        Some("html") => answer::html(pages::resource(&asked.path)),
-        _ => answer::json(
-            &json!({ "href": format!("{}/arcgis/rest/directories/stand-in.png", asked.origin()), "width": 32, "height": 32 }),
-        ),
     }
 }
 

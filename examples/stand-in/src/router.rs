@@ -9,59 +9,64 @@ use hyper::body::Incoming;
 use serde_json::json;
 
 use crate::answer::{self, Answer};
-use crate::asked::{Arrived, Asked, Pairs};
-use crate::challenge::{self, ChallengeShape, Demand};
+use crate::challenge::{self, Demand};
+use crate::challenge_shape::ChallengeShape;
+use crate::control;
+use crate::export;
 use crate::gate;
 use crate::legacy;
 use crate::pages;
 use crate::personality::Personality;
 use crate::prefixes::{SERVICES, covers};
-use crate::presented::Presented;
+use crate::presented_token::PresentedToken;
+use crate::request_parts::{Fields, RequestBody, RequestHead};
 use crate::resources;
 use crate::server::Answers;
 use crate::services::{Access, Refusal};
 use crate::state::{State, lock};
-use crate::token_service::{self, Door};
+use crate::token_service::{self, EndPoint};
 use crate::tokens::Standing;
 
 impl Answers for State {
     /// Answers one request. An error breaks the connection off.
     async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> io::Result<Answer> {
-        let mut asked = self.host.head(&request, peer);
+        let mut head = self.host.head(&request, peer);
         let body = request.into_body();
-        if asked.path.starts_with("/stand-in/") {
-            return Ok(control(self, &asked));
+        if covers("/stand-in", &head.path) {
+            return Ok(control::answer(self, &head, body).await);
         }
-        self.host.note(&mut asked);
+        self.host.note(&mut head);
         self.count(|counters| counters.requests += 1);
-        let answer = route(self, &asked, body).await?;
-        Ok(self.host.finish(&asked, answer))
+        if let Some(answer) = self.host.preflight(&head) {
+            return Ok(self.host.finish(&head, answer));
+        }
+        let answer = route(self, &head, body).await?;
+        Ok(self.host.finish(&head, answer))
     }
 }
 
-async fn route(state: &State, asked: &Asked, body: Incoming) -> io::Result<Answer> {
-    let path = asked.path.as_str();
+async fn route(state: &State, head: &RequestHead, body: Incoming) -> io::Result<Answer> {
+    let path = head.path.as_str();
     if state.personality.lacks(path) {
-        return Ok(not_there(state, asked, body).await);
+        return Ok(not_there(state, head, body).await);
     }
     match path {
         "/arcgis/rest/info" => Ok(info(state)),
         "/arcgis/tokens" | "/arcgis/tokens/" if state.personality == Personality::Legacy => {
-            legacy::tokens(state, asked, body).await
+            legacy::tokens(state, head, body).await
         }
         "/arcgis/tokens" | "/arcgis/tokens/" => Ok(answer::html(pages::token_service())),
         "/arcgis/tokens/generateToken" => {
-            token_service::generate(state, asked, body, Door::Services).await
+            token_service::generate(state, head, body, EndPoint::Services).await
         }
         "/arcgis/admin/generateToken" => {
-            token_service::generate(state, asked, body, Door::Admin).await
+            token_service::generate(state, head, body, EndPoint::Admin).await
         }
-        "/arcgis/rest/login" if asked.method == Method::POST => {
-            token_service::sign_in(state, asked, body).await
+        "/arcgis/rest/login" if head.method == Method::POST => {
+            token_service::sign_in(state, head, body).await
         }
         "/arcgis/rest/login" => Ok(answer::html(pages::login_page(
-            asked
-                .query
+            head.query
                 .get("redirect")
                 .unwrap_or("/arcgis/rest/services"),
         ))),
@@ -70,46 +75,19 @@ async fn route(state: &State, asked: &Asked, body: Incoming) -> io::Result<Answe
         }
         "/arcgis/admin" => Ok(answer::redirect(&format!(
             "{}/arcgis/admin/",
-            asked.origin()
+            head.origin()
         ))),
-        _ if covers("/arcgis/admin", path) => admin(state, asked, body).await,
-        _ if covers(SERVICES, path) => service(state, asked, body).await,
-        _ => Ok(not_there(state, asked, body).await),
+        _ if covers("/arcgis/admin", path) => admin(state, head, body).await,
+        _ if covers(export::OUTPUT, path) => Ok(export::output(state, path)),
+        _ if covers(SERVICES, path) => service(state, head, body).await,
+        _ => Ok(not_there(state, head, body).await),
     }
 }
 
 /// 404. The body is read all the same: the journal is to show what was sent astray.
-async fn not_there(state: &State, asked: &Asked, body: Incoming) -> Answer {
-    state.host.read(asked, body).await;
+async fn not_there(state: &State, head: &RequestHead, body: Incoming) -> Answer {
+    state.host.read(head, body).await;
     answer::not_found()
-}
-
-/// The little API for a person with curl.
-fn control(state: &State, asked: &Asked) -> Answer {
-    match (asked.method.as_str(), asked.path.as_str()) {
-        ("POST", "/stand-in/revoke") => {
-            answer::json(&json!({ "revoked": lock(&state.tokens).revoke_all() }))
-        }
-        ("GET", "/stand-in/counters") => {
-            let counters = *state.counters.borrow();
-            answer::json(&json!({
-                "requests": counters.requests,
-                "serviceRequests": counters.service_requests,
-                "signedRequests": counters.signed_requests,
-                "challenges": counters.challenges,
-                "loginAttempts": counters.login_attempts,
-                "logins": counters.logins,
-                "loginRefusals": counters.login_refusals,
-                "infoRequests": counters.info_requests,
-                "conflictingTokens": counters.conflicting_tokens,
-                "refererMismatches": counters.referer_mismatches,
-                "addressMismatches": counters.address_mismatches,
-                "edits": counters.edits,
-                "liveTokens": lock(&state.tokens).live(state.host.clock.now()),
-            }))
-        }
-        _ => answer::not_found(),
-    }
 }
 
 fn info(state: &State) -> Answer {
@@ -124,7 +102,7 @@ fn info(state: &State) -> Answer {
 }
 
 /// Finds the token of a request, counts what is to be counted, and says whose it is or what is wrong with it.
-fn judge(state: &State, asked: &Asked, presented: &Presented) -> Result<String, Demand> {
+fn judge(state: &State, head: &RequestHead, presented: &PresentedToken) -> Result<String, Demand> {
     let Some(token) = &presented.token else {
         return Err(Demand::Required);
     };
@@ -132,7 +110,7 @@ fn judge(state: &State, asked: &Asked, presented: &Presented) -> Result<String, 
         counters.signed_requests += 1;
         counters.conflicting_tokens += u64::from(presented.conflicting);
     });
-    match standing(state, asked, token) {
+    match standing(state, head, token) {
         Standing::Good { user } => Ok(user),
         Standing::Dead => Err(Demand::Invalid),
         Standing::WrongReferer => {
@@ -147,80 +125,80 @@ fn judge(state: &State, asked: &Asked, presented: &Presented) -> Result<String, 
 }
 
 /// What a token is worth here: as one of the server's own, or as one the portal vouches for.
-fn standing(state: &State, asked: &Asked, token: &str) -> Standing {
+fn standing(state: &State, head: &RequestHead, token: &str) -> Standing {
     let now = state.host.clock.now();
-    let own = lock(&state.tokens).standing(token, asked.caller(), now);
+    let own = lock(&state.tokens).standing(token, head.caller(), now);
     let takes_portal_tokens = lock(&state.settings).takes_portal_tokens;
     match (own, &state.portal) {
         (Standing::Dead, Some(portal)) if takes_portal_tokens => {
-            portal.standing(token, asked.caller())
+            portal.standing(token, head.caller())
         }
-        (Standing::Dead, Some(portal)) => portal.key_standing(token, asked.caller()),
+        (Standing::Dead, Some(portal)) => portal.key_standing(token, head.caller()),
         (own, _) => own,
     }
 }
 
-fn challenge(state: &State, shape: ChallengeShape, demand: Demand, asked: &Asked) -> Answer {
+fn challenge(state: &State, shape: ChallengeShape, demand: Demand, head: &RequestHead) -> Answer {
     state.count(|counters| counters.challenges += 1);
-    challenge::render(shape, demand, asked)
+    challenge::render(shape, demand, head)
 }
 
 /// The administrator API: its own error shape, and deaf to tokens in forms.
-async fn admin(state: &State, asked: &Asked, body: Incoming) -> io::Result<Answer> {
-    state.host.read(asked, body).await;
-    let presented = Presented::find(asked, &Pairs::default());
-    Ok(match judge(state, asked, &presented) {
+async fn admin(state: &State, head: &RequestHead, body: Incoming) -> io::Result<Answer> {
+    state.host.read(head, body).await;
+    let presented = PresentedToken::find(head, &Fields::default());
+    Ok(match judge(state, head, &presented) {
         Ok(_) => answer::json(&json!({ "status": "success", "currentVersion": 10.91 })),
-        Err(demand) => challenge(state, ChallengeShape::AdminJson, demand, asked),
+        Err(demand) => challenge(state, ChallengeShape::AdminJson, demand, head),
     })
 }
 
-async fn service(state: &State, asked: &Asked, body: Incoming) -> io::Result<Answer> {
+async fn service(state: &State, head: &RequestHead, body: Incoming) -> io::Result<Answer> {
     state.count(|counters| counters.service_requests += 1);
     gate::pass(&state.services_held).await;
 
-    let arrived = if !asked.path.ends_with("/early") {
-        state.host.read(asked, body).await
+    let body = if !head.path.ends_with("/early") {
+        state.host.read(head, body).await
     } else {
-        if asked.query.get("hold") == Some("true") {
+        if head.query.get("hold") == Some("true") {
             // Kept but not read: a dropped body would be drained (HTTP/1) or reset (HTTP/2).
             lock(&state.unread).push(body);
         }
-        Arrived::unread()
+        RequestBody::unread()
     };
-    if !arrived.complete {
+    if !body.complete {
         return Ok(answer::status(
             answer::error(400, "The request body broke off"),
             400,
         ));
     }
 
-    let found = lock(&state.services).find(&asked.path);
-    let presented = Presented::find(asked, &arrived.form);
-    let judged = judge(state, asked, &presented);
+    let found = lock(&state.services).find(&head.path);
+    let presented = PresentedToken::find(head, &body.form);
+    let judged = judge(state, head, &presented);
     let Some((tail, access)) = found else {
-        return Ok(unpublished(state, asked));
+        return Ok(unpublished(state, head));
     };
 
     let checked = access == Access::Secured
         || (presented.token.is_some() && lock(&state.settings).public_checks_tokens);
     if checked {
-        let shape = lock(&state.services).shape(&asked.path);
+        let shape = lock(&state.services).shape(&head.path);
         let user = match &judged {
             Ok(user) => user,
-            Err(demand) => return Ok(challenge(state, shape, *demand, asked)),
+            Err(demand) => return Ok(challenge(state, shape, *demand, head)),
         };
-        let refusal = lock(&state.services).refusal(user, &asked.path);
+        let refusal = lock(&state.services).refusal(user, &head.path);
         match refusal {
             Some(Refusal::TokenRequired) => {
-                return Ok(challenge(state, shape, Demand::Required, asked));
+                return Ok(challenge(state, shape, Demand::Required, head));
             }
             Some(Refusal::Forbidden) => return Ok(challenge::forbidden()),
             None => {}
         }
     }
 
-    let canned = lock(&state.services).answer(&asked.path);
+    let canned = lock(&state.services).answer(&head.path);
     let mut answer = match canned {
         Some(canned) => {
             let (parts, body) = canned.into_parts();
@@ -229,7 +207,7 @@ async fn service(state: &State, asked: &Asked, body: Incoming) -> io::Result<Ans
             *answer.headers_mut() = parts.headers;
             answer
         }
-        None => resources::answer(state, asked, &arrived, tail, judged.as_deref().ok()),
+        None => resources::answer(state, head, &body, tail, judged.as_deref().ok()),
     };
     if let Some(token) = &presented.token {
         if lock(&state.settings).set_cookies {
@@ -247,11 +225,11 @@ async fn service(state: &State, asked: &Asked, body: Incoming) -> io::Result<Ans
 }
 
 /// The directory, or a service that is not there.
-fn unpublished(state: &State, asked: &Asked) -> Answer {
-    let path = asked.path.trim_end_matches('/');
+fn unpublished(state: &State, head: &RequestHead) -> Answer {
+    let path = head.path.trim_end_matches('/');
     let services = lock(&state.services).paths();
     if path == SERVICES {
-        return if resources::wants_html(asked) {
+        return if resources::wants_html(head) {
             answer::html(pages::directory(&services))
         } else {
             resources::directory(&services)

@@ -11,10 +11,12 @@ use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::answer::Answer;
+use crate::transport::Transport;
 
 /// What answers the requests of a server.
 pub(crate) trait Answers: Send + Sync + 'static {
@@ -57,7 +59,12 @@ where
 }
 
 /// Serves on `listener` until `stop` says so or its sender is gone. All receivers are gone once all has ended.
-pub(crate) fn spawn(listener: TcpListener, state: Arc<impl Answers>, stop: watch::Receiver<bool>) {
+pub(crate) fn spawn(
+    listener: TcpListener,
+    transport: Transport,
+    state: Arc<impl Answers>,
+    stop: watch::Receiver<bool>,
+) {
     let tasks = Tasks(stop);
     let connections = tasks.clone();
     tasks.spawn(async move {
@@ -65,7 +72,8 @@ pub(crate) fn spawn(listener: TcpListener, state: Arc<impl Answers>, stop: watch
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     let tasks = connections.clone();
-                    connections.spawn(serve(stream, peer.ip(), state.clone(), tasks));
+                    let transport = transport.clone();
+                    connections.spawn(serve(stream, transport, peer.ip(), state.clone(), tasks));
                 }
                 // Out of file descriptors, or a connection that was gone before it was accepted.
                 Err(_) => tokio::task::yield_now().await,
@@ -74,9 +82,31 @@ pub(crate) fn spawn(listener: TcpListener, state: Arc<impl Answers>, stop: watch
     });
 }
 
-async fn serve(stream: TcpStream, peer: IpAddr, state: Arc<impl Answers>, tasks: Tasks) {
+async fn serve(
+    stream: TcpStream,
+    transport: Transport,
+    peer: IpAddr,
+    state: Arc<impl Answers>,
+    tasks: Tasks,
+) {
     // Small answers should not wait for the other side's acknowledgement.
     let _ = stream.set_nodelay(true);
+    match transport {
+        Transport::Plain => speak_http(stream, peer, state, tasks).await,
+        #[cfg(feature = "https")]
+        Transport::Tls(acceptor) => {
+            // A client that does not trust the certificate goes away.
+            if let Ok(stream) = acceptor.accept(stream).await {
+                speak_http(stream, peer, state, tasks).await;
+            }
+        }
+    }
+}
+
+async fn speak_http<S>(stream: S, peer: IpAddr, state: Arc<impl Answers>, tasks: Tasks)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let service = service_fn(move |request| {
         let state = state.clone();
         async move { state.answer(request, peer).await }

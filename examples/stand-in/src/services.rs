@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Response;
 
-use crate::challenge::ChallengeShape;
+use crate::challenge_shape::ChallengeShape;
 use crate::prefixes::{self, Prefixes};
 
 /// How a service answers an account that may not see it, although the token is good.
@@ -27,14 +27,19 @@ pub(crate) enum Access {
 #[derive(Debug, Default)]
 pub(crate) struct Services {
     published: Prefixes<Access>,
+    /// The shape where no other is set.
+    usual_shape: ChallengeShape,
     shapes: Prefixes<ChallengeShape>,
     canned: Prefixes<Response<Bytes>>,
     refusals: Vec<(String, String, Refusal)>,
 }
 
 impl Services {
-    pub(crate) fn with_defaults() -> Self {
-        let mut services = Self::default();
+    pub(crate) fn with_defaults(usual_shape: ChallengeShape) -> Self {
+        let mut services = Self {
+            usual_shape,
+            ..Self::default()
+        };
         for secured in [
             "Parcels/MapServer",
             "Water/FeatureServer",
@@ -75,8 +80,14 @@ impl Services {
     pub(crate) fn shape(&self, path: &str) -> ChallengeShape {
         self.shapes
             .find(path)
-            .map(|(_, shape)| *shape)
-            .unwrap_or_default()
+            .map_or(self.usual_shape, |(_, shape)| *shape)
+    }
+
+    /// Forgets all that was set but what is published.
+    pub(crate) fn reset(&mut self) {
+        self.shapes = Prefixes::default();
+        self.canned = Prefixes::default();
+        self.refusals.clear();
     }
 
     pub(crate) fn set_answer(&mut self, prefix: &str, answer: Option<Response<Bytes>>) {

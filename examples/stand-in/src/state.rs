@@ -8,16 +8,18 @@ use tokio::sync::watch;
 
 use crate::accounts::Accounts;
 use crate::binding::Binding;
-use crate::hatch::Hatch;
+use crate::export::Output;
+use crate::gate::Gate;
 use crate::host::Host;
 use crate::info::Info;
+use crate::issuer::Issuer;
 use crate::journal::Counters;
 use crate::legacy::Legacy;
 use crate::personality::Personality;
 use crate::portal::PortalState;
 use crate::services::Services;
-use crate::tallies::Tallies;
 use crate::tokens::Tokens;
+use crate::user_counters::CountersByUser;
 
 /// Switches that are none of the parts' own.
 #[derive(Debug)]
@@ -38,12 +40,15 @@ pub(crate) struct State {
     pub(crate) legacy: Mutex<Legacy>,
     pub(crate) info: Mutex<Info>,
     pub(crate) accounts: Mutex<Accounts>,
-    pub(crate) tallies: Mutex<Tallies>,
+    pub(crate) user_counters: Mutex<CountersByUser>,
     pub(crate) tokens: Mutex<Tokens>,
     pub(crate) services: Mutex<Services>,
+    pub(crate) output: Mutex<Output>,
     pub(crate) counters: watch::Sender<Counters>,
-    pub(crate) logins: Hatch,
+    pub(crate) logins: Issuer,
     pub(crate) services_held: watch::Sender<usize>,
+    /// Gates that were closed from outside of the process.
+    pub(crate) gates: Mutex<Vec<Gate>>,
     /// Bodies that are never to be read.
     pub(crate) unread: Mutex<Vec<Incoming>>,
 }
@@ -55,7 +60,7 @@ impl State {
 
     /// Counts a login attempt; who waits for the common counter finds the user's changed too.
     pub(crate) fn count_attempt(&self, user: Option<&str>) {
-        lock(&self.tallies).count(user.unwrap_or_default(), |of_user| {
+        lock(&self.user_counters).count(user.unwrap_or_default(), |of_user| {
             of_user.login_attempts += 1;
         });
         self.count(|counters| counters.login_attempts += 1);
@@ -63,7 +68,7 @@ impl State {
 
     /// Counts a login.
     pub(crate) fn count_login(&self, user: Option<&str>) {
-        lock(&self.tallies).count(user.unwrap_or_default(), |of_user| of_user.logins += 1);
+        lock(&self.user_counters).count(user.unwrap_or_default(), |of_user| of_user.logins += 1);
         self.count(|counters| counters.logins += 1);
     }
 

@@ -1,4 +1,4 @@
-//! The token service: `generateToken` on both doors, and the login page's sign-in.
+//! The token service: both `generateToken` end points, and the login page's sign-in.
 
 use std::io;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use hyper::body::Incoming;
 use serde_json::Value;
 
 use crate::answer::{self, Answer, JSON};
-use crate::asked::{Asked, Pairs};
 use crate::binding::Binding;
 use crate::expiration;
-use crate::hatch::Maker;
+use crate::issuer::TokenRequest;
 use crate::pages;
+use crate::request_parts::{Fields, RequestHead};
 use crate::state::{State, lock};
 
 /// Which `generateToken`: they differ in how they write `expires` and errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum EndPoint {
     /// `/arcgis/tokens/generateToken`
     Services,
     /// `/arcgis/admin/generateToken`
@@ -28,17 +28,17 @@ pub(crate) enum Door {
 /// `generateToken`.
 pub(crate) async fn generate(
     state: &State,
-    asked: &Asked,
+    head: &RequestHead,
     body: Incoming,
-    door: Door,
+    end_point: EndPoint,
 ) -> io::Result<Answer> {
-    let form = state.host.read(asked, body).await.form;
+    let form = state.host.read(head, body).await.form;
     state.count_attempt(form.get("username"));
     let login = Login {
         state,
-        asked,
+        head,
         form: &form,
-        door,
+        end_point,
     };
     state.logins.serve(&login).await
 }
@@ -46,16 +46,16 @@ pub(crate) async fn generate(
 /// One request to `generateToken`.
 struct Login<'a> {
     state: &'a State,
-    asked: &'a Asked,
-    form: &'a Pairs,
-    door: Door,
+    head: &'a RequestHead,
+    form: &'a Fields,
+    end_point: EndPoint,
 }
 
-impl Maker for Login<'_> {
-    fn usual(&self) -> Answer {
+impl TokenRequest for Login<'_> {
+    fn usual_answer(&self) -> Answer {
         if ["username", "password"]
             .iter()
-            .any(|name| self.asked.query.get(name).is_some())
+            .any(|name| self.head.query.get(name).is_some())
         {
             return self.refuse(
                 405,
@@ -63,7 +63,7 @@ impl Maker for Login<'_> {
                 Value::Array(Vec::new()),
             );
         }
-        if self.asked.method != Method::POST {
+        if self.head.method != Method::POST {
             return self.refuse(
                 405,
                 "Generate Token request must be a POST.",
@@ -71,7 +71,7 @@ impl Maker for Login<'_> {
             );
         }
         let client = self.form.get("client").unwrap_or("requestip");
-        let Some(binding) = Binding::of_client(client, self.form, self.asked.from) else {
+        let Some(binding) = Binding::of_client(client, self.form, self.head.from) else {
             return self.refuse(
                 201,
                 "Exception in generating token",
@@ -89,12 +89,12 @@ impl Maker for Login<'_> {
         let password = self.form.get("password").unwrap_or_default();
         match self.state.log_in(user, password, binding, asked_for) {
             Some((text, lifetime)) => self.issued(&text, lifetime),
-            None => self.refused(),
+            None => self.refusal(),
         }
     }
 
     /// A wrong password, an unknown user, a locked account: all the same words.
-    fn refused(&self) -> Answer {
+    fn refusal(&self) -> Answer {
         self.refuse(
             401,
             "You are not authorized to access this information",
@@ -102,7 +102,7 @@ impl Maker for Login<'_> {
         )
     }
 
-    fn dead(&self) -> Answer {
+    fn dead_token(&self) -> Answer {
         self.state.count_login(self.form.get("username"));
         let text = lock(&self.state.tokens).unused_text();
         let lifetime = lock(&self.state.settings).token_lifetime;
@@ -118,7 +118,7 @@ impl Login<'_> {
     fn issued(&self, text: &str, lifetime: Duration) -> Answer {
         let clock = &self.state.host.clock;
         let expires = clock.wall_millis(clock.now() + lifetime);
-        let quoted = self.door == Door::Admin || lock(&self.state.settings).string_expires;
+        let quoted = self.end_point == EndPoint::Admin || lock(&self.state.settings).string_expires;
         answer::bytes(
             JSON,
             if quoted {
@@ -133,17 +133,21 @@ impl Login<'_> {
         self.count_refusal();
         answer::bytes(
             JSON,
-            match self.door {
-                Door::Services => answer::error_text(code, message, &details),
-                Door::Admin => answer::admin_error_text(code, message),
+            match self.end_point {
+                EndPoint::Services => answer::error_text(code, message, &details),
+                EndPoint::Admin => answer::admin_error_text(code, message),
             },
         )
     }
 }
 
 /// The login page's form: a cookie and a way back, or the page again.
-pub(crate) async fn sign_in(state: &State, asked: &Asked, body: Incoming) -> io::Result<Answer> {
-    let form = state.host.read(asked, body).await.form;
+pub(crate) async fn sign_in(
+    state: &State,
+    head: &RequestHead,
+    body: Incoming,
+) -> io::Result<Answer> {
+    let form = state.host.read(head, body).await.form;
     state.count_attempt(form.get("username"));
     let user = form.get("username").unwrap_or_default();
     let password = form.get("password").unwrap_or_default();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tokio::time::Instant;
 
 use crate::binding::{Binding, Caller};
-use crate::texts::Texts;
+use crate::token_text::TokenTexts;
 
 #[derive(Debug)]
 struct Issued {
@@ -34,7 +34,7 @@ pub(crate) enum Standing {
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     issued: HashMap<String, Issued>,
-    texts: Texts,
+    texts: TokenTexts,
 }
 
 impl Tokens {

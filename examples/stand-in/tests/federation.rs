@@ -60,7 +60,7 @@ async fn a_portal_token_is_exchanged_for_a_server_token_of_the_same_user() {
         assert_eq!(get(&echo).await.json()["user"], "ada");
     }
     assert_eq!(portal.counters().exchanges, 2);
-    assert_eq!(portal.counters_of("ada").exchanges, 2);
+    assert_eq!(portal.user_counters("ada").exchanges, 2);
     assert_eq!(portal.counters().login_attempts, 0);
 }
 

@@ -55,7 +55,7 @@ async fn a_login_gives_a_token_with_its_ssl_flag_at_both_addresses() {
     assert_eq!(old.json()["ssl"], true);
     assert!(old.header("content-type").starts_with("application/json"));
     assert_eq!(code_of_self(&portal, &token(&old)).await, 0);
-    assert_eq!(portal.counters_of(USERNAME).logins, 2);
+    assert_eq!(portal.user_counters(USERNAME).logins, 2);
 }
 
 #[tokio::test]

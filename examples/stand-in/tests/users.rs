@@ -39,7 +39,7 @@ async fn each_user_is_counted_apart() {
     log_in(&arcgis, "bob", "b").await;
     log_in(&arcgis, "nobody", "n").await;
     let counted = |user| {
-        let counters = arcgis.counters_of(user);
+        let counters = arcgis.user_counters(user);
         (counters.login_attempts, counters.logins)
     };
     assert_eq!(counted("ada"), (2, 1));
@@ -50,7 +50,7 @@ async fn each_user_is_counted_apart() {
     log_in(&arcgis, "bob", "b").await;
     assert_eq!(counted("bob"), (2, 2));
     arcgis.reset_counters();
-    assert_eq!(arcgis.counters_of("ada"), UserCounters::default());
+    assert_eq!(arcgis.user_counters("ada"), UserCounters::default());
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn a_held_login_is_already_counted_for_its_user() {
         async move { log_in(&arcgis, "ada", "a").await }
     });
     arcgis.wait_for_logins(1).await;
-    let counters = arcgis.counters_of("ada");
+    let counters = arcgis.user_counters("ada");
     assert_eq!((counters.login_attempts, counters.logins), (1, 0));
     gate.release();
     waiting.await.unwrap();

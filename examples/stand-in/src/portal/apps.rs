@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tokio::time::Instant;
 
 use crate::portal::pkce::Challenge;
-use crate::texts::Texts;
+use crate::token_text::TokenTexts;
 
 /// How long real refresh tokens are, about.
 const REFRESH_TOKEN: usize = 432;
@@ -35,7 +35,7 @@ pub(crate) struct Apps {
     secrets: HashMap<String, String>,
     codes: HashMap<String, Code>,
     refresh_tokens: HashMap<String, Refresh>,
-    texts: Texts,
+    texts: TokenTexts,
 }
 
 impl Apps {

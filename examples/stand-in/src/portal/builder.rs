@@ -11,10 +11,13 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::accounts::Accounts;
+#[cfg(feature = "https")]
+use crate::certificate::Certificate;
 use crate::clock::Clock;
-use crate::hatch::Hatch;
+use crate::cors::Cors;
 use crate::host::{Host, Observer};
 use crate::info::Info;
+use crate::issuer::Issuer;
 use crate::journal::Received;
 use crate::portal::apps::Apps;
 use crate::portal::counters::PortalCounters;
@@ -23,13 +26,32 @@ use crate::portal::keys::Keys;
 use crate::portal::state::{PortalState, Settings};
 use crate::server;
 use crate::state::lock;
-use crate::tallies::Tallies;
 use crate::tokens::Tokens;
+use crate::transport::Transport;
+use crate::user_counters::CountersByUser;
 use crate::{PASSWORD, USERNAME};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Builds a [`Portal`]. See [`Portal::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// use arcgis_stand_in::Portal;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let portal = Portal::builder()
+///     .user("ada", "s3cret")
+///     .app("planner", "app secret")
+///     .api_key("AAPKmade-up", &["https://app.example"])
+///     .token_lifetime(Duration::from_secs(60))
+///     .start()
+///     .await?;
+/// assert!(portal.root().ends_with("/portal"));
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub struct PortalBuilder {
     listen: SocketAddr,
@@ -39,6 +61,8 @@ pub struct PortalBuilder {
     settings: Settings,
     clock_skew: i64,
     observer: Option<Observer>,
+    transport: Transport,
+    cors: Cors,
 }
 
 impl Default for PortalBuilder {
@@ -57,6 +81,8 @@ impl Default for PortalBuilder {
             },
             clock_skew: 0,
             observer: None,
+            transport: Transport::default(),
+            cors: Cors::default(),
         }
     }
 }
@@ -67,6 +93,8 @@ impl fmt::Debug for PortalBuilder {
             .field("listen", &self.listen)
             .field("settings", &self.settings)
             .field("clock_skew", &self.clock_skew)
+            .field("transport", &self.transport)
+            .field("cors", &self.cors)
             .finish_non_exhaustive()
     }
 }
@@ -144,6 +172,20 @@ impl PortalBuilder {
         self
     }
 
+    /// Speaks https with this certificate, HTTP/1 and HTTP/2 by ALPN; without, plain http. The certificate may be shared
+    /// with others. Feature `https`.
+    #[cfg(feature = "https")]
+    pub fn https(mut self, certificate: &Certificate) -> Self {
+        self.transport = Transport::Tls(certificate.acceptor());
+        self
+    }
+
+    /// Which pages of other origins may read the answers; [`Cors::AnyOrigin`] unless said otherwise.
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.cors = cors;
+        self
+    }
+
     /// Listens and serves on the current tokio runtime.
     ///
     /// # Errors
@@ -161,7 +203,13 @@ impl PortalBuilder {
         }
         let clock = Clock::start(Handle::current(), self.clock_skew);
         let state = Arc::new(PortalState {
-            host: Host::new(addr, clock, self.observer),
+            host: Host::new(
+                addr,
+                self.transport.scheme(),
+                self.cors,
+                clock,
+                self.observer,
+            ),
             settings: Mutex::new(self.settings),
             info: Mutex::new(Info {
                 present: true,
@@ -170,14 +218,15 @@ impl PortalBuilder {
                 owning_system_url: None,
             }),
             accounts: Mutex::new(accounts),
-            tallies: Mutex::new(Tallies::default()),
+            user_counters: Mutex::new(CountersByUser::default()),
             tokens: Mutex::new(Tokens::default()),
             apps: Mutex::new(self.apps),
             keys: Mutex::new(self.keys),
             counters: watch::Sender::new(PortalCounters::default()),
-            logins: Hatch::default(),
-            exchanges: Hatch::default(),
-            grants: Hatch::default(),
+            logins: Issuer::default(),
+            exchanges: Issuer::default(),
+            grants: Issuer::default(),
+            gates: Mutex::default(),
             servers: Mutex::default(),
         });
         {
@@ -186,7 +235,7 @@ impl PortalBuilder {
             info.owning_system_url = Some(state.root());
         }
         let (stop, stopped) = watch::channel(false);
-        server::spawn(listener, Arc::clone(&state), stopped);
+        server::spawn(listener, self.transport, Arc::clone(&state), stopped);
         Ok(Portal::new(state, stop))
     }
 }

@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use crate::answer::Answer;
-use crate::asked::{Asked, Pairs};
 use crate::portal::reply;
 use crate::portal::state::PortalState;
-use crate::presented::Presented;
+use crate::presented_token::PresentedToken;
+use crate::request_parts::{Fields, RequestHead};
 use crate::tokens::Standing;
 
 /// A thing that wants a token.
@@ -34,9 +34,9 @@ impl<'a> Content<'a> {
         }
     }
 
-    pub(crate) fn answer(self, portal: &PortalState, asked: &Asked, form: &Pairs) -> Answer {
+    pub(crate) fn answer(self, portal: &PortalState, head: &RequestHead, form: &Fields) -> Answer {
         portal.count(|counters| counters.content_requests += 1);
-        let presented = Presented::find(asked, form);
+        let presented = PresentedToken::find(head, form);
         let Some(token) = &presented.token else {
             return refused(
                 portal,
@@ -50,7 +50,7 @@ impl<'a> Content<'a> {
             counters.signed_requests += 1;
             counters.conflicting_tokens += u64::from(presented.conflicting);
         });
-        let standing = portal.standing(token, asked.caller());
+        let standing = portal.standing(token, head.caller());
         portal.count_mismatch(&standing);
         match standing {
             Standing::Good { user } => self.shown_to(&user),

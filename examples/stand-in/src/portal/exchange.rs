@@ -5,13 +5,13 @@ use std::sync::Arc;
 use http::Method;
 
 use crate::answer::Answer;
-use crate::asked::{Asked, Pairs};
 use crate::binding::{Binding, Caller};
 use crate::expiration;
-use crate::hatch::Maker;
+use crate::issuer::TokenRequest;
 use crate::portal::login;
 use crate::portal::reply;
 use crate::portal::state::{PortalState, in_query};
+use crate::request_parts::{Fields, RequestHead};
 use crate::state::{State, lock};
 use crate::tokens::Standing;
 
@@ -20,15 +20,15 @@ const UNABLE: &str = "Unable to generate token";
 /// One exchange.
 pub(crate) struct Exchange<'a> {
     pub(crate) portal: &'a PortalState,
-    pub(crate) asked: &'a Asked,
-    pub(crate) form: &'a Pairs,
+    pub(crate) head: &'a RequestHead,
+    pub(crate) form: &'a Fields,
 }
 
 impl Exchange<'_> {
     /// Whether it is one at all, and no login.
-    pub(crate) fn is_meant(asked: &Asked, form: &Pairs) -> bool {
+    pub(crate) fn is_meant(head: &RequestHead, form: &Fields) -> bool {
         form.get("request")
-            .or_else(|| asked.query.get("request"))
+            .or_else(|| head.query.get("request"))
             .is_some_and(|request| request.eq_ignore_ascii_case("getToken"))
     }
 
@@ -44,7 +44,7 @@ impl Exchange<'_> {
 
     /// What the portal token is worth; the form may vouch for its `Referer`.
     fn standing(&self, token: &str) -> Standing {
-        let caller = self.asked.caller();
+        let caller = self.head.caller();
         let now = self.portal.host.clock.now();
         let tokens = lock(&self.portal.tokens);
         match tokens.standing(token, caller, now) {
@@ -59,7 +59,7 @@ impl Exchange<'_> {
     /// The binding asked for; without a `client`, the `referer` if there is one, and else none.
     fn binding(&self) -> Option<Binding> {
         match self.form.get("client") {
-            Some(client) => Binding::of_client(client, self.form, self.asked.from),
+            Some(client) => Binding::of_client(client, self.form, self.head.from),
             None => Some(Binding::of_referer(self.form.get("referer"))),
         }
     }
@@ -74,18 +74,18 @@ impl Exchange<'_> {
     }
 
     fn count_exchange(&self, user: &str) {
-        lock(&self.portal.tallies).count(user, |of_user| of_user.exchanges += 1);
+        lock(&self.portal.user_counters).count(user, |of_user| of_user.exchanges += 1);
         self.portal.count(|counters| counters.exchanges += 1);
     }
 }
 
-impl Maker for Exchange<'_> {
-    fn usual(&self) -> Answer {
-        if in_query(self.asked, &["token", "username", "password"]) {
+impl TokenRequest for Exchange<'_> {
+    fn usual_answer(&self) -> Answer {
+        if in_query(self.head, &["token", "username", "password"]) {
             let message = "POST request should not contain a token in the query string";
             return self.refuse(reply::error(405, message, None));
         }
-        if self.asked.method != Method::POST {
+        if self.head.method != Method::POST {
             return self.refuse(reply::error(405, "Method not allowed.", None));
         }
         let Some(token) = self.form.get("token") else {
@@ -102,7 +102,7 @@ impl Maker for Exchange<'_> {
             return self.unable("'serverUrl' must be specified.");
         }
         let Some(server) = self.server() else {
-            return self.refused();
+            return self.refusal();
         };
         let Some(binding) = self.binding() else {
             return self.unable("Invalid client.");
@@ -115,11 +115,11 @@ impl Maker for Exchange<'_> {
         login::issued(self.portal, &text, lifetime)
     }
 
-    fn refused(&self) -> Answer {
+    fn refusal(&self) -> Answer {
         self.unable("Unable to generate token for this server")
     }
 
-    fn dead(&self) -> Answer {
+    fn dead_token(&self) -> Answer {
         let token = self.form.get("token").unwrap_or_default();
         if let Standing::Good { user } = self.standing(token) {
             self.count_exchange(&user);

@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::binding::Binding;
+use crate::control;
+use crate::cors::Cors;
 use crate::fault::TokenFault;
 use crate::gate::Gate;
 use crate::journal::Received;
@@ -18,7 +20,7 @@ use crate::portal::counters::PortalCounters;
 use crate::portal::pkce::Challenge;
 use crate::portal::state::{CONTEXT, PortalState};
 use crate::state::lock;
-use crate::tallies::UserCounters;
+use crate::user_counters::UserCounters;
 
 /// How long a code waits to be used.
 const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
@@ -37,7 +39,7 @@ const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
 /// let arcgis = StandIn::builder().federated_with(&portal).start().await?;
 ///
 /// // Run the code under test against `arcgis.root()`, then:
-/// assert_eq!(portal.counters().exchanges, portal.counters_of("ada").exchanges);
+/// assert_eq!(portal.counters().exchanges, portal.user_counters("ada").exchanges);
 /// assert_eq!(arcgis.token_services_url(), portal.token_services_url());
 /// # Ok(())
 /// # }
@@ -97,7 +99,7 @@ impl Portal {
         self.state.host.addr
     }
 
-    /// `http://127.0.0.1:PORT`
+    /// `http://127.0.0.1:PORT`, or `https` with a certificate.
     #[must_use]
     pub fn origin(&self) -> String {
         self.state.host.origin()
@@ -320,6 +322,20 @@ impl Portal {
     }
 }
 
+/// The whole portal.
+impl Portal {
+    /// Puts back what tests change most: no token or refresh token is good, no account locked, no fault set, counters are
+    /// zero, and no request is remembered. Users, apps, API keys, lifetimes and all other switches stay as they are.
+    pub fn reset(&self) {
+        control::reset(&*self.state);
+    }
+
+    /// Which pages of other origins may read the answers from now on.
+    pub fn set_cors(&self, cors: Cors) {
+        self.state.host.set_cors(cors);
+    }
+}
+
 /// What arrived.
 impl Portal {
     /// The counters as they are now.
@@ -330,13 +346,13 @@ impl Portal {
 
     /// The counters of one user name.
     #[must_use]
-    pub fn counters_of(&self, user: &str) -> UserCounters {
-        lock(&self.state.tallies).of(user)
+    pub fn user_counters(&self, user: &str) -> UserCounters {
+        lock(&self.state.user_counters).of(user)
     }
 
     /// Sets all counters to zero, those of the users too.
     pub fn reset_counters(&self) {
-        lock(&self.state.tallies).clear();
+        lock(&self.state.user_counters).clear();
         self.state.counters.send_replace(PortalCounters::default());
     }
 

@@ -6,12 +6,12 @@ use http::Method;
 use serde_json::json;
 
 use crate::answer::Answer;
-use crate::asked::{Asked, Pairs};
 use crate::binding::Binding;
 use crate::expiration;
-use crate::hatch::Maker;
+use crate::issuer::TokenRequest;
 use crate::portal::reply;
 use crate::portal::state::{PortalState, in_query};
+use crate::request_parts::{Fields, RequestHead};
 use crate::state::lock;
 
 const UNABLE: &str = "Unable to generate token.";
@@ -19,8 +19,8 @@ const UNABLE: &str = "Unable to generate token.";
 /// One login.
 pub(crate) struct Login<'a> {
     pub(crate) portal: &'a PortalState,
-    pub(crate) asked: &'a Asked,
-    pub(crate) form: &'a Pairs,
+    pub(crate) head: &'a RequestHead,
+    pub(crate) form: &'a Fields,
 }
 
 impl Login<'_> {
@@ -35,7 +35,7 @@ impl Login<'_> {
             None => "requestip",
         };
         let client = self.form.get("client").unwrap_or(usual);
-        Binding::of_client(client, self.form, self.asked.from)
+        Binding::of_client(client, self.form, self.head.from)
     }
 
     fn refuse(&self, code: u16, message: &str, details: Option<&str>) -> Answer {
@@ -44,20 +44,20 @@ impl Login<'_> {
     }
 
     fn issued(&self, text: &str, lifetime: Duration) -> Answer {
-        lock(&self.portal.tallies).count(self.user(), |of_user| of_user.logins += 1);
+        lock(&self.portal.user_counters).count(self.user(), |of_user| of_user.logins += 1);
         self.portal.count(|counters| counters.logins += 1);
         issued(self.portal, text, lifetime)
     }
 }
 
-impl Maker for Login<'_> {
-    fn usual(&self) -> Answer {
-        if in_query(self.asked, &["username", "password"]) {
+impl TokenRequest for Login<'_> {
+    fn usual_answer(&self) -> Answer {
+        if in_query(self.head, &["username", "password"]) {
             let message =
                 "POST request should not contain username and password in the query string";
             return self.refuse(405, message, None);
         }
-        if self.asked.method != Method::POST {
+        if self.head.method != Method::POST {
             return self.refuse(405, "Method not allowed.", None);
         }
         if self.user().is_empty() {
@@ -74,7 +74,7 @@ impl Maker for Login<'_> {
         };
         let now = self.portal.host.clock.now();
         if !lock(&self.portal.accounts).check(self.user(), password, now) {
-            return self.refused();
+            return self.refusal();
         }
         let lifetime = self.portal.lifetime(asked_for);
         let text = self.portal.issue(self.user(), binding, lifetime);
@@ -82,11 +82,11 @@ impl Maker for Login<'_> {
     }
 
     /// A wrong password, an unknown user, a locked account: all the same words.
-    fn refused(&self) -> Answer {
+    fn refusal(&self) -> Answer {
         self.refuse(400, UNABLE, Some("Invalid username or password."))
     }
 
-    fn dead(&self) -> Answer {
+    fn dead_token(&self) -> Answer {
         let text = lock(&self.portal.tokens).unused_text();
         self.issued(&text, self.portal.lifetime(None))
     }

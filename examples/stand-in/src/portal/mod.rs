@@ -3,6 +3,7 @@
 mod apps;
 mod builder;
 mod content;
+mod control;
 mod counters;
 mod exchange;
 mod handle;

@@ -6,13 +6,13 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
-use crate::asked::{Asked, Pairs};
 use crate::binding::Binding;
 use crate::expiration;
-use crate::hatch::Maker;
+use crate::issuer::TokenRequest;
 use crate::portal::apps::Refresh;
 use crate::portal::reply;
 use crate::portal::state::{PortalState, in_query};
+use crate::request_parts::{Fields, RequestHead};
 use crate::state::lock;
 
 /// Fields that must not be in a query.
@@ -45,8 +45,8 @@ enum Kind {
 /// One request to `oauth2/token`.
 pub(crate) struct Grant<'a> {
     pub(crate) portal: &'a PortalState,
-    pub(crate) asked: &'a Asked,
-    pub(crate) form: &'a Pairs,
+    pub(crate) head: &'a RequestHead,
+    pub(crate) form: &'a Fields,
 }
 
 impl Grant<'_> {
@@ -65,11 +65,11 @@ impl Grant<'_> {
     }
 
     fn granted(&self) -> Result<Value, Trouble> {
-        if in_query(self.asked, &SECRETS) {
+        if in_query(self.head, &SECRETS) {
             let why = "POST request should not contain secrets in the query string";
             return Err((405, "invalid_request", why));
         }
-        if self.asked.method != Method::POST {
+        if self.head.method != Method::POST {
             return Err((405, "invalid_request", "Method not allowed"));
         }
         let kind = self.kind().ok_or(invalid("Invalid grant_type"))?;
@@ -198,10 +198,10 @@ impl Grant<'_> {
     }
 }
 
-impl Maker for Grant<'_> {
+impl TokenRequest for Grant<'_> {
     const FIELD: &'static str = "access_token";
 
-    fn usual(&self) -> Answer {
+    fn usual_answer(&self) -> Answer {
         match self.granted() {
             Ok(answer) => reply::json(&answer),
             Err(trouble) => {
@@ -211,7 +211,7 @@ impl Maker for Grant<'_> {
         }
     }
 
-    fn refused(&self) -> Answer {
+    fn refusal(&self) -> Answer {
         self.count_refusal();
         error(match self.kind() {
             Some(Kind::AuthorizationCode) => INVALID_CODE,
@@ -220,7 +220,7 @@ impl Maker for Grant<'_> {
         })
     }
 
-    fn dead(&self) -> Answer {
+    fn dead_token(&self) -> Answer {
         if let Some(kind) = self.kind() {
             self.count(kind);
         }
@@ -235,8 +235,8 @@ impl Maker for Grant<'_> {
 }
 
 /// `oauth2/revokeToken`: success for tokens nobody knows, too.
-pub(crate) fn revoke(portal: &PortalState, asked: &Asked, form: &Pairs) -> Answer {
-    if asked.method != Method::POST || in_query(asked, &["auth_token"]) {
+pub(crate) fn revoke(portal: &PortalState, head: &RequestHead, form: &Fields) -> Answer {
+    if head.method != Method::POST || in_query(head, &["auth_token"]) {
         return error((405, "invalid_request", "Method not allowed"));
     }
     let client_id = form.get("client_id").unwrap_or_default();

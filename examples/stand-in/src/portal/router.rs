@@ -5,10 +5,9 @@ use std::net::IpAddr;
 
 use http::Request;
 use hyper::body::Incoming;
-use serde_json::json;
 
 use crate::answer::{self, Answer};
-use crate::asked::Asked;
+use crate::control;
 use crate::pages;
 use crate::portal::content::Content;
 use crate::portal::exchange::Exchange;
@@ -16,65 +15,58 @@ use crate::portal::login::Login;
 use crate::portal::oauth::{self, Grant};
 use crate::portal::reply;
 use crate::portal::state::{CONTEXT, PortalState};
+use crate::prefixes::covers;
+use crate::request_parts::RequestHead;
 use crate::server::Answers;
 use crate::state::lock;
 
 impl Answers for PortalState {
     /// Answers one request. An error breaks the connection off.
     async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> io::Result<Answer> {
-        let mut asked = self.host.head(&request, peer);
+        let mut head = self.host.head(&request, peer);
         let body = request.into_body();
-        if asked.path.starts_with("/stand-in/") {
-            return Ok(control(self, &asked));
+        if covers("/stand-in", &head.path) {
+            return Ok(control::answer(self, &head, body).await);
         }
-        self.host.note(&mut asked);
+        self.host.note(&mut head);
         self.count(|counters| counters.requests += 1);
-        let answer = route(self, &asked, body).await?;
-        Ok(self.host.finish(&asked, answer))
+        if let Some(answer) = self.host.preflight(&head) {
+            return Ok(self.host.finish(&head, answer));
+        }
+        let answer = route(self, &head, body).await?;
+        Ok(self.host.finish(&head, answer))
     }
 }
 
-async fn route(portal: &PortalState, asked: &Asked, body: Incoming) -> io::Result<Answer> {
-    let form = portal.host.read(asked, body).await.form;
+async fn route(portal: &PortalState, head: &RequestHead, body: Incoming) -> io::Result<Answer> {
+    let form = portal.host.read(head, body).await.form;
     let form = &form;
-    match below_sharing(&asked.path).unwrap_or_default() {
+    match below_sharing(&head.path).unwrap_or_default() {
         "info" => Ok(info(portal)),
-        "generateToken" if Exchange::is_meant(asked, form) => {
+        "generateToken" if Exchange::is_meant(head, form) => {
             portal.count(|counters| counters.exchange_attempts += 1);
-            let exchange = Exchange {
-                portal,
-                asked,
-                form,
-            };
+            let exchange = Exchange { portal, head, form };
             portal.exchanges.serve(&exchange).await
         }
         "generateToken" => {
             let user = form.get("username").unwrap_or_default();
-            lock(&portal.tallies).count(user, |of_user| of_user.login_attempts += 1);
+            lock(&portal.user_counters).count(user, |of_user| of_user.login_attempts += 1);
             portal.count(|counters| counters.login_attempts += 1);
-            let login = Login {
-                portal,
-                asked,
-                form,
-            };
+            let login = Login { portal, head, form };
             portal.logins.serve(&login).await
         }
         "oauth2/token" => {
             portal.count(|counters| counters.oauth_attempts += 1);
-            let grant = Grant {
-                portal,
-                asked,
-                form,
-            };
+            let grant = Grant { portal, head, form };
             portal.grants.serve(&grant).await
         }
-        "oauth2/revokeToken" => Ok(oauth::revoke(portal, asked, form)),
+        "oauth2/revokeToken" => Ok(oauth::revoke(portal, head, form)),
         "oauth2/authorize" => {
             portal.count(|counters| counters.authorize_requests += 1);
             Ok(answer::html(pages::oauth_sign_in(CONTEXT)))
         }
         path => Ok(match Content::at(path) {
-            Some(content) => content.answer(portal, asked, form),
+            Some(content) => content.answer(portal, head, form),
             None => answer::not_found(),
         }),
     }
@@ -93,38 +85,5 @@ fn info(portal: &PortalState) -> Answer {
         reply::json(&info.portal_json())
     } else {
         answer::not_found()
-    }
-}
-
-/// The little API for a person with curl.
-fn control(portal: &PortalState, asked: &Asked) -> Answer {
-    match (asked.method.as_str(), asked.path.as_str()) {
-        ("POST", "/stand-in/revoke") => {
-            answer::json(&json!({ "revoked": lock(&portal.tokens).revoke_all() }))
-        }
-        ("GET", "/stand-in/counters") => {
-            let counters = *portal.counters.borrow();
-            answer::json(&json!({
-                "requests": counters.requests,
-                "infoRequests": counters.info_requests,
-                "loginAttempts": counters.login_attempts,
-                "logins": counters.logins,
-                "loginRefusals": counters.login_refusals,
-                "exchangeAttempts": counters.exchange_attempts,
-                "exchanges": counters.exchanges,
-                "exchangeRefusals": counters.exchange_refusals,
-                "oauthAttempts": counters.oauth_attempts,
-                "clientCredentials": counters.client_credentials,
-                "authorizationCodes": counters.authorization_codes,
-                "refreshes": counters.refreshes,
-                "refreshTokenExchanges": counters.refresh_token_exchanges,
-                "oauthRefusals": counters.oauth_refusals,
-                "revocations": counters.revocations,
-                "contentRequests": counters.content_requests,
-                "challenges": counters.challenges,
-                "liveTokens": lock(&portal.tokens).live(portal.host.clock.now()),
-            }))
-        }
-        _ => answer::not_found(),
     }
 }

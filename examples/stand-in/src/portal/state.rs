@@ -7,18 +7,19 @@ use http::Uri;
 use tokio::sync::watch;
 
 use crate::accounts::Accounts;
-use crate::asked::Asked;
 use crate::binding::{Binding, Caller};
-use crate::hatch::Hatch;
+use crate::gate::Gate;
 use crate::host::Host;
 use crate::info::Info;
+use crate::issuer::Issuer;
 use crate::portal::apps::{Apps, Refresh};
 use crate::portal::counters::PortalCounters;
 use crate::portal::keys::Keys;
 use crate::prefixes::covers;
+use crate::request_parts::RequestHead;
 use crate::state::{State, lock};
-use crate::tallies::Tallies;
 use crate::tokens::{Standing, Tokens};
+use crate::user_counters::CountersByUser;
 
 /// Where a portal's pages live.
 pub(crate) const CONTEXT: &str = "/portal";
@@ -40,14 +41,16 @@ pub(crate) struct PortalState {
     pub(crate) settings: Mutex<Settings>,
     pub(crate) info: Mutex<Info>,
     pub(crate) accounts: Mutex<Accounts>,
-    pub(crate) tallies: Mutex<Tallies>,
+    pub(crate) user_counters: Mutex<CountersByUser>,
     pub(crate) tokens: Mutex<Tokens>,
     pub(crate) apps: Mutex<Apps>,
     pub(crate) keys: Mutex<Keys>,
     pub(crate) counters: watch::Sender<PortalCounters>,
-    pub(crate) logins: Hatch,
-    pub(crate) exchanges: Hatch,
-    pub(crate) grants: Hatch,
+    pub(crate) logins: Issuer,
+    pub(crate) exchanges: Issuer,
+    pub(crate) grants: Issuer,
+    /// Gates that were closed from outside of the process.
+    pub(crate) gates: Mutex<Vec<Gate>>,
     pub(crate) servers: Mutex<Vec<Weak<State>>>,
 }
 
@@ -147,6 +150,6 @@ impl PortalState {
 }
 
 /// Whether one of `names` is in the query, where it ends up in logs.
-pub(crate) fn in_query(asked: &Asked, names: &[&str]) -> bool {
-    names.iter().any(|name| asked.query.get(name).is_some())
+pub(crate) fn in_query(head: &RequestHead, names: &[&str]) -> bool {
+    names.iter().any(|name| head.query.get(name).is_some())
 }

@@ -1,4 +1,4 @@
-//! What each user did, counted apart.
+//! Counters for each user: login attempts, logins, exchanges.
 
 use std::collections::HashMap;
 
@@ -18,9 +18,9 @@ pub struct UserCounters {
 
 /// The counters of all users.
 #[derive(Debug, Default)]
-pub(crate) struct Tallies(HashMap<String, UserCounters>);
+pub(crate) struct CountersByUser(HashMap<String, UserCounters>);
 
-impl Tallies {
+impl CountersByUser {
     pub(crate) fn of(&self, user: &str) -> UserCounters {
         self.0.get(user).copied().unwrap_or_default()
     }

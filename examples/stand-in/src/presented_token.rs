@@ -1,28 +1,28 @@
-//! The tokens a request presents: query, form, headers, cookie.
+//! The token that a request presents, in its query, form, headers or cookies.
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE};
 
-use crate::asked::{Asked, Pairs};
+use crate::request_parts::{Fields, RequestHead};
 
 const ESRI_AUTHORIZATION: &str = "x-esri-authorization";
 
-/// What a request presents. Of several tokens the first counts, in the order query, form, header, cookie.
+/// The token of a request. Of several tokens the first counts, in the order query, form, header, cookie.
 #[derive(Debug, Default)]
-pub(crate) struct Presented {
+pub(crate) struct PresentedToken {
     pub(crate) token: Option<String>,
     /// There were several, and they differ.
     pub(crate) conflicting: bool,
 }
 
-impl Presented {
-    pub(crate) fn find(asked: &Asked, form: &Pairs) -> Self {
+impl PresentedToken {
+    pub(crate) fn find(head: &RequestHead, form: &Fields) -> Self {
         let mut found: Vec<String> = Vec::new();
-        found.extend(asked.query.all("token").into_iter().map(str::to_owned));
+        found.extend(head.query.all("token").into_iter().map(str::to_owned));
         found.extend(form.all("token").into_iter().map(str::to_owned));
-        found.extend(bearers(&asked.headers, ESRI_AUTHORIZATION));
-        found.extend(bearers(&asked.headers, AUTHORIZATION.as_str()));
-        found.extend(cookies(&asked.headers));
+        found.extend(bearers(&head.headers, ESRI_AUTHORIZATION));
+        found.extend(bearers(&head.headers, AUTHORIZATION.as_str()));
+        found.extend(cookies(&head.headers));
         let conflicting = found.iter().any(|token| *token != found[0]);
         Self {
             token: found.into_iter().next(),

@@ -1,4 +1,4 @@
-//! What a request asks: its head in the terms handlers need, and its body as it arrived.
+//! The parts of a request: its head, its body, and the fields of its query or form.
 
 use std::net::IpAddr;
 
@@ -16,7 +16,7 @@ const KEPT: usize = 1024 * 1024;
 
 /// The head of a request.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct RequestHead {
     /// The number the journal knows the request by.
     pub(crate) number: u64,
     pub(crate) method: Method,
@@ -24,14 +24,20 @@ pub(crate) struct Asked {
     pub(crate) path: String,
     pub(crate) path_and_query: String,
     pub(crate) headers: HeaderMap,
-    pub(crate) query: Pairs,
+    pub(crate) query: Fields,
     /// The address it came from, as far as the server can see.
     pub(crate) from: IpAddr,
+    scheme: &'static str,
     authority: String,
 }
 
-impl Asked {
-    pub(crate) fn new(request: &Request<Incoming>, own_authority: &str, from: IpAddr) -> Self {
+impl RequestHead {
+    pub(crate) fn new(
+        request: &Request<Incoming>,
+        scheme: &'static str,
+        own_authority: &str,
+        from: IpAddr,
+    ) -> Self {
         let uri = request.uri();
         let authority = uri
             .authority()
@@ -47,15 +53,16 @@ impl Asked {
                 .path_and_query()
                 .map_or_else(|| uri.path().to_owned(), ToString::to_string),
             headers: request.headers().clone(),
-            query: Pairs::parse(uri.query().unwrap_or_default().as_bytes()),
+            query: Fields::parse(uri.query().unwrap_or_default().as_bytes()),
             from: from.to_canonical(),
+            scheme,
             authority: authority.to_owned(),
         }
     }
 
     /// The origin the caller thinks it talks to.
     pub(crate) fn origin(&self) -> String {
-        format!("http://{}", self.authority)
+        format!("{}://{}", self.scheme, self.authority)
     }
 
     /// The full URL asked for, query included.
@@ -92,11 +99,11 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Decoded name and value pairs of a query or a form.
+/// The decoded fields of a query or a form.
 #[derive(Debug, Default)]
-pub(crate) struct Pairs(Vec<(String, String)>);
+pub(crate) struct Fields(Vec<(String, String)>);
 
-impl Pairs {
+impl Fields {
     pub(crate) fn parse(bytes: &[u8]) -> Self {
         Self(form_urlencoded::parse(bytes).into_owned().collect())
     }
@@ -118,7 +125,7 @@ impl Pairs {
 
 /// The body of a request.
 #[derive(Debug)]
-pub(crate) struct Arrived {
+pub(crate) struct RequestBody {
     pub(crate) length: u64,
     pub(crate) digest: Digest,
     /// The body itself, if it is not too long to keep.
@@ -127,10 +134,10 @@ pub(crate) struct Arrived {
     /// False if the body broke off.
     pub(crate) complete: bool,
     /// The form in it, if it is one.
-    pub(crate) form: Pairs,
+    pub(crate) form: Fields,
 }
 
-impl Arrived {
+impl RequestBody {
     /// A body that was not read.
     pub(crate) fn unread() -> Self {
         Self {
@@ -139,38 +146,38 @@ impl Arrived {
             kept: Some(Bytes::new()),
             trailers: None,
             complete: true,
-            form: Pairs::default(),
+            form: Fields::default(),
         }
     }
 
     /// Reads a body to its end.
     pub(crate) async fn read(mut body: Incoming, is_form: bool) -> Self {
-        let mut arrived = Self::unread();
+        let mut read = Self::unread();
         let mut kept = BytesMut::new();
         while let Some(frame) = body.frame().await {
             let Ok(frame) = frame else {
-                arrived.complete = false;
+                read.complete = false;
                 break;
             };
             match frame.into_data() {
                 Ok(data) => {
-                    arrived.length += data.len() as u64;
-                    arrived.digest.update(&data);
-                    if kept.len() + data.len() <= KEPT && arrived.kept.is_some() {
+                    read.length += data.len() as u64;
+                    read.digest.update(&data);
+                    if kept.len() + data.len() <= KEPT && read.kept.is_some() {
                         kept.extend_from_slice(&data);
                     } else {
-                        arrived.kept = None;
+                        read.kept = None;
                     }
                 }
-                Err(frame) => arrived.trailers = frame.into_trailers().ok(),
+                Err(frame) => read.trailers = frame.into_trailers().ok(),
             }
         }
-        if arrived.kept.is_some() {
+        if read.kept.is_some() {
             if is_form {
-                arrived.form = Pairs::parse(&kept);
+                read.form = Fields::parse(&kept);
             }
-            arrived.kept = Some(kept.freeze());
+            read.kept = Some(kept.freeze());
         }
-        arrived
+        read
     }
 }

@@ -1,4 +1,4 @@
-//! The hatch through which a token service gives out tokens: gates hold it shut, faults spoil what comes out.
+//! The issuer of a token service: it answers each request for a token, holds it at a gate, or answers with a fault.
 
 use std::io;
 
@@ -16,31 +16,32 @@ use crate::pages;
 const MIB: usize = 1024 * 1024;
 const HUGE_MIB: u64 = 64;
 
-/// One request for a token, and what its service has to say to it.
-pub(crate) trait Maker {
+/// One request for a token, and the answers that its service has for it.
+pub(crate) trait TokenRequest {
     /// What the answer calls the token.
     const FIELD: &'static str = "token";
 
-    /// The answer when nothing is wrong with the service.
-    fn usual(&self) -> Answer;
+    /// The answer when no fault is set: a token, or a refusal of what was asked.
+    fn usual_answer(&self) -> Answer;
 
     /// The refusal, in the service's own words. Counts one.
-    fn refused(&self) -> Answer;
+    fn refusal(&self) -> Answer;
 
-    /// A token nobody takes. Counts as given out.
-    fn dead(&self) -> Answer;
+    /// A well-formed token that no service accepts. Counts as issued.
+    fn dead_token(&self) -> Answer;
 
     /// Counts a refusal in words that are not the service's own.
     fn count_refusal(&self);
 }
 
+/// Issues the tokens of one end point.
 #[derive(Debug)]
-pub(crate) struct Hatch {
+pub(crate) struct Issuer {
     pub(crate) fault: watch::Sender<Option<TokenFault>>,
     pub(crate) held: watch::Sender<usize>,
 }
 
-impl Default for Hatch {
+impl Default for Issuer {
     fn default() -> Self {
         Self {
             fault: watch::Sender::new(None),
@@ -49,40 +50,40 @@ impl Default for Hatch {
     }
 }
 
-impl Hatch {
+impl Issuer {
     /// Answers once no gate is closed, in the way of the fault that is set. An error breaks the connection off.
-    pub(crate) async fn serve<M: Maker + Sync>(&self, maker: &M) -> io::Result<Answer> {
+    pub(crate) async fn serve<M: TokenRequest + Sync>(&self, request: &M) -> io::Result<Answer> {
         gate::pass(&self.held).await;
         Ok(match self.past_hanging().await {
-            None => maker.usual(),
+            None => request.usual_answer(),
             Some(TokenFault::Slow(delay)) => {
                 tokio::time::sleep(delay).await;
-                maker.usual()
+                request.usual_answer()
             }
             Some(TokenFault::Mislabelled) => {
-                let mut answer = maker.usual();
+                let mut answer = request.usual_answer();
                 answer
                     .headers_mut()
                     .insert(CONTENT_TYPE, HeaderValue::from_static(HTML));
                 answer
             }
             Some(TokenFault::Huge) => {
-                let mut answer = maker.usual();
+                let mut answer = request.usual_answer();
                 let blank = Bytes::from(vec![b' '; MIB]);
                 *answer.body_mut() = body::scripted([Step::Repeat(blank, HUGE_MIB)]);
                 answer
             }
             Some(TokenFault::Reset) => return Err(io::ErrorKind::ConnectionReset.into()),
-            Some(TokenFault::Refuse) => maker.refused(),
+            Some(TokenFault::Refuse) => request.refusal(),
             Some(TokenFault::PortalRefuse) => {
-                maker.count_refusal();
+                request.count_refusal();
                 let details = Value::from(vec!["Invalid username or password."]);
                 answer::bytes(
                     JSON,
                     answer::error_text(400, "Unable to generate token.", &details),
                 )
             }
-            Some(TokenFault::DeadToken) => maker.dead(),
+            Some(TokenFault::DeadToken) => request.dead_token(),
             Some(fault) => broken(fault, M::FIELD),
         })
     }

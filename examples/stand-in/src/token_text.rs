@@ -1,4 +1,4 @@
-//! Texts for tokens: the real alphabet, real lengths, never the same twice.
+//! Random texts for tokens: the real alphabet, real lengths, never the same twice.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -8,12 +8,12 @@ const LENGTHS: [usize; 3] = [64, 128, 160];
 
 /// Where new texts come from.
 #[derive(Debug, Default)]
-pub(crate) struct Texts {
+pub(crate) struct TokenTexts {
     random: RandomState,
     count: u64,
 }
 
-impl Texts {
+impl TokenTexts {
     /// A token: one of the real lengths, and none, one or two full stops at its end.
     pub(crate) fn token(&mut self) -> String {
         let index = usize::try_from(self.count + 1).unwrap_or_default();
