@@ -46,6 +46,8 @@ pub struct ResponseBody<R: Body> {
     more: Option<Box<More<R::Data, R::Error>>>,
     /// The inner body gave its last frame or an error to the look: it is not polled again.
     ended: bool,
+    /// Nothing is held, and the inner body has not ended: one question for each frame in place of three.
+    passes: bool,
     outcome: AuthOutcome,
     /// What the request was signed with: trailers must not repeat it.
     token: Option<Arc<Token>>,
@@ -72,6 +74,7 @@ impl<R: Body> ResponseBody<R> {
             first: None,
             more: None,
             ended: false,
+            passes: true,
             outcome: AuthOutcome::default(),
             token: None,
         }
@@ -104,7 +107,7 @@ impl<R: Body> ResponseBody<R> {
     ///
     /// The body, whole, where frames are held that the inner body no longer has.
     pub fn into_inner(self) -> Result<R, Self> {
-        if self.holds_nothing() && !self.ended {
+        if self.passes {
             Ok(self.inner)
         } else {
             Err(self)
@@ -125,6 +128,7 @@ impl<R: Body> ResponseBody<R> {
     }
 
     fn hold(&mut self, hint: SizeHint, frame: Frame<R::Data>) {
+        self.passes = false;
         let item = if self.holds_nothing() {
             match frame.into_data() {
                 Ok(item) => {
@@ -143,10 +147,21 @@ impl<R: Body> ResponseBody<R> {
     #[inline(never)]
     fn poll_held(&mut self) -> FramePoll<R> {
         let mut next = self.next_held();
-        if let (Some(Ok(frame)), Some(token)) = (&mut next, &self.token) {
-            clean_frame(frame, token);
+        self.passes = self.holds_nothing() && !self.ended;
+        if let Some(Ok(frame)) = &mut next {
+            if frame.is_trailers() {
+                self.clean(frame);
+            }
         }
         Poll::Ready(next)
+    }
+
+    /// Takes the token that the request was signed with out of trailers.
+    #[cold]
+    fn clean(&self, frame: &mut Frame<R::Data>) {
+        if let (Some(trailers), Some(token)) = (frame.trailers_mut(), &self.token) {
+            clean_trailers(trailers, token);
+        }
     }
 
     fn next_held(&mut self) -> Option<Result<Frame<R::Data>, R::Error>> {
@@ -162,13 +177,6 @@ impl<R: Body> ResponseBody<R> {
             self.more = None;
         }
         next
-    }
-}
-
-/// Takes the token that the request was signed with out of trailers.
-fn clean_frame<D>(frame: &mut Frame<D>, token: &Token) {
-    if let Some(trailers) = frame.trailers_mut() {
-        clean_trailers(trailers, token);
     }
 }
 
@@ -192,6 +200,7 @@ impl Peek {
         match Pin::new(&mut body.inner).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                 Ok(item) if glance.is_clean(item.chunk()) => {
+                    body.passes = false;
                     body.first = Some(Held { hint, item });
                     None
                 }
@@ -277,11 +286,13 @@ impl Peek {
                 }
             }
             Some(Err(error)) => {
+                body.passes = false;
                 body.ended = true;
                 body.more().error = Some(Held { hint, item: error });
                 return Some(Verdict::More);
             }
             None => {
+                body.passes = false;
                 body.ended = true;
                 self.detector.finish()
             }
@@ -323,14 +334,14 @@ impl<R: Body + Unpin> Body for ResponseBody<R> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
         let this = &mut *self;
-        if !this.holds_nothing() || this.ended {
+        if !this.passes {
             return this.poll_held();
         }
         // Changed where it stands: moving a frame costs more than all else.
         let mut polled = Pin::new(&mut this.inner).poll_frame(context);
-        if let (Poll::Ready(Some(Ok(frame))), Some(token)) = (&mut polled, &this.token) {
+        if let Poll::Ready(Some(Ok(frame))) = &mut polled {
             if frame.is_trailers() {
-                clean_frame(frame, token);
+                this.clean(frame);
             }
         }
         polled
@@ -344,6 +355,9 @@ impl<R: Body + Unpin> Body for ResponseBody<R> {
     /// what is held would not do: a body of unknown length that is known to be over has an exact one, and trailers
     /// have no place behind the `Content-Length` made of it.
     fn size_hint(&self) -> SizeHint {
+        if self.passes {
+            return self.inner.size_hint();
+        }
         if let Some(first) = &self.first {
             return first.hint;
         }
