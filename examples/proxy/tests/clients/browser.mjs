@@ -24,6 +24,7 @@ const browser = await chromium.launch({
 });
 try {
   const page = await browser.newPage();
+  page.setDefaultTimeout(120_000);
   page.on('dialog', (dialog) => {
     found.prompts.push(dialog.message());
     return dialog.dismiss();
