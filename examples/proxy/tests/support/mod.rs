@@ -229,9 +229,13 @@ impl Proxy {
         self.log.borrow().clone()
     }
 
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// Sends the process a signal: `TERM`, `INT`.
     pub(crate) async fn signal(&self, name: &str) {
-        let pid = self.child.id().unwrap().to_string();
+        let pid = self.process_id().to_string();
         let sent = Command::new("kill")
             .args(["-s", name, &pid])
             .status()
@@ -332,13 +336,20 @@ pub(crate) fn metric(metrics: &str, name: &str) -> u64 {
 }
 
 pub(crate) fn http1() -> Client<HttpConnector, Full<Bytes>> {
-    Client::builder(TokioExecutor::new()).build_http()
+    Client::builder(TokioExecutor::new()).build(connector())
 }
 
 pub(crate) fn http2() -> Client<HttpConnector, Full<Bytes>> {
     Client::builder(TokioExecutor::new())
         .http2_only(true)
-        .build_http()
+        .build(connector())
+}
+
+/// Small frames do not wait for the other side's acknowledgement.
+fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector
 }
 
 /// The token of a request as it arrived, in its query.
