@@ -3,11 +3,8 @@
 //! Ignored by a plain `cargo test`, because it needs Node.js and Koop: `cd tests/koop && npm ci`, then
 //! `cargo test --test koop -- --ignored`. `KOOP_DIR` names the folder where it is not `tests/koop`.
 
-use std::{
-    env,
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-};
+#[path = "koop/server.rs"]
+mod server;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -17,58 +14,26 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use server::{Koop, PASSWORD, USER};
 use tower::{Layer, ServiceExt};
 use tower_arcgis_auth::{
     ArcgisAuth, ArcgisAuthLayer, AuthOutcome, Challenge, Credential, ReplayBody, Site, SkipReason,
     TokenPlacement,
 };
 
-const USER: &str = "surveyor";
-const PASSWORD: &str = "let me in & out = 100% +1";
 const TREES: &str = "arcgis/rest/services/trees/FeatureServer/0/query";
 const COUNT: &str = "where=1%3D1&returnCountOnly=true&f=json";
 
-/// A Koop of this test's own. It ends with its standard input, so with the test however that ends.
-struct Koop {
-    process: Child,
-    url: String,
+fn start_koop() -> Koop {
+    Koop::start(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/koop"))
 }
 
-impl Koop {
-    fn start() -> Self {
-        let folder = env::var("KOOP_DIR")
-            .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/koop").to_owned());
-        let mut process = Command::new("node")
-            .args(["server.cjs", "0"])
-            .current_dir(&folder)
-            .env("KOOP_EXIT_WITH_STDIN", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("Koop needs Node.js; install it, or leave this test ignored");
-        let output = BufReader::new(process.stdout.take().unwrap());
-        let url = output
-            .lines()
-            .map_while(Result::ok)
-            .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned))
-            .expect("Koop ended before it listened; run `npm ci` in tests/koop");
-        Self { process, url }
-    }
-
-    fn site(&self, password: &str) -> Site {
-        Site::new(format!("{}/arcgis", self.url)).credential(Credential::user(USER, password))
-    }
-
-    fn trees(&self, query: &str) -> String {
-        format!("{}/{TREES}?{query}", self.url)
-    }
+fn site(koop: &Koop, password: &str) -> Site {
+    Site::new(format!("{}/arcgis", koop.url)).credential(Credential::user(USER, password))
 }
 
-impl Drop for Koop {
-    fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        self.process.wait().expect("Koop ends with its input");
-    }
+fn trees(koop: &Koop, query: &str) -> String {
+    format!("{}/{TREES}?{query}", koop.url)
 }
 
 type Http = Client<HttpConnector, ReplayBody<Full<Bytes>>>;
@@ -89,30 +54,18 @@ async fn get(service: &ArcgisAuth<Http>, url: String) -> (AuthOutcome, String) {
     send(service, Request::get(url).body(Full::default()).unwrap()).await
 }
 
-async fn private(koop: &Koop, method: &str, path: &str) -> serde_json::Value {
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let request = Request::builder()
-        .method(method)
-        .uri(format!("{}/koop-test/{path}", koop.url))
-        .body(Full::<Bytes>::default())
-        .unwrap();
-    let body = client.request(request).await.unwrap().into_body();
-    let body = body.collect().await.unwrap().to_bytes();
-    serde_json::from_slice(&body).unwrap_or_default()
-}
-
 #[tokio::test]
 #[ignore = "needs Koop from npm"]
 async fn koop_answers_gets_and_posts_of_people_without_a_token() {
-    let koop = Koop::start();
-    let service = over(koop.site(PASSWORD));
+    let koop = start_koop();
+    let service = over(site(&koop, PASSWORD));
 
-    let (outcome, body) = get(&service, koop.trees(COUNT)).await;
+    let (outcome, body) = get(&service, trees(&koop, COUNT)).await;
     assert_eq!(body, r#"{"count":5}"#, "{outcome}");
     assert_eq!(outcome.challenge(), Some(Challenge::TokenRequired));
     assert!(outcome.resent());
 
-    let form = Request::post(koop.trees("").trim_end_matches('?'))
+    let form = Request::post(trees(&koop, "").trim_end_matches('?'))
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(Full::new(Bytes::from(COUNT)))
         .unwrap();
@@ -120,7 +73,7 @@ async fn koop_answers_gets_and_posts_of_people_without_a_token() {
     assert_eq!(body, r#"{"count":5}"#, "{outcome}");
     assert!(!outcome.resent());
 
-    let stats = private(&koop, "GET", "stats").await;
+    let stats = koop.stats().await;
     assert_eq!(stats["generateToken"], 1, "{stats}");
     assert_eq!(stats["passwordInUrl"], 0, "{stats}");
 }
@@ -128,31 +81,31 @@ async fn koop_answers_gets_and_posts_of_people_without_a_token() {
 #[tokio::test]
 #[ignore = "needs Koop from npm"]
 async fn a_thousand_requests_cost_koop_one_login_before_and_after_all_tokens_die() {
-    let koop = Koop::start();
-    let service = over(koop.site(PASSWORD));
+    let koop = start_koop();
+    let service = over(site(&koop, PASSWORD));
     for logins in [1, 2] {
-        let answers = join_all((0..1000).map(|_| get(&service, koop.trees(COUNT)))).await;
+        let answers = join_all((0..1000).map(|_| get(&service, trees(&koop, COUNT)))).await;
         for (outcome, body) in answers {
             assert_eq!(body, r#"{"count":5}"#, "{outcome}");
         }
-        let stats = private(&koop, "GET", "stats").await;
+        let stats = koop.stats().await;
         assert_eq!(stats["generateToken"], logins, "{stats}");
-        private(&koop, "POST", "rotate").await;
+        koop.tell("rotate").await;
     }
 }
 
 #[tokio::test]
 #[ignore = "needs Koop from npm"]
 async fn features_in_every_format_pass_as_koop_sends_them() {
-    let koop = Koop::start();
-    let service = over(koop.site(PASSWORD));
+    let koop = start_koop();
+    let service = over(site(&koop, PASSWORD));
     for (format, contains) in [
         ("json", "\"features\""),
         ("pjson", "\"features\""),
         ("geojson", "FeatureCollection"),
         ("json&callback=cb", "cb("),
     ] {
-        let (outcome, body) = get(&service, koop.trees(&format!("where=1%3D1&f={format}"))).await;
+        let (outcome, body) = get(&service, trees(&koop, &format!("where=1%3D1&f={format}"))).await;
         assert!(
             outcome.returned_challenge().is_none(),
             "{format}: {outcome}"
@@ -164,17 +117,17 @@ async fn features_in_every_format_pass_as_koop_sends_them() {
 #[tokio::test]
 #[ignore = "needs Koop from npm"]
 async fn koops_refusal_of_a_password_is_a_refusal_and_tried_once() {
-    let koop = Koop::start();
-    let service = over(koop.site("wrong"));
+    let koop = start_koop();
+    let service = over(site(&koop, "wrong"));
     for _ in 0..5 {
-        let (outcome, body) = get(&service, koop.trees(COUNT)).await;
+        let (outcome, body) = get(&service, trees(&koop, COUNT)).await;
         assert!(
             matches!(outcome.skip_reason(), Some(SkipReason::LoginRefused(_))),
             "{outcome}"
         );
         assert!(body.contains("499"), "{body}");
     }
-    let stats = private(&koop, "GET", "stats").await;
+    let stats = koop.stats().await;
     assert_eq!(stats["generateToken"], 1, "{stats}");
 }
 
@@ -182,12 +135,12 @@ async fn koops_refusal_of_a_password_is_a_refusal_and_tried_once() {
 #[tokio::test]
 #[ignore = "needs Koop from npm"]
 async fn a_placement_koop_does_not_read_ends_in_its_own_challenge() {
-    let koop = Koop::start();
-    let service = over(koop.site(PASSWORD).placement(TokenPlacement::EsriHeader));
-    let (outcome, _) = get(&service, koop.trees(COUNT)).await;
+    let koop = start_koop();
+    let service = over(site(&koop, PASSWORD).placement(TokenPlacement::EsriHeader));
+    let (outcome, _) = get(&service, trees(&koop, COUNT)).await;
     assert!(outcome.resent());
     assert!(outcome.returned_challenge().is_some());
-    let (outcome, _) = get(&service, koop.trees(COUNT)).await;
+    let (outcome, _) = get(&service, trees(&koop, COUNT)).await;
     assert!(!outcome.resent());
     assert!(matches!(
         outcome.skip_reason(),

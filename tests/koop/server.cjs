@@ -12,6 +12,7 @@
 //
 // Beside Koop itself, for tests:
 // POST /koop-test/rotate  sign with another secret from now on: all tokens given out so far are dead
+// POST /koop-test/rotate-every/N  from now on do so after every N queries; 0 ends it
 // GET  /koop-test/stats   what was asked so far, as JSON
 'use strict';
 
@@ -88,11 +89,31 @@ function count(request) {
   }
 }
 
+let rotateEvery = 0;
+let queriesUntilRotation = 0;
+
+function rotate() {
+  setUp(random());
+  stats.rotations += 1;
+}
+
+function rotateIfDue(request) {
+  if (rotateEvery === 0 || !request.url.split('?')[0].endsWith('/query')) return;
+  if (queriesUntilRotation === 0) {
+    rotate();
+    queriesUntilRotation = rotateEvery;
+  }
+  queriesUntilRotation -= 1;
+}
+
 function ownPath(request, response) {
   const asked = `${request.method} ${request.url}`;
   if (asked === 'POST /koop-test/rotate') {
-    setUp(random());
-    stats.rotations += 1;
+    rotate();
+    response.writeHead(204).end();
+  } else if (/^POST \/koop-test\/rotate-every\/\d+$/.test(asked)) {
+    rotateEvery = Number(asked.split('/').at(-1));
+    queriesUntilRotation = rotateEvery;
     response.writeHead(204).end();
   } else if (asked === 'GET /koop-test/stats') {
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(stats));
@@ -107,6 +128,7 @@ const server = http.createServer((request, response) => {
     ownPath(request, response);
   } else {
     count(request);
+    rotateIfDue(request);
     koop.server(request, response);
   }
 });

@@ -11,17 +11,6 @@ use http_body_util::Full;
 use support::{ECHO, File, Got, PARCELS, Proxy, http1, tokens};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-/// The address that the log names.
-async fn admin_of(proxy: &mut Proxy) -> SocketAddr {
-    proxy
-        .wait_for_log("/healthz, /readyz and /metrics are served")
-        .await;
-    let log = proxy.log();
-    let line = log.lines().find(|line| line.contains("/healthz")).unwrap();
-    let address = line.split("address=").nth(1).unwrap();
-    address.split_whitespace().next().unwrap().parse().unwrap()
-}
-
 async fn get(admin: SocketAddr, path: &str) -> Got {
     let request = Request::get(format!("http://{admin}{path}"));
     let request = request.body(Full::<Bytes>::default()).unwrap();
@@ -36,7 +25,7 @@ fn text(got: &Got) -> String {
 async fn a_proxy_says_whether_it_can_log_in() {
     let arcgis = StandIn::start().await.unwrap();
     let mut proxy = Proxy::before(&arcgis, &["--admin-listen", "127.0.0.1:0"]).await;
-    let admin = admin_of(&mut proxy).await;
+    let admin = proxy.admin().await;
     assert_eq!(text(&get(admin, "/healthz").await), "ok\n");
     let ready = get(admin, "/readyz").await;
     assert_eq!(
@@ -68,7 +57,7 @@ async fn a_proxy_says_whether_it_can_log_in() {
 async fn what_is_counted_has_no_secret_in_it() {
     let arcgis = StandIn::start().await.unwrap();
     let mut proxy = Proxy::before(&arcgis, &["--admin-listen", "127.0.0.1:0"]).await;
-    let admin = admin_of(&mut proxy).await;
+    let admin = proxy.admin().await;
     for _ in 0..3 {
         assert!(proxy.get(PARCELS).await.is_the_service());
     }

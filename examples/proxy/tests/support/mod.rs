@@ -205,14 +205,37 @@ impl Proxy {
         assert!(log.is_ok(), "the proxy ended without saying {words:?}");
     }
 
+    /// The address of `--admin-listen`, as the log names it.
+    pub(crate) async fn admin(&mut self) -> SocketAddr {
+        self.wait_for_log("/healthz, /readyz and /metrics are served")
+            .await;
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains("/healthz")).unwrap();
+        let address = line.split("address=").nth(1).unwrap();
+        address.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// What it counts, for Prometheus. Needs `--admin-listen`.
+    pub(crate) async fn metrics(&mut self) -> String {
+        let admin = self.admin().await;
+        let request = Request::get(format!("http://{admin}/metrics"));
+        let request = request.body(Full::<Bytes>::default()).unwrap();
+        let got = Got::from(http1().request(request).await.unwrap()).await;
+        String::from_utf8(got.body.to_vec()).unwrap()
+    }
+
     /// What the log says so far.
     pub(crate) fn log(&self) -> String {
         self.log.borrow().clone()
     }
 
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// Sends the process a signal: `TERM`, `INT`.
     pub(crate) async fn signal(&self, name: &str) {
-        let pid = self.child.id().unwrap().to_string();
+        let pid = self.process_id().to_string();
         let sent = Command::new("kill")
             .args(["-s", name, &pid])
             .status()
@@ -301,14 +324,32 @@ impl Got {
     }
 }
 
+/// The sum of a counter or gauge over all its labels; 0 if it is not there.
+pub(crate) fn metric(metrics: &str, name: &str) -> u64 {
+    metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix(name))
+        .filter(|rest| rest.starts_with([' ', '{']))
+        .filter_map(|rest| rest.rsplit(' ').next())
+        .map(|value| value.parse::<u64>().unwrap())
+        .sum()
+}
+
 pub(crate) fn http1() -> Client<HttpConnector, Full<Bytes>> {
-    Client::builder(TokioExecutor::new()).build_http()
+    Client::builder(TokioExecutor::new()).build(connector())
 }
 
 pub(crate) fn http2() -> Client<HttpConnector, Full<Bytes>> {
     Client::builder(TokioExecutor::new())
         .http2_only(true)
-        .build_http()
+        .build(connector())
+}
+
+/// Small frames do not wait for the other side's acknowledgement.
+fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector
 }
 
 /// The token of a request as it arrived, in its query.
@@ -345,10 +386,14 @@ impl Parrot {
         let (hear, heard) = tokio::sync::mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let head = read_head(&mut stream).await;
-                // The test may be over.
-                let _ = hear.send(head);
-                let _ = stream.write_all(answer.as_bytes()).await;
+                let hear = hear.clone();
+                // Browsers open connections that they may never use.
+                tokio::spawn(async move {
+                    let head = read_head(&mut stream).await;
+                    // The test may be over.
+                    let _ = hear.send(head);
+                    let _ = stream.write_all(answer.as_bytes()).await;
+                });
             }
         });
         Self { address, heard }
