@@ -42,6 +42,7 @@ use std::{
 };
 
 use clap::error::ErrorKind;
+use mimalloc::MiMalloc;
 use tokio::runtime::{self, Runtime};
 
 use crate::{
@@ -52,6 +53,9 @@ use crate::{
     served::{Many, One, Served},
     upstream::{Clients, Environment},
 };
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = Arguments::read();

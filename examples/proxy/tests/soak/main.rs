@@ -91,9 +91,6 @@ async fn nothing_goes_wrong_and_nothing_grows_under_load_for_minutes() {
     let variables = [
         ("ARCGIS_PASSWORD", arcgis_stand_in::PASSWORD),
         ("RUST_LOG", "info"),
-        // The GNU C library's allocator gives large buffers back at once, so that resident memory says what is in use.
-        ("MALLOC_ARENA_MAX", "1"),
-        ("MALLOC_MMAP_THRESHOLD_", "65536"),
     ];
     let mut proxy = Proxy::start(&options, &variables).await;
     assert!(proxy.get(PARCELS).await.is_the_service());
