@@ -110,6 +110,7 @@ mod challenge;
 mod credential;
 mod error;
 mod exchange;
+mod failure;
 mod future;
 mod guard;
 mod handle;
@@ -151,6 +152,10 @@ pub use self::{
     challenge::{Challenge, RequestFacts, Verdict, detect},
     credential::{Credential, Fingerprint, Secret},
     error::{BoxError, ConfigError, TokenError},
+    failure::{
+        AuthFailure, FailureAsError, FailureAsErrorFuture, FailureAsErrorLayer, FailureAsStatus,
+        FailureAsStatusFuture, FailureAsStatusLayer,
+    },
     future::ResponseFuture,
     guard::{LockoutGuard, LoginAttempt},
     handle::{ArcgisAuthHandle, Counters, SiteHandle},

@@ -230,7 +230,8 @@ impl dyn DynTokenSource + '_ {
                 Err(TokenError::fault(format!(
                     "the login did not end within {} seconds; check that the token service answers",
                     limit.as_secs()
-                )))
+                ))
+                .timed_out())
             })
     }
 }
