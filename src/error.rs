@@ -230,7 +230,7 @@ impl Error for TokenError {
 /// let error = ArcgisAuthLayer::try_new(Site::new("gis.example.com/arcgis")).unwrap_err();
 /// assert!(error.to_string().contains("gis.example.com/arcgis"));
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     message: String,
 }

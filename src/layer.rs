@@ -236,8 +236,9 @@ impl ArcgisAuthLayerBuilder {
     ///
     /// # Errors
     ///
-    /// Where a setting cannot work: an invalid root, referer, portal or token URL, one root twice, identity settings without
-    /// an `identity_fn`, no client to log in with. Nothing is sent: the first challenge shows whether a credential is right.
+    /// Where a setting cannot work: no site, an invalid root, referer, portal or token URL, one root twice, an empty user name
+    /// or password, a credential beside a token source, identity settings without an `identity_fn`, a `login_timeout` of
+    /// zero, no client to log in with. Nothing is sent: the first challenge shows whether a credential is right.
     pub fn build(self) -> Result<ArcgisAuthLayer, ConfigError> {
         let Self {
             sites,
@@ -248,6 +249,16 @@ impl ArcgisAuthLayerBuilder {
             lockout_guard,
             outcome_in_every_response,
         } = self;
+        if sites.is_empty() && default_site.is_none() {
+            return Err(ConfigError::new(
+                "the layer has no site, and would do nothing; add one with `add_site` or `default_site`",
+            ));
+        }
+        if login_timeout.is_zero() {
+            return Err(ConfigError::new(
+                "the `login_timeout` is zero, and no login can be made in that; give it a second at least",
+            ));
+        }
         let mut roots: Vec<(Root, Sessions)> = Vec::new();
         let mut known = Vec::new();
         let mut default_roots = Vec::new();

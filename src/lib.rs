@@ -124,6 +124,8 @@ pub mod metrics;
 mod metrics;
 mod outcome;
 mod report;
+#[cfg(feature = "reqwest")]
+mod reqwest_client;
 mod resend;
 mod resolve;
 mod routes;
@@ -141,6 +143,8 @@ mod waiting;
 
 #[cfg(feature = "sign-in")]
 pub use self::login::{SignIn, SignedIn};
+#[cfg(feature = "reqwest")]
+pub use self::reqwest_client::{ReqwestClient, ReqwestFuture, ReqwestService};
 #[cfg(feature = "redis")]
 pub use self::shared_cache::RedisTokenCache;
 #[cfg(feature = "shared-cache")]
@@ -173,8 +177,8 @@ pub use self::{
     sign::{CallerToken, TokenPlacement},
     site::Site,
     token::{
-        IssuedToken, OrElse, SignOut, Token, TokenBinding, TokenReason, TokenRequest, TokenSource,
-        TokenSourceFn, token_source_fn,
+        BoxTokenSource, IssuedToken, OrElse, SignOut, Token, TokenBinding, TokenReason,
+        TokenRequest, TokenSource, TokenSourceFn, token_source_fn,
     },
     url::{EndPoint, PathPrefix},
 };

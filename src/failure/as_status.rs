@@ -36,7 +36,7 @@ impl<S> Layer<S> for FailureAsStatusLayer {
     type Service = FailureAsStatus<S>;
 
     fn layer(&self, inner: S) -> FailureAsStatus<S> {
-        FailureAsStatus { inner }
+        FailureAsStatus::new(inner)
     }
 }
 
@@ -47,6 +47,10 @@ pub struct FailureAsStatus<S> {
 }
 
 impl<S> FailureAsStatus<S> {
+    pub(crate) fn new(inner: S) -> Self {
+        Self { inner }
+    }
+
     /// The inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner

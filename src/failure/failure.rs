@@ -180,6 +180,26 @@ fn until_next_try(error: &TokenError) -> Option<Duration> {
     Some(at.saturating_duration_since(Instant::now()))
 }
 
+/// [`to_response`](AuthFailure::to_response), for handlers that fail with it.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use tower_arcgis_auth::{AuthFailure, AuthOutcome};
+///
+/// async fn roads() -> Result<String, AuthFailure> {
+///     let outcome = AuthOutcome::default(); // of the answer to a request of yours
+///     AuthFailure::of(&outcome).map_or(Ok("roads".to_owned()), Err)
+/// }
+/// let app: Router = Router::new().route("/roads", get(roads));
+/// # drop(app);
+/// ```
+#[cfg(feature = "axum")]
+impl axum_core::response::IntoResponse for AuthFailure {
+    fn into_response(self) -> axum_core::response::Response {
+        self.to_response().map(axum_core::body::Body::from)
+    }
+}
+
 impl fmt::Display for AuthFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the server asks for a login ({})", self.challenge)?;
