@@ -294,16 +294,23 @@ async fn an_unsigned_answer_that_comes_in_pieces_is_looked_at_and_handed_on_whol
 async fn a_callers_own_token_and_arcgis_own_end_points_are_the_callers_matter() {
     let source = TokenService::new();
     let upstream = Upstream::saying(INVALID);
-    let layer = layer_of(site(&source));
-    for uri in [
-        format!("{ROADS}&token=own"),
-        format!("{ROOT}/tokens/generateToken"),
-    ] {
-        let got = ask(&layer, &upstream, get(&uri)).await;
-        assert_eq!(
-            (got.status.as_u16(), &got.body[..]),
-            (200, INVALID.as_bytes())
-        );
+    for layer in [layer_of(site(&source)), layer_of(Site::new(ROOT))] {
+        for uri in [
+            format!("{ROADS}&token=own"),
+            format!("{ROOT}/tokens/generateToken"),
+            format!("{ROOT}/rest/login"),
+        ] {
+            let got = ask(&layer, &upstream, get(&uri)).await;
+            assert_eq!(
+                (got.status.as_u16(), &got.body[..]),
+                (200, INVALID.as_bytes())
+            );
+        }
+        let mut request = get(ROADS);
+        let own = HeaderValue::from_static("Bearer own");
+        request.headers_mut().insert("x-esri-authorization", own);
+        let got = ask(&layer, &upstream, request).await;
+        assert_eq!(got.status, StatusCode::OK);
     }
 }
 
