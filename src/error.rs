@@ -46,6 +46,8 @@ struct TokenErrorInner {
     remembered_until: Option<Instant>,
     is_only_here: bool,
     is_withheld: bool,
+    has_timed_out: bool,
+    tried_again_at: Option<Instant>,
     message: Cow<'static, str>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -83,6 +85,8 @@ impl TokenError {
                 remembered_until: None,
                 is_only_here: false,
                 is_withheld: false,
+                has_timed_out: false,
+                tried_again_at: None,
                 message,
                 source: None,
             }),
@@ -138,6 +142,28 @@ impl TokenError {
     #[cfg(feature = "metrics")]
     pub(crate) fn is_withheld(&self) -> bool {
         self.inner.is_withheld
+    }
+
+    /// The same fault, of a login that was given up because it took too long.
+    pub(crate) fn timed_out(mut self) -> Self {
+        Arc::make_mut(&mut self.inner).has_timed_out = true;
+        self
+    }
+
+    /// Whether the token service gave no wrong answer: it was not asked, or has not answered yet.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.inner.is_withheld || self.inner.has_timed_out || self.next_try().is_some()
+    }
+
+    /// The same fault, of a login that is not made again before `at`.
+    pub(crate) fn tried_again_at(mut self, at: Instant) -> Self {
+        Arc::make_mut(&mut self.inner).tried_again_at = Some(at);
+        self
+    }
+
+    /// When the login is made again, where it is not made before that.
+    pub(crate) fn next_try(&self) -> Option<Instant> {
+        self.inner.tried_again_at
     }
 
     /// The same error with its cause. The cause is printed by error reporters: it must hold no secret either.
@@ -204,7 +230,7 @@ impl Error for TokenError {
 /// let error = ArcgisAuthLayer::try_new(Site::new("gis.example.com/arcgis")).unwrap_err();
 /// assert!(error.to_string().contains("gis.example.com/arcgis"));
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     message: String,
 }

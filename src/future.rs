@@ -474,9 +474,10 @@ fn tell_skip_reason<R: Body>(response: &mut Response<ResponseBody<R>>, reason: S
 }
 
 fn too_late() -> SkipReason {
-    SkipReason::LoginFailed(TokenError::fault(
+    let error = TokenError::fault(
         "the login took longer than `login_timeout`; it goes on for the requests to come",
-    ))
+    );
+    SkipReason::LoginFailed(error.timed_out())
 }
 
 /// Polled after it was ready, which the contract of `Future` forbids.

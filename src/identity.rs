@@ -1,6 +1,6 @@
 //! Who a request is made for, where a site has a token for each of its callers.
 
-use std::{fmt, sync::Arc};
+use std::{convert::Infallible, fmt, str::FromStr, sync::Arc};
 
 /// Who a request is made for: a user name, a session, a tenant, whatever tells your callers apart.
 ///
@@ -12,7 +12,9 @@ use std::{fmt, sync::Arc};
 ///
 /// let caller = Identity::from("alice");
 /// assert_eq!(caller.as_str(), "alice");
+/// assert_eq!(caller, "alice".parse()?);
 /// assert!(!format!("{caller:?}").contains("alice"));
+/// # Ok::<(), std::convert::Infallible>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Identity(Arc<str>);
@@ -39,6 +41,15 @@ impl From<String> for Identity {
 impl From<Arc<str>> for Identity {
     fn from(name: Arc<str>) -> Self {
         Self(name)
+    }
+}
+
+/// Any text is an identity.
+impl FromStr for Identity {
+    type Err = Infallible;
+
+    fn from_str(name: &str) -> Result<Self, Infallible> {
+        Ok(name.into())
     }
 }
 

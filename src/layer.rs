@@ -2,11 +2,12 @@
 
 use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
-use tower_layer::Layer;
+use tower_layer::{Layer, Stack};
 
 use crate::{
     error::ConfigError,
     exchange::ExchangeSettings,
+    failure::{FailureAsErrorLayer, FailureAsStatusLayer},
     guard::LockoutGuard,
     handle::{ArcgisAuthHandle, KnownSite, Shared},
     login::{Portals, TokenClient},
@@ -72,6 +73,77 @@ impl ArcgisAuthLayer {
     /// A handle on the layer's sites and tokens, and those of all services it makes.
     pub fn handle(&self) -> ArcgisAuthHandle {
         ArcgisAuthHandle::new(Arc::clone(&self.shared))
+    }
+
+    /// This layer, whose challenges that could not be answered become a status: 401, 403, 502 or 503, with ArcGIS's JSON
+    /// error body ([`AuthFailure`](crate::AuthFailure) says which is which). By default a challenge goes up as the server
+    /// sent it, mostly with 200.
+    ///
+    /// Answers to requests that were not signed for want of a credential or an identity are looked at as well. Those to a
+    /// caller's own token, and of ArcGIS's own end points, are not.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http::{Request, Response, StatusCode};
+    /// use http_body_util::{BodyExt, Full};
+    /// use tower::{Layer, ServiceExt};
+    /// use tower_arcgis_auth::{ArcgisAuthLayer, ReplayBody, Site, TokenError, token_source_fn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = tower::service_fn(|_: Request<ReplayBody<Full<Bytes>>>| async {
+    ///     let challenge = r#"{"error":{"code":499,"message":"Token Required","details":[]}}"#;
+    ///     Ok::<_, std::io::Error>(Response::new(Full::new(Bytes::from(challenge))))
+    /// });
+    /// let site = Site::new("https://gis.example.com/arcgis")
+    ///     .token_source(token_source_fn(|_| async { Err(TokenError::refused("the password is wrong")) }));
+    /// let client = ArcgisAuthLayer::try_new(site)?.failures_as_status().layer(server);
+    ///
+    /// let request = Request::get("https://gis.example.com/arcgis/rest/services?f=json").body(Full::default())?;
+    /// let response = client.oneshot(request).await?;
+    /// assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    /// let body = response.into_body().collect().await?.to_bytes();
+    /// assert!(body.starts_with(br#"{"error":{"code":401,"#));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn failures_as_status(self) -> Stack<Self, FailureAsStatusLayer> {
+        Stack::new(self, FailureAsStatusLayer::new())
+    }
+
+    /// This layer, which fails where a challenge could not be answered: with an [`AuthFailure`](crate::AuthFailure), in a
+    /// [`BoxError`](crate::BoxError) like the inner service's own errors. Looks at the same answers as
+    /// [`failures_as_status`](Self::failures_as_status).
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http::{Request, Response, StatusCode};
+    /// use http_body_util::Full;
+    /// use tower::{Layer, ServiceExt};
+    /// use tower_arcgis_auth::{ArcgisAuthLayer, AuthFailure, ReplayBody, Site, TokenError, token_source_fn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = tower::service_fn(|_: Request<ReplayBody<Full<Bytes>>>| async {
+    /// #     let challenge = r#"{"error":{"code":499,"message":"Token Required","details":[]}}"#;
+    /// #     Ok::<_, std::io::Error>(Response::new(Full::new(Bytes::from(challenge))))
+    /// # });
+    /// let site = Site::new("https://gis.example.com/arcgis")
+    ///     .token_source(token_source_fn(|_| async { Err(TokenError::fault("the token service answered 500")) }));
+    /// let client = ArcgisAuthLayer::try_new(site)?.failures_as_errors().layer(server);
+    ///
+    /// let request = Request::get("https://gis.example.com/arcgis/rest/services?f=json").body(Full::default())?;
+    /// let error = client.oneshot(request).await.unwrap_err();
+    /// let failure = error.downcast_ref::<AuthFailure>().ok_or("the connection failed")?;
+    /// assert_eq!(failure.status(), StatusCode::BAD_GATEWAY);
+    /// assert!(failure.to_string().contains("the token service answered 500"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn failures_as_errors(self) -> Stack<Self, FailureAsErrorLayer> {
+        Stack::new(self, FailureAsErrorLayer::new())
     }
 }
 
@@ -164,8 +236,9 @@ impl ArcgisAuthLayerBuilder {
     ///
     /// # Errors
     ///
-    /// Where a setting cannot work: an invalid root, referer, portal or token URL, one root twice, identity settings without
-    /// an `identity_fn`, no client to log in with. Nothing is sent: the first challenge shows whether a credential is right.
+    /// Where a setting cannot work: no site, an invalid root, referer, portal or token URL, one root twice, an empty user name
+    /// or password, a credential beside a token source, identity settings without an `identity_fn`, a `login_timeout` of
+    /// zero, no client to log in with. Nothing is sent: the first challenge shows whether a credential is right.
     pub fn build(self) -> Result<ArcgisAuthLayer, ConfigError> {
         let Self {
             sites,
@@ -176,6 +249,16 @@ impl ArcgisAuthLayerBuilder {
             lockout_guard,
             outcome_in_every_response,
         } = self;
+        if sites.is_empty() && default_site.is_none() {
+            return Err(ConfigError::new(
+                "the layer has no site, and would do nothing; add one with `add_site` or `default_site`",
+            ));
+        }
+        if login_timeout.is_zero() {
+            return Err(ConfigError::new(
+                "the `login_timeout` is zero, and no login can be made in that; give it a second at least",
+            ));
+        }
         let mut roots: Vec<(Root, Sessions)> = Vec::new();
         let mut known = Vec::new();
         let mut default_roots = Vec::new();

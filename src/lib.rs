@@ -61,20 +61,39 @@
 //! once the first bytes of the answer are judged: a timeout above covers that too.
 //!
 //! Some clients follow redirects by themselves, below the layer, which cannot prevent it. With reqwest's defaults the token
-//! then travels to another host, in `Referer` or `X-Esri-Authorization`: turn both off with
-//! `redirect(reqwest::redirect::Policy::none())` and `referer(false)`.
+//! then travels to another host, in `Referer` or `X-Esri-Authorization`: `ReqwestClient` and `ReqwestService` (feature
+//! `reqwest`) turn both off.
+//!
+//! # Failures
+//!
+//! A challenge that cannot be answered is returned as the server sent it, mostly with 200; the [`AuthOutcome`] beside it says
+//! why. Above the layer it becomes what clients expect: a status, with
+//! [`failures_as_status`](ArcgisAuthLayer::failures_as_status), or an error of the service, with
+//! [`failures_as_errors`](ArcgisAuthLayer::failures_as_errors). [`AuthFailure`] says which status stands for what.
+//!
+//! # In axum
+//!
+//! Handlers get the client out of the router's state, as any other: `State(client): State<ArcgisAuth<…>>`, where `ArcgisAuth`
+//! is the service that the layer makes. With the features `axum` and `reqwest` a `ReqwestClient` is an extractor itself, and
+//! takes the [`Identity`] of the request along; with `axum`, handlers may fail with an [`AuthFailure`].
 //!
 //! While the layer reads a short form body for a token of the caller's own ([`CallerToken`]), it holds the readiness of the
 //! inner service.
 //!
 //! # Features
 //!
+//! * `axum`: [`AuthFailure`] is a response of axum's, and `ReqwestClient` an extractor. Brings the `axum-core` crate.
 //! * `client` (default): the client that logs in, hyper-util over rustls with the platform's root certificates. Without
 //!   it give one with [`token_client`](ArcgisAuthLayerBuilder::token_client).
 //! * `identities` (default): [`Site::identity_fn`], a token for each identity. Brings the `moka` crate.
 //! * `metrics`: counters, gauges and a histogram of each site for the `metrics` facade, whose names are in the module
 //!   `metrics`.
 //! * `redis`: `RedisTokenCache`, a shared cache in Redis. Brings the `redis` crate, and `shared-cache`.
+//! * `reqwest`: `ReqwestClient` and `ReqwestService`, reqwest below the layer. TLS is by reqwest's own features.
+//! * `ring`, `aws-lc-rs`: the cryptography of the login client's TLS and of Redis's. One of them is needed for https, unless the
+//!   process has installed a provider of rustls before the layer is built. Neither is on by default: where a program's crates
+//!   turn both of rustls's providers on, rustls's own choice (`rustls::ClientConfig::builder()`) panics in all of them. Take
+//!   the one that the rest of the program uses.
 //! * `sign-in`: a person's sign-in at a portal, `SignIn`. Brings the `oauth2` crate.
 //! * `shared-cache`: processes share tokens and the history of logins, sealed, through a `SharedTokenCache`:
 //!   `SealedTokenCache`, `Site::shared_token_cache`.
@@ -101,7 +120,12 @@
 extern crate self as tower_arcgis_auth;
 
 /// README's snippets compile.
-#[cfg(all(doctest, feature = "identities", feature = "redis"))]
+#[cfg(all(
+    doctest,
+    feature = "identities",
+    feature = "redis",
+    feature = "reqwest"
+))]
 #[doc = include_str!("../README.md")]
 mod readme {}
 
@@ -110,6 +134,7 @@ mod challenge;
 mod credential;
 mod error;
 mod exchange;
+mod failure;
 mod future;
 mod guard;
 mod handle;
@@ -123,6 +148,8 @@ pub mod metrics;
 mod metrics;
 mod outcome;
 mod report;
+#[cfg(feature = "reqwest")]
+mod reqwest_client;
 mod resend;
 mod resolve;
 mod routes;
@@ -133,6 +160,8 @@ mod shared_cache;
 mod sharing;
 mod sign;
 mod site;
+#[cfg(any(feature = "client", feature = "redis"))]
+mod tls;
 mod token;
 mod trace;
 mod url;
@@ -140,6 +169,8 @@ mod waiting;
 
 #[cfg(feature = "sign-in")]
 pub use self::login::{SignIn, SignedIn};
+#[cfg(feature = "reqwest")]
+pub use self::reqwest_client::{ReqwestClient, ReqwestFuture, ReqwestService};
 #[cfg(feature = "redis")]
 pub use self::shared_cache::RedisTokenCache;
 #[cfg(feature = "shared-cache")]
@@ -151,6 +182,10 @@ pub use self::{
     challenge::{Challenge, RequestFacts, Verdict, detect},
     credential::{Credential, Fingerprint, Secret},
     error::{BoxError, ConfigError, TokenError},
+    failure::{
+        AuthFailure, FailureAsError, FailureAsErrorFuture, FailureAsErrorLayer, FailureAsStatus,
+        FailureAsStatusFuture, FailureAsStatusLayer,
+    },
     future::ResponseFuture,
     guard::{LockoutGuard, LoginAttempt},
     handle::{ArcgisAuthHandle, Counters, SiteHandle},
@@ -168,8 +203,8 @@ pub use self::{
     sign::{CallerToken, TokenPlacement},
     site::Site,
     token::{
-        IssuedToken, OrElse, SignOut, Token, TokenBinding, TokenReason, TokenRequest, TokenSource,
-        TokenSourceFn, token_source_fn,
+        BoxTokenSource, IssuedToken, OrElse, SignOut, Token, TokenBinding, TokenReason,
+        TokenRequest, TokenSource, TokenSourceFn, token_source_fn,
     },
     url::{EndPoint, PathPrefix},
 };

@@ -88,7 +88,8 @@ impl fmt::Display for AuthOutcome {
 pub enum SkipReason {
     /// The site has no credential.
     NoCredential,
-    /// The caller placed a token itself, and the site keeps it ([`CallerToken::Keep`](crate::CallerToken::Keep)).
+    /// The caller placed a token itself, and the site keeps it ([`CallerToken::Keep`](crate::CallerToken::Keep)) or has no
+    /// credential.
     CallersToken,
     /// A token, sign-in or information end point: never signed.
     Exempt,

@@ -38,6 +38,7 @@ impl Resolver {
         let Some(first) = roots.first() else {
             return Err(ConfigError::new("a site has no root"));
         };
+        check_login(site, first)?;
         check_identities(site, first)?;
         let binding = site.binding_at(first);
         let referer = match (&site.login, &site.binding) {
@@ -166,6 +167,25 @@ pub(crate) fn wanted(site: &Site) -> Wanted {
         Login::Credential(credential) if credential.is_static_token() => Wanted::StaticToken,
         Login::Credential(credential) if credential.is_app() => Wanted::App,
         Login::None | Login::Ask(..) | Login::Credential(_) => Wanted::User,
+    }
+}
+
+fn check_login(site: &Site, root: &Root) -> Result<(), ConfigError> {
+    if let [first, second, ..] = site.login_setters[..] {
+        return Err(ConfigError::new(format!(
+            "the site {} has a `{first}` and a `{second}`; give it one of the two",
+            root.to_url()
+        )));
+    }
+    let Login::Credential(credential) = &site.login else {
+        return Ok(());
+    };
+    match credential.empty_part() {
+        Some(part) => Err(ConfigError::new(format!(
+            "the {part} of the site {} is empty; see where it should come from",
+            root.to_url()
+        ))),
+        None => Ok(()),
     }
 }
 

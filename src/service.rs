@@ -19,7 +19,7 @@ use crate::{
     outcome::SkipReason,
     resend::Kept,
     session::Session,
-    sign::{CallerToken, CallersHeaders, QueryToken, callers_token},
+    sign::{CallerToken, CallersHeaders, QueryToken, TokenPlacement, callers_token},
     token::Token,
     url::is_exempt,
 };
@@ -109,7 +109,8 @@ where
             return self.pass(request, None);
         };
         let Some(signing) = site.signing() else {
-            return self.pass(request, Some(SkipReason::NoCredential));
+            let reason = why_unsigned(&request, path);
+            return self.pass(request, Some(reason));
         };
         if is_exempt(path) || echoes(request.method()) {
             return self.pass(request, Some(SkipReason::Exempt));
@@ -168,6 +169,24 @@ where
             return ResponseFuture::reading(Box::new(form), exchange);
         }
         self.start(request, exchange)
+    }
+}
+
+/// Why a request to a site without a credential is not signed: it may be the caller's own matter, as it is elsewhere.
+#[cold]
+fn why_unsigned<B>(request: &Request<B>, path: &str) -> SkipReason {
+    let headers = request.headers();
+    let callers = CallersHeaders::of(headers);
+    // Without a credential no placement is more likely than another.
+    let has_token = QueryToken::of(request.uri()) == QueryToken::Present
+        || callers.have_token(headers, TokenPlacement::Bearer)
+        || callers.have_token_cookie(headers);
+    if is_exempt(path) || echoes(request.method()) {
+        SkipReason::Exempt
+    } else if has_token {
+        SkipReason::CallersToken
+    } else {
+        SkipReason::NoCredential
     }
 }
 

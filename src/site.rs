@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     credential::Credential,
-    error::ConfigError,
+    error::{BoxError, ConfigError},
     identity::Identity,
     login::{Cancelled, CredentialFn, CredentialRequest},
     sharing::Sharing,
@@ -41,6 +41,8 @@ use crate::session::{IdentityFn, IdentitySettings};
 pub struct Site {
     pub(crate) roots: Vec<String>,
     pub(crate) login: Login,
+    /// The setters that said where tokens come from. Two do not go together.
+    pub(crate) login_setters: Vec<&'static str>,
     pub(crate) credential_deadline: Duration,
     pub(crate) placement: TokenPlacement,
     pub(crate) caller_token: CallerToken,
@@ -85,6 +87,7 @@ impl Site {
         Self {
             roots: vec![root.into()],
             login: Login::None,
+            login_setters: Vec::new(),
             credential_deadline: CREDENTIAL_DEADLINE,
             placement: TokenPlacement::default(),
             caller_token: CallerToken::default(),
@@ -140,10 +143,11 @@ impl Site {
     }
 
     /// What to log in with. Without it, without a [`credential_fn`](Self::credential_fn) and without a
-    /// [`token_source`](Self::token_source), requests to the site pass untouched. The last of the three that is set counts.
+    /// [`token_source`](Self::token_source), requests to the site pass untouched. They do not go together; set twice, the last
+    /// credential counts.
     #[must_use]
     pub fn credential(mut self, credential: Credential) -> Self {
-        self.login = Login::Credential(credential);
+        self.set_login("credential", Login::Credential(credential));
         self
     }
 
@@ -171,12 +175,40 @@ impl Site {
         F: Fn(CredentialRequest) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Credential, Cancelled>> + Send + 'static,
     {
-        self.login = Login::Ask(CredentialFn::new(function));
+        self.set_login("credential_fn", Login::Ask(CredentialFn::new(function)));
         self
     }
 
-    /// How long the function of [`credential_fn`](Self::credential_fn) may take for each answer; five minutes unless set, a
-    /// day at most. A later answer counts as none.
+    /// As [`credential_fn`](Self::credential_fn), with a function that looks the credential up where that may fail, as in a
+    /// database. `Ok(None)` says that there is none, and is remembered like a refusal. An error, or no answer in time, is a
+    /// fault like that of a token service that is down: the function is called again after a pause that doubles from 1 s to
+    /// 2 minutes. The error reaches logs: it must hold no secret.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::{Credential, Site};
+    ///
+    /// # async fn password_of(_: &str) -> Result<Option<String>, std::io::Error> { Ok(None) }
+    /// let site = Site::new("https://gis.example.com/arcgis").try_credential_fn(|_request| async {
+    ///     let password = password_of("gis_reader").await?;
+    ///     Ok(password.map(|password| Credential::user("gis_reader", password)))
+    /// });
+    /// # drop(site);
+    /// ```
+    #[must_use]
+    pub fn try_credential_fn<F, Fut>(mut self, function: F) -> Self
+    where
+        F: Fn(CredentialRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Option<Credential>, BoxError>> + Send + 'static,
+    {
+        self.set_login(
+            "try_credential_fn",
+            Login::Ask(CredentialFn::fallible(function)),
+        );
+        self
+    }
+
+    /// How long the function of [`credential_fn`](Self::credential_fn) or [`try_credential_fn`](Self::try_credential_fn) may
+    /// take for each answer; five minutes unless set, a day at most. A later answer counts as none.
     ///
     /// ```
     /// use std::time::Duration;
@@ -198,7 +230,8 @@ impl Site {
     #[must_use]
     pub fn token_source(mut self, source: impl TokenSource) -> Self {
         let source: Arc<dyn DynTokenSource> = Arc::new(source);
-        self.login = Login::Sources(Arc::new(move |_| Arc::clone(&source)));
+        let source_for: SourceFor = Arc::new(move |_| Arc::clone(&source));
+        self.set_login("token_source", Login::Sources(source_for));
         self
     }
 
@@ -231,7 +264,8 @@ impl Site {
         F: Fn(Option<&Identity>) -> S + Send + Sync + 'static,
         S: TokenSource,
     {
-        self.login = Login::Sources(Arc::new(move |identity| Arc::new(function(identity))));
+        let source_for: SourceFor = Arc::new(move |identity| Arc::new(function(identity)));
+        self.set_login("token_source_for", Login::Sources(source_for));
         self
     }
 
@@ -392,6 +426,13 @@ impl Site {
     pub fn send_portal_token(mut self) -> Self {
         self.sends_portal_token = true;
         self
+    }
+
+    fn set_login(&mut self, setter: &'static str, login: Login) {
+        if !self.login_setters.contains(&setter) {
+            self.login_setters.push(setter);
+        }
+        self.login = login;
     }
 
     /// What tokens are bound to, at a site with this first root.

@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::{
@@ -177,6 +177,19 @@ impl<R: Body> ResponseBody<R> {
             self.more = None;
         }
         next
+    }
+}
+
+impl<R: Body<Data = Bytes>> ResponseBody<R> {
+    /// Puts `bytes` in the place of all that is left of the body.
+    pub(crate) fn replace(&mut self, bytes: Bytes) {
+        self.ended = true;
+        self.passes = false;
+        self.more = None;
+        self.first = Some(Held {
+            hint: SizeHint::with_exact(bytes.len() as u64),
+            item: bytes,
+        });
     }
 }
 

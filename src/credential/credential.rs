@@ -56,6 +56,20 @@ impl Credential {
         }
     }
 
+    /// What is empty though nothing can be logged in with that, if anything is. What is read later is not known yet.
+    pub(crate) fn empty_part(&self) -> Option<&'static str> {
+        let (first, second) = self.parts();
+        let names = match &self.kind {
+            CredentialKind::User { .. } => ["user name", "password"],
+            CredentialKind::App { .. } => ["client id", "client secret"],
+            CredentialKind::Token(_) => ["token", "token"],
+        };
+        let parts = [Some(first), second].into_iter().flatten().zip(names);
+        parts
+            .into_iter()
+            .find_map(|(part, name)| part.is_empty_value().then_some(name))
+    }
+
     pub(crate) fn kind(&self) -> &CredentialKind {
         &self.kind
     }

@@ -91,6 +91,11 @@ impl Secret {
         Ok(SecretString::from(trimmed.to_owned()))
     }
 
+    /// Whether it is a value, and empty.
+    pub(crate) fn is_empty_value(&self) -> bool {
+        matches!(&self.place, Place::Value(text) if text.expose_secret().is_empty())
+    }
+
     /// A number that differs for secrets of different places, whatever they hold now.
     pub(crate) fn identity(&self) -> u64 {
         static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);

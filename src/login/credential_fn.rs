@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     credential::Credential,
-    error::TokenError,
+    error::{BoxError, TokenError},
     identity::Identity,
     lock::lock,
     token::{DynTokenSource, IssuedToken, Owner, SignOut, TokenReason, TokenRequest, TokenSource},
@@ -21,7 +21,8 @@ use crate::{
 /// How many answers are tried for one login. One more wrong one might lock the account.
 const MOST_ANSWERS: u32 = 4;
 
-/// What a [`credential_fn`](crate::Site::credential_fn) gets with each call.
+/// What a [`credential_fn`](crate::Site::credential_fn) or [`try_credential_fn`](crate::Site::try_credential_fn) gets with
+/// each call.
 #[derive(Clone, Debug)]
 pub struct CredentialRequest {
     owner: Owner,
@@ -66,11 +67,16 @@ impl fmt::Display for Cancelled {
 
 impl std::error::Error for Cancelled {}
 
-type Answer = Pin<Box<dyn Future<Output = Result<Credential, Cancelled>> + Send>>;
+/// A credential, none, or a failure to look for one.
+type Answer = Pin<Box<dyn Future<Output = Result<Option<Credential>, BoxError>> + Send>>;
 
 /// The user's function, behind a pointer.
 #[derive(Clone)]
-pub(crate) struct CredentialFn(Arc<dyn Fn(CredentialRequest) -> Answer + Send + Sync>);
+pub(crate) struct CredentialFn {
+    function: Arc<dyn Fn(CredentialRequest) -> Answer + Send + Sync>,
+    /// It asks a store: one that does not answer in time fails. A person who does not answer gives no credential.
+    asks_store: bool,
+}
 
 impl CredentialFn {
     pub(crate) fn new<F, Fut>(function: F) -> Self
@@ -78,7 +84,26 @@ impl CredentialFn {
         F: Fn(CredentialRequest) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Credential, Cancelled>> + Send + 'static,
     {
-        Self(Arc::new(move |request| Box::pin(function(request))))
+        let function = move |request| -> Answer {
+            let answer = function(request);
+            Box::pin(async { Ok(answer.await.ok()) })
+        };
+        Self {
+            function: Arc::new(function),
+            asks_store: false,
+        }
+    }
+
+    /// A function that looks a credential up, and may fail to.
+    pub(crate) fn fallible<F, Fut>(function: F) -> Self
+    where
+        F: Fn(CredentialRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Option<Credential>, BoxError>> + Send + 'static,
+    {
+        Self {
+            function: Arc::new(move |request| Box::pin(function(request))),
+            asks_store: true,
+        }
     }
 }
 
@@ -147,12 +172,22 @@ impl AskedCredential {
             reason: wanted.reason(),
             refused,
         };
-        match timeout(self.deadline, (self.function.0)(request)).await {
-            Ok(Ok(credential)) => Ok((self.log_in_with)(credential)),
-            Ok(Err(cancelled)) => Err(TokenError::not_given(
-                "no credential was given for the site",
+        match timeout(self.deadline, (self.function.function)(request)).await {
+            Ok(Ok(Some(credential))) => Ok((self.log_in_with)(credential)),
+            Ok(Ok(None)) => Err(
+                TokenError::not_given("no credential was given for the site")
+                    .with_source(Cancelled),
+            ),
+            Ok(Err(error)) => Err(TokenError::fault(
+                "the site's credential could not be looked up; see its cause",
             )
-            .with_source(cancelled)),
+            .with_source(error)),
+            Err(_) if self.function.asks_store => Err(TokenError::fault(format!(
+                "the site's credential was not found within {} seconds; check where it is looked up, or set a longer \
+                 `credential_deadline`",
+                self.deadline.as_secs()
+            ))
+            .timed_out()),
             Err(_) => Err(TokenError::not_given(format!(
                 "no credential was given for the site within {} seconds",
                 self.deadline.as_secs()

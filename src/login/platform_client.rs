@@ -12,19 +12,19 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{ClientConfig, crypto::ring};
+use rustls::ClientConfig;
 
-use crate::{error::ConfigError, login::TokenClient};
+use crate::{error::ConfigError, login::TokenClient, tls};
 
 impl TokenClient {
-    /// A client over rustls with the platform's root certificates. It follows no redirect and takes no proxy from the
-    /// environment.
+    /// A client over rustls with the platform's root certificates, and with the process's own provider of cryptography or
+    /// that of the feature `ring` or `aws-lc-rs`. It follows no redirect and takes no proxy from the environment.
     ///
     /// # Errors
     ///
-    /// Where the platform has no root certificates to verify a server with.
+    /// Where there is no such provider, or the platform has no root certificates to verify a server with.
     pub fn platform() -> Result<Self, ConfigError> {
-        let tls = ClientConfig::builder_with_provider(ring::default_provider().into())
+        let tls = ClientConfig::builder_with_provider(tls::provider()?)
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.try_with_platform_verifier())
             .map_err(|error| {

@@ -13,20 +13,20 @@ const LONGEST: Duration = Duration::from_secs(2 * 60);
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
-    last: Option<(Instant, TokenError)>,
+    /// The last failure, which says when the source is asked again.
+    last: Option<TokenError>,
 }
 
 impl Backoff {
     /// The source failed. `jitter`, from 0 to 1, lengthens the pause by up to a quarter, but never beyond the longest, so
-    /// that many machines do not ask again at once.
-    pub(super) fn failed(&mut self, error: TokenError, jitter: f64, now: Instant) {
+    /// that many machines do not ask again at once. Returns the error that those get who want a login meanwhile.
+    pub(super) fn failed(&mut self, error: TokenError, jitter: f64, now: Instant) -> &TokenError {
         let pause = doubled(FIRST, self.failures, LONGEST);
         self.failures = self.failures.saturating_add(1);
         let pause = pause
             .mul_f64(1.0 + 0.25 * jitter.clamp(0.0, 1.0))
             .min(LONGEST);
-        let until = now + pause;
-        self.last = Some((until, error));
+        self.last.insert(error.tried_again_at(now + pause))
     }
 
     /// The source answered.
@@ -36,8 +36,8 @@ impl Backoff {
 
     /// Why the source is left alone now, if it is.
     pub(super) fn error(&self, now: Instant) -> Option<&TokenError> {
-        let (until, error) = self.last.as_ref()?;
-        (now < *until).then_some(error)
+        let is_over = |error: &&TokenError| error.next_try().is_none_or(|at| at <= now);
+        self.last.as_ref().filter(|error| !is_over(error))
     }
 }
 

@@ -187,8 +187,13 @@ impl State {
             self.backoff.reset();
             SkipReason::LoginRefused(error)
         } else {
-            self.backoff.failed(error.clone(), jitter, now);
-            SkipReason::LoginFailed(error)
+            let paused = self.backoff.failed(error.clone(), jitter, now);
+            // Those who waited for a wrong answer got one; the others are as those who come now.
+            SkipReason::LoginFailed(if error.is_unanswered() {
+                paused.clone()
+            } else {
+                error
+            })
         };
         Some(Waiters {
             waiters: login.waiters,

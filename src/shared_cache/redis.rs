@@ -15,6 +15,7 @@ use ::redis::{
     cmd,
 };
 use bytes::Bytes;
+use rustls::crypto::CryptoProvider;
 use tokio::time::timeout;
 
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
     guard::millis,
     lock::lock,
     shared_cache::{SealedRecord, SharedTokenCache, TokenCacheError},
+    tls,
     url::redact,
 };
 
@@ -57,7 +59,7 @@ return 1";
 /// After an error that another server may not give, as when Redis has failed over, it connects anew to the same name.
 ///
 /// TLS is rustls with the process's default provider, and the platform's root certificates. Where the process has set no
-/// provider when the first `rediss://` connection is made, it gets ring.
+/// provider when the first `rediss://` connection is made, it gets that of the feature `ring` or `aws-lc-rs`.
 ///
 /// ```
 /// use tower_arcgis_auth::{Credential, RedisTokenCache, Secret, SealedTokenCache, Site, TokenCacheKeys};
@@ -90,7 +92,7 @@ impl RedisTokenCache {
     ///
     /// # Errors
     ///
-    /// Where `url` is none of Redis's. Whether it answers shows at the first login.
+    /// Where `url` is none of Redis's, and for `rediss://` where there is no provider of cryptography. Whether it answers shows at the first login.
     pub fn try_new(url: &str) -> Result<Self, ConfigError> {
         let unusable = |why: &str| {
             ConfigError::new(format!(
@@ -102,6 +104,9 @@ impl RedisTokenCache {
         // The one flag a URL may have turns the look at certificates off.
         if url.contains('#') {
             return Err(unusable("has a fragment"));
+        }
+        if is_tls(&client) {
+            tls::provider()?;
         }
         Ok(Self {
             client,
@@ -180,13 +185,12 @@ impl RedisTokenCache {
 
     /// rustls panics where it has two providers to choose from, as in a program that uses another beside this crate's.
     fn choose_tls(&self) {
-        let is_tls = matches!(
-            self.client.get_connection_info().addr(),
-            ConnectionAddr::TcpTls { .. }
-        );
-        if is_tls && rustls::crypto::CryptoProvider::get_default().is_none() {
+        if !is_tls(&self.client) || CryptoProvider::get_default().is_some() {
+            return;
+        }
+        if let Ok(provider) = tls::provider() {
             // Fails only where the program has set one at this moment.
-            let _ = rustls::crypto::ring::default_provider().install_default();
+            let _ = CryptoProvider::clone(&provider).install_default();
         }
     }
 
@@ -229,6 +233,11 @@ impl RedisTokenCache {
     fn address(&self) -> String {
         self.client.get_connection_info().addr().to_string()
     }
+}
+
+fn is_tls(client: &Client) -> bool {
+    let address = client.get_connection_info().addr();
+    matches!(address, ConnectionAddr::TcpTls { .. })
 }
 
 /// Errors that say nothing of a server's role. After any other this may be a server that has become a replica, and the

@@ -9,7 +9,7 @@ mod token;
 pub use self::{
     binding::TokenBinding,
     request::{SignOut, TokenReason, TokenRequest},
-    source::{OrElse, TokenSource, TokenSourceFn, token_source_fn},
+    source::{BoxTokenSource, OrElse, TokenSource, TokenSourceFn, token_source_fn},
     token::{IssuedToken, Token},
 };
 pub(crate) use self::{request::Owner, source::DynTokenSource, token::Freshness};

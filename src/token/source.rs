@@ -89,6 +89,46 @@ pub trait TokenSource: Send + Sync + 'static {
     {
         OrElse::new(self, next)
     }
+
+    /// This source behind a pointer, so that sources of different types have one.
+    ///
+    /// ```
+    /// use tower_arcgis_auth::{BoxTokenSource, IssuedToken, Secret, Site, StaticToken, TokenSource, token_source_fn};
+    ///
+    /// fn source(key: Option<&str>) -> BoxTokenSource {
+    ///     match key {
+    ///         Some(key) => StaticToken::new(Secret::value(key)).boxed(),
+    ///         None => token_source_fn(|_| async { IssuedToken::try_new("fresh") }).boxed(),
+    ///     }
+    /// }
+    /// let site = Site::new("https://gis.example.com/arcgis").token_source(source(None));
+    /// # drop(site);
+    /// ```
+    fn boxed(self) -> BoxTokenSource
+    where
+        Self: Sized,
+    {
+        BoxTokenSource {
+            source: Arc::new(self),
+        }
+    }
+}
+
+impl<T: TokenSource> TokenSource for Box<T> {
+    fn token(
+        &self,
+        request: TokenRequest,
+    ) -> impl Future<Output = Result<IssuedToken, TokenError>> + Send {
+        T::token(self, request)
+    }
+
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        T::fingerprint(self, fingerprint);
+    }
+
+    fn sign_out(&self, sign_out: SignOut) -> impl Future<Output = Result<(), TokenError>> + Send {
+        T::sign_out(self, sign_out)
+    }
 }
 
 impl<T: TokenSource> TokenSource for Arc<T> {
@@ -105,6 +145,36 @@ impl<T: TokenSource> TokenSource for Arc<T> {
 
     fn sign_out(&self, sign_out: SignOut) -> impl Future<Output = Result<(), TokenError>> + Send {
         T::sign_out(self, sign_out)
+    }
+}
+
+/// A source whose type is forgotten: for a choice between sources at run time, and for fields. Made by
+/// [`TokenSource::boxed`]. Clones are the same source.
+#[derive(Clone)]
+pub struct BoxTokenSource {
+    source: Arc<dyn DynTokenSource>,
+}
+
+impl TokenSource for BoxTokenSource {
+    fn token(
+        &self,
+        request: TokenRequest,
+    ) -> impl Future<Output = Result<IssuedToken, TokenError>> + Send {
+        self.source.token(request)
+    }
+
+    fn fingerprint(&self, fingerprint: &mut Fingerprint) {
+        self.source.fingerprint(fingerprint);
+    }
+
+    fn sign_out(&self, sign_out: SignOut) -> impl Future<Output = Result<(), TokenError>> + Send {
+        self.source.sign_out(sign_out)
+    }
+}
+
+impl fmt::Debug for BoxTokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoxTokenSource").finish_non_exhaustive()
     }
 }
 
@@ -230,7 +300,8 @@ impl dyn DynTokenSource + '_ {
                 Err(TokenError::fault(format!(
                     "the login did not end within {} seconds; check that the token service answers",
                     limit.as_secs()
-                )))
+                ))
+                .timed_out())
             })
     }
 }

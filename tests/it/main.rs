@@ -12,7 +12,9 @@
 //! | `lock_out` | how often a credential is sent: anything that ArcGIS may count as a failed login |
 //! | `token_store` | single flight, renewal, back-off, the budget of logins, refused services |
 //! | `identities`, `sharing`, `handle` | a token for each identity; a cache for several processes; the handle |
+//! | `failures` | what a challenge that could not be answered becomes: a status, or an error |
 //! | `service`, `redaction` | tower's contract; no secret in a `Debug` or an error |
+//! | `over_reqwest` | reqwest below the layer: what is sent, and what errors say |
 //! | `house` | no circle of files or folders in `src` |
 //! | `end_to_end` | all of it over sockets, with the stand-in for ArcGIS |
 //!
@@ -23,11 +25,14 @@
 
 mod detection;
 mod end_to_end;
+mod failures;
 mod handle;
 mod house;
 mod identities;
 mod lock_out;
 mod logins;
+#[cfg(feature = "reqwest")]
+mod over_reqwest;
 mod placement;
 mod redaction;
 mod replay;

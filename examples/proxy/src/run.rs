@@ -153,6 +153,9 @@ pub(crate) fn signing_clients(
     let guard = LockoutGuard::new();
     let layer = |apart| {
         let sites = served.sites(sharing, apart).map_err(Failure::Arguments)?;
+        if sites.is_empty() {
+            return Ok(None);
+        }
         let builder = sites
             .into_iter()
             .fold(ArcgisAuthLayer::builder(), |builder, site| {
@@ -162,10 +165,21 @@ pub(crate) fn signing_clients(
             .token_client(clients.logins.clone())
             .lockout_guard(guard.clone())
             .build()
+            .map(Some)
             .map_err(Failure::arguments)
     };
-    let (together, apart) = (layer(false)?, layer(true)?);
-    let handles = vec![together.handle(), apart.handle()];
+    let layers = [layer(false)?, layer(true)?];
+    let handles = layers
+        .iter()
+        .flatten()
+        .map(ArcgisAuthLayer::handle)
+        .collect();
+    // Where one has no site, no request goes to its client.
+    let (together, apart) = match &layers {
+        [Some(together), Some(apart)] => (together, apart),
+        [Some(only), None] | [None, Some(only)] => (only, only),
+        [None, None] => return Err(Failure::Arguments("there is no site to serve".to_owned())),
+    };
     let clients = SigningClients {
         together: together.layer(clients.requests.clone()),
         apart: apart.layer(clients.requests),

@@ -56,6 +56,31 @@ async fn a_secret_that_is_missing_for_a_moment_has_not_changed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_boxed_source_is_the_source_in_its_box() {
+    let boxed: [fn(TokenService) -> Site; 3] = [
+        |source| Site::new(ROOT).token_source(source.boxed()),
+        |source| Site::new(ROOT).token_source(Box::new(source)),
+        |source| Site::new(ROOT).token_source(Box::new(source).boxed().clone()),
+    ];
+    for site in boxed {
+        let source = TokenService::new().answering(Reply::Refused);
+        source.set_secret("wrong");
+        let layer = ArcgisAuthLayer::try_new(site(source.clone())).unwrap();
+        let client = layer.layer(Upstream::secured_by(&source));
+        let got = send(&client, get(ROADS)).await;
+        assert_login_refused(got.outcome.skip_reason());
+        // The credential is compared through the box, ...
+        source.set_secret("right");
+        source.always(None);
+        advance(2 * SECOND).await;
+        assert!(send(&client, get(ROADS)).await.is_clean());
+        // ... and a sign-out goes through it.
+        layer.handle().sign_out().await.unwrap();
+        assert_eq!(source.sign_outs(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_source_that_cannot_always_tell_its_credential_has_not_changed_it() {
     let next = TokenService::new().answering(Reply::Refused);
     let source = StaticToken::new("revoked").or_else(next.clone());

@@ -7,10 +7,11 @@ use std::sync::{
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
-use tower_arcgis_auth::{Cancelled, Credential};
+use tower_arcgis_auth::{Cancelled, Credential, SkipReason};
 
 use crate::support::{
-    REQUIRED, ROADS, ROOT, Reply, SECOND, TokenService, client, get, named_site, send,
+    REQUIRED, ROADS, ROOT, Reply, SECOND, TokenService, assert_login_refused, client, get,
+    named_site, send,
 };
 
 #[tokio::test(start_paused = true)]
@@ -96,4 +97,63 @@ async fn how_long_a_person_has_to_answer_can_be_set() {
     let got = send(&client(site, &service), get(ROADS)).await;
     assert!(!got.is_clean());
     assert_eq!(begun.elapsed().as_secs(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_is_asked_again_after_a_pause_and_is_no_refusal() {
+    let service = TokenService::new().knows("right");
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let site = named_site().try_credential_fn(move |_| {
+        let number = counted.fetch_add(1, Ordering::SeqCst);
+        async move {
+            match number {
+                0 => Err(std::io::Error::other("the database hiccups").into()),
+                1 => std::future::pending().await,
+                _ => Ok(Some(Credential::user("reader", "right"))),
+            }
+        }
+    });
+    let client = client(site.credential_deadline(20 * SECOND), &service);
+    for (words, number) in [("looked up", 1), ("20 seconds", 2)] {
+        let got = send(&client, get(ROADS)).await;
+        assert_eq!(got.body, REQUIRED);
+        let Some(SkipReason::LoginFailed(error)) = got.outcome.skip_reason() else {
+            panic!("{}", got.outcome);
+        };
+        assert!(error.to_string().contains(words), "{error}");
+        // The store is left alone for a while.
+        send(&client, get(ROADS)).await;
+        assert_eq!(asked.load(Ordering::SeqCst), number);
+        sleep(3 * SECOND).await;
+    }
+    assert!(send(&client, get(ROADS)).await.is_clean());
+    assert_eq!(service.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_error_of_a_store_is_the_cause_that_is_reported() {
+    let site = named_site()
+        .try_credential_fn(|_| async { Err(std::io::Error::other("the database hiccups").into()) });
+    let got = send(&client(site, &TokenService::new()), get(ROADS)).await;
+    let reason = got.outcome.skip_reason().unwrap();
+    let cause = std::error::Error::source(reason).unwrap();
+    assert_eq!(cause.to_string(), "the database hiccups");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_without_the_credential_is_not_asked_again_at_once() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let site = named_site().try_credential_fn(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { Ok(None) }
+    });
+    let client = client(site, &TokenService::new());
+    for _ in 0..5 {
+        let got = send(&client, get(ROADS)).await;
+        assert_login_refused(got.outcome.skip_reason());
+        sleep(60 * SECOND).await;
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }

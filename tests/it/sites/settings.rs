@@ -1,6 +1,8 @@
 //! Settings that cannot work.
 
-use tower_arcgis_auth::{ArcgisAuthLayer, Site};
+use std::time::Duration;
+
+use tower_arcgis_auth::{ArcgisAuthLayer, Cancelled, Credential, Secret, Site};
 
 use crate::support::{TokenService, reader};
 
@@ -86,4 +88,70 @@ fn settings_that_cannot_work_are_named_when_the_layer_is_built() {
             .unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
     }
+}
+
+#[test]
+fn a_builder_that_could_do_nothing_is_told_so() {
+    let error = ArcgisAuthLayer::builder().build().unwrap_err();
+    assert!(error.to_string().contains("`add_site`"), "{error}");
+    let hasty = ArcgisAuthLayer::builder()
+        .add_site(site())
+        .token_client(TokenService::new().client())
+        .login_timeout(Duration::ZERO);
+    let error = hasty.build().unwrap_err();
+    assert!(error.to_string().contains("`login_timeout`"), "{error}");
+    assert_eq!(error.clone(), error);
+}
+
+#[test]
+fn an_empty_part_of_a_credential_is_named_with_its_site() {
+    for (credential, part) in [
+        (Credential::user("", "secret"), "user name"),
+        (Credential::user("reader", ""), "password"),
+        (Credential::app("", "secret"), "client id"),
+        (Credential::app("anApp", ""), "client secret"),
+        (Credential::token(""), "token"),
+    ] {
+        let site = Site::new("https://gis.test/arcgis").credential(credential);
+        let error = ArcgisAuthLayer::try_new(site).unwrap_err().to_string();
+        let begin = format!("the {part} of the site https://gis.test/arcgis is empty");
+        assert!(error.starts_with(&begin), "{error}");
+    }
+    // What is read for each login may not be there yet.
+    let site = Site::new("https://gis.test/arcgis")
+        .credential(Credential::user("reader", Secret::file("/nowhere")));
+    let layer = ArcgisAuthLayer::builder().add_site(site);
+    let client = TokenService::new().client();
+    assert!(layer.token_client(client).build().is_ok());
+}
+
+#[test]
+fn two_ways_to_get_tokens_are_one_too_many() {
+    let source = || TokenService::new();
+    for (site, both) in [
+        (
+            site().token_source(source()),
+            ["`credential`", "`token_source`"],
+        ),
+        (
+            site().credential_fn(|_| async { Err(Cancelled) }),
+            ["`credential`", "`credential_fn`"],
+        ),
+        (
+            Site::new("https://gis.test/arcgis")
+                .token_source_for(move |_| source())
+                .try_credential_fn(|_| async { Ok(None) }),
+            ["`token_source_for`", "`try_credential_fn`"],
+        ),
+    ] {
+        let error = ArcgisAuthLayer::try_new(site).unwrap_err().to_string();
+        for setter in both {
+            assert!(error.contains(setter), "{error}");
+        }
+    }
+    // The same setting again is a change of mind.
+    let site = site().credential(reader());
+    let layer = ArcgisAuthLayer::builder().add_site(site);
+    let client = TokenService::new().client();
+    assert!(layer.token_client(client).build().is_ok());
 }
