@@ -6,17 +6,17 @@
 //! however many requests wait, signs, and sends again. Code above it never sees a login.
 //!
 //! ```text
-//!  request ─▶ site? ──none──▶ inner, untouched
-//!              │ a site with a credential; a token of the caller's own? ──yes──▶ inner, untouched
-//!              ▼
-//!            keep an unsigned copy ─▶ sign with the current token, if there is one ─▶ inner
-//!                                                                                       │
-//!  response ◀── pass on, body untouched ◀── scrub ── challenge? (status, headers, a bounded look at the first bytes)
-//!                                                      │ yes
-//!              one login however many wait ◀── renew ──┘
-//!                      │ new token                  └─ no token: the challenge is the answer, with the reason
-//!                      ▼
-//!            sign the kept copy ─▶ inner, a second time ─▶ its answer is the answer
+//!  request ─▶ one of our sites? ── no ──▶ inner service, untouched
+//!               │ yes
+//!             a token of the caller's own? ── yes ──▶ inner service, untouched
+//!               │ no
+//!             keep an unsigned copy, sign, send ──▶ inner service
+//!                                                      │
+//!  answer ◀─ scrub ◀─ no ── a challenge? (status, headers, first bytes)
+//!                                 │ yes
+//!             one login, however many wait ── no token ──▶ the challenge, with the reason
+//!               │ new token
+//!             sign the copy, send again ──▶ inner service ──▶ its answer is the answer
 //! ```
 //!
 //! # Quick start
@@ -53,32 +53,13 @@
 //! # }
 //! ```
 //!
-//! # Order of layers
+//! # Where to go on
 //!
-//! Outside to inside: trace → timeout, concurrency limit, retry → follow-redirect → **this layer** → decompression →
-//! client. Nothing below may change the URI's authority. Redirects are followed above, so that no token travels to the host
-//! that a redirect names. In a server's stack the layer sits below all that rewrites the URI. The response future is ready
-//! once the first bytes of the answer are judged: a timeout above covers that too.
+//! [`guide`] has a page for each kind of user (hyper, axum, reqwest, proxies, tests, many processes, failures), and the
+//! reference: every option, what happens in each case, what it costs, what it protects against.
 //!
-//! Some clients follow redirects by themselves, below the layer, which cannot prevent it. With reqwest's defaults the token
-//! then travels to another host, in `Referer` or `X-Esri-Authorization`: `ReqwestClient` and `ReqwestService` (feature
-//! `reqwest`) turn both off.
-//!
-//! # Failures
-//!
-//! A challenge that cannot be answered is returned as the server sent it, mostly with 200; the [`AuthOutcome`] beside it says
-//! why. Above the layer it becomes what clients expect: a status, with
-//! [`failures_as_status`](ArcgisAuthLayer::failures_as_status), or an error of the service, with
-//! [`failures_as_errors`](ArcgisAuthLayer::failures_as_errors). [`AuthFailure`] says which status stands for what.
-//!
-//! # In axum
-//!
-//! Handlers get the client out of the router's state, as any other: `State(client): State<ArcgisAuth<…>>`, where `ArcgisAuth`
-//! is the service that the layer makes. With the features `axum` and `reqwest` a `ReqwestClient` is an extractor itself, and
-//! takes the [`Identity`] of the request along; with `axum`, handlers may fail with an [`AuthFailure`].
-//!
-//! While the layer reads a short form body for a token of the caller's own ([`CallerToken`]), it holds the readiness of the
-//! inner service.
+//! The layer stands below what follows redirects, retries and times out, and above what decompresses:
+//! [where in the stack](guide::hyper#where-in-the-stack).
 //!
 //! # Features
 //!
@@ -99,21 +80,13 @@
 //!   `SealedTokenCache`, `Site::shared_token_cache`.
 //! * `tracing` (default): one span for each login (`arcgis_login`) and events for failures, under the target
 //!   `tower_arcgis_auth`; nothing per request, never a secret.
-//!
-//! # What stays out of reach
-//!
-//! With the token in the query ([`TokenPlacement::Query`], which works with every product and version), every program that
-//! prints URLs prints tokens: errors of some clients, logs of servers on the path, bodies in which a server repeats the
-//! URL, extensions that layers below set. [`TokenPlacement::EsriHeader`] keeps the token out of URLs, from ArcGIS 10.6 on.
-//!
-//! An HTTP/2 server that challenges without reading a request's body, and without resetting the stream, can delay the
-//! second sending until the caller's timeout.
 
 // Links to what a feature brings are broken without the feature; they are checked with all features on.
 #![cfg_attr(
     not(all(feature = "identities", feature = "redis", feature = "sign-in")),
     allow(rustdoc::broken_intra_doc_links)
 )]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 #[cfg(all(test, feature = "shared-cache"))]
@@ -137,6 +110,8 @@ mod exchange;
 mod failure;
 mod future;
 mod guard;
+#[cfg(doc)]
+pub mod guide;
 mod handle;
 mod identity;
 mod layer;
