@@ -175,9 +175,11 @@ impl TileInfo {
             (width, height)
         };
         let most = f64::from(TILES);
+        // Servers round the extent of the world.
+        let largest = most * 1.01;
         let fits = |level: &&Level| {
             let (width, height) = tile(level);
-            width > 0.0 && xmax - xmin <= most * width && ymax - ymin <= most * height
+            width > 0.0 && xmax - xmin <= largest * width && ymax - ymin <= largest * height
         };
         let level = self.lods.iter().rfind(fits).or(self.lods.first())?;
         let (width, height) = tile(level);

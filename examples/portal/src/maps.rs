@@ -1,5 +1,7 @@
 //! The services whose maps are shown: nothing else of a server can be asked for.
 
+use std::net::IpAddr;
+
 use http::Uri;
 use percent_encoding::percent_decode_str;
 
@@ -61,6 +63,9 @@ impl MapService {
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
             return wrong("does not begin with https:// or http:// and a host");
         }
+        if uri.scheme_str() == Some("http") && !uri.host().is_some_and(is_loopback) {
+            return wrong("is plain http, where passwords and tokens can be read on the way");
+        }
         let Some(root_end) = url.find(SERVICES) else {
             return wrong("has no /rest/services/ in it");
         };
@@ -113,6 +118,13 @@ impl MapService {
     }
 }
 
+/// Whether a URL's host is this machine.
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let address: Result<IpAddr, _> = address.parse();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,11 +140,20 @@ mod tests {
     }
 
     #[test]
+    fn plain_http_is_for_this_machine_only() {
+        for host in ["127.0.0.1:6080", "localhost", "[::1]:6080"] {
+            let url = format!("http://{host}/arcgis/rest/services/A/MapServer");
+            MapService::try_new(&url, Drawn::Exported).unwrap();
+        }
+    }
+
+    #[test]
     fn what_is_no_map_service_is_refused_and_its_password_not_repeated() {
         for url in [
             "",
             "gis.test/arcgis/rest/services/A/MapServer",
             "ftp://gis.test/arcgis/rest/services/A/MapServer",
+            "http://gis.test/arcgis/rest/services/A/MapServer",
             "https://gis.test/arcgis",
             "https://gis.test/arcgis/rest/services/A/FeatureServer",
             "https://gis.test/arcgis/rest/services/A/MapServer?f=json",
