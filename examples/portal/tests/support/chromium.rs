@@ -34,7 +34,7 @@ const FLAGS: [&str; 9] = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--window-size=1200,900",
+    "--window-size=1000,1040",
 ];
 
 /// A chromedriver of the test's own, and the browsers it started.

@@ -23,7 +23,7 @@ pub(crate) const ACCOUNT: (&str, &str) = ("gis_reader", "never shown");
 pub(crate) struct Running {
     /// Serves `Parcels/MapServer`, exported, and `Zoning/MapServer`, tiled.
     pub(crate) city: StandIn,
-    /// Serves `Roads/MapServer` and `Aerial/ImageServer`, exported.
+    /// Serves `Roads/MapServer` and `Imagery/ImageServer`, exported.
     pub(crate) county: StandIn,
     pub(crate) portal: Portal,
     pub(crate) address: SocketAddr,
@@ -46,7 +46,7 @@ impl Running {
         let start = || StandIn::builder().users([ADA, BOB, ACCOUNT]).start();
         let (city, county) = (start().await.unwrap(), start().await.unwrap());
         county.secure("Roads/MapServer");
-        county.secure("Aerial/ImageServer");
+        county.secure("Imagery/ImageServer");
         let map = |server: &StandIn, name: &str, drawn| {
             MapService::try_new(&server.url(&format!("rest/services/{name}")), drawn).unwrap()
         };
@@ -54,7 +54,7 @@ impl Running {
             map(&city, "Parcels/MapServer", Drawn::Exported),
             map(&city, "Zoning/MapServer", Drawn::Tiled),
             map(&county, "Roads/MapServer", Drawn::Exported),
-            map(&county, "Aerial/ImageServer", Drawn::Exported),
+            map(&county, "Imagery/ImageServer", Drawn::Exported),
         ];
         let mut settings = Settings::new(maps, login);
         change(&mut settings);

@@ -58,7 +58,7 @@ async fn the_page_shows_all_maps_and_no_secret() {
         "Parcels",
         "Zoning",
         "Roads",
-        "Aerial",
+        "Imagery",
         "<strong>ada</strong>",
     ] {
         assert!(page.text().contains(text), "{text}");

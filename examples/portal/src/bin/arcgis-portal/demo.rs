@@ -22,7 +22,7 @@ impl Demo {
         let start = || StandIn::builder().users(USERS).start();
         let (city, county) = (start().await?, start().await?);
         county.secure("Roads/MapServer");
-        county.secure("Aerial/ImageServer");
+        county.secure("Imagery/ImageServer");
         Ok(Self { city, county })
     }
 
@@ -31,7 +31,7 @@ impl Demo {
             (&self.city, "Parcels/MapServer", Drawn::Exported),
             (&self.city, "Zoning/MapServer", Drawn::Tiled),
             (&self.county, "Roads/MapServer", Drawn::Exported),
-            (&self.county, "Aerial/ImageServer", Drawn::Exported),
+            (&self.county, "Imagery/ImageServer", Drawn::Exported),
         ];
         let services = services.into_iter().map(|(server, name, drawn)| {
             MapService::try_new(&server.url(&format!("rest/services/{name}")), drawn)
