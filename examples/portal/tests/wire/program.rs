@@ -12,7 +12,6 @@ use crate::support::temporary;
 fn run(arguments: &[&str], input: &str) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_arcgis-portal"))
         .args(arguments)
-        .env_remove("ARCGIS_USERNAME")
         .env_remove("ARCGIS_PASSWORD")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -181,6 +181,22 @@ async fn who_signs_in_as_another_person_is_the_first_no_longer() {
 }
 
 #[tokio::test]
+async fn a_browser_that_hangs_up_meanwhile_leaves_nothing_behind() {
+    let running = Running::start().await;
+    let gate = running.city.hold_logins();
+    let mut ada = Visitor::of(&running);
+    let signing_in = tokio::spawn(async move { ada.sign_in(ADA).await.status });
+    running.city.wait_for_logins(1).await;
+    signing_in.abort();
+    // The password goes with the session that the layer had begun.
+    while running.portal.handle().counters().sign_outs() == 0 {
+        tokio::task::yield_now().await;
+    }
+    gate.release();
+    assert_eq!(running.tokens_held(), 0);
+}
+
+#[tokio::test]
 async fn a_session_ends_with_its_life_and_so_do_its_tokens() {
     let at_once = |settings: &mut Settings| settings.session_life = Duration::from_millis(1);
     let running = Running::start_with(Login::Arcgis, at_once, |router| router).await;

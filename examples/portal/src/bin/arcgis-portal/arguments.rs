@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
     pub(crate) users: Option<PathBuf>,
 
     /// The ArcGIS account that stands behind all of --users
-    #[arg(long, value_name = "NAME", env = "ARCGIS_USERNAME", requires = "users")]
+    #[arg(long, value_name = "NAME", requires = "users")]
     username: Option<String>,
 
     /// File with that account's password, in place of ARCGIS_PASSWORD
