@@ -5,6 +5,7 @@ use std::time::Duration;
 use arcgis_portal::{Login, Settings};
 use arcgis_stand_in::TokenFault;
 use http::StatusCode;
+use tokio::time::timeout;
 
 use crate::{
     support::{ADA, BOB, Running},
@@ -189,9 +190,7 @@ async fn a_browser_that_hangs_up_meanwhile_leaves_nothing_behind() {
     running.city.wait_for_logins(1).await;
     signing_in.abort();
     // The password goes with the session that the layer had begun.
-    while running.portal.handle().counters().sign_outs() == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| running.portal.handle().counters().sign_outs() > 0).await;
     gate.release();
     assert_eq!(running.tokens_held(), 0);
 }
@@ -201,8 +200,18 @@ async fn a_session_ends_with_its_life_and_so_do_its_tokens() {
     let at_once = |settings: &mut Settings| settings.session_life = Duration::from_millis(1);
     let running = Running::start_with(Login::Arcgis, at_once, |router| router).await;
     let mut ada = Visitor::signed_in(&running, ADA).await;
-    while ada.get_page("/").await.status == StatusCode::OK {}
-    while running.tokens_held() > 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| running.tokens_held() == 0).await;
+    assert_eq!(ada.get_page("/").await.location(), "/sign-in?next=%2F");
+}
+
+/// Waits for a condition. It fails where the condition would never hold.
+async fn until(condition: impl Fn() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(60), waiting)
+        .await
+        .expect("the condition holds at some time");
 }
