@@ -1,7 +1,7 @@
 //! The layer in an axum service: one route that shows a secured map service to people who have no login.
 //!
-//! `cargo run --example axum_service` starts a stand-in for ArcGIS Server and serves on port 3000; then
-//! `curl http://127.0.0.1:3000/water`.
+//! `cargo run --example axum_service` starts a stand-in for ArcGIS Server and serves on port 3000, or at the address in `LISTEN`;
+//! then `curl http://127.0.0.1:3000/water`.
 //!
 //! ```text
 //! ARCGIS_USERNAME=reader ARCGIS_PASSWORD=secret cargo run --example axum_service -- http://localhost:6080/arcgis

@@ -1,4 +1,4 @@
-//! `Service<Request>` → `Service<Request>`, with ArcGIS's logins taken care of.
+//! A layer around an HTTP client, any `Service<Request<…>>`, which takes care of ArcGIS's logins.
 //!
 //! Secured ArcGIS services do not answer `401`. They answer `200 OK` with
 //! `{"error":{"code":499,"message":"Token Required"}}`, with a login page or with a redirect to one; the token comes
@@ -29,28 +29,28 @@
 //! use tower::{ServiceBuilder, ServiceExt};
 //! use tower_arcgis_auth::{ArcgisAuthLayer, Credential, Site};
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // A stand-in for ArcGIS Server, on loopback.
-//! let server = arcgis_stand_in::StandIn::start().await?;
-//! let (name, password) = (arcgis_stand_in::USERNAME, arcgis_stand_in::PASSWORD);
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // A stand-in for ArcGIS Server, on loopback.
+//!     let server = arcgis_stand_in::StandIn::start().await?;
+//!     let (name, password) = (arcgis_stand_in::USERNAME, arcgis_stand_in::PASSWORD);
 //!
-//! let site = Site::new(server.root()).credential(Credential::user(name, password));
-//! let client = ServiceBuilder::new()
-//!     .layer(ArcgisAuthLayer::try_new(site)?)
-//!     .service(Client::builder(TokioExecutor::new()).build_http());
+//!     let site = Site::new(server.root()).credential(Credential::user(name, password));
+//!     let client = ServiceBuilder::new()
+//!         .layer(ArcgisAuthLayer::try_new(site)?)
+//!         .service(Client::builder(TokioExecutor::new()).build_http());
 //!
-//! for service in ["Parcels/MapServer", "Water/FeatureServer", "Zoning/MapServer"] {
-//!     let url = server.url(&format!("rest/services/{service}?f=json"));
-//!     let request = Request::get(url).body(Full::<Bytes>::default())?;
-//!     let response = client.clone().oneshot(request).await?;
-//!     println!("{service}: {}", response.body().outcome());
-//!     let answer = response.into_body().collect().await?.to_bytes();
-//!     assert!(answer.starts_with(b"{\"capabilities\""));
+//!     for service in ["Parcels/MapServer", "Water/FeatureServer", "Zoning/MapServer"] {
+//!         let url = server.url(&format!("rest/services/{service}?f=json"));
+//!         let request = Request::get(url).body(Full::<Bytes>::default())?;
+//!         let response = client.clone().oneshot(request).await?;
+//!         println!("{service}: {}", response.body().outcome());
+//!         let answer = response.into_body().collect().await?.to_bytes();
+//!         assert!(answer.starts_with(b"{\"capabilities\""));
+//!     }
+//!     assert_eq!(server.counters().logins, 1);
+//!     Ok(())
 //! }
-//! assert_eq!(server.counters().logins, 1);
-//! # Ok(())
-//! # }
 //! ```
 //!
 //! # Where to go on

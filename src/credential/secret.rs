@@ -85,7 +85,7 @@ impl Secret {
                 Place::Value(_) => "the value".to_owned(),
             };
             return Err(TokenError::fault(format!(
-                "{place} holds nothing where a secret should be"
+                "{place} holds nothing where a secret should be; set it"
             )));
         }
         Ok(SecretString::from(trimmed.to_owned()))

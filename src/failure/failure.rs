@@ -137,7 +137,9 @@ impl AuthFailure {
             Fault::NoCredential => "A token is required, and there is no login to get one with.",
             Fault::Refused => "A token is required, and the login was refused.",
             Fault::Forbidden => "The account may not use this service.",
-            Fault::TokenService => "A token is required, and the token service gave none.",
+            Fault::TokenService => {
+                "A token is required, and none could be got; the reason is in the log."
+            }
             Fault::TokensNotTaken => "The server does not take the tokens that it is sent.",
             Fault::Later(_) => "A token is required, and none is to be had now. Try again later.",
         }

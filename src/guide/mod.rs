@@ -32,8 +32,9 @@ pub mod failures {}
 #[doc = include_str!("hyper.md")]
 pub mod hyper {}
 
-// The pages' examples run where their features are on.
+// The pages' examples run where their features are on; the pages are there always.
 #[cfg(any(not(doctest), feature = "identities"))]
+#[cfg_attr(docsrs, doc(auto_cfg = false))]
 #[doc = include_str!("logins.md")]
 pub mod logins {}
 
@@ -44,6 +45,7 @@ pub mod options {}
 pub mod proxies {}
 
 #[cfg(any(not(doctest), feature = "reqwest"))]
+#[cfg_attr(docsrs, doc(auto_cfg = false))]
 #[doc = include_str!("reqwest.md")]
 pub mod reqwest {}
 
@@ -51,6 +53,7 @@ pub mod reqwest {}
 pub mod security {}
 
 #[cfg(any(not(doctest), feature = "redis"))]
+#[cfg_attr(docsrs, doc(auto_cfg = false))]
 #[doc = include_str!("sharing.md")]
 pub mod sharing {}
 
