@@ -60,6 +60,9 @@ fn without_comments(folder: &std::path::Path) -> String {
             code.push_str(&without_comments(&path));
             continue;
         }
+        if path.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
         let text = std::fs::read_to_string(&path).unwrap();
         let lines = text.lines().map(str::trim_start);
         for line in lines.filter(|line| !line.starts_with("//")) {
