@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use crate::{
     body::{BodyLength, FormReader, Peek, ReadForm, ReplayBody, ResponseBody},
-    challenge::{Start, Verdict},
+    challenge::Verdict,
     error::{BoxError, TokenError},
     exchange::{Beginning, Exchange, Reaction},
     outcome::{AuthOutcome, SkipReason},
@@ -264,18 +264,8 @@ where
                     let Some(exchange) = this.exchange else {
                         return done();
                     };
-                    let looked = match exchange.read_head(&mut response) {
-                        Start::Decided(verdict) => Err(verdict),
-                        Start::Glance(glance) => {
-                            Peek::glance(glance, response.body_mut(), context).ok_or(Verdict::Clean)
-                        }
-                        Start::Look(detector) => {
-                            let mut peek = Peek::new(detector);
-                            let polled = peek.poll_verdict(response.body_mut(), context);
-                            Ok((peek, polled))
-                        }
-                    };
-                    match looked {
+                    let start = exchange.read_head(&mut response);
+                    match Peek::begin(start, response.body_mut(), context) {
                         Err(verdict) | Ok((_, Poll::Ready(verdict))) => verdict,
                         Ok((peek, Poll::Pending)) => {
                             let held = Box::new(Peeking { response, peek });

@@ -13,7 +13,7 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::{
-    challenge::{Detector, Glance, Verdict},
+    challenge::{Detector, Glance, Start, Verdict},
     outcome::AuthOutcome,
     sign::scrub::clean_trailers,
     token::Token,
@@ -201,10 +201,29 @@ pub(crate) struct Peek {
 }
 
 impl Peek {
+    /// Looks as far as the body is there, where the head leaves anything to look at. An error is what is decided without a
+    /// peek.
+    #[inline]
+    pub(crate) fn begin<R: Body + Unpin>(
+        start: Start,
+        body: &mut ResponseBody<R>,
+        context: &mut Context<'_>,
+    ) -> Result<(Self, Poll<Verdict>), Verdict> {
+        match start {
+            Start::Decided(verdict) => Err(verdict),
+            Start::Glance(glance) => Self::glance(glance, body, context).ok_or(Verdict::Clean),
+            Start::Look(detector) => {
+                let mut peek = Self::new(detector);
+                let polled = peek.poll_verdict(body, context);
+                Ok((peek, polled))
+            }
+        }
+    }
+
     /// Looks at the first frame, which nearly always is there with the head and decides at a glance: then there is no peek,
     /// and the answer is clean.
     #[inline]
-    pub(crate) fn glance<R: Body + Unpin>(
+    fn glance<R: Body + Unpin>(
         glance: Glance,
         body: &mut ResponseBody<R>,
         context: &mut Context<'_>,
@@ -249,7 +268,7 @@ impl Peek {
         (peek, verdict)
     }
 
-    pub(crate) fn new(detector: Detector) -> Self {
+    fn new(detector: Detector) -> Self {
         Self {
             detector,
             empty_left: EMPTY_FRAMES,

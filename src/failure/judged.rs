@@ -69,28 +69,14 @@ where
                     let failure = AuthFailure::of(response.body().outcome());
                     return Poll::Ready(Ok((response, failure)));
                 }
-                let (mut peek, polled) = match start(&response, *this.is_head) {
-                    Start::Decided(verdict) => (None, Poll::Ready(verdict)),
-                    Start::Glance(glance) => {
-                        match Peek::glance(glance, response.body_mut(), context) {
-                            None => (None, Poll::Ready(Verdict::Clean)),
-                            Some((peek, polled)) => (Some(peek), polled),
-                        }
-                    }
-                    Start::Look(detector) => {
-                        let mut peek = Peek::new(detector);
-                        let polled = peek.poll_verdict(response.body_mut(), context);
-                        (Some(peek), polled)
-                    }
-                };
-                match (polled, peek.take()) {
-                    (Poll::Pending, Some(peek)) => {
+                let start = start(&response, *this.is_head);
+                match Peek::begin(start, response.body_mut(), context) {
+                    Err(verdict) | Ok((_, Poll::Ready(verdict))) => (response, verdict),
+                    Ok((peek, Poll::Pending)) => {
                         let held = Box::new((response, peek));
                         this.state.set(State::Peeking { held });
                         return Poll::Pending;
                     }
-                    (Poll::Ready(verdict), _) => (response, verdict),
-                    (Poll::Pending, None) => return Poll::Pending,
                 }
             }
             StateProjection::Peeking { held } => {
