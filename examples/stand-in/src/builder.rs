@@ -28,9 +28,7 @@ use crate::server;
 use crate::services::Services;
 use crate::stand_in::StandIn;
 use crate::state::{Settings, State};
-use crate::tokens::Tokens;
 use crate::transport::Transport;
-use crate::user_counters::CountersByUser;
 use crate::{PASSWORD, USERNAME};
 
 /// Builds a [`StandIn`]. See [`StandIn::builder`].
@@ -224,21 +222,18 @@ impl StandInBuilder {
                 self.cors,
                 clock,
                 self.observer,
+                accounts,
             ),
             personality: self.personality,
             portal: self.portal,
             settings: Mutex::new(settings),
             legacy: Mutex::new(Legacy::default()),
             info: Mutex::new(info),
-            accounts: Mutex::new(accounts),
-            user_counters: Mutex::new(CountersByUser::default()),
-            tokens: Mutex::new(Tokens::default()),
             services: Mutex::new(Services::with_defaults(self.challenge)),
             output: Mutex::new(Output::default()),
             counters: watch::Sender::new(Counters::default()),
             logins: Issuer::default(),
             services_held: watch::Sender::new(0),
-            gates: Mutex::default(),
             unread: Mutex::new(Vec::new()),
         });
         if let Some(portal) = &state.portal {

@@ -1,12 +1,9 @@
 //! The control end points, below `/stand-in/`: for programs that are no Rust, and for a person with curl.
 
-use std::sync::Mutex;
-
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::accounts::Accounts;
 use crate::answer::{self, Answer};
 use crate::gate::Gate;
 use crate::host::Host;
@@ -14,8 +11,6 @@ use crate::issuer::Issuer;
 use crate::journal::Received;
 use crate::request_parts::{Fields, RequestBody, RequestHead};
 use crate::state::lock;
-use crate::tokens::Tokens;
-use crate::user_counters::UserCounters;
 
 /// What an end point says: JSON, or what was wrong with the request.
 pub(crate) type Outcome = Result<Value, String>;
@@ -26,9 +21,6 @@ pub(crate) trait Controlled: Sync {
     const OWN_HELP: &'static str;
 
     fn host(&self) -> &Host;
-    fn accounts(&self) -> &Mutex<Accounts>;
-    fn tokens(&self) -> &Mutex<Tokens>;
-    fn gates(&self) -> &Mutex<Vec<Gate>>;
 
     /// What issues tokens, by name.
     fn issuers(&self) -> Vec<(&'static str, &Issuer)>;
@@ -44,9 +36,6 @@ pub(crate) trait Controlled: Sync {
 
     /// All counters.
     fn counters(&self) -> Value;
-
-    /// The counters of one user.
-    fn counters_of(&self, user: &str) -> UserCounters;
 
     /// Puts what no other server has back, and the counters.
     fn reset(&self);
@@ -126,7 +115,7 @@ pub(crate) fn required<'a>(fields: &'a Fields, name: &str) -> Result<&'a str, St
 fn common<C: Controlled>(server: &C, name: &str, fields: &Fields) -> Option<Outcome> {
     Some(match name {
         "revoke" => {
-            let mut tokens = lock(server.tokens());
+            let mut tokens = lock(&server.host().tokens);
             let revoked = match fields.get("token") {
                 Some(token) => usize::from(tokens.revoke(token)),
                 None => tokens.revoke_all(),
@@ -135,7 +124,7 @@ fn common<C: Controlled>(server: &C, name: &str, fields: &Fields) -> Option<Outc
         }
         "expire" => {
             let now = server.host().clock.now();
-            let mut tokens = lock(server.tokens());
+            let mut tokens = lock(&server.host().tokens);
             let expired = tokens.live(now);
             tokens.expire_all(now);
             Ok(json!({ "expired": expired }))
@@ -143,11 +132,11 @@ fn common<C: Controlled>(server: &C, name: &str, fields: &Fields) -> Option<Outc
         "token-fault" => token_fault(server, fields),
         "hold" => hold(server, fields),
         "release" => {
-            let gates = std::mem::take(&mut *lock(server.gates()));
+            let gates = std::mem::take(&mut *lock(&server.host().gates));
             Ok(json!({ "released": gates.len() }))
         }
         "unlock" => required(fields, "user").map(|user| {
-            lock(server.accounts()).unlock(user);
+            lock(&server.host().accounts).unlock(user);
             json!({ "unlocked": user })
         }),
         "reset" => {
@@ -187,19 +176,21 @@ fn token_fault<C: Controlled>(server: &C, fields: &Fields) -> Outcome {
 
 fn hold<C: Controlled>(server: &C, fields: &Fields) -> Outcome {
     let (what, held) = named(&server.holds(), fields)?;
-    lock(server.gates()).push(Gate::close(held));
+    lock(&server.host().gates).push(Gate::close(held));
     Ok(json!({ "held": what }))
 }
 
 /// Users, passwords, apps, keys, lifetimes and what is published stay as they are.
 pub(crate) fn reset<C: Controlled>(server: &C) {
-    lock(server.tokens()).revoke_all();
-    lock(server.accounts()).unlock_all();
+    let host = server.host();
+    lock(&host.tokens).revoke_all();
+    lock(&host.accounts).unlock_all();
+    lock(&host.user_counters).clear();
     for (_, issuer) in server.issuers() {
         issuer.fault.send_replace(None);
     }
-    lock(server.gates()).clear();
-    server.host().clear_received();
+    lock(&host.gates).clear();
+    host.clear_received();
     server.reset();
 }
 
@@ -207,9 +198,9 @@ fn counters<C: Controlled>(server: &C, query: &Fields) -> Value {
     match query.get("user") {
         None => server.counters(),
         Some(user) => {
-            let counters = server.counters_of(user);
+            let counters = lock(&server.host().user_counters).of(user);
             let now = server.host().clock.now();
-            let accounts = lock(server.accounts());
+            let accounts = lock(&server.host().accounts);
             json!({
                 "user": user,
                 "loginAttempts": counters.login_attempts,

@@ -1,4 +1,4 @@
-//! What every listening server has: an address, a clock, a journal, and an eye for who is asking.
+//! What every listening server has: an address, a clock, a journal, accounts and tokens, and an eye for who is asking.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -9,12 +9,16 @@ use http::Request;
 use http::header::{DATE, HeaderValue};
 use hyper::body::Incoming;
 
+use crate::accounts::Accounts;
 use crate::answer::Answer;
 use crate::clock::Clock;
 use crate::cors::Cors;
+use crate::gate::Gate;
 use crate::journal::{Journal, Received};
 use crate::request_parts::{RequestBody, RequestHead};
 use crate::state::lock;
+use crate::tokens::Tokens;
+use crate::user_counters::CountersByUser;
 
 /// Called with each request once it is answered.
 pub(crate) type Observer = Box<dyn Fn(&Received) + Send + Sync>;
@@ -23,6 +27,11 @@ pub(crate) type Observer = Box<dyn Fn(&Received) + Send + Sync>;
 pub(crate) struct Host {
     pub(crate) addr: SocketAddr,
     pub(crate) clock: Clock,
+    pub(crate) accounts: Mutex<Accounts>,
+    pub(crate) user_counters: Mutex<CountersByUser>,
+    pub(crate) tokens: Mutex<Tokens>,
+    /// Gates that were closed from outside of the process.
+    pub(crate) gates: Mutex<Vec<Gate>>,
     journal: Mutex<Journal>,
     observer: Option<Observer>,
     scheme: &'static str,
@@ -46,12 +55,17 @@ impl Host {
         cors: Cors,
         clock: Clock,
         observer: Option<Observer>,
+        accounts: Accounts,
     ) -> Self {
         Self {
             scheme,
             cors: Mutex::new(cors),
             addr,
             clock,
+            accounts: Mutex::new(accounts),
+            user_counters: Mutex::default(),
+            tokens: Mutex::default(),
+            gates: Mutex::default(),
             journal: Mutex::default(),
             observer,
             seen_address: Mutex::default(),

@@ -150,7 +150,7 @@ impl TokenRequest for GetToken<'_> {
 
     fn dead_token(&self) -> Answer {
         self.state.count_login(self.field("username"));
-        answer::bytes(PLAIN, lock(&self.state.tokens).unused_text())
+        answer::bytes(PLAIN, lock(&self.state.host.tokens).unused_text())
     }
 
     fn count_refusal(&self) {

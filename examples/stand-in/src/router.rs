@@ -127,7 +127,7 @@ fn judge(state: &State, head: &RequestHead, presented: &PresentedToken) -> Resul
 /// What a token is worth here: as one of the server's own, or as one the portal vouches for.
 fn standing(state: &State, head: &RequestHead, token: &str) -> Standing {
     let now = state.host.clock.now();
-    let own = lock(&state.tokens).standing(token, head.caller(), now);
+    let own = lock(&state.host.tokens).standing(token, head.caller(), now);
     let takes_portal_tokens = lock(&state.settings).takes_portal_tokens;
     match (own, &state.portal) {
         (Standing::Dead, Some(portal)) if takes_portal_tokens => {

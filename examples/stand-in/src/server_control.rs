@@ -1,22 +1,16 @@
 //! What of a server is controlled over HTTP.
 
-use std::sync::Mutex;
-
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::accounts::Accounts;
 use crate::challenge_shape::ChallengeShape;
 use crate::control::{Controlled, Outcome, required};
-use crate::gate::Gate;
 use crate::host::Host;
 use crate::issuer::Issuer;
 use crate::journal::Counters;
 use crate::request_parts::Fields;
 use crate::services::Access;
 use crate::state::{State, lock};
-use crate::tokens::Tokens;
-use crate::user_counters::UserCounters;
 
 impl Controlled for State {
     const OWN_HELP: &'static str = "\
@@ -30,18 +24,6 @@ W is logins; for hold services too.
 
     fn host(&self) -> &Host {
         &self.host
-    }
-
-    fn accounts(&self) -> &Mutex<Accounts> {
-        &self.accounts
-    }
-
-    fn tokens(&self) -> &Mutex<Tokens> {
-        &self.tokens
-    }
-
-    fn gates(&self) -> &Mutex<Vec<Gate>> {
-        &self.gates
     }
 
     fn issuers(&self) -> Vec<(&'static str, &Issuer)> {
@@ -70,17 +52,12 @@ W is logins; for hold services too.
             "refererMismatches": counters.referer_mismatches,
             "addressMismatches": counters.address_mismatches,
             "edits": counters.edits,
-            "liveTokens": lock(&self.tokens).live(self.host.clock.now()),
+            "liveTokens": lock(&self.host.tokens).live(self.host.clock.now()),
         })
-    }
-
-    fn counters_of(&self, user: &str) -> UserCounters {
-        lock(&self.user_counters).of(user)
     }
 
     fn reset(&self) {
         lock(&self.services).reset();
-        lock(&self.user_counters).clear();
         self.counters.send_replace(Counters::default());
     }
 

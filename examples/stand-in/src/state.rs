@@ -6,10 +6,8 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use tokio::sync::watch;
 
-use crate::accounts::Accounts;
 use crate::binding::Binding;
 use crate::export::Output;
-use crate::gate::Gate;
 use crate::host::Host;
 use crate::info::Info;
 use crate::issuer::Issuer;
@@ -18,8 +16,6 @@ use crate::legacy::Legacy;
 use crate::personality::Personality;
 use crate::portal::PortalState;
 use crate::services::Services;
-use crate::tokens::Tokens;
-use crate::user_counters::CountersByUser;
 
 /// Switches that are none of the parts' own.
 #[derive(Debug)]
@@ -39,16 +35,11 @@ pub(crate) struct State {
     pub(crate) settings: Mutex<Settings>,
     pub(crate) legacy: Mutex<Legacy>,
     pub(crate) info: Mutex<Info>,
-    pub(crate) accounts: Mutex<Accounts>,
-    pub(crate) user_counters: Mutex<CountersByUser>,
-    pub(crate) tokens: Mutex<Tokens>,
     pub(crate) services: Mutex<Services>,
     pub(crate) output: Mutex<Output>,
     pub(crate) counters: watch::Sender<Counters>,
     pub(crate) logins: Issuer,
     pub(crate) services_held: watch::Sender<usize>,
-    /// Gates that were closed from outside of the process.
-    pub(crate) gates: Mutex<Vec<Gate>>,
     /// Bodies that are never to be read.
     pub(crate) unread: Mutex<Vec<Incoming>>,
 }
@@ -60,7 +51,7 @@ impl State {
 
     /// Counts a login attempt; who waits for the common counter finds the user's changed too.
     pub(crate) fn count_attempt(&self, user: Option<&str>) {
-        lock(&self.user_counters).count(user.unwrap_or_default(), |of_user| {
+        lock(&self.host.user_counters).count(user.unwrap_or_default(), |of_user| {
             of_user.login_attempts += 1;
         });
         self.count(|counters| counters.login_attempts += 1);
@@ -68,7 +59,8 @@ impl State {
 
     /// Counts a login.
     pub(crate) fn count_login(&self, user: Option<&str>) {
-        lock(&self.user_counters).count(user.unwrap_or_default(), |of_user| of_user.logins += 1);
+        lock(&self.host.user_counters)
+            .count(user.unwrap_or_default(), |of_user| of_user.logins += 1);
         self.count(|counters| counters.logins += 1);
     }
 
@@ -81,7 +73,7 @@ impl State {
         asked_for: Option<Duration>,
     ) -> Option<(String, Duration)> {
         let now = self.host.clock.now();
-        if !lock(&self.accounts).check(user, password, now) {
+        if !lock(&self.host.accounts).check(user, password, now) {
             return None;
         }
         let (text, lifetime) = self.issue(user, binding, asked_for);
@@ -99,7 +91,7 @@ impl State {
         let longest = lock(&self.settings).token_lifetime;
         let lifetime = asked_for.map_or(longest, |asked_for| asked_for.min(longest));
         let expires = self.host.clock.now() + lifetime;
-        let text = lock(&self.tokens).issue(user, binding, expires);
+        let text = lock(&self.host.tokens).issue(user, binding, expires);
         (text, lifetime)
     }
 }

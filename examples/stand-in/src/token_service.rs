@@ -104,7 +104,7 @@ impl TokenRequest for Login<'_> {
 
     fn dead_token(&self) -> Answer {
         self.state.count_login(self.form.get("username"));
-        let text = lock(&self.state.tokens).unused_text();
+        let text = lock(&self.state.host.tokens).unused_text();
         let lifetime = lock(&self.state.settings).token_lifetime;
         self.issued(&text, lifetime)
     }

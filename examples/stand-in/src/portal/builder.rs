@@ -26,9 +26,7 @@ use crate::portal::keys::Keys;
 use crate::portal::state::{PortalState, Settings};
 use crate::server;
 use crate::state::lock;
-use crate::tokens::Tokens;
 use crate::transport::Transport;
-use crate::user_counters::CountersByUser;
 use crate::{PASSWORD, USERNAME};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -209,6 +207,7 @@ impl PortalBuilder {
                 self.cors,
                 clock,
                 self.observer,
+                accounts,
             ),
             settings: Mutex::new(self.settings),
             info: Mutex::new(Info {
@@ -217,16 +216,12 @@ impl PortalBuilder {
                 token_services_url: None,
                 owning_system_url: None,
             }),
-            accounts: Mutex::new(accounts),
-            user_counters: Mutex::new(CountersByUser::default()),
-            tokens: Mutex::new(Tokens::default()),
             apps: Mutex::new(self.apps),
             keys: Mutex::new(self.keys),
             counters: watch::Sender::new(PortalCounters::default()),
             logins: Issuer::default(),
             exchanges: Issuer::default(),
             grants: Issuer::default(),
-            gates: Mutex::default(),
             servers: Mutex::default(),
         });
         {

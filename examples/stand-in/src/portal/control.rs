@@ -1,20 +1,14 @@
 //! What of a portal is controlled over HTTP.
 
-use std::sync::Mutex;
-
 use serde_json::{Value, json};
 
-use crate::accounts::Accounts;
 use crate::control::{Controlled, Outcome};
-use crate::gate::Gate;
 use crate::host::Host;
 use crate::issuer::Issuer;
 use crate::portal::counters::PortalCounters;
 use crate::portal::state::PortalState;
 use crate::request_parts::Fields;
 use crate::state::lock;
-use crate::tokens::Tokens;
-use crate::user_counters::UserCounters;
 
 impl Controlled for PortalState {
     const OWN_HELP: &'static str = "
@@ -23,18 +17,6 @@ W is logins, exchanges (of portal tokens for server tokens) or oauth.
 
     fn host(&self) -> &Host {
         &self.host
-    }
-
-    fn accounts(&self) -> &Mutex<Accounts> {
-        &self.accounts
-    }
-
-    fn tokens(&self) -> &Mutex<Tokens> {
-        &self.tokens
-    }
-
-    fn gates(&self) -> &Mutex<Vec<Gate>> {
-        &self.gates
     }
 
     fn issuers(&self) -> Vec<(&'static str, &Issuer)> {
@@ -65,18 +47,13 @@ W is logins, exchanges (of portal tokens for server tokens) or oauth.
             "revocations": counters.revocations,
             "contentRequests": counters.content_requests,
             "challenges": counters.challenges,
-            "liveTokens": lock(&self.tokens).live(self.host.clock.now()),
+            "liveTokens": lock(&self.host.tokens).live(self.host.clock.now()),
         })
-    }
-
-    fn counters_of(&self, user: &str) -> UserCounters {
-        lock(&self.user_counters).of(user)
     }
 
     fn reset(&self) {
         // Their access tokens are revoked already.
         lock(&self.apps).revoke_all_refresh_tokens();
-        lock(&self.user_counters).clear();
         self.counters.send_replace(PortalCounters::default());
     }
 

@@ -46,7 +46,7 @@ impl Exchange<'_> {
     fn standing(&self, token: &str) -> Standing {
         let caller = self.head.caller();
         let now = self.portal.host.clock.now();
-        let tokens = lock(&self.portal.tokens);
+        let tokens = lock(&self.portal.host.tokens);
         match tokens.standing(token, caller, now) {
             Standing::WrongReferer => {
                 let referer = self.form.get("referer");
@@ -74,7 +74,7 @@ impl Exchange<'_> {
     }
 
     fn count_exchange(&self, user: &str) {
-        lock(&self.portal.user_counters).count(user, |of_user| of_user.exchanges += 1);
+        lock(&self.portal.host.user_counters).count(user, |of_user| of_user.exchanges += 1);
         self.portal.count(|counters| counters.exchanges += 1);
     }
 }
@@ -126,7 +126,7 @@ impl TokenRequest for Exchange<'_> {
         } else {
             self.portal.count(|counters| counters.exchanges += 1);
         }
-        let text = lock(&self.portal.tokens).unused_text();
+        let text = lock(&self.portal.host.tokens).unused_text();
         login::issued(self.portal, &text, self.portal.lifetime(None))
     }
 

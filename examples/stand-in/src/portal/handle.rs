@@ -128,31 +128,31 @@ impl Portal {
 impl Portal {
     /// Adds a user or changes a password.
     pub fn set_user(&self, name: &str, password: &str) {
-        lock(&self.state.accounts).set(name, password);
+        lock(&self.state.host.accounts).set(name, password);
     }
 
     /// Adds many users or changes their passwords.
     pub fn set_users<N: AsRef<str>, P: AsRef<str>>(&self, users: impl IntoIterator<Item = (N, P)>) {
         let users = users.into_iter();
-        let mut accounts = lock(&self.state.accounts);
+        let mut accounts = lock(&self.state.host.accounts);
         users.for_each(|(name, password)| accounts.set(name.as_ref(), password.as_ref()));
     }
 
     /// Whether an account is locked: five failures within 15 minutes lock it for 15 minutes.
     #[must_use]
     pub fn is_locked(&self, user: &str) -> bool {
-        lock(&self.state.accounts).locked(user, self.state.host.clock.now())
+        lock(&self.state.host.accounts).locked(user, self.state.host.clock.now())
     }
 
     /// How many failures count towards a lock of this account now.
     #[must_use]
     pub fn login_failures(&self, user: &str) -> usize {
-        lock(&self.state.accounts).failures(user, self.state.host.clock.now())
+        lock(&self.state.host.accounts).failures(user, self.state.host.clock.now())
     }
 
     /// Unlocks an account and forgets its failures.
     pub fn unlock(&self, user: &str) {
-        lock(&self.state.accounts).unlock(user);
+        lock(&self.state.host.accounts).unlock(user);
     }
 
     /// A good portal token for this user that took no login: bound to `referer` if there is one.
@@ -166,23 +166,23 @@ impl Portal {
     /// Makes all portal tokens invalid, those of apps too. Returns how many there were. Server tokens, refresh tokens
     /// and API keys stay good.
     pub fn revoke_all_tokens(&self) -> usize {
-        lock(&self.state.tokens).revoke_all()
+        lock(&self.state.host.tokens).revoke_all()
     }
 
     /// Makes one portal token invalid. Returns whether it was known.
     pub fn revoke(&self, token: &str) -> bool {
-        lock(&self.state.tokens).revoke(token)
+        lock(&self.state.host.tokens).revoke(token)
     }
 
     /// Lets all portal tokens expire now.
     pub fn expire_all_tokens(&self) {
-        lock(&self.state.tokens).expire_all(self.state.host.clock.now());
+        lock(&self.state.host.tokens).expire_all(self.state.host.clock.now());
     }
 
     /// How many portal tokens are good.
     #[must_use]
     pub fn live_tokens(&self) -> usize {
-        lock(&self.state.tokens).live(self.state.host.clock.now())
+        lock(&self.state.host.tokens).live(self.state.host.clock.now())
     }
 
     /// How long tokens live from now on when nobody asks for a life; tokens already given out keep theirs.
@@ -262,7 +262,7 @@ impl Portal {
     /// Makes all refresh tokens and their access tokens invalid. Returns how many refresh tokens there were.
     pub fn revoke_all_refresh_tokens(&self) -> usize {
         let revoked = lock(&self.state.apps).revoke_all_refresh_tokens();
-        let mut tokens = lock(&self.state.tokens);
+        let mut tokens = lock(&self.state.host.tokens);
         revoked.iter().for_each(|text| tokens.revoke_children(text));
         revoked.len()
     }
@@ -347,12 +347,12 @@ impl Portal {
     /// The counters of one user name.
     #[must_use]
     pub fn user_counters(&self, user: &str) -> UserCounters {
-        lock(&self.state.user_counters).of(user)
+        lock(&self.state.host.user_counters).of(user)
     }
 
     /// Sets all counters to zero, those of the users too.
     pub fn reset_counters(&self) {
-        lock(&self.state.user_counters).clear();
+        lock(&self.state.host.user_counters).clear();
         self.state.counters.send_replace(PortalCounters::default());
     }
 

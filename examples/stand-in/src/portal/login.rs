@@ -44,7 +44,7 @@ impl Login<'_> {
     }
 
     fn issued(&self, text: &str, lifetime: Duration) -> Answer {
-        lock(&self.portal.user_counters).count(self.user(), |of_user| of_user.logins += 1);
+        lock(&self.portal.host.user_counters).count(self.user(), |of_user| of_user.logins += 1);
         self.portal.count(|counters| counters.logins += 1);
         issued(self.portal, text, lifetime)
     }
@@ -73,7 +73,7 @@ impl TokenRequest for Login<'_> {
             return self.refuse(400, UNABLE, Some("Invalid expiration."));
         };
         let now = self.portal.host.clock.now();
-        if !lock(&self.portal.accounts).check(self.user(), password, now) {
+        if !lock(&self.portal.host.accounts).check(self.user(), password, now) {
             return self.refusal();
         }
         let lifetime = self.portal.lifetime(asked_for);
@@ -87,7 +87,7 @@ impl TokenRequest for Login<'_> {
     }
 
     fn dead_token(&self) -> Answer {
-        let text = lock(&self.portal.tokens).unused_text();
+        let text = lock(&self.portal.host.tokens).unused_text();
         self.issued(&text, self.portal.lifetime(None))
     }
 

@@ -169,7 +169,7 @@ impl Grant<'_> {
             (settings.access_token_lifetime, settings.ssl)
         };
         let expires = self.portal.host.clock.now() + lifetime;
-        let text = lock(&self.portal.tokens).issue_child(user, parent, expires);
+        let text = lock(&self.portal.host.tokens).issue_child(user, parent, expires);
         json!({
             "access_token": text,
             "expires_in": lifetime.as_secs(),
@@ -224,7 +224,7 @@ impl TokenRequest for Grant<'_> {
         if let Some(kind) = self.kind() {
             self.count(kind);
         }
-        let text = lock(&self.portal.tokens).unused_text();
+        let text = lock(&self.portal.host.tokens).unused_text();
         let lifetime: Duration = lock(&self.portal.settings).access_token_lifetime;
         reply::json(&json!({ "access_token": text, "expires_in": lifetime.as_secs() }))
     }
@@ -248,7 +248,7 @@ pub(crate) fn revoke(portal: &PortalState, head: &RequestHead, form: &Fields) ->
     };
     // The hint only says where to look first.
     if !portal.revoke_refresh_token(text) {
-        lock(&portal.tokens).revoke(text);
+        lock(&portal.host.tokens).revoke(text);
     }
     portal.count(|counters| counters.revocations += 1);
     reply::json(&json!({ "success": true }))

@@ -50,7 +50,7 @@ async fn route(portal: &PortalState, head: &RequestHead, body: Incoming) -> io::
         }
         "generateToken" => {
             let user = form.get("username").unwrap_or_default();
-            lock(&portal.user_counters).count(user, |of_user| of_user.login_attempts += 1);
+            lock(&portal.host.user_counters).count(user, |of_user| of_user.login_attempts += 1);
             portal.count(|counters| counters.login_attempts += 1);
             let login = Login { portal, head, form };
             portal.logins.serve(&login).await

@@ -6,9 +6,7 @@ use std::time::Duration;
 use http::Uri;
 use tokio::sync::watch;
 
-use crate::accounts::Accounts;
 use crate::binding::{Binding, Caller};
-use crate::gate::Gate;
 use crate::host::Host;
 use crate::info::Info;
 use crate::issuer::Issuer;
@@ -18,8 +16,7 @@ use crate::portal::keys::Keys;
 use crate::prefixes::covers;
 use crate::request_parts::RequestHead;
 use crate::state::{State, lock};
-use crate::tokens::{Standing, Tokens};
-use crate::user_counters::CountersByUser;
+use crate::tokens::Standing;
 
 /// Where a portal's pages live.
 pub(crate) const CONTEXT: &str = "/portal";
@@ -40,17 +37,12 @@ pub(crate) struct PortalState {
     pub(crate) host: Host,
     pub(crate) settings: Mutex<Settings>,
     pub(crate) info: Mutex<Info>,
-    pub(crate) accounts: Mutex<Accounts>,
-    pub(crate) user_counters: Mutex<CountersByUser>,
-    pub(crate) tokens: Mutex<Tokens>,
     pub(crate) apps: Mutex<Apps>,
     pub(crate) keys: Mutex<Keys>,
     pub(crate) counters: watch::Sender<PortalCounters>,
     pub(crate) logins: Issuer,
     pub(crate) exchanges: Issuer,
     pub(crate) grants: Issuer,
-    /// Gates that were closed from outside of the process.
-    pub(crate) gates: Mutex<Vec<Gate>>,
     pub(crate) servers: Mutex<Vec<Weak<State>>>,
 }
 
@@ -102,7 +94,7 @@ impl PortalState {
     /// A portal token that is no child of a refresh token.
     pub(crate) fn issue(&self, user: &str, binding: Binding, lifetime: Duration) -> String {
         let expires = self.host.clock.now() + lifetime;
-        lock(&self.tokens).issue(user, binding, expires)
+        lock(&self.host.tokens).issue(user, binding, expires)
     }
 
     /// A refresh token and its life.
@@ -119,14 +111,14 @@ impl PortalState {
     /// Ends a refresh token and its access tokens. Returns whether it was known.
     pub(crate) fn revoke_refresh_token(&self, text: &str) -> bool {
         let known = lock(&self.apps).revoke_refresh_token(text);
-        lock(&self.tokens).revoke_children(text);
+        lock(&self.host.tokens).revoke_children(text);
         known
     }
 
     /// What a portal token or an API key is worth.
     pub(crate) fn standing(&self, text: &str, caller: Caller<'_>) -> Standing {
         let now = self.host.clock.now();
-        let standing = lock(&self.tokens).standing(text, caller, now);
+        let standing = lock(&self.host.tokens).standing(text, caller, now);
         if standing == Standing::Dead {
             self.key_standing(text, caller)
         } else {

@@ -40,12 +40,12 @@ impl StandIn {
     /// ```
     #[must_use]
     pub fn user_counters(&self, user: &str) -> UserCounters {
-        lock(&self.state.user_counters).of(user)
+        lock(&self.state.host.user_counters).of(user)
     }
 
     /// Sets all counters to zero, those of the users too.
     pub fn reset_counters(&self) {
-        lock(&self.state.user_counters).clear();
+        lock(&self.state.host.user_counters).clear();
         self.state.counters.send_replace(Counters::default());
     }
 

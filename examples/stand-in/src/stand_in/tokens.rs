@@ -11,31 +11,31 @@ use crate::state::lock;
 impl StandIn {
     /// Adds a user or changes a password.
     pub fn set_user(&self, name: &str, password: &str) {
-        lock(&self.state.accounts).set(name, password);
+        lock(&self.state.host.accounts).set(name, password);
     }
 
     /// Adds many users or changes their passwords.
     pub fn set_users<N: AsRef<str>, P: AsRef<str>>(&self, users: impl IntoIterator<Item = (N, P)>) {
         let users = users.into_iter();
-        let mut accounts = lock(&self.state.accounts);
+        let mut accounts = lock(&self.state.host.accounts);
         users.for_each(|(name, password)| accounts.set(name.as_ref(), password.as_ref()));
     }
 
     /// Whether an account is locked: five failures within 15 minutes lock it for 15 minutes.
     #[must_use]
     pub fn is_locked(&self, user: &str) -> bool {
-        lock(&self.state.accounts).locked(user, self.state.host.clock.now())
+        lock(&self.state.host.accounts).locked(user, self.state.host.clock.now())
     }
 
     /// How many failures count towards a lock of this account now.
     #[must_use]
     pub fn login_failures(&self, user: &str) -> usize {
-        lock(&self.state.accounts).failures(user, self.state.host.clock.now())
+        lock(&self.state.host.accounts).failures(user, self.state.host.clock.now())
     }
 
     /// Unlocks an account and forgets its failures.
     pub fn unlock(&self, user: &str) {
-        lock(&self.state.accounts).unlock(user);
+        lock(&self.state.host.accounts).unlock(user);
     }
 
     /// Makes all tokens invalid, as a restart of the server does. Returns how many there were.
@@ -54,23 +54,23 @@ impl StandIn {
     /// # }
     /// ```
     pub fn revoke_all_tokens(&self) -> usize {
-        lock(&self.state.tokens).revoke_all()
+        lock(&self.state.host.tokens).revoke_all()
     }
 
     /// Makes one token invalid. Returns whether it was known.
     pub fn revoke(&self, token: &str) -> bool {
-        lock(&self.state.tokens).revoke(token)
+        lock(&self.state.host.tokens).revoke(token)
     }
 
     /// Lets all tokens expire now.
     pub fn expire_all_tokens(&self) {
-        lock(&self.state.tokens).expire_all(self.state.host.clock.now());
+        lock(&self.state.host.tokens).expire_all(self.state.host.clock.now());
     }
 
     /// How many tokens are good.
     #[must_use]
     pub fn live_tokens(&self) -> usize {
-        lock(&self.state.tokens).live(self.state.host.clock.now())
+        lock(&self.state.host.tokens).live(self.state.host.clock.now())
     }
 
     /// A good token for this user that took no login: bound to `referer` if there is one.
