@@ -34,36 +34,41 @@ pub enum CallerToken {
 /// Which headers a request has that may say something of a token of the caller's own. The query is looked into by
 /// [`QueryToken`](crate::sign::QueryToken), a form body by [`form_has_token`].
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct CallersHeaders {
-    esri_header: bool,
-    authorization: bool,
-    cookie: bool,
-    content_type: bool,
-}
+pub(crate) struct CallersHeaders(u8);
 
 impl CallersHeaders {
+    const ESRI_HEADER: u8 = 1;
+    const AUTHORIZATION: u8 = 1 << 1;
+    const COOKIE: u8 = 1 << 2;
+    const CONTENT_TYPE: u8 = 1 << 3;
+
     #[inline]
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let mut found = Self::default();
+        let mut found = 0;
         // One walk over the names costs less than a hashed look-up for each, and nearly all are told from those that matter
         // by their length.
         for name in headers.keys() {
-            match name.as_str().len() {
-                6 => found.cookie |= *name == COOKIE,
-                12 => found.content_type |= *name == CONTENT_TYPE,
-                13 => found.authorization |= *name == AUTHORIZATION,
-                20 => found.esri_header |= *name == X_ESRI_AUTHORIZATION,
-                _ => {}
-            }
+            found |= match name.as_str().len() {
+                6 if *name == COOKIE => Self::COOKIE,
+                12 if *name == CONTENT_TYPE => Self::CONTENT_TYPE,
+                13 if *name == AUTHORIZATION => Self::AUTHORIZATION,
+                20 if *name == X_ESRI_AUTHORIZATION => Self::ESRI_HEADER,
+                _ => 0,
+            };
         }
-        found
+        Self(found)
+    }
+
+    #[inline]
+    fn has(self, header: u8) -> bool {
+        self.0 & header != 0
     }
 
     /// Whether the caller placed a token of its own in a header.
     #[inline]
     pub(crate) fn have_token(self, headers: &HeaderMap, placement: TokenPlacement) -> bool {
-        (self.esri_header && holds_token(headers, &X_ESRI_AUTHORIZATION))
-            || (self.authorization
+        (self.has(Self::ESRI_HEADER) && holds_token(headers, &X_ESRI_AUTHORIZATION))
+            || (self.has(Self::AUTHORIZATION)
                 && placement == TokenPlacement::Bearer
                 && holds_token(headers, &AUTHORIZATION))
     }
@@ -71,13 +76,13 @@ impl CallersHeaders {
     /// Whether there is an `agstoken` cookie with a value.
     #[inline]
     pub(crate) fn have_token_cookie(self, headers: &HeaderMap) -> bool {
-        self.cookie && carries_token_cookie(headers)
+        self.has(Self::COOKIE) && carries_token_cookie(headers)
     }
 
     /// Whether the body is a form, `application/x-www-form-urlencoded`, as its headers say.
     #[inline]
     pub(crate) fn say_form(self, headers: &HeaderMap) -> bool {
-        self.content_type && is_form(headers)
+        self.has(Self::CONTENT_TYPE) && is_form(headers)
     }
 }
 
@@ -99,13 +104,13 @@ pub(crate) fn remove_token<B>(
     query_token: QueryToken,
 ) {
     let headers = request.headers_mut();
-    if callers.esri_header {
+    if callers.has(CallersHeaders::ESRI_HEADER) {
         headers.remove(&X_ESRI_AUTHORIZATION);
     }
-    if callers.authorization && placement == TokenPlacement::Bearer {
+    if callers.has(CallersHeaders::AUTHORIZATION) && placement == TokenPlacement::Bearer {
         headers.remove(AUTHORIZATION);
     }
-    if callers.cookie {
+    if callers.has(CallersHeaders::COOKIE) {
         remove_token_cookie(headers);
     }
     if query_token != QueryToken::None {
