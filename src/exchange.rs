@@ -4,44 +4,33 @@
 use std::{
     mem,
     sync::{Arc, atomic::Ordering},
+    task::Context,
 };
 
-use http::{Request, Response, Uri};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, header::WWW_AUTHENTICATE};
 use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::{
-    body::{BodyLength, KeptBody, ReplayBody, ResponseBody},
-    challenge::{Challenge, Detector, Noted, RequestFacts, Start},
+    body::{Begun, BodyLength, KeptBody, Peek, ReplayBody, ResponseBody},
+    challenge::{Challenge, Noted, RequestFacts, Verdict},
     outcome::{AuthOutcome, SkipReason},
     resend::{Kept, Resend},
-    session::{Renewal, Session, Signing, Standing},
-    sign::{QueryToken, TokenPlacement, cache_control, callers_token, placement, scrub},
+    session::{Renewal, Session, Standing},
+    sign::{QueryToken, TokenPlacement, cache_control, callers_token, scrub},
     token::{Freshness, Token, TokenReason},
     url::{ServiceKey, has_service, root_of_path, service_key},
     waiting::Login,
 };
 
-/// What the layer's settings say of every exchange.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ExchangeSettings {
-    /// Bytes of a body that are kept.
-    pub(crate) replay_limit: usize,
-    /// How long a request waits for a login before its first sending.
-    pub(crate) login_timeout: std::time::Duration,
-    /// Clean answers get an outcome in their extensions, too.
-    pub(crate) outcome_in_every_response: bool,
-}
-
 /// What a request carries through all its states.
 pub(crate) struct Exchange<S, B> {
     pub(crate) session: Arc<Session>,
-    pub(crate) settings: ExchangeSettings,
     outcome: AuthOutcome,
     request: RequestNotes,
-    /// What the memory of refused services calls this request's service. Named only when that may matter.
-    service: Option<ServiceKey>,
+    /// The request's service, named only when that may matter.
+    service: Option<Box<NamedService>>,
     stage: Stage,
     /// Why the first sending is not signed though there is a token.
     unsigned: Option<Unsigned>,
@@ -51,8 +40,6 @@ pub(crate) struct Exchange<S, B> {
     placed: TokenPlacement,
     /// The server does not read the header that a long URL's token went in.
     only_in_query: bool,
-    /// Where the last re-send went, for the log.
-    path: Option<Box<str>>,
     /// Why a challenge could not be acted on, where that is known beforehand: then no copy is kept.
     no_second_sending: Option<SkipReason>,
     /// What the last sending was signed with; before the first, what it is signed with if no login gives better.
@@ -69,6 +56,23 @@ pub(crate) struct RequestNotes {
     pub(crate) is_head: bool,
     /// What the query has of the caller's tokens, before it is signed.
     pub(crate) query_token: QueryToken,
+}
+
+/// A request's service.
+struct NamedService {
+    /// What the memory of refused services calls it.
+    key: ServiceKey,
+    /// The request's path, for the log.
+    path: Box<str>,
+}
+
+impl NamedService {
+    fn of(uri: &Uri, root: usize) -> Self {
+        Self {
+            key: service_key(uri, root),
+            path: uri.path().chars().take(200).collect(),
+        }
+    }
 }
 
 /// A first sending under way.
@@ -108,10 +112,8 @@ pub(crate) enum Beginning {
     LogIn(Login),
 }
 
-/// What an answer leads to.
+/// What an answer leads to that is not handed up.
 pub(crate) enum Reaction<S, B> {
-    /// It is the answer.
-    Answer,
     SendAgain(Box<Resend<S, B>>),
     LogIn(Login),
 }
@@ -119,13 +121,11 @@ pub(crate) enum Reaction<S, B> {
 impl<S, B> Exchange<S, B> {
     pub(crate) fn new(
         session: Arc<Session>,
-        settings: ExchangeSettings,
         request: RequestNotes,
         unsigned: Option<Unsigned>,
     ) -> Self {
         Self {
             session,
-            settings,
             outcome: AuthOutcome::default(),
             request,
             service: None,
@@ -134,7 +134,6 @@ impl<S, B> Exchange<S, B> {
             was_signed_at_first: false,
             placed: TokenPlacement::default(),
             only_in_query: false,
-            path: None,
             no_second_sending: None,
             token: None,
             kept: None,
@@ -145,14 +144,12 @@ impl<S, B> Exchange<S, B> {
     #[inline]
     pub(crate) fn signed(
         session: Arc<Session>,
-        settings: ExchangeSettings,
         request: RequestNotes,
         sent: SignedSending<S, B>,
     ) -> Self {
         let is_kept = sent.kept.is_some();
         Self {
             session,
-            settings,
             outcome: AuthOutcome {
                 signed: true,
                 ..AuthOutcome::default()
@@ -164,7 +161,6 @@ impl<S, B> Exchange<S, B> {
             was_signed_at_first: is_kept,
             placed: sent.placed,
             only_in_query: false,
-            path: None,
             no_second_sending: (!is_kept).then_some(SkipReason::BodyNotReplayable),
             token: Some(sent.token),
             kept: sent.kept,
@@ -180,9 +176,10 @@ impl<S, B> Exchange<S, B> {
             ..
         } = &*self.session;
         if services.remembers_any() {
-            let service = service_key(uri, self.request.root);
-            self.service = Some(service);
-            match services.standing(service, Instant::now()) {
+            let service = NamedService::of(uri, self.request.root);
+            let standing = services.standing(service.key, Instant::now());
+            self.service = Some(Box::new(service));
+            match standing {
                 Some(Standing::Refuses) => {
                     self.no_second_sending = Some(SkipReason::ServiceRefused)
                 }
@@ -196,7 +193,7 @@ impl<S, B> Exchange<S, B> {
         if let Some(error) = store.refused_login().filter(|_| needs_login) {
             self.no_second_sending = Some(SkipReason::LoginRefused(error));
         }
-        let is_kept = length.is_within(self.settings.replay_limit);
+        let is_kept = length.is_within(self.session.settings.replay_limit);
         if self.no_second_sending.is_none() && !is_kept {
             self.no_second_sending = Some(SkipReason::BodyNotReplayable);
         }
@@ -246,6 +243,10 @@ impl<S, B> Exchange<S, B> {
         self.token.take()
     }
 
+    fn service_key(&self) -> Option<ServiceKey> {
+        self.service.as_ref().map(|service| service.key)
+    }
+
     /// Whether a challenge could be acted on, as far as that is known beforehand.
     pub(crate) fn may_send_again(&self) -> bool {
         self.no_second_sending.is_none()
@@ -254,13 +255,8 @@ impl<S, B> Exchange<S, B> {
     fn sign<T>(&mut self, request: &mut Request<T>, token: Arc<Token>) {
         let takes_header = !self.only_in_query && token.takes_esri_header();
         let query_token = self.request.query_token;
-        self.placed = sign(
-            request,
-            &self.session.signing,
-            &token,
-            takes_header,
-            query_token,
-        );
+        let signing = &self.session.signing;
+        self.placed = signing.sign(request, &token, takes_header, query_token);
         self.outcome.signed = true;
         self.token = Some(token);
     }
@@ -314,7 +310,7 @@ impl<S, B> Exchange<S, B> {
     where
         S: Service<Request<ReplayBody<B>>>,
     {
-        let limit = self.settings.replay_limit;
+        let limit = self.session.settings.replay_limit;
         let (sent, kept) = Kept::send(
             service,
             request,
@@ -330,9 +326,13 @@ impl<S, B> Exchange<S, B> {
         sent
     }
 
-    /// What the head of an answer says. It is scrubbed of the token by this.
+    /// Looks at an answer as far as it is there. Its head is scrubbed of the token by this.
     #[inline]
-    pub(crate) fn read_head<R>(&self, response: &mut Response<ResponseBody<R>>) -> Start
+    pub(crate) fn look_at<R>(
+        &self,
+        response: &mut Response<ResponseBody<R>>,
+        context: &mut Context<'_>,
+    ) -> Begun
     where
         R: Body + Unpin,
     {
@@ -341,14 +341,12 @@ impl<S, B> Exchange<S, B> {
             head: self.request.is_head,
             token: self.outcome.signed,
         };
-        let is_empty = response.body().is_end_stream();
-        let headers = response.headers();
-        let start = Detector::start(response.status(), headers, noted, facts, is_empty);
-        // After the detector, which knows a sign-in page by where the redirect leads.
+        let begun = Peek::begin(response, noted, facts, context);
+        // After the look, which knows a sign-in page by where the redirect leads.
         if let Some(token) = &self.token {
             scrub::clean(response.headers_mut(), noted, token);
         }
-        start
+        begun
     }
 
     /// Attaches what happened to what goes up.
@@ -359,7 +357,7 @@ impl<S, B> Exchange<S, B> {
             cache_control::make_private(response.headers_mut());
         }
         let says_nothing = !self.outcome.is_worth_telling() && !self.outcome.resent;
-        if says_nothing && !self.settings.outcome_in_every_response {
+        if says_nothing && !self.session.settings.outcome_in_every_response {
             let body = response.body_mut();
             body.set_signed(self.outcome.signed);
             body.set_token(self.token.take());
@@ -374,7 +372,7 @@ impl<S, B> Exchange<S, B> {
         if is_notable {
             self.session.store.events().answered(&outcome);
         }
-        if self.settings.outcome_in_every_response || is_notable {
+        if self.session.settings.outcome_in_every_response || is_notable {
             response.extensions_mut().insert(outcome.clone());
         }
         let body = response.body_mut();
@@ -389,12 +387,34 @@ impl<S, B> Exchange<S, B> {
         }
     }
 
+    /// What a verdict on an answer leads to; `None` where it is handed up.
+    // Always, because nearly all answers are clean, and that is less than a call.
+    #[inline(always)]
+    pub(crate) fn judge<R>(
+        &mut self,
+        response: &Response<R>,
+        verdict: Verdict,
+    ) -> Option<Reaction<S, B>>
+    where
+        S: Clone,
+    {
+        match verdict {
+            Verdict::Challenge(challenge) => self.challenged(challenge),
+            Verdict::Clean => {
+                self.answered(proves(response.status(), response.headers()));
+                None
+            }
+            // Broken off under the look.
+            Verdict::More => None,
+        }
+    }
+
     /// The answer is no challenge. `proves` says whether that proves the token.
     #[inline]
-    pub(crate) fn answered(&mut self, proves: bool) {
+    fn answered(&mut self, proves: bool) {
         let services = &self.session.services;
         if self.stage == Stage::TriedUnsigned {
-            if let Some(service) = self.service.filter(|_| proves) {
+            if let Some(service) = self.service_key().filter(|_| proves) {
                 services.is_open(service, Instant::now());
                 self.outcome.skip_reason = Some(SkipReason::ServiceIsOpen);
             }
@@ -408,13 +428,13 @@ impl<S, B> Exchange<S, B> {
             return;
         };
         token.set_proven();
-        if let Some(service) = self.service.filter(|_| services.remembers_any()) {
+        if let Some(service) = self.service_key().filter(|_| services.remembers_any()) {
             services.forget(service);
         }
     }
 
-    /// What to do about a challenge.
-    pub(crate) fn challenged(&mut self, challenge: Challenge) -> Reaction<S, B>
+    /// What to do about a challenge; `None` where it is handed up.
+    fn challenged(&mut self, challenge: Challenge) -> Option<Reaction<S, B>>
     where
         S: Clone,
     {
@@ -438,16 +458,16 @@ impl<S, B> Exchange<S, B> {
             }
             Stage::AfterLogin => self.challenged_after_login(challenge),
             Stage::TriedUnsigned => {
-                if let Some(service) = self.service {
+                if let Some(service) = self.service_key() {
                     let services = &self.session.services;
                     services.calls_tokens_invalid(service, Instant::now());
                 }
-                Reaction::Answer
+                None
             }
         }
     }
 
-    fn challenged_at_first(&mut self, challenge: Challenge) -> Reaction<S, B>
+    fn challenged_at_first(&mut self, challenge: Challenge) -> Option<Reaction<S, B>>
     where
         S: Clone,
     {
@@ -457,12 +477,15 @@ impl<S, B> Exchange<S, B> {
         {
             session.store.events().login_withheld(&reason);
             self.outcome.skip_reason = Some(reason);
-            return Reaction::Answer;
+            return None;
         }
         self.warn_of_root();
         let is_replayable = self.pause();
         if let Some(unsigned) = self.unsigned.take() {
-            if let Some(service) = self.service.filter(|_| unsigned == Unsigned::OpenService) {
+            if let Some(service) = self
+                .service_key()
+                .filter(|_| unsigned == Unsigned::OpenService)
+            {
                 session.services.forget(service);
             }
             // The current token has not been tried yet.
@@ -470,7 +493,7 @@ impl<S, B> Exchange<S, B> {
             if let Some(token) = current.filter(|token| token.freshness() != Freshness::PastEnd) {
                 if !is_replayable {
                     self.outcome.skip_reason = Some(SkipReason::BodyNotReplayable);
-                    return Reaction::Answer;
+                    return None;
                 }
                 self.was_signed_at_first = true;
                 return self.send_again(token, Stage::First);
@@ -480,7 +503,7 @@ impl<S, B> Exchange<S, B> {
     }
 
     /// Gets a token newer than the one that was challenged.
-    fn log_in(&mut self, challenge: Challenge, is_replayable: bool) -> Reaction<S, B>
+    fn log_in(&mut self, challenge: Challenge, is_replayable: bool) -> Option<Reaction<S, B>>
     where
         S: Clone,
     {
@@ -499,19 +522,21 @@ impl<S, B> Exchange<S, B> {
             self.outcome
                 .skip_reason
                 .get_or_insert(SkipReason::BodyNotReplayable);
-            return Reaction::Answer;
+            return None;
         }
         match renewal {
             Renewal::Token(token) => self.send_again(token, Stage::AfterLogin),
-            Renewal::Login(login) => Reaction::LogIn(Login::new(login, session.store.events())),
+            Renewal::Login(login) => {
+                Some(Reaction::LogIn(Login::new(login, session.store.events())))
+            }
             Renewal::Skipped(reason) => {
                 self.outcome.skip_reason = Some(reason);
-                Reaction::Answer
+                None
             }
         }
     }
 
-    fn challenged_after_login(&mut self, challenge: Challenge) -> Reaction<S, B>
+    fn challenged_after_login(&mut self, challenge: Challenge) -> Option<Reaction<S, B>>
     where
         S: Clone,
     {
@@ -519,14 +544,12 @@ impl<S, B> Exchange<S, B> {
         let token = self.token.as_ref();
         let is_fresh = token.is_some_and(|token| !token.is_from_shared_cache());
         if !is_fresh || self.is_moved() {
-            return Reaction::Answer;
+            return None;
         }
-        let Some(service) = self.service else {
-            return Reaction::Answer;
-        };
+        let service = self.service_key()?;
         if challenge == Challenge::TokenInvalid && self.may_try_unsigned() {
             if let Some(resend) = self.without_token() {
-                return Reaction::SendAgain(resend);
+                return Some(Reaction::SendAgain(resend));
             }
         }
         let services = &self.session.services;
@@ -535,10 +558,11 @@ impl<S, B> Exchange<S, B> {
         } else {
             services.refuses(service, Instant::now());
         }
-        let path = self.path.as_deref().unwrap_or_default();
-        let events = self.session.store.events();
-        events.service_refused(path, challenge);
-        Reaction::Answer
+        if let Some(service) = &self.service {
+            let events = self.session.store.events();
+            events.service_refused(&service.path, challenge);
+        }
+        None
     }
 
     /// An unsigned listing would be clean, and incomplete: only a service itself is asked without a token.
@@ -575,7 +599,7 @@ impl<S, B> Exchange<S, B> {
     }
 
     /// The login that was waited for gave a token.
-    pub(crate) fn logged_in(&mut self, token: Arc<Token>) -> Reaction<S, B>
+    pub(crate) fn logged_in(&mut self, token: Arc<Token>) -> Option<Reaction<S, B>>
     where
         S: Clone,
     {
@@ -587,14 +611,12 @@ impl<S, B> Exchange<S, B> {
         self.outcome.skip_reason = Some(reason);
     }
 
-    fn send_again(&mut self, token: Arc<Token>, stage: Stage) -> Reaction<S, B>
+    fn send_again(&mut self, token: Arc<Token>, stage: Stage) -> Option<Reaction<S, B>>
     where
         S: Clone,
     {
         // One more sending may follow: with the token in the query, after a login, or without a token.
-        let Some(mut resend) = self.resend(true) else {
-            return Reaction::Answer;
-        };
+        let mut resend = self.resend(true)?;
         callers_token::remove_token_cookie(resend.request.headers_mut());
         self.stage = match (self.stage, stage) {
             (Stage::First, Stage::AfterLogin) if token.is_from_shared_cache() => {
@@ -603,7 +625,7 @@ impl<S, B> Exchange<S, B> {
             _ => stage,
         };
         self.sign(&mut resend.request, token);
-        Reaction::SendAgain(resend)
+        Some(Reaction::SendAgain(resend))
     }
 
     fn without_token(&mut self) -> Option<Box<Resend<S, B>>>
@@ -624,9 +646,8 @@ impl<S, B> Exchange<S, B> {
         let (resend, next) = self.kept.take()?.resend(may_follow);
         self.kept = next;
         let resend = resend?;
-        let uri = resend.request.uri();
-        self.service = Some(service_key(uri, self.request.root));
-        self.path = Some(uri.path().chars().take(200).collect());
+        let service = NamedService::of(resend.request.uri(), self.request.root);
+        self.service = Some(Box::new(service));
         self.outcome.resent = true;
         self.outcome.returned_challenge = None;
         self.outcome.skip_reason = None;
@@ -635,21 +656,9 @@ impl<S, B> Exchange<S, B> {
     }
 }
 
-/// Puts the token on a request, as its site has it. Says where it went.
+/// Whether an answer that is no challenge proves the token: a server error or a web tier's own login says nothing of it.
 #[inline]
-pub(crate) fn sign<T>(
-    request: &mut Request<T>,
-    signing: &Signing,
-    token: &Token,
-    takes_header: bool,
-    query_token: QueryToken,
-) -> TokenPlacement {
-    placement::sign(
-        request,
-        token,
-        signing.placement,
-        takes_header,
-        query_token,
-        signing.referer.as_ref(),
-    )
+fn proves(status: StatusCode, headers: &HeaderMap) -> bool {
+    !status.is_server_error()
+        && (status != StatusCode::UNAUTHORIZED || !headers.contains_key(WWW_AUTHENTICATE))
 }

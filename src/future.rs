@@ -8,18 +8,14 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode,
-    header::{CONTENT_LENGTH, WWW_AUTHENTICATE},
-};
+use http::{HeaderValue, Request, Response, header::CONTENT_LENGTH};
 use http_body::Body;
 use pin_project::pin_project;
 use tokio::time::Sleep;
 use tower_service::Service;
 
 use crate::{
-    body::{BodyLength, FormReader, Peek, ReadForm, ReplayBody, ResponseBody},
-    challenge::Verdict,
+    body::{Begun, BodyLength, FormReader, Peek, ReadForm, ReplayBody, ResponseBody},
     error::{BoxError, TokenError},
     exchange::{Beginning, Exchange, Reaction},
     outcome::{AuthOutcome, SkipReason},
@@ -51,7 +47,7 @@ enum State<S, B, R: Body, F> {
     Untouched {
         #[pin]
         sent: F,
-        skip_reason: Option<SkipReason>,
+        reason: Option<PassReason>,
         /// What comes back must not reach another identity through a cache, for all that is known of it.
         private: bool,
     },
@@ -76,6 +72,27 @@ enum State<S, B, R: Body, F> {
         resend: Box<Resend<S, B>>,
     },
     Done,
+}
+
+/// Why a request passes untouched to its site: what [`SkipReason`] calls by the same names. That has room for an error, which
+/// every request would carry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum PassReason {
+    NoCredential,
+    CallersToken,
+    Exempt,
+    NoIdentity,
+}
+
+impl From<PassReason> for SkipReason {
+    fn from(reason: PassReason) -> Self {
+        match reason {
+            PassReason::NoCredential => Self::NoCredential,
+            PassReason::CallersToken => Self::CallersToken,
+            PassReason::Exempt => Self::Exempt,
+            PassReason::NoIdentity => Self::NoIdentity,
+        }
+    }
 }
 
 /// An answer whose first bytes do not decide, or are not there yet.
@@ -118,15 +135,11 @@ where
     R: Body,
 {
     #[inline]
-    pub(crate) fn untouched(
-        sent: S::Future,
-        skip_reason: Option<SkipReason>,
-        private: bool,
-    ) -> Self {
+    pub(crate) fn untouched(sent: S::Future, reason: Option<PassReason>, private: bool) -> Self {
         Self {
             state: State::Untouched {
                 sent,
-                skip_reason,
+                reason,
                 private,
             },
             exchange: None,
@@ -167,7 +180,7 @@ where
 
 impl<S, B> Unsent<S, B> {
     fn boxed(service: S, request: Request<UnsentBody<B>>, exchange: &Exchange<S, B>) -> Box<Self> {
-        let limit = tokio::time::sleep(exchange.settings.login_timeout);
+        let limit = tokio::time::sleep(exchange.session.settings.login_timeout);
         Box::new(Self {
             service,
             request,
@@ -221,169 +234,200 @@ where
 {
     type Output = Result<Response<ResponseBody<R>>, S::Error>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            // Filled in once and changed in place from then on: moving it costs as much as looking at it.
-            let mut response;
-            let verdict = match this.state.as_mut().project() {
-                StateProjection::Untouched {
-                    sent,
-                    skip_reason,
-                    private,
-                } => {
-                    response = ready!(sent.poll(context))?.map(ResponseBody::untouched);
-                    if *private {
-                        cache_control::make_private(response.headers_mut());
-                    }
-                    if let Some(reason) = skip_reason.take() {
-                        tell_skip_reason(&mut response, reason);
-                    }
-                    this.state.set(State::Done);
-                    return Poll::Ready(Ok(response));
-                }
-                StateProjection::Reading { form } => {
-                    ready!(form.request.body_mut().poll_read(context));
-                    let StateOwned::Reading { form } =
-                        this.state.as_mut().project_replace(State::Done)
-                    else {
-                        return done();
-                    };
-                    let Some(exchange) = this.exchange.as_mut() else {
-                        return done();
-                    };
-                    let next = start_form(exchange, *form);
-                    this.state.set(next);
-                    continue;
-                }
+            let mut this = self.as_mut().project();
+            match this.state.as_mut().project() {
                 StateProjection::Calling { sent } => {
-                    response = match ready!(sent.poll(context)) {
+                    // Filled in once and changed in place from then on: moving it costs as much as looking at it.
+                    let mut response = match ready!(sent.poll(context)) {
                         Ok(response) => response.map(ResponseBody::untouched),
                         Err(error) => return broke_off(this.exchange.as_ref(), error),
                     };
                     let Some(exchange) = this.exchange else {
                         return done();
                     };
-                    let start = exchange.read_head(&mut response);
-                    match Peek::begin(start, response.body_mut(), context) {
-                        Err(verdict) | Ok((_, Poll::Ready(verdict))) => verdict,
-                        Ok((peek, Poll::Pending)) => {
+                    let verdict = match exchange.look_at(&mut response, context) {
+                        Begun::Decided(verdict) => verdict,
+                        Begun::Waiting(peek) => {
                             let held = Box::new(Peeking { response, peek });
                             this.state.set(State::Peeking { held });
                             return Poll::Pending;
                         }
-                    }
-                }
-                StateProjection::Peeking { held } => {
-                    let Peeking {
-                        response: held,
-                        peek,
-                    } = &mut **held;
-                    let verdict = ready!(peek.poll_verdict(held.body_mut(), context));
-                    match this.state.as_mut().project_replace(State::Done) {
-                        StateOwned::Peeking { held } => response = held.response,
-                        _ => return done(),
-                    }
-                    verdict
-                }
-                StateProjection::Renewing { login, then } => {
-                    let result = match Pin::new(login).poll(context) {
-                        Poll::Ready(result) => result,
-                        Poll::Pending => match then {
-                            Then::Send(unsent) => {
-                                ready!(unsent.limit.as_mut().poll(context));
-                                Err(too_late())
-                            }
-                            Then::Answer(_) => return Poll::Pending,
-                        },
                     };
-                    let Some(exchange) = this.exchange.as_mut() else {
-                        return done();
-                    };
-                    let StateOwned::Renewing { then, .. } =
-                        this.state.as_mut().project_replace(State::Done)
-                    else {
-                        return done();
-                    };
-                    match then {
-                        Then::Send(unsent) => {
-                            // Without a new one the old, past its end by the clock, is tried.
-                            let token =
-                                result.map_or_else(|reason| exchange.without_login(reason), Some);
-                            let sent = unsent.send(exchange, token);
-                            this.state.set(State::Calling { sent });
+                    // The finished call goes first: it may hold a permit that the next sending needs.
+                    this.state.set(State::Done);
+                    match exchange.judge(&response, verdict) {
+                        None => {
+                            exchange.finish(&mut response);
+                            *this.exchange = None;
+                            return Poll::Ready(Ok(response));
                         }
-                        Then::Answer(answer) => {
-                            let reaction = match result {
-                                Ok(token) => exchange.logged_in(token),
-                                Err(reason) => {
-                                    exchange.not_logged_in(reason);
-                                    Reaction::Answer
-                                }
-                            };
-                            let Reaction::SendAgain(resend) = reaction else {
-                                let mut response = *answer;
-                                exchange.finish(&mut response);
-                                *this.exchange = None;
-                                return Poll::Ready(Ok(response));
-                            };
-                            // Its connection or permit may be what the next sending waits for.
-                            drop(answer);
-                            this.state.set(State::Readying { resend });
-                        }
+                        Some(reaction) => this.state.set(after(reaction, response)),
                     }
-                    continue;
                 }
-                StateProjection::Readying { resend } => {
-                    if let Err(error) = ready!(resend.service.poll_ready(context)) {
-                        return broke_off(this.exchange.as_ref(), error);
+                StateProjection::Untouched {
+                    sent,
+                    reason,
+                    private,
+                } => {
+                    let mut response = ready!(sent.poll(context))?.map(ResponseBody::untouched);
+                    if *private {
+                        cache_control::make_private(response.headers_mut());
                     }
-                    let StateOwned::Readying { resend } =
-                        this.state.as_mut().project_replace(State::Done)
-                    else {
-                        return done();
-                    };
-                    let Resend {
-                        mut service,
-                        request,
-                    } = *resend;
-                    let sent = service.call(request);
-                    this.state.set(State::Calling { sent });
-                    continue;
-                }
-                StateProjection::Done => return done(),
-            };
-
-            // The finished call goes first: it may hold a permit that the next sending needs.
-            this.state.set(State::Done);
-            let Some(exchange) = this.exchange.as_mut() else {
-                return done();
-            };
-            let reaction = match verdict {
-                Verdict::Challenge(challenge) => exchange.challenged(challenge),
-                Verdict::Clean => {
-                    exchange.answered(proves(response.status(), response.headers()));
-                    Reaction::Answer
-                }
-                // Broken off under the look.
-                Verdict::More => Reaction::Answer,
-            };
-            match reaction {
-                Reaction::Answer => {
-                    exchange.finish(&mut response);
-                    *this.exchange = None;
+                    if let Some(reason) = *reason {
+                        tell_skip_reason(&mut response, reason.into());
+                    }
+                    this.state.set(State::Done);
                     return Poll::Ready(Ok(response));
                 }
-                Reaction::LogIn(login) => {
-                    let then = Then::Answer(Box::new(response));
-                    this.state.set(State::Renewing { login, then });
-                }
-                Reaction::SendAgain(resend) => {
-                    drop(response);
-                    this.state.set(State::Readying { resend });
+                _ => {
+                    if let Some(output) = ready!(self.as_mut().poll_rare(context)) {
+                        return Poll::Ready(output);
+                    }
                 }
             }
         }
+    }
+}
+
+impl<S, B, R> ResponseFuture<S, B, R>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+    R: Body + Unpin,
+{
+    /// What few requests come to. `None` leads to another state, and not to an answer yet.
+    // Apart from the rest, which would have to find its place in the room that all this takes.
+    #[inline(never)]
+    fn poll_rare(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<<Self as Future>::Output>> {
+        let mut this = self.project();
+        match this.state.as_mut().project() {
+            StateProjection::Reading { form } => {
+                ready!(form.request.body_mut().poll_read(context));
+                let StateOwned::Reading { form } = this.state.as_mut().project_replace(State::Done)
+                else {
+                    return done();
+                };
+                let Some(exchange) = this.exchange.as_mut() else {
+                    return done();
+                };
+                let next = start_form(exchange, *form);
+                this.state.set(next);
+            }
+            StateProjection::Peeking { held } => {
+                let Peeking { response, peek } = &mut **held;
+                let verdict = ready!(peek.poll_verdict(response.body_mut(), context));
+                let StateOwned::Peeking { held } = this.state.as_mut().project_replace(State::Done)
+                else {
+                    return done();
+                };
+                let Some(exchange) = this.exchange.as_mut() else {
+                    return done();
+                };
+                let mut response = held.response;
+                match exchange.judge(&response, verdict) {
+                    None => {
+                        exchange.finish(&mut response);
+                        *this.exchange = None;
+                        return Poll::Ready(Some(Ok(response)));
+                    }
+                    Some(reaction) => this.state.set(after(reaction, response)),
+                }
+            }
+            StateProjection::Renewing { login, then } => {
+                let result = match Pin::new(login).poll(context) {
+                    Poll::Ready(result) => result,
+                    Poll::Pending => match then {
+                        Then::Send(unsent) => {
+                            ready!(unsent.limit.as_mut().poll(context));
+                            Err(too_late())
+                        }
+                        Then::Answer(_) => return Poll::Pending,
+                    },
+                };
+                let Some(exchange) = this.exchange.as_mut() else {
+                    return done();
+                };
+                let StateOwned::Renewing { then, .. } =
+                    this.state.as_mut().project_replace(State::Done)
+                else {
+                    return done();
+                };
+                match then {
+                    Then::Send(unsent) => {
+                        // Without a new one the old, past its end by the clock, is tried.
+                        let token =
+                            result.map_or_else(|reason| exchange.without_login(reason), Some);
+                        let sent = unsent.send(exchange, token);
+                        this.state.set(State::Calling { sent });
+                    }
+                    Then::Answer(answer) => {
+                        let reaction = match result {
+                            Ok(token) => exchange.logged_in(token),
+                            Err(reason) => {
+                                exchange.not_logged_in(reason);
+                                None
+                            }
+                        };
+                        let Some(Reaction::SendAgain(resend)) = reaction else {
+                            let mut response = *answer;
+                            exchange.finish(&mut response);
+                            *this.exchange = None;
+                            return Poll::Ready(Some(Ok(response)));
+                        };
+                        // Its connection or permit may be what the next sending waits for.
+                        drop(answer);
+                        this.state.set(State::Readying { resend });
+                    }
+                }
+            }
+            StateProjection::Readying { resend } => {
+                if let Err(error) = ready!(resend.service.poll_ready(context)) {
+                    return broke_off(this.exchange.as_ref(), error).map(Some);
+                }
+                let StateOwned::Readying { resend } =
+                    this.state.as_mut().project_replace(State::Done)
+                else {
+                    return done();
+                };
+                let Resend {
+                    mut service,
+                    request,
+                } = *resend;
+                let sent = service.call(request);
+                this.state.set(State::Calling { sent });
+            }
+            StateProjection::Calling { .. } | StateProjection::Untouched { .. } => {}
+            StateProjection::Done => return done(),
+        }
+        Poll::Ready(None)
+    }
+}
+
+/// What an answer that is not handed up leads to.
+fn after<S, B, R>(
+    reaction: Reaction<S, B>,
+    response: Response<ResponseBody<R>>,
+) -> State<S, B, R, S::Future>
+where
+    S: Service<Request<ReplayBody<B>>>,
+    R: Body,
+{
+    match reaction {
+        // Its body may hold the connection or the permit that the next sending waits for: it goes first.
+        Reaction::SendAgain(resend) => {
+            drop(response);
+            State::Readying { resend }
+        }
+        Reaction::LogIn(login) => State::Renewing {
+            login,
+            then: Then::Answer(Box::new(response)),
+        },
     }
 }
 
@@ -394,13 +438,6 @@ fn broke_off<S, B, T, E>(exchange: Option<&Exchange<S, B>>, error: E) -> Poll<Re
         exchange.broke_off();
     }
     Poll::Ready(Err(error))
-}
-
-/// Whether an answer that is no challenge proves the token: a server error or a web tier's own login says nothing of it.
-#[inline]
-fn proves(status: StatusCode, headers: &HeaderMap) -> bool {
-    !status.is_server_error()
-        && (status != StatusCode::UNAUTHORIZED || !headers.contains_key(WWW_AUTHENTICATE))
 }
 
 /// A form has been read: it passes untouched if the caller put a token in it that counts.
@@ -422,7 +459,7 @@ where
         if exchange.session.signing.caller_token == CallerToken::Keep {
             return State::Untouched {
                 sent: service.call(request.map(ReplayBody::read)),
-                skip_reason: Some(SkipReason::CallersToken),
+                reason: Some(PassReason::CallersToken),
                 private: false,
             };
         }

@@ -6,7 +6,6 @@ use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 
 use crate::{
     error::TokenError,
-    exchange::ExchangeSettings,
     identity::Identity,
     outcome::RenewError,
     routes::SiteTable,
@@ -55,14 +54,12 @@ pub struct ArcgisAuthHandle {
 pub(crate) struct Shared {
     pub(crate) sites: SiteTable<Sessions>,
     pub(crate) known: Vec<Arc<KnownSite>>,
-    pub(crate) settings: ExchangeSettings,
 }
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
             .field("sites", &self.known)
-            .field("settings", &self.settings)
             .finish()
     }
 }

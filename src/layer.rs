@@ -6,7 +6,6 @@ use tower_layer::{Layer, Stack};
 
 use crate::{
     error::ConfigError,
-    exchange::ExchangeSettings,
     failure::{FailureAsErrorLayer, FailureAsStatusLayer},
     guard::LockoutGuard,
     handle::{ArcgisAuthHandle, KnownSite, Shared},
@@ -14,7 +13,7 @@ use crate::{
     resolve::Resolver,
     routes::SiteTable,
     service::ArcgisAuth,
-    session::{Sessions, SiteEvents},
+    session::{LayerSettings, Sessions, SiteEvents},
     site::Site,
     token::Owner,
     url::Root,
@@ -267,7 +266,11 @@ impl ArcgisAuthLayerBuilder {
             token_client,
             portals: Portals::default(),
             guard: lockout_guard,
-            login_timeout,
+            settings: LayerSettings {
+                replay_limit,
+                login_timeout,
+                outcome_in_every_response,
+            },
         };
         let all = sites
             .into_iter()
@@ -306,11 +309,6 @@ impl ArcgisAuthLayerBuilder {
             shared: Arc::new(Shared {
                 sites: SiteTable::new(roots, default_roots),
                 known,
-                settings: ExchangeSettings {
-                    replay_limit,
-                    login_timeout,
-                    outcome_in_every_response,
-                },
             }),
         })
     }

@@ -1,6 +1,6 @@
 //! From a site's description to its sessions: checks the settings, makes the token sources.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 #[cfg(feature = "identities")]
 use crate::session::{Identities, IdentitySettings};
@@ -12,7 +12,7 @@ use crate::{
         Answers, AskedCredential, Automatic, Discovery, Endpoint, LoginSettings, Portals,
         TokenClient, Wanted,
     },
-    session::{Session, Sessions, Signing, SiteEvents, TokenStore},
+    session::{LayerSettings, Session, Sessions, Signing, SiteEvents, TokenStore},
     sharing::Sharing,
     site::{Login, Site, SourceFor},
     token::{DynTokenSource, Owner},
@@ -24,7 +24,7 @@ pub(crate) struct Resolver {
     pub(crate) token_client: Option<TokenClient>,
     pub(crate) portals: Portals,
     pub(crate) guard: LockoutGuard,
-    pub(crate) login_timeout: Duration,
+    pub(crate) settings: LayerSettings,
 }
 
 impl Resolver {
@@ -46,7 +46,8 @@ impl Resolver {
             (Login::Sources(_), None) => None,
             _ => binding.referer()?,
         };
-        let login_timeout = self.login_timeout;
+        let layer_settings = self.settings;
+        let login_timeout = layer_settings.login_timeout;
         let mut store_timeout = login_timeout;
         let source_for: SourceFor = match &site.login {
             Login::None => return Ok(Sessions::None),
@@ -111,12 +112,19 @@ impl Resolver {
         if let Some(identity_fn) = &site.identity_fn {
             let identity_fn = Arc::clone(identity_fn);
             let settings = &site.identities;
-            let identities = Identities::new(identity_fn, settings, signing, Box::new(new_store));
+            let identities = Identities::new(
+                identity_fn,
+                settings,
+                signing,
+                layer_settings,
+                Box::new(new_store),
+            );
             return Ok(Sessions::Each(Arc::new(identities)));
         }
         Ok(Sessions::One(Arc::new(Session::new(
             new_store(None),
             signing,
+            layer_settings,
         ))))
     }
 

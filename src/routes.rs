@@ -26,6 +26,15 @@ struct Host<T> {
     roots: Roots<T>,
 }
 
+/// Where a request belongs.
+pub(crate) struct Place<'table, 'uri, T> {
+    pub(crate) site: &'table T,
+    /// How long the site's root is in the URI's path.
+    pub(crate) root: usize,
+    /// The rest of the path.
+    pub(crate) below_root: &'uri str,
+}
+
 /// As many are compared faster than hashed.
 const FEW: usize = 4;
 
@@ -54,9 +63,9 @@ impl<T> SiteTable<T> {
         }
     }
 
-    /// The site `uri` belongs to, and the part of the path below its root. Only the URI's own authority counts.
+    /// The site `uri` belongs to. Only the URI's own authority counts.
     #[inline]
-    pub(crate) fn find<'a>(&self, uri: &'a Uri) -> Option<(&T, &'a str)> {
+    pub(crate) fn find<'uri>(&self, uri: &'uri Uri) -> Option<Place<'_, 'uri, T>> {
         let path = uri.path();
         let (root, site) = match uri.authority() {
             Some(authority) => {
@@ -77,7 +86,11 @@ impl<T> SiteTable<T> {
             Some(rest) if rest.starts_with('/') => rest,
             _ => below_root,
         };
-        (!has_dot_segments(unknown)).then_some((site, below_root))
+        (!has_dot_segments(unknown)).then_some(Place {
+            site,
+            root,
+            below_root,
+        })
     }
 
     #[inline]
@@ -251,7 +264,8 @@ mod tests {
     }
 
     fn find<'a>(table: &SiteTable<usize>, uri: &'a Uri) -> Option<(usize, &'a str)> {
-        table.find(uri).map(|(site, below)| (*site, below))
+        let place = table.find(uri)?;
+        Some((*place.site, place.below_root))
     }
 
     #[test]

@@ -13,11 +13,11 @@ use tower_service::Service;
 use crate::{
     body::{BodyLength, FormReader, ReplayBody, ResponseBody},
     error::BoxError,
-    exchange::{self, Beginning, Exchange, RequestNotes, SignedSending, Unsigned},
-    future::{ResponseFuture, UnreadForm},
+    exchange::{Beginning, Exchange, RequestNotes, SignedSending, Unsigned},
+    future::{PassReason, ResponseFuture, UnreadForm},
     handle::{ArcgisAuthHandle, Shared},
-    outcome::SkipReason,
     resend::Kept,
+    routes::Place,
     session::Session,
     sign::{CallerToken, CallersHeaders, QueryToken, TokenPlacement, callers_token},
     token::Token,
@@ -105,15 +105,20 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let Some((site, path)) = self.shared.sites.find(request.uri()) else {
+        let Some(place) = self.shared.sites.find(request.uri()) else {
             return self.pass(request, None);
         };
+        let Place {
+            site,
+            root,
+            below_root,
+        } = place;
         let Some(signing) = site.signing() else {
-            let reason = why_unsigned(&request, path);
+            let reason = why_unsigned(&request, below_root);
             return self.pass(request, Some(reason));
         };
-        if is_exempt(path) || echoes(request.method()) {
-            return self.pass(request, Some(SkipReason::Exempt));
+        if is_exempt(below_root) || echoes(request.method()) {
+            return self.pass(request, Some(PassReason::Exempt));
         }
         let keeps = signing.caller_token == CallerToken::Keep;
         let mut query_token = QueryToken::of(request.uri());
@@ -123,9 +128,8 @@ where
                 || callers.have_token(request.headers(), signing.placement)
         };
         if keeps && has_token() {
-            return self.pass(request, Some(SkipReason::CallersToken));
+            return self.pass(request, Some(PassReason::CallersToken));
         }
-        let root = request.uri().path().len() - path.len();
         // The identity is determined once, on arrival: a second sending is for whom the first was for.
         let session = match site.one() {
             Some(session) => Arc::clone(session),
@@ -137,7 +141,7 @@ where
                     // It may be a challenge, which is for no other either.
                     let private = signing.private_answers;
                     let sent = self.inner.call(request.map(ReplayBody::bare));
-                    return ResponseFuture::untouched(sent, Some(SkipReason::NoIdentity), private);
+                    return ResponseFuture::untouched(sent, Some(PassReason::NoIdentity), private);
                 };
                 session
             }
@@ -156,11 +160,32 @@ where
         let is_form = callers.say_form(request.headers());
         if !carries_cookie && !is_form {
             if let Some(token) = session.unremarkable_token() {
-                return self.send(request, session, notes, token);
+                // There is nothing to decide about the token: nearly always.
+                let limit = session.settings.replay_limit;
+                let length = BodyLength::of(&request.body().size_hint(), request.headers());
+                if length.is_within(limit) {
+                    return self.sign_keep_and_send(request, session, notes, token);
+                }
+                let query_token = notes.query_token;
+                let placed = session.signing.sign(
+                    &mut request,
+                    &token,
+                    token.takes_esri_header(),
+                    query_token,
+                );
+                let (head, body) = request.into_parts();
+                let request = Request::from_parts(head, ReplayBody::bare(body));
+                let sent = self.inner.call(request);
+                let sending = SignedSending {
+                    token,
+                    placed,
+                    kept: None,
+                };
+                return ResponseFuture::calling(sent, Exchange::signed(session, notes, sending));
             }
         }
         let unsigned = carries_cookie.then_some(Unsigned::TokenCookie);
-        let exchange = Exchange::new(session, self.shared.settings, notes, unsigned);
+        let exchange = Exchange::new(session, notes, unsigned);
         if is_form && is_short(&request) {
             let form = UnreadForm {
                 service: self.take_ready(),
@@ -174,7 +199,7 @@ where
 
 /// Why a request to a site without a credential is not signed: it may be the caller's own matter, as it is elsewhere.
 #[cold]
-fn why_unsigned<B>(request: &Request<B>, path: &str) -> SkipReason {
+fn why_unsigned<B>(request: &Request<B>, path: &str) -> PassReason {
     let headers = request.headers();
     let callers = CallersHeaders::of(headers);
     // Without a credential no placement is more likely than another.
@@ -182,11 +207,11 @@ fn why_unsigned<B>(request: &Request<B>, path: &str) -> SkipReason {
         || callers.have_token(headers, TokenPlacement::Bearer)
         || callers.have_token_cookie(headers);
     if is_exempt(path) || echoes(request.method()) {
-        SkipReason::Exempt
+        PassReason::Exempt
     } else if has_token {
-        SkipReason::CallersToken
+        PassReason::CallersToken
     } else {
-        SkipReason::NoCredential
+        PassReason::NoCredential
     }
 }
 
@@ -217,20 +242,19 @@ impl<S> ArcgisAuth<S> {
     fn pass<B, R: Body>(
         &mut self,
         request: Request<B>,
-        skip_reason: Option<SkipReason>,
+        reason: Option<PassReason>,
     ) -> ResponseFuture<S, B, R>
     where
         S: Service<Request<ReplayBody<B>>>,
     {
         let sent = self.inner.call(request.map(ReplayBody::bare));
-        ResponseFuture::untouched(sent, skip_reason, false)
+        ResponseFuture::untouched(sent, reason, false)
     }
 
-    /// Sends a request with a token about which there is nothing to decide: nearly always.
-    #[inline]
-    fn send<B, R>(
+    /// Sends a request with a token about which there is nothing to decide, and keeps a copy of it.
+    fn sign_keep_and_send<B, R>(
         &mut self,
-        mut request: Request<B>,
+        request: Request<B>,
         session: Arc<Session>,
         notes: RequestNotes,
         token: Arc<Token>,
@@ -240,38 +264,25 @@ impl<S> ArcgisAuth<S> {
         B: Body,
         R: Body,
     {
-        let settings = self.shared.settings;
-        let limit = settings.replay_limit;
-        let length = BodyLength::of(&request.body().size_hint(), request.headers());
-        let sign = |request: &mut Request<B>| {
-            let takes_header = token.takes_esri_header();
-            exchange::sign(
-                request,
-                &session.signing,
-                &token,
-                takes_header,
-                notes.query_token,
-            )
-        };
-        let (sent, placed, kept) = if length.is_within(limit) {
-            let mut placed = session.signing.placement;
-            let (sent, kept) = Kept::send(
-                self.take_ready(),
-                request,
-                |request| placed = sign(request),
-                |body| ReplayBody::kept(body, limit),
-            );
-            (sent, placed, Some(kept))
-        } else {
-            let placed = sign(&mut request);
-            (self.inner.call(request.map(ReplayBody::bare)), placed, None)
-        };
+        let limit = session.settings.replay_limit;
+        let mut placed = session.signing.placement;
+        let (sent, kept) = Kept::send(
+            self.take_ready(),
+            request,
+            |request| {
+                let takes_header = token.takes_esri_header();
+                placed = session
+                    .signing
+                    .sign(request, &token, takes_header, notes.query_token);
+            },
+            |body| ReplayBody::kept(body, limit),
+        );
         let sending = SignedSending {
             token,
             placed,
-            kept,
+            kept: Some(kept),
         };
-        ResponseFuture::calling(sent, Exchange::signed(session, settings, notes, sending))
+        ResponseFuture::calling(sent, Exchange::signed(session, notes, sending))
     }
 
     fn start<B, R>(

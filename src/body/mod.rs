@@ -11,6 +11,6 @@ pub(crate) use self::{
     form::{FormReader, ReadForm},
     length::BodyLength,
     replay::KeptBody,
-    response::Peek,
+    response::{Begun, Peek},
 };
 pub use self::{replay::ReplayBody, response::ResponseBody};

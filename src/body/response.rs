@@ -10,10 +10,11 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::{
-    challenge::{Detector, Glance, Start, Verdict},
+    challenge::{Detector, Glance, Noted, RequestFacts, Start, Verdict},
     outcome::AuthOutcome,
     sign::scrub::clean_trailers,
     token::Token,
@@ -200,72 +201,87 @@ pub(crate) struct Peek {
     empty_left: u16,
 }
 
+/// How far a look came at once.
+pub(crate) enum Begun {
+    Decided(Verdict),
+    Waiting(Peek),
+}
+
 impl Peek {
-    /// Looks as far as the body is there, where the head leaves anything to look at. An error is what is decided without a
-    /// peek.
+    /// Looks at an untouched answer, as far as it is there. `noted` is what its headers say.
     #[inline]
     pub(crate) fn begin<R: Body + Unpin>(
-        start: Start,
-        body: &mut ResponseBody<R>,
+        response: &mut Response<ResponseBody<R>>,
+        noted: Noted,
+        facts: RequestFacts,
         context: &mut Context<'_>,
-    ) -> Result<(Self, Poll<Verdict>), Verdict> {
-        match start {
-            Start::Decided(verdict) => Err(verdict),
-            Start::Glance(glance) => Self::glance(glance, body, context).ok_or(Verdict::Clean),
-            Start::Look(detector) => {
-                let mut peek = Self::new(detector);
-                let polled = peek.poll_verdict(body, context);
-                Ok((peek, polled))
-            }
-        }
-    }
-
-    /// Looks at the first frame, which nearly always is there with the head and decides at a glance: then there is no peek,
-    /// and the answer is clean.
-    #[inline]
-    fn glance<R: Body + Unpin>(
-        glance: Glance,
-        body: &mut ResponseBody<R>,
-        context: &mut Context<'_>,
-    ) -> Option<(Self, Poll<Verdict>)> {
+    ) -> Begun {
+        let status = response.status();
+        let body = response.body_mut();
+        let is_empty = body.inner.is_end_stream();
+        let Some(glance) = Glance::of(status, noted, facts, is_empty) else {
+            return Self::by_head(response, noted, facts, is_empty, context);
+        };
+        // The first frame is nearly always there with the head, and decides at a glance.
         let hint = body.inner.size_hint();
-        match Pin::new(&mut body.inner).poll_frame(context) {
+        let frame = match Pin::new(&mut body.inner).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                 Ok(item) if glance.is_clean(item.chunk()) => {
                     body.passes = false;
                     body.first = Some(Held { hint, item });
-                    None
+                    return Begun::Decided(Verdict::Clean);
                 }
-                Ok(item) => {
-                    let frame = Poll::Ready(Some(Ok(Frame::data(item))));
-                    Some(Self::closer(glance, body, hint, frame, context))
-                }
-                Err(frame) => {
-                    let frame = Poll::Ready(Some(Ok(frame)));
-                    Some(Self::closer(glance, body, hint, frame, context))
-                }
+                Ok(item) => Poll::Ready(Some(Ok(Frame::data(item)))),
+                Err(frame) => Poll::Ready(Some(Ok(frame))),
             },
-            frame => Some(Self::closer(glance, body, hint, frame, context)),
+            frame => frame,
+        };
+        Self::closer(glance, body, (hint, frame), context)
+    }
+
+    /// Looks where status and headers leave anything to look at.
+    #[inline(never)]
+    fn by_head<R: Body + Unpin>(
+        response: &mut Response<ResponseBody<R>>,
+        noted: Noted,
+        facts: RequestFacts,
+        is_empty: bool,
+        context: &mut Context<'_>,
+    ) -> Begun {
+        let (status, headers) = (response.status(), response.headers());
+        match Detector::start(status, headers, noted, facts, is_empty) {
+            Start::Decided(verdict) => Begun::Decided(verdict),
+            Start::Look(detector) => Self::new(detector).begun(response.body_mut(), context),
         }
     }
 
+    /// Looks on where a glance at the first frame, or at its absence, did not decide.
     #[inline(never)]
     fn closer<R: Body + Unpin>(
         glance: Glance,
         body: &mut ResponseBody<R>,
-        hint: SizeHint,
-        frame: FramePoll<R>,
+        (hint, frame): (SizeHint, FramePoll<R>),
         context: &mut Context<'_>,
-    ) -> (Self, Poll<Verdict>) {
+    ) -> Begun {
         let mut peek = Self::new(Detector::of(glance));
-        let verdict = match frame {
-            Poll::Pending => Poll::Pending,
+        match frame {
+            Poll::Pending => Begun::Waiting(peek),
             Poll::Ready(frame) => match peek.take(body, hint, frame) {
-                Some(verdict) => Poll::Ready(verdict),
-                None => peek.poll_verdict(body, context),
+                Some(verdict) => Begun::Decided(verdict),
+                None => peek.begun(body, context),
             },
-        };
-        (peek, verdict)
+        }
+    }
+
+    fn begun<R: Body + Unpin>(
+        mut self,
+        body: &mut ResponseBody<R>,
+        context: &mut Context<'_>,
+    ) -> Begun {
+        match self.poll_verdict(body, context) {
+            Poll::Ready(verdict) => Begun::Decided(verdict),
+            Poll::Pending => Begun::Waiting(self),
+        }
     }
 
     fn new(detector: Detector) -> Self {

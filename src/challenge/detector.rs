@@ -6,7 +6,7 @@ use crate::challenge::{
     Challenge, LOOK, RequestFacts, Step, Verdict,
     coding::{Coding, Decoder},
     glance::Glance,
-    head::{Content, Noted},
+    head::Noted,
     redirect,
     situation::Situation,
     sniff::Scan,
@@ -20,8 +20,6 @@ pub(crate) enum Start {
     Decided(Verdict),
     /// The body decides.
     Look(Detector),
-    /// The body decides, and nothing else has a say: nearly all answers.
-    Glance(Glance),
 }
 
 /// Looks at a body as it arrives.
@@ -45,25 +43,7 @@ struct Look {
 
 impl Detector {
     /// Decides by status and headers alone where that is possible.
-    #[inline]
     pub(crate) fn start(
-        status: StatusCode,
-        headers: &HeaderMap,
-        noted: Noted,
-        facts: RequestFacts,
-        body_is_empty: bool,
-    ) -> Start {
-        let is_plain = !noted.coding && !noted.attachment && noted.content != Content::Stream;
-        if status == StatusCode::OK && is_plain && !facts.head && !body_is_empty {
-            return Start::Glance(Glance {
-                token: facts.token,
-                html: noted.content == Content::Html,
-            });
-        }
-        Self::start_by_head(status, headers, noted, facts, body_is_empty)
-    }
-
-    fn start_by_head(
         status: StatusCode,
         headers: &HeaderMap,
         noted: Noted,
@@ -83,8 +63,8 @@ impl Detector {
 
         let situation = Situation::new(status, headers, noted, facts);
         let has_no_say =
-            facts.head || body_is_empty || noted.attachment || noted.content == Content::Stream;
-        let coding = match noted.coding {
+            facts.head || body_is_empty || noted.any(Noted::ATTACHMENT | Noted::STREAM);
+        let coding = match noted.any(Noted::CODING) {
             true => Coding::of(headers),
             false => Coding::Identity,
         };
@@ -99,7 +79,7 @@ impl Detector {
         Self::looking(glance.situation(), None)
     }
 
-    pub(super) fn looking(situation: Situation, decoder: Option<Decoder>) -> Self {
+    fn looking(situation: Situation, decoder: Option<Decoder>) -> Self {
         Self {
             look: Look {
                 situation,
@@ -217,7 +197,6 @@ mod tests {
         let facts = RequestFacts::new(&Method::GET, false);
         match Detector::start(status, &headers, Noted::of(&headers), facts, false) {
             Start::Look(detector) => detector,
-            Start::Glance(glance) => Detector::of(glance),
             Start::Decided(verdict) => panic!("decided {verdict:?} without a look"),
         }
     }

@@ -163,18 +163,17 @@ pub fn detect(
     ended: bool,
 ) -> Verdict {
     let noted = Noted::of(headers);
-    match Detector::start(status, headers, noted, facts, ended && prefix.is_empty()) {
-        Start::Decided(verdict) => verdict,
-        Start::Glance(glance) if glance.is_clean(prefix) => Verdict::Clean,
-        Start::Glance(glance) => judge(Detector::of(glance), prefix, ended),
-        Start::Look(detector) => judge(detector, prefix, ended),
+    let is_empty = ended && prefix.is_empty();
+    let glance = Glance::of(status, noted, facts, is_empty);
+    if glance.is_some_and(|glance| glance.is_clean(prefix)) {
+        return Verdict::Clean;
     }
-}
-
-fn judge(mut detector: Detector, prefix: &[u8], ended: bool) -> Verdict {
-    match detector.push(prefix) {
-        Verdict::More if ended => detector.finish(),
-        verdict => verdict,
+    match Detector::start(status, headers, noted, facts, is_empty) {
+        Start::Decided(verdict) => verdict,
+        Start::Look(mut detector) => match detector.push(prefix) {
+            Verdict::More if ended => detector.finish(),
+            verdict => verdict,
+        },
     }
 }
 

@@ -2,11 +2,7 @@
 
 use http::{HeaderMap, StatusCode, header};
 
-use crate::challenge::{
-    Challenge, RequestFacts, Verdict,
-    head::{Content, Noted},
-    starts_with,
-};
+use crate::challenge::{Challenge, RequestFacts, Verdict, head::Noted, starts_with};
 
 /// What status, headers and request say about the body to come.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +51,7 @@ impl Situation {
                 }),
             unauthorized: status == StatusCode::UNAUTHORIZED,
             failed: status.as_u16() >= 400,
-            html: noted.content == Content::Html,
+            html: noted.any(Noted::HTML),
         }
     }
 

@@ -12,8 +12,8 @@ use pin_project::pin_project;
 
 use super::AuthFailure;
 use crate::{
-    body::{Peek, ResponseBody},
-    challenge::{Challenge, Detector, Noted, RequestFacts, Start, Verdict},
+    body::{Begun, Peek, ResponseBody},
+    challenge::{Challenge, Noted, RequestFacts, Verdict},
     outcome::{AuthOutcome, SkipReason},
 };
 
@@ -69,10 +69,14 @@ where
                     let failure = AuthFailure::of(response.body().outcome());
                     return Poll::Ready(Ok((response, failure)));
                 }
-                let start = start(&response, *this.is_head);
-                match Peek::begin(start, response.body_mut(), context) {
-                    Err(verdict) | Ok((_, Poll::Ready(verdict))) => (response, verdict),
-                    Ok((peek, Poll::Pending)) => {
+                let noted = Noted::of(response.headers());
+                let facts = RequestFacts {
+                    head: *this.is_head,
+                    token: false,
+                };
+                match Peek::begin(&mut response, noted, facts, context) {
+                    Begun::Decided(verdict) => (response, verdict),
+                    Begun::Waiting(peek) => {
                         let held = Box::new((response, peek));
                         this.state.set(State::Peeking { held });
                         return Poll::Pending;
@@ -103,22 +107,6 @@ fn is_unseen(outcome: &AuthOutcome) -> bool {
     matches!(
         outcome.skip_reason(),
         Some(SkipReason::NoCredential | SkipReason::NoIdentity)
-    )
-}
-
-fn start<R: Body + Unpin>(response: &Response<ResponseBody<R>>, is_head: bool) -> Start {
-    let headers = response.headers();
-    let facts = RequestFacts {
-        head: is_head,
-        token: false,
-    };
-    let is_empty = response.body().is_end_stream();
-    Detector::start(
-        response.status(),
-        headers,
-        Noted::of(headers),
-        facts,
-        is_empty,
     )
 }
 

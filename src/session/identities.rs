@@ -7,7 +7,7 @@ use http::request::Parts;
 use moka::{policy::EvictionPolicy, sync::Cache};
 
 use super::{
-    session::{Session, Signing},
+    session::{LayerSettings, Session, Signing},
     store::TokenStore,
 };
 use crate::identity::Identity;
@@ -38,6 +38,7 @@ impl Default for IdentitySettings {
 pub(crate) struct Identities {
     identity_fn: IdentityFn,
     signing: Signing,
+    layer: LayerSettings,
     new_store: StoreMaker,
     /// For requests without an identity, where they are signed.
     without_identity: Option<Arc<Session>>,
@@ -49,11 +50,12 @@ impl Identities {
         identity_fn: IdentityFn,
         settings: &IdentitySettings,
         signing: Signing,
+        layer: LayerSettings,
         new_store: StoreMaker,
     ) -> Self {
         let without_identity = settings
             .signs_without_identity
-            .then(|| Arc::new(Session::new(new_store(None), signing.clone())));
+            .then(|| Arc::new(Session::new(new_store(None), signing.clone(), layer)));
         let sessions = Cache::builder()
             .max_capacity(settings.most)
             .time_to_idle(settings.longest_idle)
@@ -63,6 +65,7 @@ impl Identities {
         Self {
             identity_fn,
             signing,
+            layer,
             new_store,
             without_identity,
             sessions,
@@ -86,7 +89,7 @@ impl Identities {
         self.sessions.get(identity).unwrap_or_else(|| {
             self.sessions.get_with_by_ref(identity, || {
                 let store = (self.new_store)(Some(identity.clone()));
-                Arc::new(Session::new(store, self.signing.clone()))
+                Arc::new(Session::new(store, self.signing.clone(), self.layer))
             })
         })
     }

@@ -20,7 +20,7 @@ pub use self::status::{SessionState, TokenState};
 pub(crate) use self::{
     events::{SiteCounters, SiteEvents},
     services::Standing,
-    session::{Session, Signing},
+    session::{LayerSettings, Session, Signing},
     sessions::Sessions,
     state::LoginResult,
     store::{Renewal, TokenStore, broken_off},

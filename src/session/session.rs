@@ -1,33 +1,50 @@
 //! One session: its token store, how its token travels, and the services that no login helps.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
-use http::HeaderValue;
+use http::{HeaderValue, Request};
 
 use super::{
     services::RefusedServices,
     store::{Forgotten, TokenStore},
 };
 use crate::{
-    sign::{CallerToken, TokenPlacement},
+    sign::{CallerToken, QueryToken, TokenPlacement, placement},
     token::Token,
 };
+
+/// What the layer's settings say of every request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LayerSettings {
+    /// Bytes of a body that are kept.
+    pub(crate) replay_limit: usize,
+    /// How long a request waits for a login before its first sending.
+    pub(crate) login_timeout: Duration,
+    /// Clean answers get an outcome in their extensions, too.
+    pub(crate) outcome_in_every_response: bool,
+}
 
 /// The shared state of one site and identity.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) store: Arc<TokenStore>,
     pub(crate) signing: Signing,
+    /// Here because every request has its session at hand.
+    pub(crate) settings: LayerSettings,
     pub(crate) services: RefusedServices,
     /// A service outside the site's root was challenged, and warned of.
     pub(crate) is_warned_of_root: AtomicBool,
 }
 
 impl Session {
-    pub(crate) fn new(store: Arc<TokenStore>, signing: Signing) -> Self {
+    pub(crate) fn new(store: Arc<TokenStore>, signing: Signing, settings: LayerSettings) -> Self {
         Self {
             store,
             signing,
+            settings,
             services: RefusedServices::default(),
             is_warned_of_root: AtomicBool::new(false),
         }
@@ -60,4 +77,26 @@ pub(crate) struct Signing {
     pub(crate) private_answers: bool,
     /// A request without a token waits for the login.
     pub(crate) login_first: bool,
+}
+
+impl Signing {
+    /// Puts the token on a request. Says where it went. See [`placement::sign`].
+    #[inline]
+    pub(crate) fn sign<B>(
+        &self,
+        request: &mut Request<B>,
+        token: &Token,
+        takes_header: bool,
+        query_token: QueryToken,
+    ) -> TokenPlacement {
+        let referer = self.referer.as_ref();
+        placement::sign(
+            request,
+            token,
+            self.placement,
+            takes_header,
+            query_token,
+            referer,
+        )
+    }
 }

@@ -17,10 +17,10 @@ const SESSION_COOKIES: [&[u8]; 3] = [b"agstoken", b"esri_auth", b"esri_aopc"];
 /// Takes session cookies and the text of `token` out of the headers of an answer to a request signed with it.
 #[inline]
 pub(crate) fn clean(headers: &mut HeaderMap, noted: Noted, token: &Token) {
-    if noted.cookies {
+    if noted.any(Noted::COOKIES) {
         clean_cookies(headers, &needle(token));
     }
-    if noted.links {
+    if noted.any(Noted::LINKS) {
         let needle = needle(token);
         for name in [LOCATION, CONTENT_LOCATION, LINK, REFRESH] {
             clean_field(headers, &name, &needle);
