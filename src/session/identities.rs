@@ -72,11 +72,13 @@ impl Identities {
         }
     }
 
+    #[inline]
     pub(super) fn signing(&self) -> &Signing {
         &self.signing
     }
 
     /// The session that a request with this head belongs to; `None` where nothing says whose it is.
+    #[inline]
     pub(super) fn session_of(&self, head: &Parts) -> Option<Arc<Session>> {
         match (self.identity_fn)(head) {
             Some(identity) => Some(self.session_for(&identity)),

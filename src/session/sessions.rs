@@ -43,6 +43,7 @@ impl Sessions {
     }
 
     /// The session that a request with this head belongs to.
+    #[inline]
     pub(crate) fn of_request(&self, head: &Parts) -> Option<Arc<Session>> {
         match self {
             #[cfg(feature = "identities")]

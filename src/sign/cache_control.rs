@@ -5,55 +5,49 @@ use http::{
     header::{CACHE_CONTROL, CONNECTION},
 };
 
-/// What caches read in place of `Cache-Control` and is not called like it: `Surrogate-Control` (Edge Architecture,
-/// Fastly), `Edge-Control` (Akamai), `X-Accel-Expires` (nginx).
-const TARGETED: [&str; 3] = ["surrogate-control", "edge-control", "x-accel-expires"];
-
-/// How other fields for certain caches are called: `CDN-Cache-Control` (RFC 9213), and those of Akamai, Cloudflare,
-/// Netlify, Vercel, LiteSpeed.
-const TARGETED_ENDING: &str = "-cache-control";
-
 /// Makes the answer private (RFC 9111): a browser may keep it as before, a shared cache may not.
 pub(crate) fn make_private(headers: &mut HeaderMap) {
-    let found = Found::of(headers);
-    if found.targeted {
+    // One walk over the names costs less than a hashed look-up for each.
+    let found = headers.keys().fold(0, |found, name| found | kind(name));
+    if found & TARGETED != 0 {
         remove_targeted(headers);
     }
-    if found.connection {
+    if found & NAMES_FIELDS != 0 {
         take_out_of_connection(headers);
     }
-    if found.cache_control {
+    if found & FOR_ALL != 0 {
         restrict(headers);
     } else {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
     }
 }
 
-/// What there is to change. One walk over the names costs less than a hashed look-up for each.
-#[derive(Clone, Copy, Debug, Default)]
-struct Found {
-    targeted: bool,
-    connection: bool,
-    cache_control: bool,
-}
+/// `Cache-Control`.
+const FOR_ALL: u8 = 1;
+/// What some caches read in place of `Cache-Control`.
+const TARGETED: u8 = 1 << 1;
+/// `Connection`.
+const NAMES_FIELDS: u8 = 1 << 2;
 
-impl Found {
-    fn of(headers: &HeaderMap) -> Self {
-        let mut found = Self::default();
-        for name in headers.keys() {
-            // Nearly all names are told from those that matter by their length.
-            match name.as_str().len() {
-                10 => found.connection |= *name == CONNECTION,
-                13 if *name == CACHE_CONTROL => found.cache_control = true,
-                12.. => found.targeted |= is_targeted(name),
-                _ => {}
-            }
-        }
-        found
+/// What a header is to caches. Nearly all names are told from those that matter by their length.
+#[inline]
+fn kind(name: &HeaderName) -> u8 {
+    let text = name.as_str();
+    match text.len() {
+        10 if *name == CONNECTION => NAMES_FIELDS,
+        13 if *name == CACHE_CONTROL => FOR_ALL,
+        // Akamai's, nginx's, and that of the Edge Architecture and Fastly.
+        12 if text == "edge-control" => TARGETED,
+        15 if text == "x-accel-expires" => TARGETED,
+        17 if text == "surrogate-control" => TARGETED,
+        // `CDN-Cache-Control` (RFC 9213), and those of Akamai, Cloudflare, Netlify, Vercel, LiteSpeed.
+        15.. if text.ends_with("-cache-control") => TARGETED,
+        _ => 0,
     }
 }
 
 /// Makes the `Cache-Control` that there is private.
+#[cold]
 fn restrict(headers: &mut HeaderMap) {
     let mut kept = Vec::new();
     for value in headers.get_all(CACHE_CONTROL) {
@@ -78,18 +72,15 @@ fn restrict(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, value);
 }
 
+#[cold]
 fn remove_targeted(headers: &mut HeaderMap) {
-    while let Some(name) = headers.keys().find(|name| is_targeted(name)).cloned() {
+    while let Some(name) = headers.keys().find(|name| kind(name) == TARGETED).cloned() {
         headers.remove(name);
     }
 }
 
-fn is_targeted(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    name.ends_with(TARGETED_ENDING) || TARGETED.contains(&name)
-}
-
 /// A proxy above takes off what `Connection` names: our `Cache-Control` must not be among it.
+#[cold]
 fn take_out_of_connection(headers: &mut HeaderMap) {
     let is_ours = |element: &[u8]| element.eq_ignore_ascii_case(b"cache-control");
     let values = || headers.get_all(CONNECTION).iter();
