@@ -87,6 +87,7 @@ impl Identities {
     }
 
     /// The session of an identity, made now if there is none.
+    #[inline]
     pub(super) fn session_for(&self, identity: &Identity) -> Arc<Session> {
         self.sessions.get(identity).unwrap_or_else(|| {
             self.sessions.get_with_by_ref(identity, || {

@@ -29,19 +29,22 @@ const TARGETED: u8 = 1 << 1;
 /// `Connection`.
 const NAMES_FIELDS: u8 = 1 << 2;
 
+static EDGE_CONTROL: HeaderName = HeaderName::from_static("edge-control");
+static X_ACCEL_EXPIRES: HeaderName = HeaderName::from_static("x-accel-expires");
+static SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
+
 /// What a header is to caches. Nearly all names are told from those that matter by their length.
 #[inline]
 fn kind(name: &HeaderName) -> u8 {
-    let text = name.as_str();
-    match text.len() {
+    match name.as_str().len() {
         10 if *name == CONNECTION => NAMES_FIELDS,
         13 if *name == CACHE_CONTROL => FOR_ALL,
         // Akamai's, nginx's, and that of the Edge Architecture and Fastly.
-        12 if text == "edge-control" => TARGETED,
-        15 if text == "x-accel-expires" => TARGETED,
-        17 if text == "surrogate-control" => TARGETED,
+        12 if *name == EDGE_CONTROL => TARGETED,
+        15 if *name == X_ACCEL_EXPIRES => TARGETED,
+        17 if *name == SURROGATE_CONTROL => TARGETED,
         // `CDN-Cache-Control` (RFC 9213), and those of Akamai, Cloudflare, Netlify, Vercel, LiteSpeed.
-        15.. if text.ends_with("-cache-control") => TARGETED,
+        15.. if name.as_str().ends_with("-cache-control") => TARGETED,
         _ => 0,
     }
 }
