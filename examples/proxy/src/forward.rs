@@ -21,15 +21,16 @@ use tower::Service;
 use tower_arcgis_auth::ResponseBody;
 
 use crate::{
+    arrived::Arrived,
     headers::{
-        Peer, add_caller, remove_callers, remove_hop_by_hop, set_forwarded_host, set_no_store,
+        Peer, Present, add_caller, remove_callers, remove_hop_by_hop, set_forwarded_host,
+        set_no_store,
     },
     log_line::LogLine,
     origin::Upstream,
     redirects::{Prefix, Way, turn_around},
     refusal::{Refusal, error},
     request_body::{Fault, RequestBody},
-    request_id::X_REQUEST_ID,
     routes::Back,
     upstream::{SigningClient, chain},
     warnings::{Watched, other_root, watch},
@@ -75,17 +76,18 @@ impl Forward {
     /// Answers one request of `caller`'s. Whatever goes wrong is an answer too.
     pub(crate) fn answer(
         &self,
-        request: Request<RequestBody>,
+        mut arrived: Arrived,
+        body: RequestBody,
         caller: &Peer,
         back: Back,
     ) -> Answering {
-        let log = LogLine::begin(&request, caller);
-        let (mut parts, body) = request.into_parts();
+        let log = LogLine::begin(&arrived, caller);
         let fault = body.fault();
-        match self.rules.towards_upstream(&mut parts, caller, back) {
+        match self.rules.towards_upstream(&mut arrived, caller, back) {
             Ok(asked) => {
                 // The client is always ready.
-                let sent = self.client.clone().call(Request::from_parts(parts, body));
+                let request = Request::from_parts(arrived.head, body);
+                let sent = self.client.clone().call(request);
                 Answering {
                     state: State::Sent {
                         sent: Box::pin(sent),
@@ -142,7 +144,7 @@ impl Future for Answering {
                 }
                 Err(error) => match fault.as_ref().and_then(Fault::refusal) {
                     Some(refusal) => refusal.answer().map(own_words),
-                    None => rules.no_answer(&error, asked.id.as_ref()),
+                    None => rules.no_answer(&error, &asked.id),
                 },
             },
             State::Refused(refused) => ready!(Pin::new(&mut **refused).poll(context)),
@@ -157,7 +159,7 @@ impl Future for Answering {
 /// What an answer's way back needs to know of its request.
 struct Asked {
     /// The request's name, for the log.
-    id: Option<HeaderValue>,
+    id: HeaderValue,
     prefix: Option<Prefix>,
     /// The way back where the proxy's paths are not the server's.
     way: Option<Box<Way>>,
@@ -174,10 +176,11 @@ impl Rules {
     /// Turns the request's head into what the upstream is to get, or says why it gets none.
     fn towards_upstream(
         &self,
-        parts: &mut request::Parts,
+        arrived: &mut Arrived,
         caller: &Peer,
         back: Back,
     ) -> Result<Asked, Refusal> {
+        let parts = &mut arrived.head;
         if is_refused(&parts.method) {
             return Err(Refusal::Method);
         }
@@ -190,28 +193,28 @@ impl Rules {
             .ok_or(Refusal::Target)?;
 
         let headers = &mut parts.headers;
-        let found = remove_hop_by_hop(headers);
+        let present = remove_hop_by_hop(headers, arrived.present);
         if self.passing.callers_address {
-            add_caller(headers, found, caller);
+            add_caller(headers, present, caller);
         } else {
-            remove_callers(headers, found);
+            remove_callers(headers, present);
         }
         let host = match self.upstream.host() {
             Some(upstreams) => headers.insert(HOST, upstreams.clone()),
             // The client writes the upstream's.
             None => headers.remove(HOST),
         };
-        set_forwarded_host(headers, found, target.authority.as_ref(), host);
-        let prefix = if found.forwarded_prefix {
+        set_forwarded_host(headers, present, target.authority.as_ref(), host);
+        let prefix = if present.forwarded_prefix {
             Prefix::take(headers)
         } else {
             None
         };
-        if found.expect {
+        if present.expect {
             // Kept by the server side already: it tells the caller to go on when the body is wanted.
             headers.remove(EXPECT);
         }
-        if found.authorization && !self.passing.authorization {
+        if present.authorization && !self.passing.authorization {
             headers.remove(AUTHORIZATION);
         }
         if let Some(referer) = &self.passing.referer {
@@ -227,10 +230,10 @@ impl Rules {
             })),
         };
         Ok(Asked {
-            id: parts.headers.get(X_REQUEST_ID).cloned(),
+            id: arrived.id.clone(),
             prefix,
             way,
-            outside: self.outside(parts),
+            outside: self.outside(&arrived.head),
         })
     }
 
@@ -254,11 +257,12 @@ impl Rules {
         let challenge = outcome.returned_challenge().is_some();
         *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();
-        let found = remove_hop_by_hop(headers);
+        let present = Present::of(headers);
+        let present = remove_hop_by_hop(headers, present);
         if challenge {
             set_no_store(headers);
         }
-        if found.location {
+        if present.location {
             turn_around(
                 headers,
                 &self.upstream,
@@ -282,11 +286,11 @@ impl Rules {
     }
 
     /// Callers learn what kind of failure it was; the log has the rest.
-    fn no_answer(&self, failure: &legacy::Error, id: Option<&HeaderValue>) -> Response<Body> {
+    fn no_answer(&self, failure: &legacy::Error, id: &HeaderValue) -> Response<Body> {
         tracing::warn!(
             upstream = self.upstream.root_url(),
             error = chain(failure),
-            request = id.and_then(|id| id.to_str().ok()),
+            request = id.to_str().ok(),
             "no answer from the upstream"
         );
         let detail = if failure.is_connect() {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{self, CACHE_CONTROL, CONNECTION, TE},
+    header::{self, CACHE_CONTROL, CONNECTION, Entry, TE},
     uri::Authority,
 };
 
@@ -30,7 +30,7 @@ static NEVER_HOP_BY_HOP: [HeaderName; 2] = [header::CONTENT_LENGTH, CACHE_CONTRO
 /// Which of the headers that the proxy acts on are there. One walk over all headers costs less than looking each up, and
 /// most messages have few of them.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct Present {
     connection: bool,
     te: bool,
     /// One of [`HOP_BY_HOP`].
@@ -41,73 +41,81 @@ pub(crate) struct Found {
     pub(crate) forwarded_prefix: bool,
     pub(crate) authorization: bool,
     pub(crate) expect: bool,
+    pub(crate) origin: bool,
+    pub(crate) sec_fetch_site: bool,
     /// `Location` or `Content-Location`.
     pub(crate) location: bool,
 }
 
-impl Found {
-    fn of(headers: &HeaderMap) -> Self {
-        let mut found = Self::default();
+impl Present {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut present = Self::default();
         for name in headers.keys() {
             let name = name.as_str();
             // By length first: most names are none of these, and take one comparison.
             match name.len() {
-                2 => found.te |= name == "te",
-                6 => found.expect |= name == "expect",
-                7 => found.hop_by_hop |= name == "upgrade",
-                8 => found.location |= name == "location",
-                10 => {
-                    found.connection |= name == "connection";
-                    found.hop_by_hop |= name == "keep-alive";
+                2 => present.te |= name == "te",
+                6 => {
+                    present.expect |= name == "expect";
+                    present.origin |= name == "origin";
                 }
-                13 => found.authorization |= name == "authorization",
-                15 => found.forwarded_for |= name == "x-forwarded-for",
+                7 => present.hop_by_hop |= name == "upgrade",
+                8 => present.location |= name == "location",
+                10 => {
+                    present.connection |= name == "connection";
+                    present.hop_by_hop |= name == "keep-alive";
+                }
+                13 => present.authorization |= name == "authorization",
+                14 => present.sec_fetch_site |= name == "sec-fetch-site",
+                15 => present.forwarded_for |= name == "x-forwarded-for",
                 16 => {
-                    found.forwarded_host |= name == "x-forwarded-host";
-                    found.hop_by_hop |= name == "proxy-connection";
-                    found.location |= name == "content-location";
+                    present.forwarded_host |= name == "x-forwarded-host";
+                    present.hop_by_hop |= name == "proxy-connection";
+                    present.location |= name == "content-location";
                 }
                 17 => {
-                    found.forwarded_proto |= name == "x-forwarded-proto";
-                    found.hop_by_hop |= name == "transfer-encoding";
+                    present.forwarded_proto |= name == "x-forwarded-proto";
+                    present.hop_by_hop |= name == "transfer-encoding";
                 }
                 18 => {
-                    found.forwarded_prefix |= name == "x-forwarded-prefix";
-                    found.hop_by_hop |= name == "proxy-authenticate";
+                    present.forwarded_prefix |= name == "x-forwarded-prefix";
+                    present.hop_by_hop |= name == "proxy-authenticate";
                 }
-                19 => found.hop_by_hop |= name == "proxy-authorization",
+                19 => present.hop_by_hop |= name == "proxy-authorization",
                 _ => {}
             }
         }
-        found
+        present
     }
 }
 
 /// Takes off what belongs to one connection: the headers above, and those `Connection` names. `TE: trailers` stays. What
 /// it returns is true of the headers that are left.
-pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) -> Found {
-    let found = Found::of(headers);
-    if found.te {
+pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap, present: Present) -> Present {
+    if present.te {
         keep_trailers_only(headers);
     }
-    if found.hop_by_hop {
+    if present.hop_by_hop {
         for name in &HOP_BY_HOP {
             headers.remove(name);
         }
     }
-    if !found.connection {
-        return found;
+    if !present.connection {
+        return present;
     }
-    let names_nothing = |value: &HeaderValue| {
-        let value = value.as_bytes();
-        value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
-    };
-    if headers.get_all(CONNECTION).iter().all(names_nothing) {
-        headers.remove(CONNECTION);
-        return found;
+    if let Entry::Occupied(connection) = headers.entry(CONNECTION) {
+        if connection.iter().all(names_nothing) {
+            connection.remove();
+            return present;
+        }
     }
     remove_named(headers);
-    Found::of(headers)
+    Present::of(headers)
+}
+
+fn names_nothing(connection: &HeaderValue) -> bool {
+    let connection = connection.as_bytes();
+    connection.eq_ignore_ascii_case(b"keep-alive") || connection.eq_ignore_ascii_case(b"close")
 }
 
 fn keep_trailers_only(headers: &mut HeaderMap) {
@@ -156,11 +164,11 @@ impl Peer {
 }
 
 /// Says who asked: `X-Forwarded-For` grows by the caller.
-pub(crate) fn add_caller(headers: &mut HeaderMap, found: Found, caller: &Peer) {
+pub(crate) fn add_caller(headers: &mut HeaderMap, present: Present, caller: &Peer) {
     let Some(address) = &caller.forwarded_for else {
         return;
     };
-    let value = if found.forwarded_for {
+    let value = if present.forwarded_for {
         let mut chain = Vec::new();
         for value in headers.get_all(&X_FORWARDED_FOR) {
             chain.extend_from_slice(value.as_bytes());
@@ -177,8 +185,8 @@ pub(crate) fn add_caller(headers: &mut HeaderMap, found: Found, caller: &Peer) {
 }
 
 /// Hides who asked.
-pub(crate) fn remove_callers(headers: &mut HeaderMap, found: Found) {
-    if found.forwarded_for {
+pub(crate) fn remove_callers(headers: &mut HeaderMap, present: Present) {
+    if present.forwarded_for {
         headers.remove(X_FORWARDED_FOR);
     }
 }
@@ -187,16 +195,16 @@ pub(crate) fn remove_callers(headers: &mut HeaderMap, found: Found) {
 /// the host in the target, others in `host`.
 pub(crate) fn set_forwarded_host(
     headers: &mut HeaderMap,
-    found: Found,
+    present: Present,
     authority: Option<&Authority>,
     host: Option<HeaderValue>,
 ) {
-    if !found.forwarded_host {
+    if !present.forwarded_host {
         if let Some(host) = authority.map_or(host, without_user) {
             headers.insert(X_FORWARDED_HOST, host);
         }
     }
-    if !found.forwarded_proto {
+    if !present.forwarded_proto {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
     }
 }
@@ -245,7 +253,8 @@ mod tests {
             ("cache-control", "private"),
             ("accept", "*/*"),
         ]);
-        remove_hop_by_hop(&mut headers);
+        let present = Present::of(&headers);
+        remove_hop_by_hop(&mut headers, present);
         assert_eq!(
             headers,
             map(&[
@@ -265,11 +274,11 @@ mod tests {
             ("x-forwarded-for", "192.0.2.3"),
             ("host", "maps.example.com"),
         ]);
-        let found = Found::of(&headers);
+        let present = Present::of(&headers);
         let caller = Peer::at("::ffff:192.0.2.4".parse().unwrap());
-        add_caller(&mut headers, found, &caller);
+        add_caller(&mut headers, present, &caller);
         let host = Some(headers["host"].clone());
-        set_forwarded_host(&mut headers, found, None, host);
+        set_forwarded_host(&mut headers, present, None, host);
         assert_eq!(
             headers,
             map(&[
@@ -288,7 +297,7 @@ mod tests {
     fn a_password_in_a_request_target_is_not_passed_on() {
         let mut headers = HeaderMap::new();
         let authority = Authority::from_static("ada:hunter2@maps.example.com:81");
-        set_forwarded_host(&mut headers, Found::default(), Some(&authority), None);
+        set_forwarded_host(&mut headers, Present::default(), Some(&authority), None);
         assert_eq!(headers["x-forwarded-host"], "maps.example.com:81");
     }
 }

@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
 use tower_arcgis_auth::AuthOutcome;
 
-use crate::{headers::Peer, request_id::X_REQUEST_ID};
+use crate::{arrived::Arrived, headers::Peer};
 
 /// What is known of a request when it comes.
 pub(crate) struct LogLine {
@@ -15,18 +15,18 @@ pub(crate) struct LogLine {
     method: Method,
     /// Without the query: there the tokens are.
     path: String,
-    id: Option<HeaderValue>,
+    id: HeaderValue,
 }
 
 impl LogLine {
-    pub(crate) fn begin<B>(request: &Request<B>, caller: &Peer) -> Option<Box<Self>> {
+    pub(crate) fn begin(arrived: &Arrived, caller: &Peer) -> Option<Box<Self>> {
         tracing::enabled!(tracing::Level::DEBUG).then(|| {
             Box::new(Self {
                 started: Instant::now(),
                 caller: caller.address,
-                method: request.method().clone(),
-                path: request.uri().path().to_owned(),
-                id: request.headers().get(X_REQUEST_ID).cloned(),
+                method: arrived.head.method.clone(),
+                path: arrived.head.uri.path().to_owned(),
+                id: arrived.id.clone(),
             })
         })
     }
@@ -38,7 +38,7 @@ impl LogLine {
             path = self.path,
             status = status.as_u16(),
             auth = auth.map(tracing::field::display),
-            request = self.id.as_ref().and_then(|id| id.to_str().ok()),
+            request = self.id.to_str().ok(),
             took_milliseconds = self.started.elapsed().as_millis() as u64,
             "answered"
         );

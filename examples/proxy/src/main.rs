@@ -5,6 +5,7 @@
 mod access;
 mod admin;
 mod arguments;
+mod arrived;
 mod config;
 mod connections;
 mod cors;

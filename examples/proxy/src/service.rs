@@ -5,11 +5,7 @@ mod answering;
 
 use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
-use http::{
-    Method, Request, Response,
-    header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderMap},
-    request::Parts,
-};
+use http::{Method, Request, Response, header::ACCESS_CONTROL_REQUEST_METHOD, request::Parts};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
@@ -19,13 +15,14 @@ use self::answering::Passing;
 pub(crate) use self::{answer::AnswerBody, answering::Answering};
 use crate::{
     access::Access,
+    arrived::Arrived,
     connections::{Caller, Places, UnderWay},
     cors::remove_access_control,
     headers::Peer,
     measures::Measures,
     refusal::Refusal,
     request_body::{BodyLimits, RequestBody},
-    request_id::{self, X_REQUEST_ID},
+    request_id::X_REQUEST_ID,
     routes::{Found, Routes, Unrouted, ping},
 };
 
@@ -59,30 +56,31 @@ impl Service {
     }
 
     /// Answers one request of `caller`'s. Whatever goes wrong is an answer too.
-    pub(crate) fn answer(&self, mut request: Request<Incoming>, caller: &Arc<Caller>) -> Answering {
-        caller.asked(request.version());
+    pub(crate) fn answer(&self, request: Request<Incoming>, caller: &Arc<Caller>) -> Answering {
+        let (head, body) = request.into_parts();
+        caller.asked(head.version);
         let measures = self.0.measures.as_ref();
+        let arrived = Arrived::new(head);
         Answering {
-            id: Some(request_id::of_request(request.headers_mut())),
+            id: Some(arrived.id.clone()),
             measured: measures.map(|measures| (Arc::clone(measures), Instant::now())),
-            passing: self.0.begin(request, caller),
+            passing: self.0.begin(arrived, body, caller),
         }
     }
 }
 
 impl Steps {
     /// What browsers are told comes first.
-    fn begin(self: &Arc<Self>, request: Request<Incoming>, caller: &Arc<Caller>) -> Passing {
-        let (head, body) = request.into_parts();
-        if let Err(refusal) = self.access.check_browser(&head) {
-            return self.refused(refusal, &head, caller.peer().address);
+    fn begin(self: &Arc<Self>, arrived: Arrived, body: Incoming, caller: &Arc<Caller>) -> Passing {
+        if let Err(refusal) = self.access.check_browser(&arrived) {
+            return self.refused(refusal, &arrived.head, caller.peer().address);
         }
-        let request = Request::from_parts(head, body);
         match &self.cors {
-            Some(cors) if !is_other_options(&request) => Passing::Boxed(Box::pin(
-                self.clone().marked(cors.clone(), request, caller.clone()),
+            Some(cors) if !is_other_options(&arrived.head) => Passing::Boxed(Box::pin(
+                self.clone()
+                    .marked(cors.clone(), arrived, body, caller.clone()),
             )),
-            _ => self.pass(request, caller),
+            _ => self.pass(arrived, body, caller),
         }
     }
 
@@ -90,11 +88,15 @@ impl Steps {
     async fn marked(
         self: Arc<Self>,
         cors: CorsLayer,
-        request: Request<Incoming>,
+        arrived: Arrived,
+        body: Incoming,
         caller: Arc<Caller>,
     ) -> Response<AnswerBody> {
-        let inner = service_fn(|request| {
-            let answering = self.pass(request, &caller);
+        let Arrived { head, id, present } = arrived;
+        let inner = service_fn(|request: Request<Incoming>| {
+            let (head, body) = request.into_parts();
+            let id = id.clone();
+            let answering = self.pass(Arrived { head, id, present }, body, &caller);
             async move {
                 let mut response = answering.await;
                 remove_access_control(response.headers_mut());
@@ -102,6 +104,7 @@ impl Steps {
             }
         });
         // The service that is marked is made for this one request.
+        let request = Request::from_parts(head, body);
         match cors.layer(inner).oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
@@ -109,33 +112,37 @@ impl Steps {
     }
 
     /// All that comes behind what browsers are told.
-    fn pass(self: &Arc<Self>, request: Request<Incoming>, caller: &Arc<Caller>) -> Passing {
+    fn pass(
+        self: &Arc<Self>,
+        mut arrived: Arrived,
+        body: Incoming,
+        caller: &Arc<Caller>,
+    ) -> Passing {
         let under_way = caller.begin();
-        let (mut head, body) = request.into_parts();
         let peer = caller.peer();
-        let client = self.access.client(peer.address, &head);
-        let found = match self.routes.find(&mut head) {
+        let head = &mut arrived.head;
+        let client = self.access.client(peer.address, head);
+        let found = match self.routes.find(head) {
             Ok(found) => found,
-            Err(Unrouted::Refused(refusal)) => return self.refused(refusal, &head, client),
+            Err(Unrouted::Refused(refusal)) => return self.refused(refusal, head, client),
             Err(Unrouted::Ping) => return Passing::own(ping()),
         };
         let allowed = found
             .route
             .access
-            .check(&head, client)
+            .check(head, client)
             .and_then(|()| RequestBody::new(body, self.body_limits, caller));
         let body = match allowed {
             Ok(body) => body,
-            Err(refusal) => return self.refused(refusal, &head, client),
+            Err(refusal) => return self.refused(refusal, head, client),
         };
-        let request = Request::from_parts(head, body);
         if under_way.is_beside_others() {
             let steps = Arc::clone(self);
-            let answer = steps.beside_others(request, found, under_way, peer.clone());
+            let answer = steps.beside_others(arrived, body, found, under_way, peer.clone());
             return Passing::Boxed(Box::pin(answer));
         }
         Passing::Forwarded {
-            forwarded: found.answer(request, peer),
+            forwarded: found.answer(arrived, body, peer),
             under_way: Some(under_way),
         }
     }
@@ -160,7 +167,8 @@ impl Steps {
     /// A further request of a connection has a place of its own.
     async fn beside_others(
         self: Arc<Self>,
-        request: Request<RequestBody>,
+        arrived: Arrived,
+        body: RequestBody,
         found: Found,
         mut under_way: UnderWay,
         peer: Peer,
@@ -169,17 +177,17 @@ impl Steps {
         match self.places.claim(peer.address, many).await {
             Ok(place) => under_way.take(place),
             Err(_) => {
-                let (head, _) = request.into_parts();
-                return self.refused(Refusal::Places, &head, peer.address).await;
+                return self
+                    .refused(Refusal::Places, &arrived.head, peer.address)
+                    .await;
             }
         }
-        let response = found.answer(request, &peer).await;
+        let response = found.answer(arrived, body, &peer).await;
         response.map(|body| AnswerBody::new(body, under_way))
     }
 }
 
 /// Whether it is an `OPTIONS` that asks something else than a browser's preflight does.
-fn is_other_options<B>(request: &Request<B>) -> bool {
-    let headers: &HeaderMap = request.headers();
-    request.method() == Method::OPTIONS && !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+fn is_other_options(head: &Parts) -> bool {
+    head.method == Method::OPTIONS && !head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }

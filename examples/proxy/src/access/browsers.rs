@@ -14,6 +14,7 @@ use crate::{
         referers::RefererPattern,
         web_origin::{AllowedOrigin, WebOrigin},
     },
+    headers::Present,
     refusal::Refusal,
 };
 
@@ -50,11 +51,14 @@ impl Browsers {
         self.allowed.contains(&AllowedOrigin::Any) || self.pages.contains(&RefererPattern::Any)
     }
 
-    pub(super) fn check(&self, head: &Parts) -> Result<(), Refusal> {
+    pub(super) fn check(&self, head: &Parts, present: Present) -> Result<(), Refusal> {
         if let Some(own) = &self.loopback {
             if !authorities(head).all(|host| host == own || self.is_own(host_of(host))) {
                 return Err(Refusal::Host);
             }
+        }
+        if !present.sec_fetch_site && !present.origin {
+            return Ok(());
         }
         let mut is_cross_site = false;
         let mut is_own_page = None;
@@ -159,7 +163,9 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        rules.check(&head).map_err(|refusal| format!("{refusal:?}"))
+        rules
+            .check(&head, Present::of(&head.headers))
+            .map_err(|refusal| format!("{refusal:?}"))
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) use self::{
     referers::RefererPattern,
     web_origin::AllowedOrigin,
 };
-use crate::{arguments::AccessOptions, refusal::Refusal};
+use crate::{arguments::AccessOptions, arrived::Arrived, refusal::Refusal};
 
 /// The rules of one proxy, whatever is asked for.
 #[derive(Debug)]
@@ -53,8 +53,8 @@ impl Access {
     }
 
     /// Whether the page that asks may. One that may not learns nothing, not even by CORS headers.
-    pub(crate) fn check_browser(&self, head: &Parts) -> Result<(), Refusal> {
-        self.browsers.check(head)
+    pub(crate) fn check_browser(&self, arrived: &Arrived) -> Result<(), Refusal> {
+        self.browsers.check(&arrived.head, arrived.present)
     }
 
     /// Where a request came from that arrived on a connection of `peer`'s.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{
-    Request, Response, Uri,
+    Response, Uri,
     header::{CONTENT_TYPE, HeaderValue},
     request::Parts,
     uri::PathAndQuery,
@@ -21,7 +21,10 @@ pub(crate) use self::{
     route::{Back, Forwards, Listed, Mount, Route},
     serves::{Scheme, Serves},
 };
-use crate::{forward::Answering, headers::Peer, refusal::Refusal, request_body::RequestBody};
+use crate::{
+    arrived::Arrived, forward::Answering, headers::Peer, refusal::Refusal,
+    request_body::RequestBody,
+};
 
 /// All sites of a proxy.
 pub(crate) struct Routes {
@@ -133,10 +136,10 @@ fn set_path(head: &mut Parts, path: &str, query: Option<&str>) -> Result<(), Unr
 
 impl Found {
     /// Sends the request, and answers with what comes back.
-    pub(crate) fn answer(self, request: Request<RequestBody>, peer: &Peer) -> Answering {
+    pub(crate) fn answer(self, arrived: Arrived, body: RequestBody, peer: &Peer) -> Answering {
         self.route
             .forward(self.is_https)
-            .answer(request, peer, self.back)
+            .answer(arrived, body, peer, self.back)
     }
 }
 
