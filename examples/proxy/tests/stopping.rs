@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::io;
+
 use arcgis_stand_in::StandIn;
 use support::{PARCELS, Proxy};
 use tokio::{
@@ -51,6 +53,44 @@ async fn an_idle_proxy_ends_at_once() {
         proxy.signal(signal).await;
         assert_eq!(proxy.ended().await.status.code(), Some(0));
     }
+}
+
+/// A frame of HTTP/2 without a payload or a stream: settings that change nothing.
+const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+const GO_AWAY: u8 = 7;
+
+#[tokio::test]
+async fn an_http2_connection_is_told_that_it_ends() {
+    let arcgis = StandIn::start().await.unwrap();
+    let mut proxy = Proxy::before(&arcgis, &[]).await;
+    let mut caller = TcpStream::connect(proxy.address).await.unwrap();
+    caller
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .await
+        .unwrap();
+    caller.write_all(&SETTINGS).await.unwrap();
+    // Its own settings, and then something that shows that it has read these.
+    for _ in 0..2 {
+        read_frame(&mut caller).await.unwrap();
+    }
+
+    proxy.signal("TERM").await;
+    proxy.wait_for_log("stopping").await;
+    let mut kinds = Vec::new();
+    while let Ok(kind) = read_frame(&mut caller).await {
+        kinds.push(kind);
+    }
+    assert!(kinds.contains(&GO_AWAY), "{kinds:?}");
+}
+
+/// What kind the next frame is.
+async fn read_frame(caller: &mut TcpStream) -> io::Result<u8> {
+    let mut head = [0; 9];
+    caller.read_exact(&mut head).await?;
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    let mut payload = vec![0; length as usize];
+    caller.read_exact(&mut payload).await?;
+    Ok(head[3])
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ pub(crate) struct Caller {
     /// When the first bytes behind that came; 0 for not yet.
     heard_since: AtomicU64,
     has_asked: AtomicBool,
+    is_closed: AtomicBool,
     /// Over HTTP/2, bytes between requests are no headers that drag on.
     is_http2: AtomicBool,
     /// Bodies that the server wants more of.
@@ -51,6 +52,7 @@ impl Caller {
             idle_since: AtomicU64::new(now),
             heard_since: AtomicU64::new(0),
             has_asked: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
             is_http2: AtomicBool::new(false),
             wanted: AtomicU32::new(0),
             untaken: AtomicU32::new(0),
@@ -61,6 +63,15 @@ impl Caller {
     /// Who is at the connection's other end.
     pub(crate) fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// Its connection is to end, whatever is under way.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Relaxed);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Relaxed)
     }
 
     /// A request has come.

@@ -1,11 +1,11 @@
 //! The listening socket: connections in, and an orderly end.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{future::poll_fn, net::IpAddr, sync::Arc, task::Poll, time::Duration};
 
 use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::conn::auto,
 };
 use tokio::net::{TcpListener, TcpStream};
 
@@ -35,7 +35,6 @@ pub(crate) async fn serve(
         .timer(TokioTimer::new())
         .keep_alive_interval(http2_keep_alive)
         .keep_alive_timeout(http2_keep_alive);
-    let connections = GracefulShutdown::new();
     let failed = Seldom::default();
     let places = Arc::clone(service.places());
     tokio::spawn(Arc::clone(&places).sweep());
@@ -60,17 +59,17 @@ pub(crate) async fn serve(
         };
         // Without a place the connection is closed: that is all the answer there is before a request.
         if let Ok(place) = place {
-            connect(&server, &connections, socket, peer, place, &service);
+            connect(&server, socket, peer, place, &service);
         }
     }
     drop(listener);
     places.stop();
     tracing::info!(
-        connections = connections.count(),
+        connections = places.taken(),
         "stopping: no new connections; requests under way may finish"
     );
     tokio::select! {
-        () = connections.shutdown() => tracing::info!("stopped"),
+        () = places.all_left() => tracing::info!("stopped"),
         () = stop.next() => tracing::warn!("second signal: stopped with requests under way"),
         () = tokio::time::sleep(LAST_REQUESTS) => {
             tracing::warn!("stopped with requests under way: they took too long");
@@ -80,7 +79,6 @@ pub(crate) async fn serve(
 
 fn connect(
     server: &auto::Builder<TokioExecutor>,
-    connections: &GracefulShutdown,
     socket: TcpStream,
     peer: IpAddr,
     mut place: Place,
@@ -88,19 +86,38 @@ fn connect(
 ) {
     // Small answers do not wait for the caller's acknowledgement.
     let _ = socket.set_nodelay(true);
-    let places = service.places();
+    let places = Arc::clone(service.places());
     let caller = places.caller(peer);
-    let id = place.enter(Arc::clone(&caller));
+    place.enter(Arc::clone(&caller));
     let stream = TokioIo::new(Stream::new(socket, Arc::clone(&caller)));
     let service = service.clone();
-    let answer = service_fn(move |request: Request<Incoming>| service.answer(request, &caller));
-    let connection = server.serve_connection(stream, answer).into_owned();
-    let connection = connections.watch(connection);
-    let task = tokio::spawn(async move {
-        let _place = place;
-        if let Err(error) = connection.await {
+    let asked = Arc::clone(&caller);
+    let answer = service_fn(move |request: Request<Incoming>| service.answer(request, &asked));
+    let connection = Box::pin(server.serve_connection(stream, answer).into_owned());
+    tokio::spawn(async move {
+        // It leaves its place when it is gone.
+        let place = place;
+        let mut connection = connection;
+        // A task's waker stays the same, so it is asked for once. hyper-util's `GracefulShutdown` would go with each
+        // request to a lock that all connections share.
+        poll_fn(|context| {
+            place.started(context.waker());
+            Poll::Ready(())
+        })
+        .await;
+        let mut is_last = false;
+        let served = poll_fn(|context| {
+            if caller.is_closed() {
+                return Poll::Ready(Ok(()));
+            }
+            if !is_last && places.is_stopping() {
+                is_last = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            connection.as_mut().poll(context)
+        });
+        if let Err(error) = served.await {
             tracing::debug!(%peer, error, "a connection broke");
         }
     });
-    places.started(id, task.abort_handle());
 }
