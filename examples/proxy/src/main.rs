@@ -29,6 +29,7 @@ mod served;
 mod service;
 mod shared;
 mod shared_cache;
+mod short_names;
 mod signing;
 mod try_out;
 mod upstream;

@@ -13,13 +13,22 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tower::{BoxError, Service, ServiceExt, util::Oneshot};
 
+use crate::short_names::ShortNames;
+
 /// A client that is called through a shared reference, as hyper-util's can be. The layer copies its service for each
 /// request that it may send again.
-pub(crate) struct SharedClient<S>(Arc<S>);
+pub(crate) struct SharedClient<S>(Arc<Named<S>>);
+
+/// Something that knows servers by their short names.
+struct Named<T> {
+    it: T,
+    names: ShortNames,
+}
 
 impl<S> SharedClient<S> {
-    pub(crate) fn new(client: S) -> Self {
-        Self(Arc::new(client))
+    /// The client is asked for the servers under these `names`.
+    pub(crate) fn new(client: S, names: ShortNames) -> Self {
+        Self(Arc::new(Named { it: client, names }))
     }
 }
 
@@ -39,20 +48,25 @@ where
     type Future = F;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), E>> {
-        (&*self.0).poll_ready(context)
+        (&self.0.it).poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<B>) -> F {
-        (&*self.0).call(request)
+    fn call(&mut self, mut request: Request<B>) -> F {
+        self.0.names.shorten(request.uri_mut());
+        (&self.0.it).call(request)
     }
 }
 
 /// A connector that is copied once a connection. hyper-util's client copies its connector twice a request.
-pub(crate) struct SharedConnector<C>(Arc<C>);
+pub(crate) struct SharedConnector<C>(Arc<Named<C>>);
 
 impl<C> SharedConnector<C> {
-    pub(crate) fn new(connector: C) -> Self {
-        Self(Arc::new(connector))
+    /// For a client that asks for the servers under these `names`.
+    pub(crate) fn new(connector: C, names: ShortNames) -> Self {
+        Self(Arc::new(Named {
+            it: connector,
+            names,
+        }))
     }
 }
 
@@ -76,8 +90,9 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, upstream: Uri) -> Self::Future {
-        let connecting: Oneshot<C, Uri> = C::clone(&self.0).oneshot(upstream);
+    fn call(&mut self, mut upstream: Uri) -> Self::Future {
+        self.0.names.restore(&mut upstream);
+        let connecting: Oneshot<C, Uri> = self.0.it.clone().oneshot(upstream);
         Box::pin(async move { connecting.await.map(Silent) })
     }
 }

@@ -21,6 +21,7 @@ pub(crate) use self::tls::{Environment, chain, is_loopback, read_certificates, t
 use crate::{
     request_body::RequestBody,
     shared::{SharedClient, SharedConnector},
+    short_names::ShortNames,
 };
 
 /// Shorter than servers keep idle connections, so that seldom a request is sent on one that is just being closed.
@@ -56,18 +57,22 @@ impl Clients {
         let mut needs_tls = false;
         for server in servers.upstreams.iter().chain(&servers.logins) {
             environment.proxy_to(server)?;
-            needs_tls |= server.scheme_str() == Some("https");
+            needs_tls |= is_https(server);
         }
         let connector = Connector::new(&servers.upstreams, &given, needs_tls)?;
+        // Requests at plain http have their `Host` already, with the server's own name.
+        let names = ShortNames::of(&servers.upstreams);
+        let needs_host = servers.upstreams.iter().any(is_https);
+        let logins = client::<Full<Bytes>>(connector.clone(), ShortNames::default(), true);
         Ok(Self {
-            requests: client(connector.clone()),
-            logins: TokenClient::new(client::<Full<Bytes>>(connector)),
+            requests: client(connector, names, needs_host),
+            logins: TokenClient::new(logins),
         })
     }
 }
 
-/// A client that follows no redirect, and speaks HTTP/2 where the server does.
-fn client<B>(connector: Connector) -> HttpClient<B>
+/// A client that follows no redirect, and speaks HTTP/2 where the server does. It writes `Host` only where that is needed.
+fn client<B>(connector: Connector, names: ShortNames, needs_host: bool) -> HttpClient<B>
 where
     B: Body + Send,
     B::Data: Send,
@@ -76,8 +81,13 @@ where
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-        .build(SharedConnector::new(connector));
-    SharedClient::new(client)
+        .set_host(needs_host)
+        .build(SharedConnector::new(connector, names.clone()));
+    SharedClient::new(client, names)
+}
+
+fn is_https(server: &Uri) -> bool {
+    server.scheme_str() == Some("https")
 }
 
 /// Says through which proxy the way to each upstream leads.
