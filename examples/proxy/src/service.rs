@@ -18,12 +18,13 @@ use crate::{
     arrived::Arrived,
     connections::{Caller, Places, UnderWay},
     cors::remove_access_control,
+    forward::Forward,
     headers::Peer,
     measures::Measures,
     refusal::Refusal,
     request_body::{BodyLimits, RequestBody},
     request_id::X_REQUEST_ID,
-    routes::{Found, Routes, Unrouted, ping},
+    routes::{Back, Routes, Unrouted, ping},
 };
 
 /// The proxy without its sockets. Cheap to clone.
@@ -121,28 +122,28 @@ impl Steps {
         let under_way = caller.begin();
         let peer = caller.peer();
         let head = &mut arrived.head;
-        let client = self.access.client(peer.address, head);
+        let client = |head: &Parts| self.access.client(peer.address, head);
         let found = match self.routes.find(head) {
             Ok(found) => found,
-            Err(Unrouted::Refused(refusal)) => return self.refused(refusal, head, client),
+            Err(Unrouted::Refused(refusal)) => return self.refused(refusal, head, client(head)),
             Err(Unrouted::Ping) => return Passing::own(ping()),
         };
         let allowed = found
-            .route
             .access
-            .check(head, client)
+            .check(head, || client(head))
             .and_then(|()| RequestBody::new(body, self.body_limits, caller));
         let body = match allowed {
             Ok(body) => body,
-            Err(refusal) => return self.refused(refusal, head, client),
+            Err(refusal) => return self.refused(refusal, head, client(head)),
         };
         if under_way.is_beside_others() {
             let steps = Arc::clone(self);
-            let answer = steps.beside_others(arrived, body, found, under_way, peer.clone());
+            let way = (found.forward.clone(), found.back);
+            let answer = steps.beside_others(arrived, body, way, under_way, peer.clone());
             return Passing::Boxed(Box::pin(answer));
         }
         Passing::Forwarded {
-            forwarded: found.answer(arrived, body, peer),
+            forwarded: found.forward.answer(arrived, body, peer, found.back),
             under_way: Some(under_way),
         }
     }
@@ -169,7 +170,7 @@ impl Steps {
         self: Arc<Self>,
         arrived: Arrived,
         body: RequestBody,
-        found: Found,
+        (forward, back): (Forward, Back),
         mut under_way: UnderWay,
         peer: Peer,
     ) -> Response<AnswerBody> {
@@ -182,7 +183,7 @@ impl Steps {
                     .await;
             }
         }
-        let response = found.answer(arrived, body, &peer).await;
+        let response = forward.answer(arrived, body, &peer, back).await;
         response.map(|body| AnswerBody::new(body, under_way))
     }
 }

@@ -90,8 +90,13 @@ pub(crate) struct SiteAccess {
 }
 
 impl SiteAccess {
-    /// Whether the request may go to the site, for a client at `client`. The head's path is the site's own.
-    pub(crate) fn check(&self, head: &Parts, client: IpAddr) -> Result<(), Refusal> {
+    /// Whether the request may go to the site, for a client at `client`, which is asked for only where it matters. The
+    /// head's path is the site's own.
+    pub(crate) fn check(
+        &self,
+        head: &Parts,
+        client: impl FnOnce() -> IpAddr,
+    ) -> Result<(), Refusal> {
         let path = head.uri.path();
         self.end_points.check(path)?;
         if !self.paths.is_empty() && !self.paths.iter().any(|prefix| prefix.covers(path)) {
@@ -101,7 +106,7 @@ impl SiteAccess {
             referers::check(&self.referers, head.headers.get_all(REFERER))?;
         }
         match &self.rate {
-            Some(rate) => rate.check(client),
+            Some(rate) => rate.check(client()),
             None => Ok(()),
         }
     }

@@ -155,7 +155,7 @@ pub(crate) struct UnderWay {
     is_beside_others: bool,
     /// A part of its answer waits for the caller.
     has_untaken: bool,
-    _place: Option<Place>,
+    _place: Option<Box<Place>>,
 }
 
 impl UnderWay {
@@ -179,7 +179,7 @@ impl UnderWay {
 
     /// Its place, beside the connection's.
     pub(crate) fn take(&mut self, place: Place) {
-        self._place = Some(place);
+        self._place = Some(Box::new(place));
     }
 }
 

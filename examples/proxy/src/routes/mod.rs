@@ -21,10 +21,7 @@ pub(crate) use self::{
     route::{Back, Forwards, Listed, Mount, Route},
     serves::{Scheme, Serves},
 };
-use crate::{
-    arrived::Arrived, forward::Answering, headers::Peer, refusal::Refusal,
-    request_body::RequestBody,
-};
+use crate::{access::SiteAccess, forward::Forward, refusal::Refusal};
 
 /// All sites of a proxy.
 pub(crate) struct Routes {
@@ -33,15 +30,15 @@ pub(crate) struct Routes {
 
 enum Kind {
     /// One server, all of whose paths are the proxy's own.
-    One(Arc<Route>),
+    One(Box<Route>),
     /// Sites of a file, the longest path first.
     Many(Arc<[Arc<Route>]>),
 }
 
 /// Where a request goes, its head turned towards there.
-pub(crate) struct Found {
-    pub(crate) route: Arc<Route>,
-    pub(crate) is_https: bool,
+pub(crate) struct Found<'a> {
+    pub(crate) access: &'a SiteAccess,
+    pub(crate) forward: &'a Forward,
     pub(crate) back: Back,
 }
 
@@ -55,7 +52,7 @@ pub(crate) enum Unrouted {
 impl Routes {
     pub(crate) fn one(route: Route) -> Self {
         Self {
-            kind: Kind::One(Arc::new(route)),
+            kind: Kind::One(Box::new(route)),
         }
     }
 
@@ -68,19 +65,18 @@ impl Routes {
     }
 
     /// The site that a request is for. Its head has the site's own path then.
-    pub(crate) fn find(&self, head: &mut Parts) -> Result<Found, Unrouted> {
+    pub(crate) fn find(&self, head: &mut Parts) -> Result<Found<'_>, Unrouted> {
         match &self.kind {
-            Kind::One(route) => Ok(Found {
-                route: Arc::clone(route),
-                is_https: route.is_https(),
-                back: Back::Same,
-            }),
+            Kind::One(route) => Ok(route.found(route.is_https(), Back::Same)),
             Kind::Many(routes) => find_of_many(routes, head),
         }
     }
 }
 
-fn find_of_many(routes: &Arc<[Arc<Route>]>, head: &mut Parts) -> Result<Found, Unrouted> {
+fn find_of_many<'a>(
+    routes: &'a Arc<[Arc<Route>]>,
+    head: &mut Parts,
+) -> Result<Found<'a>, Unrouted> {
     let refused = |refusal| Err(Unrouted::Refused(refusal));
     match Page::of(&head.uri) {
         Some(Page::Ping) => return Err(Unrouted::Ping),
@@ -92,11 +88,8 @@ fn find_of_many(routes: &Arc<[Arc<Route>]>, head: &mut Parts) -> Result<Found, U
                 return refused(Refusal::Unlisted);
             };
             set_path(head, &path, target.query())?;
-            return Ok(Found {
-                is_https: route.is_https_for(&target),
-                route: Arc::clone(route),
-                back: Back::page(page, Arc::clone(routes)),
-            });
+            let back = Back::page(page, Arc::clone(routes));
+            return Ok(route.found(route.is_https_for(&target), back));
         }
         None => {}
     }
@@ -114,11 +107,7 @@ fn find_of_many(routes: &Arc<[Arc<Route>]>, head: &mut Parts) -> Result<Found, U
     let path = route.serves.path_with(rest);
     let query = head.uri.query().map(str::to_owned);
     set_path(head, &path, query.as_deref())?;
-    Ok(Found {
-        is_https: route.is_https(),
-        route: Arc::clone(route),
-        back: Back::mount(Arc::clone(routes)),
-    })
+    Ok(route.found(route.is_https(), Back::mount(Arc::clone(routes))))
 }
 
 /// Gives the head the path that the site has.
@@ -134,12 +123,13 @@ fn set_path(head: &mut Parts, path: &str, query: Option<&str>) -> Result<(), Unr
     Ok(())
 }
 
-impl Found {
-    /// Sends the request, and answers with what comes back.
-    pub(crate) fn answer(self, arrived: Arrived, body: RequestBody, peer: &Peer) -> Answering {
-        self.route
-            .forward(self.is_https)
-            .answer(arrived, body, peer, self.back)
+impl Route {
+    fn found(&self, asked_https: bool, back: Back) -> Found<'_> {
+        Found {
+            access: &self.access,
+            forward: self.forward(asked_https),
+            back,
+        }
     }
 }
 
