@@ -57,6 +57,7 @@ rows! {
     bare_json add_authorization tower_retry kube_token_file
     header_json header_json_copy_of_body cookie_json query_json replace_nothing header_json_1000_sites identity_of_1000
     bare_image header_image
+    bare_export header_export
     bare_replaced replace_header
     bare_pbf header_pbf
     bare_space header_space

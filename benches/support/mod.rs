@@ -90,7 +90,7 @@ macro_rules! case {
 
 /// All cases.
 pub(crate) fn cases() -> Vec<Case> {
-    use requests::{dot, elsewhere, form, one_byte, replaced, space, tile};
+    use requests::{dot, elsewhere, export, form, one_byte, replaced, space, tile};
 
     vec![
         case!(bare_get, get, Bare::ordinary()),
@@ -164,6 +164,8 @@ pub(crate) fn cases() -> Vec<Case> {
         }),
         case!(bare_image, one_byte, Bare::image()),
         case!(header_image, one_byte, service(HEADER, Bare::image())),
+        case!(bare_export, export, Bare::image()),
+        case!(header_export, export, service(HEADER, Bare::image())),
         case!(bare_replaced, replaced, Bare::json()),
         case!(replace_header, replaced, {
             service(

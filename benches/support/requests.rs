@@ -60,6 +60,16 @@ pub(super) fn tile() -> Request {
     request(url!("/Census/VectorTileServer/tile/12/1547/653.pbf"))
 }
 
+/// A map image's, whose parameters begin with some of the letters of `token`.
+pub(super) fn export() -> Request {
+    with_one_byte(request(concat!(
+        url!("/Census/MapServer/export"),
+        "?bbox=-13884991.404%2C2870341.213%2C-7455066.117%2C6338219.331&bboxSR=102100&imageSR=102100&size=1024%2C768&dpi=96\
+         &format=png32&transparent=true&layers=show%3A0%2C1%2C4&time=1262304000000%2C1577836800000&timeRelation=esriTimeRelationOverlaps\
+         &f=image"
+    )))
+}
+
 /// A path with a dot in it.
 pub(super) fn dot() -> Request {
     with_one_byte(request(

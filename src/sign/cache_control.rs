@@ -1,5 +1,6 @@
 //! Keeping one caller's answers out of shared caches.
 
+use bytes::{BufMut, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{CACHE_CONTROL, CONNECTION},
@@ -50,29 +51,64 @@ fn kind(name: &HeaderName) -> u8 {
 }
 
 /// Makes the `Cache-Control` that there is private.
-#[cold]
 fn restrict(headers: &mut HeaderMap) {
-    let mut kept = Vec::new();
-    for value in headers.get_all(CACHE_CONTROL) {
-        for directive in elements(value.as_bytes()) {
-            let name = directive.split(|byte| *byte == b'=').next();
-            let name = name.unwrap_or_default().trim_ascii();
-            if name.eq_ignore_ascii_case(b"no-store") {
-                return;
-            }
-            // `private="X"` keeps no more than the field X out of a cache.
-            let gives_way = [&b"private"[..], b"public", b"s-maxage"];
-            if !gives_way
-                .iter()
-                .any(|other| name.eq_ignore_ascii_case(other))
-            {
-                kept.push(directive);
-            }
+    let mut lines = headers.get_all(CACHE_CONTROL).iter();
+    let (first, is_one) = (lines.next(), lines.next().is_none());
+    let private = match first.filter(|_| is_one).map(HeaderValue::as_bytes) {
+        // Nearly always: what there is stays as it is, behind `private`.
+        Some(line @ [b'a'..=b'z', ..])
+            if elements(line).all(|directive| role(directive) == Role::Other) =>
+        {
+            let mut value = BytesMut::with_capacity(PRIVATE.len() + 2 + line.len());
+            value.put_slice(PRIVATE);
+            value.put_slice(b", ");
+            value.put_slice(line);
+            HeaderValue::from_maybe_shared(value.freeze()).ok()
         }
+        _ => {
+            let lines = headers.get_all(CACHE_CONTROL).iter();
+            let directives = lines.flat_map(|line| elements(line.as_bytes()));
+            let mut kept = vec![PRIVATE];
+            for directive in directives {
+                match role(directive) {
+                    Role::NoStore => return,
+                    Role::GivesWay => {}
+                    Role::Other => kept.push(directive),
+                }
+            }
+            joined(&kept)
+        }
+    };
+    let private = private.unwrap_or(HeaderValue::from_static("private"));
+    headers.insert(CACHE_CONTROL, private);
+}
+
+const PRIVATE: &[u8] = b"private";
+
+/// What a directive is beside `private`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Shuts all caches out already.
+    NoStore,
+    /// Lets shared caches in. `private="X"` does, for it keeps no more than the field X out of them.
+    GivesWay,
+    Other,
+}
+
+#[inline]
+fn role(directive: &[u8]) -> Role {
+    let is = |name: &[u8]| {
+        let behind = directive.get(name.len()..).map(<[u8]>::trim_ascii_start);
+        behind.is_some_and(|rest| matches!(rest.first(), None | Some(b'=')))
+            && directive[..name.len()].eq_ignore_ascii_case(name)
+    };
+    // Few directives begin like these.
+    match directive.first() {
+        Some(b'n' | b'N') if is(b"no-store") => Role::NoStore,
+        Some(b'p' | b'P') if is(PRIVATE) || is(b"public") => Role::GivesWay,
+        Some(b's' | b'S') if is(b"s-maxage") => Role::GivesWay,
+        _ => Role::Other,
     }
-    kept.insert(0, b"private");
-    let value = joined(&kept).unwrap_or(HeaderValue::from_static("private"));
-    headers.insert(CACHE_CONTROL, value);
 }
 
 #[cold]
