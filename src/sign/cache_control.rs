@@ -56,9 +56,7 @@ fn restrict(headers: &mut HeaderMap) {
     let (first, is_one) = (lines.next(), lines.next().is_none());
     let private = match first.filter(|_| is_one).map(HeaderValue::as_bytes) {
         // Nearly always: what there is stays as it is, behind `private`.
-        Some(line @ [b'a'..=b'z', ..])
-            if elements(line).all(|directive| role(directive) == Role::Other) =>
-        {
+        Some(line @ [b'a'..=b'z', ..]) if is_ordinary(line) => {
             let mut value = BytesMut::with_capacity(PRIVATE.len() + 2 + line.len());
             value.put_slice(PRIVATE);
             value.put_slice(b", ");
@@ -84,6 +82,13 @@ fn restrict(headers: &mut HeaderMap) {
 }
 
 const PRIVATE: &[u8] = b"private";
+
+/// Whether nothing but `private` is to be added. A comma within quotes parts nothing, and is taken for one that does: then a
+/// closer look is taken.
+fn is_ordinary(line: &[u8]) -> bool {
+    let mut pieces = line.split(|byte| *byte == b',');
+    pieces.all(|piece| role(piece.trim_ascii_start()) == Role::Other)
+}
 
 /// What a directive is beside `private`.
 #[derive(Clone, Copy, PartialEq, Eq)]
