@@ -205,16 +205,16 @@ impl Rules {
             None => headers.remove(HOST),
         };
         set_forwarded_host(headers, present, target.authority.as_ref(), host);
-        let prefix = if present.forwarded_prefix {
+        let prefix = if present.has(Present::FORWARDED_PREFIX) {
             Prefix::take(headers)
         } else {
             None
         };
-        if present.expect {
+        if present.has(Present::EXPECT) {
             // Kept by the server side already: it tells the caller to go on when the body is wanted.
             headers.remove(EXPECT);
         }
-        if present.authorization && !self.passing.authorization {
+        if present.has(Present::AUTHORIZATION) && !self.passing.authorization {
             headers.remove(AUTHORIZATION);
         }
         if let Some(referer) = &self.passing.referer {
@@ -262,7 +262,7 @@ impl Rules {
         if challenge {
             set_no_store(headers);
         }
-        if present.location {
+        if present.has(Present::LOCATION) {
             turn_around(
                 headers,
                 &self.upstream,

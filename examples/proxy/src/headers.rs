@@ -8,9 +8,11 @@ use http::{
     uri::Authority,
 };
 
-pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(crate) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(crate) static X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Headers that are about one connection (RFC 9110, 7.6.1), besides `Connection` and `TE`. `Trailer` is not among them: it
 /// announces fields that come through.
@@ -28,79 +30,68 @@ static HOP_BY_HOP: [HeaderName; 6] = [
 static NEVER_HOP_BY_HOP: [HeaderName; 2] = [header::CONTENT_LENGTH, CACHE_CONTROL];
 
 /// Which of the headers that the proxy acts on are there. One walk over all headers costs less than looking each up, and
-/// most messages have few of them.
+/// bits in one register less than a truth value for each.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Present {
-    connection: bool,
-    te: bool,
-    /// One of [`HOP_BY_HOP`].
-    hop_by_hop: bool,
-    forwarded_for: bool,
-    forwarded_host: bool,
-    forwarded_proto: bool,
-    pub(crate) forwarded_prefix: bool,
-    pub(crate) authorization: bool,
-    pub(crate) expect: bool,
-    pub(crate) origin: bool,
-    pub(crate) sec_fetch_site: bool,
-    /// `Location` or `Content-Location`.
-    pub(crate) location: bool,
-}
+pub(crate) struct Present(u16);
 
 impl Present {
+    const CONNECTION: u16 = 1;
+    const TE: u16 = 1 << 1;
+    /// One of [`HOP_BY_HOP`].
+    const HOP_BY_HOP: u16 = 1 << 2;
+    const FORWARDED_FOR: u16 = 1 << 3;
+    const FORWARDED_HOST: u16 = 1 << 4;
+    const FORWARDED_PROTO: u16 = 1 << 5;
+    pub(crate) const FORWARDED_PREFIX: u16 = 1 << 6;
+    pub(crate) const AUTHORIZATION: u16 = 1 << 7;
+    pub(crate) const EXPECT: u16 = 1 << 8;
+    /// What browsers say of the page that asks: `Origin` or `Sec-Fetch-Site`.
+    pub(crate) const PAGE: u16 = 1 << 9;
+    /// `Location` or `Content-Location`.
+    pub(crate) const LOCATION: u16 = 1 << 10;
+
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let mut present = Self::default();
-        for name in headers.keys() {
-            let name = name.as_str();
-            // By length first: most names are none of these, and take one comparison.
-            match name.len() {
-                2 => present.te |= name == "te",
-                6 => {
-                    present.expect |= name == "expect";
-                    present.origin |= name == "origin";
-                }
-                7 => present.hop_by_hop |= name == "upgrade",
-                8 => present.location |= name == "location",
-                10 => {
-                    present.connection |= name == "connection";
-                    present.hop_by_hop |= name == "keep-alive";
-                }
-                13 => present.authorization |= name == "authorization",
-                14 => present.sec_fetch_site |= name == "sec-fetch-site",
-                15 => present.forwarded_for |= name == "x-forwarded-for",
-                16 => {
-                    present.forwarded_host |= name == "x-forwarded-host";
-                    present.hop_by_hop |= name == "proxy-connection";
-                    present.location |= name == "content-location";
-                }
-                17 => {
-                    present.forwarded_proto |= name == "x-forwarded-proto";
-                    present.hop_by_hop |= name == "transfer-encoding";
-                }
-                18 => {
-                    present.forwarded_prefix |= name == "x-forwarded-prefix";
-                    present.hop_by_hop |= name == "proxy-authenticate";
-                }
-                19 => present.hop_by_hop |= name == "proxy-authorization",
-                _ => {}
-            }
+        Self(headers.keys().fold(0, |bits, name| bits | Self::bit(name)))
+    }
+
+    /// Any of these.
+    pub(crate) fn has(self, bits: u16) -> bool {
+        self.0 & bits != 0
+    }
+
+    /// By length first: nearly all names are none of these, and of the standard ones the compiler makes a table.
+    fn bit(name: &HeaderName) -> u16 {
+        match name.as_str().len() {
+            2 if *name == TE => Self::TE,
+            6 if *name == header::EXPECT => Self::EXPECT,
+            6 if *name == header::ORIGIN => Self::PAGE,
+            8 if *name == header::LOCATION => Self::LOCATION,
+            10 if *name == CONNECTION => Self::CONNECTION,
+            13 if *name == header::AUTHORIZATION => Self::AUTHORIZATION,
+            14 if *name == SEC_FETCH_SITE => Self::PAGE,
+            15 if *name == X_FORWARDED_FOR => Self::FORWARDED_FOR,
+            16 if *name == header::CONTENT_LOCATION => Self::LOCATION,
+            16 if *name == X_FORWARDED_HOST => Self::FORWARDED_HOST,
+            17 if *name == X_FORWARDED_PROTO => Self::FORWARDED_PROTO,
+            18 if *name == X_FORWARDED_PREFIX => Self::FORWARDED_PREFIX,
+            7 | 10 | 16..=19 if HOP_BY_HOP.contains(name) => Self::HOP_BY_HOP,
+            _ => 0,
         }
-        present
     }
 }
 
 /// Takes off what belongs to one connection: the headers above, and those `Connection` names. `TE: trailers` stays. What
 /// it returns is true of the headers that are left.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap, present: Present) -> Present {
-    if present.te {
+    if present.has(Present::TE) {
         keep_trailers_only(headers);
     }
-    if present.hop_by_hop {
+    if present.has(Present::HOP_BY_HOP) {
         for name in &HOP_BY_HOP {
             headers.remove(name);
         }
     }
-    if !present.connection {
+    if !present.has(Present::CONNECTION) {
         return present;
     }
     if let Entry::Occupied(connection) = headers.entry(CONNECTION) {
@@ -168,7 +159,7 @@ pub(crate) fn add_caller(headers: &mut HeaderMap, present: Present, caller: &Pee
     let Some(address) = &caller.forwarded_for else {
         return;
     };
-    let value = if present.forwarded_for {
+    let value = if present.has(Present::FORWARDED_FOR) {
         let mut chain = Vec::new();
         for value in headers.get_all(&X_FORWARDED_FOR) {
             chain.extend_from_slice(value.as_bytes());
@@ -180,14 +171,14 @@ pub(crate) fn add_caller(headers: &mut HeaderMap, present: Present, caller: &Pee
         Some(address.clone())
     };
     if let Some(value) = value {
-        headers.insert(X_FORWARDED_FOR, value);
+        headers.insert(&X_FORWARDED_FOR, value);
     }
 }
 
 /// Hides who asked.
 pub(crate) fn remove_callers(headers: &mut HeaderMap, present: Present) {
-    if present.forwarded_for {
-        headers.remove(X_FORWARDED_FOR);
+    if present.has(Present::FORWARDED_FOR) {
+        headers.remove(&X_FORWARDED_FOR);
     }
 }
 
@@ -199,13 +190,13 @@ pub(crate) fn set_forwarded_host(
     authority: Option<&Authority>,
     host: Option<HeaderValue>,
 ) {
-    if !present.forwarded_host {
+    if !present.has(Present::FORWARDED_HOST) {
         if let Some(host) = authority.map_or(host, without_user) {
-            headers.insert(X_FORWARDED_HOST, host);
+            headers.insert(&X_FORWARDED_HOST, host);
         }
     }
-    if !present.forwarded_proto {
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    if !present.has(Present::FORWARDED_PROTO) {
+        headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static("http"));
     }
 }
 

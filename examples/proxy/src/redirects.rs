@@ -1,13 +1,13 @@
 //! Redirects on their way back: those to the upstream lead through the proxy, and through the web server in front of it.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderMap, HeaderValue,
     header::{CONTENT_LOCATION, LOCATION},
 };
 
-use crate::{origin::Upstream, routes::Listed, warnings::warn_of_https};
-
-const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+use crate::{
+    headers::X_FORWARDED_PREFIX, origin::Upstream, routes::Listed, warnings::warn_of_https,
+};
 
 /// What a web server in front takes off the paths of requests, without a trailing slash: the upstream's redirects get it
 /// back.
@@ -127,7 +127,7 @@ mod tests {
     fn taken(values: &[&'static str]) -> Option<Prefix> {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(X_FORWARDED_PREFIX, HeaderValue::from_static(value));
+            headers.append(&X_FORWARDED_PREFIX, HeaderValue::from_static(value));
         }
         let prefix = Prefix::take(&mut headers);
         assert!(headers.is_empty());

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use http::{
-    HeaderName, HeaderValue,
+    HeaderValue,
     header::{HOST, ORIGIN, REFERER},
     request::Parts,
 };
@@ -14,11 +14,9 @@ use crate::{
         referers::RefererPattern,
         web_origin::{AllowedOrigin, WebOrigin},
     },
-    headers::Present,
+    headers::{Present, SEC_FETCH_SITE},
     refusal::Refusal,
 };
-
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The rules for requests of browsers. Other programs send none of these headers, and pass.
 #[derive(Debug)]
@@ -62,7 +60,7 @@ impl Browsers {
                 return Err(Refusal::Host);
             }
         }
-        if !present.sec_fetch_site && !present.origin {
+        if !present.has(Present::PAGE) {
             return Ok(());
         }
         let mut is_cross_site = false;

@@ -88,7 +88,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             for list in forwarded {
-                headers.append(X_FORWARDED_FOR, list.parse().unwrap());
+                headers.append(&X_FORWARDED_FOR, list.parse().unwrap());
             }
             let found = trusted.client(peer.parse().unwrap(), &headers);
             assert_eq!(found.to_string(), client, "{peer} {forwarded:?}");
