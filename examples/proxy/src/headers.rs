@@ -8,6 +8,8 @@ use http::{
     uri::Authority,
 };
 
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 pub(crate) static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub(crate) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -16,13 +18,13 @@ static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-prot
 
 /// Headers that are about one connection (RFC 9110, 7.6.1), besides `Connection` and `TE`. `Trailer` is not among them: it
 /// announces fields that come through.
-static HOP_BY_HOP: [HeaderName; 6] = [
-    HeaderName::from_static("keep-alive"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-connection"),
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
+const HOP_BY_HOP: [&HeaderName; 6] = [
+    &KEEP_ALIVE,
+    &header::PROXY_AUTHENTICATE,
+    &header::PROXY_AUTHORIZATION,
+    &PROXY_CONNECTION,
+    &header::TRANSFER_ENCODING,
+    &header::UPGRADE,
 ];
 
 /// Headers that concern everyone on the way, whatever `Connection` says (RFC 9110, 7.6.1): neither side may have them taken
@@ -37,7 +39,7 @@ pub(crate) struct Present(u16);
 impl Present {
     const CONNECTION: u16 = 1;
     const TE: u16 = 1 << 1;
-    /// One of [`HOP_BY_HOP`].
+    /// One of [`HOP_BY_HOP`]'s.
     const HOP_BY_HOP: u16 = 1 << 2;
     const FORWARDED_FOR: u16 = 1 << 3;
     const FORWARDED_HOST: u16 = 1 << 4;
@@ -74,7 +76,12 @@ impl Present {
             16 if *name == X_FORWARDED_HOST => Self::FORWARDED_HOST,
             17 if *name == X_FORWARDED_PROTO => Self::FORWARDED_PROTO,
             18 if *name == X_FORWARDED_PREFIX => Self::FORWARDED_PREFIX,
-            7 | 10 | 16..=19 if HOP_BY_HOP.contains(name) => Self::HOP_BY_HOP,
+            7 if *name == header::UPGRADE => Self::HOP_BY_HOP,
+            10 if *name == KEEP_ALIVE => Self::HOP_BY_HOP,
+            16 if *name == PROXY_CONNECTION => Self::HOP_BY_HOP,
+            17 if *name == header::TRANSFER_ENCODING => Self::HOP_BY_HOP,
+            18 if *name == header::PROXY_AUTHENTICATE => Self::HOP_BY_HOP,
+            19 if *name == header::PROXY_AUTHORIZATION => Self::HOP_BY_HOP,
             _ => 0,
         }
     }
@@ -87,7 +94,7 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap, present: Present) -> Pr
         keep_trailers_only(headers);
     }
     if present.has(Present::HOP_BY_HOP) {
-        for name in &HOP_BY_HOP {
+        for name in HOP_BY_HOP {
             headers.remove(name);
         }
     }
