@@ -299,7 +299,7 @@ where
     R: Body + Unpin,
 {
     /// What few requests come to. `None` leads to another state, and not to an answer yet.
-    // Apart from the rest, which would have to find its place in the room that all this takes.
+    // A function of its own, so that the states which all requests come to do not share its large stack frame.
     #[inline(never)]
     fn poll_rare(
         self: Pin<&mut Self>,
