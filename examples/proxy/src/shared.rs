@@ -21,14 +21,17 @@ pub(crate) struct SharedClient<S>(Arc<Named<S>>);
 
 /// Something that knows servers by their short names.
 struct Named<T> {
-    it: T,
+    inner: T,
     names: ShortNames,
 }
 
 impl<S> SharedClient<S> {
     /// The client is asked for the servers under these `names`.
     pub(crate) fn new(client: S, names: ShortNames) -> Self {
-        Self(Arc::new(Named { it: client, names }))
+        Self(Arc::new(Named {
+            inner: client,
+            names,
+        }))
     }
 }
 
@@ -48,12 +51,12 @@ where
     type Future = F;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), E>> {
-        (&self.0.it).poll_ready(context)
+        (&self.0.inner).poll_ready(context)
     }
 
     fn call(&mut self, mut request: Request<B>) -> F {
         self.0.names.shorten(request.uri_mut());
-        (&self.0.it).call(request)
+        (&self.0.inner).call(request)
     }
 }
 
@@ -64,7 +67,7 @@ impl<C> SharedConnector<C> {
     /// For a client that asks for the servers under these `names`.
     pub(crate) fn new(connector: C, names: ShortNames) -> Self {
         Self(Arc::new(Named {
-            it: connector,
+            inner: connector,
             names,
         }))
     }
@@ -92,7 +95,7 @@ where
 
     fn call(&mut self, mut upstream: Uri) -> Self::Future {
         self.0.names.restore(&mut upstream);
-        let connecting: Oneshot<C, Uri> = self.0.it.clone().oneshot(upstream);
+        let connecting: Oneshot<C, Uri> = self.0.inner.clone().oneshot(upstream);
         Box::pin(async move { connecting.await.map(Silent) })
     }
 }

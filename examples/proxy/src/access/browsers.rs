@@ -51,12 +51,7 @@ impl Browsers {
 
     pub(super) fn check(&self, head: &Parts, present: Present) -> Result<(), Refusal> {
         if let Some(own) = &self.loopback {
-            let is_own = |host: &str| host == own || self.is_own(host_of(host));
-            // Nearly always it is letter by letter the own one.
-            let mut in_headers = head.headers.get_all(HOST).iter();
-            if !head.uri.authority().is_none_or(|it| is_own(it.as_str()))
-                || !in_headers.all(|host| host == own || host.to_str().is_ok_and(is_own))
-            {
+            if !authorities(head).all(|host| host == own || self.is_own(host_of(host))) {
                 return Err(Refusal::Host);
             }
         }
