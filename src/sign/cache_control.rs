@@ -1,6 +1,5 @@
 //! Keeping one caller's answers out of shared caches.
 
-use bytes::{BufMut, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{CACHE_CONTROL, CONNECTION},
@@ -56,13 +55,7 @@ fn restrict(headers: &mut HeaderMap) {
     let (first, is_one) = (lines.next(), lines.next().is_none());
     let private = match first.filter(|_| is_one).map(HeaderValue::as_bytes) {
         // Nearly always: what there is stays as it is, behind `private`.
-        Some(line @ [b'a'..=b'z', ..]) if is_ordinary(line) => {
-            let mut value = BytesMut::with_capacity(PRIVATE.len() + 2 + line.len());
-            value.put_slice(PRIVATE);
-            value.put_slice(b", ");
-            value.put_slice(line);
-            HeaderValue::from_maybe_shared(value.freeze()).ok()
-        }
+        Some(line @ [b'a'..=b'z', ..]) if is_ordinary(line) => joined(&[PRIVATE, line]),
         _ => {
             let lines = headers.get_all(CACHE_CONTROL).iter();
             let directives = lines.flat_map(|line| elements(line.as_bytes()));
