@@ -306,7 +306,7 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<<Self as Future>::Output>> {
         let mut this = self.project();
-        match this.state.as_mut().project() {
+        let (mut response, reaction) = match this.state.as_mut().project() {
             StateProjection::Reading { form } => {
                 ready!(form.request.body_mut().poll_read(context));
                 let StateOwned::Reading { form } = this.state.as_mut().project_replace(State::Done)
@@ -318,6 +318,7 @@ where
                 };
                 let next = start_form(exchange, *form);
                 this.state.set(next);
+                return Poll::Ready(None);
             }
             StateProjection::Peeking { held } => {
                 let Peeking { response, peek } = &mut **held;
@@ -329,15 +330,8 @@ where
                 let Some(exchange) = this.exchange.as_mut() else {
                     return done();
                 };
-                let mut response = held.response;
-                match exchange.judge(&response, verdict) {
-                    None => {
-                        exchange.finish(&mut response);
-                        *this.exchange = None;
-                        return Poll::Ready(Some(Ok(response)));
-                    }
-                    Some(reaction) => this.state.set(after(reaction, response)),
-                }
+                let reaction = exchange.judge(&held.response, verdict);
+                (held.response, reaction)
             }
             StateProjection::Renewing { login, then } => {
                 let result = match Pin::new(login).poll(context) {
@@ -365,6 +359,7 @@ where
                             result.map_or_else(|reason| exchange.without_login(reason), Some);
                         let sent = unsent.send(exchange, token);
                         this.state.set(State::Calling { sent });
+                        return Poll::Ready(None);
                     }
                     Then::Answer(answer) => {
                         let reaction = match result {
@@ -374,15 +369,7 @@ where
                                 None
                             }
                         };
-                        let Some(Reaction::SendAgain(resend)) = reaction else {
-                            let mut response = *answer;
-                            exchange.finish(&mut response);
-                            *this.exchange = None;
-                            return Poll::Ready(Some(Ok(response)));
-                        };
-                        // Its connection or permit may be what the next sending waits for.
-                        drop(answer);
-                        this.state.set(State::Readying { resend });
+                        (*answer, reaction)
                     }
                 }
             }
@@ -401,11 +388,23 @@ where
                 } = *resend;
                 let sent = service.call(request);
                 this.state.set(State::Calling { sent });
+                return Poll::Ready(None);
             }
-            StateProjection::Calling { .. } | StateProjection::Untouched { .. } => {}
+            StateProjection::Calling { .. } | StateProjection::Untouched { .. } => {
+                return Poll::Ready(None);
+            }
             StateProjection::Done => return done(),
+        };
+        if let Some(reaction) = reaction {
+            this.state.set(after(reaction, response));
+            return Poll::Ready(None);
         }
-        Poll::Ready(None)
+        let Some(exchange) = this.exchange.as_mut() else {
+            return done();
+        };
+        exchange.finish(&mut response);
+        *this.exchange = None;
+        Poll::Ready(Some(Ok(response)))
     }
 }
 
