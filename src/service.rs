@@ -166,16 +166,9 @@ where
                 if length.is_within(limit) {
                     return self.sign_keep_and_send(request, session, notes, token);
                 }
-                let query_token = notes.query_token;
-                let placed = session.signing.sign(
-                    &mut request,
-                    &token,
-                    token.takes_esri_header(),
-                    query_token,
-                );
-                let (head, body) = request.into_parts();
-                let request = Request::from_parts(head, ReplayBody::bare(body));
-                let sent = self.inner.call(request);
+                let signing = &session.signing;
+                let placed = signing.sign(&mut request, &token, query_token, false);
+                let sent = self.inner.call(request.map(ReplayBody::bare));
                 let sending = SignedSending {
                     token,
                     placed,
@@ -265,16 +258,12 @@ impl<S> ArcgisAuth<S> {
         R: Body,
     {
         let limit = session.settings.replay_limit;
-        let mut placed = session.signing.placement;
+        let signing = &session.signing;
+        let mut placed = signing.placement;
         let (sent, kept) = Kept::send(
             self.take_ready(),
             request,
-            |request| {
-                let takes_header = token.takes_esri_header();
-                placed = session
-                    .signing
-                    .sign(request, &token, takes_header, notes.query_token);
-            },
+            |request| placed = signing.sign(request, &token, notes.query_token, false),
             |body| ReplayBody::kept(body, limit),
         );
         let sending = SignedSending {

@@ -154,10 +154,9 @@ impl<S, B> Exchange<S, B> {
     }
 
     pub(super) fn sign<T>(&mut self, request: &mut Request<T>, token: Arc<Token>) {
-        let takes_header = !self.only_in_query && token.takes_esri_header();
         let query_token = self.request.query_token;
         let signing = &self.session.signing;
-        self.placed = signing.sign(request, &token, takes_header, query_token);
+        self.placed = signing.sign(request, &token, query_token, self.only_in_query);
         self.outcome.signed = true;
         self.token = Some(token);
     }

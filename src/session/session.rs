@@ -80,16 +80,18 @@ pub(crate) struct Signing {
 }
 
 impl Signing {
-    /// Puts the token on a request. Says where it went. See [`placement::sign`].
+    /// Puts the token on a request, and `only_in_query` where the server has not taken a header. Says where it went. See
+    /// [`placement::sign`].
     #[inline]
     pub(crate) fn sign<B>(
         &self,
         request: &mut Request<B>,
         token: &Token,
-        takes_header: bool,
         query_token: QueryToken,
+        only_in_query: bool,
     ) -> TokenPlacement {
         let referer = self.referer.as_ref();
+        let takes_header = !only_in_query && token.takes_esri_header();
         placement::sign(
             request,
             token,
