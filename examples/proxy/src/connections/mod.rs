@@ -1,6 +1,7 @@
 //! The callers' side: connections in, how many there may be, and how long each may keep the proxy waiting.
 
 mod caller;
+mod connection;
 mod places;
 mod seldom;
 mod serve;
