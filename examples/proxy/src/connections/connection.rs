@@ -40,9 +40,8 @@ pub(super) struct Protocols {
 impl Protocols {
     pub(super) fn new(http2_keep_alive: Duration) -> Self {
         let mut http1 = http1::Builder::new();
-        // The sweep of `Places` times headers, and tells an idle connection from one whose headers drag on. Head and body
-        // in one buffer cost a copy, and in two of them more than that.
-        http1.header_read_timeout(None).writev(false);
+        // The sweep of `Places` times headers, and tells an idle connection from one whose headers drag on.
+        http1.header_read_timeout(None);
         let mut either = auto::Builder::new(TokioExecutor::new());
         either.http1().header_read_timeout(None);
         either
