@@ -14,15 +14,24 @@ use tokio::{
 
 use crate::connections::Caller;
 
+/// What is written in one piece, in bytes: copying so much costs less than handing the pieces over one by one.
+const SHORT: usize = 4096;
+
 /// The socket of one caller.
 pub(super) struct Stream {
     socket: TcpStream,
     caller: Arc<Caller>,
+    /// The pieces of a short answer, one behind the other. Kept for the next one.
+    joined: Vec<u8>,
 }
 
 impl Stream {
     pub(super) fn new(socket: TcpStream, caller: Arc<Caller>) -> Self {
-        Self { socket, caller }
+        Self {
+            socket,
+            caller,
+            joined: Vec::new(),
+        }
     }
 }
 
@@ -55,7 +64,16 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(context, slices)
+        let this = &mut *self;
+        let socket = Pin::new(&mut this.socket);
+        if slices.iter().map(|slice| slice.len()).sum::<usize>() > SHORT {
+            return socket.poll_write_vectored(context, slices);
+        }
+        this.joined.clear();
+        for slice in slices {
+            this.joined.extend_from_slice(slice);
+        }
+        socket.poll_write(context, &this.joined)
     }
 
     fn is_write_vectored(&self) -> bool {
