@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{CACHE_CONTROL, CONNECTION},
+    header::{CACHE_CONTROL, CONNECTION, Entry},
 };
 
 /// Makes the answer private (RFC 9111): a browser may keep it as before, a shared cache may not.
@@ -51,14 +51,15 @@ fn kind(name: &HeaderName) -> u8 {
 
 /// Makes the `Cache-Control` that there is private.
 fn restrict(headers: &mut HeaderMap) {
-    let mut lines = headers.get_all(CACHE_CONTROL).iter();
-    let (first, is_one) = (lines.next(), lines.next().is_none());
-    let private = match first.filter(|_| is_one).map(HeaderValue::as_bytes) {
+    let Entry::Occupied(mut lines) = headers.entry(CACHE_CONTROL) else {
+        return;
+    };
+    let is_one = lines.iter().nth(1).is_none();
+    let private = match lines.get().as_bytes() {
         // Nearly always: what there is stays as it is, behind `private`.
-        Some(line @ [b'a'..=b'z', ..]) if is_ordinary(line) => joined(&[PRIVATE, line]),
+        line @ [b'a'..=b'z', ..] if is_one && is_ordinary(line) => joined(&[PRIVATE, line]),
         _ => {
-            let lines = headers.get_all(CACHE_CONTROL).iter();
-            let directives = lines.flat_map(|line| elements(line.as_bytes()));
+            let directives = lines.iter().flat_map(|line| elements(line.as_bytes()));
             let mut kept = vec![PRIVATE];
             for directive in directives {
                 match role(directive) {
@@ -70,8 +71,7 @@ fn restrict(headers: &mut HeaderMap) {
             joined(&kept)
         }
     };
-    let private = private.unwrap_or(HeaderValue::from_static("private"));
-    headers.insert(CACHE_CONTROL, private);
+    lines.insert(private.unwrap_or(HeaderValue::from_static("private")));
 }
 
 const PRIVATE: &[u8] = b"private";
