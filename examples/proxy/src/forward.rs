@@ -23,8 +23,8 @@ use tower_arcgis_auth::ResponseBody;
 use crate::{
     arrived::Arrived,
     headers::{
-        Peer, Present, add_caller, remove, remove_callers, remove_hop_by_hop, set,
-        set_forwarded_host, set_no_store,
+        Peer, Present, add_caller, remove_callers, remove_hop_by_hop, set_forwarded_host,
+        set_no_store,
     },
     log_line::LogLine,
     origin::Upstream,
@@ -99,7 +99,7 @@ impl Forward {
                 }
             }
             Err(refusal) => Answering {
-                state: State::refused(refusal),
+                state: State::Refused(Box::new(ready(refusal.answer().map(own_words)))),
                 log,
             },
         }
@@ -121,13 +121,6 @@ enum State {
         fault: Option<Fault>,
     },
     Refused(Box<Ready<Response<Body>>>),
-}
-
-impl State {
-    #[cold]
-    fn refused(refusal: Refusal) -> Self {
-        Self::Refused(Box::new(ready(refusal.answer().map(own_words))))
-    }
 }
 
 impl Future for Answering {
@@ -219,13 +212,13 @@ impl Rules {
         };
         if present.has(Present::EXPECT) {
             // Kept by the server side already: it tells the caller to go on when the body is wanted.
-            remove(headers, &EXPECT);
+            headers.remove(EXPECT);
         }
         if present.has(Present::AUTHORIZATION) && !self.passing.authorization {
-            remove(headers, &AUTHORIZATION);
+            headers.remove(AUTHORIZATION);
         }
         if let Some(referer) = &self.passing.referer {
-            set(headers, &REFERER, referer.clone());
+            headers.insert(REFERER, referer.clone());
         }
         // The client speaks what it agrees on with the upstream.
         parts.version = Version::HTTP_11;
@@ -245,16 +238,10 @@ impl Rules {
     }
 
     fn outside(&self, parts: &request::Parts) -> Option<Box<Outside>> {
-        let is_below = || self.upstream.is_below_root(parts.uri.path());
-        if !self.passing.signs || is_below() {
+        let path = parts.uri.path();
+        if !self.passing.signs || self.upstream.is_below_root(path) {
             return None;
         }
-        self.below_other_root(parts)
-    }
-
-    #[cold]
-    fn below_other_root(&self, parts: &request::Parts) -> Option<Box<Outside>> {
-        let path = parts.uri.path();
         let root = other_root(path, self.upstream.root())?.to_owned();
         let method = parts.method.clone();
         Some(Box::new(Outside { method, root }))
@@ -299,7 +286,6 @@ impl Rules {
     }
 
     /// Callers learn what kind of failure it was; the log has the rest.
-    #[cold]
     fn no_answer(&self, failure: &legacy::Error, id: &HeaderValue) -> Response<Body> {
         tracing::warn!(
             upstream = self.upstream.root_url(),

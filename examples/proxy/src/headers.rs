@@ -95,7 +95,7 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap, present: Present) -> Pr
     }
     if present.has(Present::HOP_BY_HOP) {
         for name in HOP_BY_HOP {
-            remove(headers, name);
+            headers.remove(name);
         }
     }
     if !present.has(Present::CONNECTION) {
@@ -116,7 +116,6 @@ fn names_nothing(connection: &HeaderValue) -> bool {
     connection.eq_ignore_ascii_case(b"keep-alive") || connection.eq_ignore_ascii_case(b"close")
 }
 
-#[cold]
 fn keep_trailers_only(headers: &mut HeaderMap) {
     let trailers = headers
         .get_all(TE)
@@ -130,7 +129,6 @@ fn keep_trailers_only(headers: &mut HeaderMap) {
 }
 
 /// Takes `Connection` off, and what it names. `TE` has been seen to, and `Connection` names it wherever it is.
-#[cold]
 fn remove_named(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
@@ -169,43 +167,25 @@ pub(crate) fn add_caller(headers: &mut HeaderMap, present: Present, caller: &Pee
         return;
     };
     let value = if present.has(Present::FORWARDED_FOR) {
-        behind_others(headers, address)
+        let mut chain = Vec::new();
+        for value in headers.get_all(&X_FORWARDED_FOR) {
+            chain.extend_from_slice(value.as_bytes());
+            chain.extend_from_slice(b", ");
+        }
+        chain.extend_from_slice(address.as_bytes());
+        HeaderValue::from_maybe_shared(bytes::Bytes::from(chain)).ok()
     } else {
         Some(address.clone())
     };
     if let Some(value) = value {
-        set(headers, &X_FORWARDED_FOR, value);
+        headers.insert(&X_FORWARDED_FOR, value);
     }
-}
-
-/// The addresses that are there, and this one.
-#[cold]
-fn behind_others(headers: &HeaderMap, address: &HeaderValue) -> Option<HeaderValue> {
-    let mut chain = Vec::new();
-    for value in headers.get_all(&X_FORWARDED_FOR) {
-        chain.extend_from_slice(value.as_bytes());
-        chain.extend_from_slice(b", ");
-    }
-    chain.extend_from_slice(address.as_bytes());
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(chain)).ok()
-}
-
-/// Gives the header this value alone. Code for each header that each request gets would be more of it than there is cache.
-#[inline(never)]
-pub(crate) fn set(headers: &mut HeaderMap, name: &'static HeaderName, value: HeaderValue) {
-    headers.insert(name, value);
-}
-
-/// Takes the header off, as often as it is there.
-#[inline(never)]
-pub(crate) fn remove(headers: &mut HeaderMap, name: &'static HeaderName) {
-    headers.remove(name);
 }
 
 /// Hides who asked.
 pub(crate) fn remove_callers(headers: &mut HeaderMap, present: Present) {
     if present.has(Present::FORWARDED_FOR) {
-        remove(headers, &X_FORWARDED_FOR);
+        headers.remove(&X_FORWARDED_FOR);
     }
 }
 
@@ -219,19 +199,14 @@ pub(crate) fn set_forwarded_host(
 ) {
     if !present.has(Present::FORWARDED_HOST) {
         if let Some(host) = authority.map_or(host, without_user) {
-            set(headers, &X_FORWARDED_HOST, host);
+            headers.insert(&X_FORWARDED_HOST, host);
         }
     }
     if !present.has(Present::FORWARDED_PROTO) {
-        set(
-            headers,
-            &X_FORWARDED_PROTO,
-            HeaderValue::from_static("http"),
-        );
+        headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static("http"));
     }
 }
 
-#[inline(never)]
 fn without_user(authority: &Authority) -> Option<HeaderValue> {
     let host = authority.as_str();
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
@@ -239,11 +214,7 @@ fn without_user(authority: &Authority) -> Option<HeaderValue> {
 }
 
 pub(crate) fn set_no_store(headers: &mut HeaderMap) {
-    set(
-        headers,
-        &CACHE_CONTROL,
-        HeaderValue::from_static("no-store"),
-    );
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
 #[cfg(test)]

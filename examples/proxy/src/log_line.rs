@@ -20,21 +20,17 @@ pub(crate) struct LogLine {
 
 impl LogLine {
     pub(crate) fn begin(arrived: &Arrived, caller: &Peer) -> Option<Box<Self>> {
-        tracing::enabled!(tracing::Level::DEBUG).then(|| Self::of(arrived, caller))
-    }
-
-    #[cold]
-    fn of(arrived: &Arrived, caller: &Peer) -> Box<Self> {
-        Box::new(Self {
-            started: Instant::now(),
-            caller: caller.address,
-            method: arrived.head.method.clone(),
-            path: arrived.head.uri.path().to_owned(),
-            id: arrived.id.clone(),
+        tracing::enabled!(tracing::Level::DEBUG).then(|| {
+            Box::new(Self {
+                started: Instant::now(),
+                caller: caller.address,
+                method: arrived.head.method.clone(),
+                path: arrived.head.uri.path().to_owned(),
+                id: arrived.id.clone(),
+            })
         })
     }
 
-    #[cold]
     pub(crate) fn end(self, status: StatusCode, auth: Option<&AuthOutcome>) {
         tracing::debug!(
             caller = %self.caller,

@@ -148,7 +148,6 @@ impl Steps {
         }
     }
 
-    #[cold]
     fn refused(&self, refusal: Refusal, head: &Parts, client: IpAddr) -> Passing {
         if let Some(measures) = &self.measures {
             measures.refused(refusal);
