@@ -178,7 +178,15 @@ where
             }
         }
         let unsigned = carries_cookie.then_some(Unsigned::TokenCookie);
-        self.start(request, Exchange::new(session, notes, unsigned), is_form)
+        let exchange = Exchange::new(session, notes, unsigned);
+        if is_form && is_short(&request) {
+            let form = UnreadForm {
+                service: self.take_ready(),
+                request: request.map(|body| FormReader::new(body, LONGEST_FORM)),
+            };
+            return ResponseFuture::reading(Box::new(form), exchange);
+        }
+        self.start(request, exchange)
     }
 }
 
@@ -224,8 +232,6 @@ fn is_short<B: Body>(request: &Request<B>) -> bool {
 
 impl<S> ArcgisAuth<S> {
     /// Sends a request that is not the layer's to sign.
-    // Once, and not at each place that passes one.
-    #[inline(never)]
     fn pass<B, R: Body>(
         &mut self,
         request: Request<B>,
@@ -268,27 +274,16 @@ impl<S> ArcgisAuth<S> {
         ResponseFuture::calling(sent, Exchange::signed(session, notes, sending))
     }
 
-    /// Reads a short form, logs in, or sends the request: what is to be decided about the token is decided here.
-    // A function of its own, so that few cache lines of code lie between those that nearly all requests go through.
-    #[inline(never)]
     fn start<B, R>(
         &mut self,
         request: Request<B>,
         mut exchange: Exchange<S, B>,
-        is_form: bool,
     ) -> ResponseFuture<S, B, R>
     where
         S: Service<Request<ReplayBody<B>>> + Clone,
         B: Body,
         R: Body,
     {
-        if is_form && is_short(&request) {
-            let form = UnreadForm {
-                service: self.take_ready(),
-                request: request.map(|body| FormReader::new(body, LONGEST_FORM)),
-            };
-            return ResponseFuture::reading(Box::new(form), exchange);
-        }
         let length = BodyLength::of(&request.body().size_hint(), request.headers());
         match exchange.before_sending(request.uri(), length) {
             Beginning::Send(token) => {

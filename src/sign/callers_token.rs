@@ -96,7 +96,7 @@ fn holds_token(headers: &HeaderMap, name: &HeaderName) -> bool {
 }
 
 /// Takes the caller's own token off query and headers, the cookie too. The query is left with none, empty or not.
-#[inline(never)]
+#[inline]
 pub(crate) fn remove_token<B>(
     request: &mut Request<B>,
     placement: TokenPlacement,
