@@ -40,6 +40,37 @@ async fn a_connection_without_a_whole_head_is_closed() {
 }
 
 #[tokio::test]
+async fn the_protocol_is_recognised_however_its_first_bytes_come() {
+    let arcgis = StandIn::start().await.unwrap();
+    let proxy = Proxy::before(&arcgis, &[]).await;
+    let post =
+        format!("OST {PUBLIC_ECHO} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    let patch =
+        format!("TCH {PUBLIC_ECHO} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    let http2 = "I * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0";
+    for (start, rest, is_http2) in [
+        ("P", post, false),
+        ("PA", patch, false),
+        ("PR", http2.into(), true),
+    ] {
+        let mut caller = connection(&proxy, start).await;
+        // Once another is answered, the proxy has seen this one's start.
+        assert!(proxy.get(PARCELS).await.is_the_service());
+        caller.write_all(rest.as_bytes()).await.unwrap();
+        let mut answer = [0; 9];
+        caller.read_exact(&mut answer).await.unwrap();
+        // The head of a frame with settings, which are the first thing that a server says.
+        let says_settings = answer[3..] == [4, 0, 0, 0, 0, 0];
+        let expected = (is_http2, !is_http2);
+        assert_eq!(
+            (says_settings, answer == *b"HTTP/1.1 "),
+            expected,
+            "{start}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn headers_that_drag_on_end_a_connection_that_was_used() {
     let arcgis = StandIn::start().await.unwrap();
     let proxy = Proxy::before(&arcgis, &["--header-timeout", "1s"]).await;
