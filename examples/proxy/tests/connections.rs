@@ -181,6 +181,19 @@ async fn silent_connections_keep_nobody_out_for_long() {
 }
 
 #[tokio::test]
+async fn a_caller_over_ipv4_is_the_same_one_on_a_socket_of_ipv6() {
+    let arcgis = StandIn::start().await.unwrap();
+    let options = ["--listen", "[::ffff:127.0.0.1]:0", "--max-connections", "2"];
+    let proxy = Proxy::before(&arcgis, &options).await;
+    // Loopback may have all places, others half of them.
+    let _silent = connection(&proxy, "").await;
+    let request = format!("HEAD {PUBLIC_ECHO} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut second = connection(&proxy, &request).await;
+    let answer = read_head(&mut second).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
 async fn requests_at_once_over_one_connection_have_places_too() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let upstream = format!("http://{}", listener.local_addr().unwrap());

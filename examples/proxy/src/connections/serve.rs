@@ -32,7 +32,8 @@ pub(crate) async fn serve(
             () = stop.next() => break,
         };
         let (socket, peer) = match accepted {
-            Ok((socket, peer)) => (socket, peer.ip()),
+            // On a socket of IPv6 an IPv4 address has another form, and all that is told apart by addresses has one.
+            Ok((socket, peer)) => (socket, peer.ip().to_canonical()),
             Err(error) => {
                 if let Some(left_out) = failed.now() {
                     tracing::warn!(%error, left_out, "a connection could not be taken");
