@@ -338,6 +338,19 @@ async fn a_client_that_asks_too_often_is_told_when_it_may_again() {
 }
 
 #[tokio::test]
+async fn a_trusted_proxy_over_ipv4_is_trusted_on_a_socket_of_ipv6() {
+    let arcgis = StandIn::start().await.unwrap();
+    let listen = ["--listen", "[::ffff:127.0.0.1]:0"];
+    let options = ["--rate-limit", "1/1h", "--trusted-proxy", "127.0.0.1"];
+    let proxy = Proxy::before(&arcgis, &[listen.as_slice(), &options].concat()).await;
+    for client in ["192.0.2.1", "192.0.2.2"] {
+        let headers = [("host", "localhost"), ("x-forwarded-for", client)];
+        let got = proxy.get_with(PARCELS, &headers).await;
+        assert!(got.is_the_service(), "{client}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_trusted_proxy_the_connection_says_who_the_client_is() {
     let arcgis = StandIn::start().await.unwrap();
     let proxy = Proxy::before(&arcgis, &["--rate-limit", "1/1h"]).await;

@@ -187,10 +187,12 @@ async fn a_caller_over_ipv4_is_the_same_one_on_a_socket_of_ipv6() {
     let proxy = Proxy::before(&arcgis, &options).await;
     // Loopback may have all places, others half of them.
     let _silent = connection(&proxy, "").await;
-    let request = format!("HEAD {PUBLIC_ECHO} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    let mut second = connection(&proxy, &request).await;
-    let answer = read_head(&mut second).await;
+    let request =
+        format!("GET {PUBLIC_ECHO} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let answer = closed(connection(&proxy, &request).await).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let forwarded = r#"["x-forwarded-for","127.0.0.1"]"#;
+    assert!(answer.contains(forwarded), "{answer}");
 }
 
 #[tokio::test]
